@@ -1,0 +1,122 @@
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as rle
+
+from tests.evaluation.drawing import blobs, found, truth
+from wsis.evaluation import evaluate, from_coco, to_coco
+from wsis.evaluation.results import _runs
+
+# pycocotools' decode has it under NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
+
+def test_one_result_by_hand() -> None:
+    (result,) = to_coco([found((0.5, 2, 3, 5), image=9)], [4, 17])
+
+    assert json.loads(json.dumps(result)) == {
+        "image_id": 9,
+        "category_id": 17,
+        "segmentation": {"size": [1, 20], "counts": "32?"},  # 3, 2, 15
+        "score": 0.5,
+    }
+
+
+def test_comes_back_as_it_went() -> None:
+    predictions, truths = blobs(images=5, classes=2, seed=1)
+
+    results = json.loads(json.dumps(to_coco(predictions, [4, 17])))
+    back = from_coco(results, truths, [4, 17])
+
+    for one, other in zip(predictions, back, strict=True):
+        assert other.image_id == one.image_id
+        assert other.size == one.size
+        assert other.label.tolist() == one.label.tolist()
+        assert other.score.tolist() == one.score.tolist()
+        assert [dict(mask) for mask in other.masks] == list(one.masks)
+        assert (other.index == -1).all()
+    names = ["cat", "dog"]
+    assert evaluate(back, truths, names) == evaluate(predictions, truths, names)
+
+
+def test_best_first_with_boxes_and_empty_images() -> None:
+    predictions = found((0.2, 1, 0, 4), (0.9, 1, 5, 9), (0.2, 1, 1, 2))
+    truths = [truth((1, 0, 4), image=1), truth(image=2)]
+
+    first, second = from_coco(to_coco([predictions], [7]), truths, [7])
+
+    assert first.score.tolist() == pytest.approx([0.9, 0.2, 0.2])
+    assert first.boxes.tolist() == [[5, 0, 9, 1], [0, 0, 4, 1], [1, 0, 2, 1]]
+    assert second.image_id == 2
+    assert len(second) == 0
+    assert second.boxes.shape == (0, 4)
+
+
+def test_reads_run_lengths_as_numbers() -> None:
+    result = a_result(segmentation={"size": [1, 20], "counts": [3, 2, 15]})
+    (image,) = from_coco([result], [truth()], [7])
+    assert np.flatnonzero(rle.decode(image.masks[0])).tolist() == [3, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0, 1), st.integers(1, 400))
+def test_run_lengths_are_those_of_the_mask(
+    seed: int, share: float, pixels: int
+) -> None:
+    mask = np.random.default_rng(seed).random((pixels, 3)) < share
+    encoded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+
+    runs = _runs(encoded["counts"].decode())
+
+    values = np.arange(len(runs)) % 2
+    assert (np.repeat(values, runs) == mask.T.ravel()).all()
+
+
+def a_result(**changes: Any) -> dict[str, Any]:
+    (result,) = to_coco([found((0.5, 1, 3, 5))], [7])
+    return result | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_id": 3}, "result 0: image_id 3 is not in"),
+        ({"image_id": "1"}, "image_id '1' is not in"),
+        ({"category_id": 8}, r"category_id 8 is unknown; expected one of \[7\]"),
+        ({"score": float("nan")}, "expected a finite score, got nan"),
+        ({"score": "high"}, "expected a finite score, got 'high'"),
+        ({"segmentation": [[0, 0, 4, 0, 4, 1]]}, "segmentation with size and counts"),
+        ({"segmentation": {"size": [2, 20], "counts": "32?"}}, r"size \[1, 20\], got"),
+        ({"segmentation": {"size": [1, 20], "counts": "32>"}}, "add up to 1 x 20 pix"),
+        ({"segmentation": {"size": [1, 20], "counts": "3é?"}}, "run lengths as counts"),
+        ({"segmentation": {"size": [1, 20], "counts": ""}}, "run lengths as counts"),
+        ({"segmentation": {"size": [1, 20], "counts": "32o"}}, "run lengths as counts"),
+        ({"segmentation": {"size": [1, 20], "counts": "3" + 8 * "o" + "0"}}, "below 2"),
+        ({"segmentation": {"size": [1, 20], "counts": [3, 2]}}, "add up to 1 x 20 pix"),
+        ({"segmentation": {"size": [1, 20], "counts": [-3, 23]}}, "run lengths as"),
+        ({"segmentation": {"size": [1, 20], "counts": None}}, "run lengths as counts"),
+    ],
+)
+def test_refuses_a_damaged_result(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_coco([a_result(**changes)], [truth((1, 0, 4))], [7])
+
+
+def test_refuses_missing_keys_and_what_is_no_list() -> None:
+    result = a_result()
+    del result["score"]
+    with pytest.raises(ValueError, match=r"result 1: .*missing \['score'\]"):
+        from_coco([a_result(), result], [truth()], [7])
+    with pytest.raises(ValueError, match="result 0: expected an object, got 5"):
+        from_coco([5], [truth()], [7])
+    with pytest.raises(ValueError, match="expected a list of results, got a dict"):
+        from_coco({"annotations": []}, [truth()], [7])
+
+
+def test_refuses_a_label_without_category() -> None:
+    with pytest.raises(ValueError, match="image 1: expected labels in 1…1, got 2"):
+        to_coco([found((0.5, 2, 0, 4))], [7])

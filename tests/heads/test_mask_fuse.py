@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from tests.heads.test_mask_pool import view_of
+from wsis.heads.mask_fuse import MaskFuse
+
+
+def test_features_outside_the_mask_reach_only_the_box_half():
+    head = MaskFuse(channels=1, width=3)
+    seen = []
+    head.fuse.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    feature_map = torch.ones(1, 7, 7)
+    mask = torch.zeros(7, 7, dtype=torch.bool)
+    mask[:, 0] = mask[0, :] = True
+
+    head(head.pool(view_of(feature_map, [mask])))
+
+    assert seen[0][0, 0].allclose(torch.ones(7, 7))
+    assert seen[0][0, 1].equal(mask.float())
+
+
+def test_chunks_change_nothing_and_gradients_reach_the_map():
+    torch.manual_seed(0)
+    feature_map = torch.rand(2, 7, 9, requires_grad=True)
+    masks = [torch.rand(7, 9) > 0.5 for _ in range(5)]
+    head = MaskFuse(channels=2, width=4, chunk=2)
+
+    pooled = head.pool(view_of(feature_map, masks))
+    apart = head(pooled)
+    head.chunk = 5
+    together = head(pooled)
+    apart.sum().backward()
+
+    assert apart.allclose(together, atol=1e-6)
+    assert feature_map.grad.abs().sum() > 0
+
+
+def test_a_width_of_none_is_refused():
+    with pytest.raises(ValueError, match="must be positive"):
+        MaskFuse(channels=2, width=0)

@@ -1,0 +1,108 @@
+from itertools import combinations, pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.plain_mining import found
+from tests.problems import drawn, scores_of, spans, tags_of
+from wsis.contracts import Miner
+from wsis.mining import PCLMiner
+from wsis.mining.pcl import _top_cluster
+
+MINER: Miner = PCLMiner()
+# Three on one object, one apart, and background.
+LINE = spans((0, 8), (1, 9), (2, 10), (20, 28), (40, 48), (50, 58), (60, 68))
+SCORE = [0.75, 0.8125, 0.875, 0.8125, 0.25, 0.25, 0.0625]
+
+
+def test_the_best_connected_is_the_centre_with_the_best_score_around() -> None:
+    pseudo = PCLMiner(centres=1)(scores_of(SCORE), LINE, tags_of(1))
+
+    assert found(pseudo) == [(2, 1, 0.875)]
+
+
+def test_stops_once_few_are_left() -> None:
+    assert found(MINER(scores_of(SCORE), LINE, tags_of(1))) == [(2, 1, 0.875)]
+
+
+def test_every_object_has_its_centre() -> None:
+    line = spans(*[(10 * i, 10 * i + 4) for i in range(8)], (100, 104), (110, 114))
+    score = [0.5 + i / 16 for i in range(8)] + [0.25, 0.125]
+
+    pseudo = PCLMiner(clusters=2, centres=3)(scores_of(score), line, tags_of(1))
+
+    # All have one neighbour, so that the highest index is taken first.
+    assert pseudo.index.tolist() == [7, 6, 5]
+
+
+def test_a_centre_leaves_the_pool() -> None:
+    score = [0.75, 0.25, 0.5, 0.125]
+    line = spans((0, 4), (10, 14), (20, 24), (30, 34))
+
+    pseudo = MINER(scores_of(score, score), line, tags_of(1, 1))
+
+    assert found(pseudo) == [(0, 1, 0.75), (2, 2, 0.5)]
+
+
+def test_too_small_a_pool_gives_nothing() -> None:
+    pseudo = MINER(scores_of([0.75, 0.25]), spans((0, 4), (2, 6)), tags_of(1))
+
+    assert found(pseudo) == []
+
+
+@pytest.mark.parametrize("setting", ["clusters", "centres"])
+def test_refuses_no_clusters(setting: str) -> None:
+    with pytest.raises(ValueError, match=f"{setting} must be positive, got 0"):
+        PCLMiner(**{setting: 0})
+
+
+def test_refuses_a_threshold_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"t_graph must be in \[0, 1\], got 1.5"):
+        PCLMiner(t_graph=1.5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(0, 1000), min_size=4, max_size=12, unique=True),
+    st.integers(1, 4),
+)
+def test_the_top_cluster_is_that_of_the_best_partition(
+    values: list[int], clusters: int
+) -> None:
+    top = _top_cluster(torch.tensor(values, dtype=torch.float64), clusters).tolist()
+
+    ordered = sorted(values)
+    costs = {}
+    for cuts in combinations(range(1, len(values)), clusters - 1):
+        ends = [0, *cuts, len(values)]
+        parts = [ordered[a:b] for a, b in pairwise(ends)]
+        costs[cuts] = sum(
+            len(part) * sum(v * v for v in part) * 720720 // len(part)
+            - sum(part) ** 2 * 720720 // len(part)
+            for part in parts
+        )
+    least = min(costs.values())
+    tops = [
+        ordered[(cuts[-1] if cuts else 0) :]
+        for cuts, cost in costs.items()
+        if cost == least
+    ]
+    assert sorted(values[i] for i in top) in tops
+    assert top == sorted(top)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 4))
+def test_finds_few_distinct_proposals_per_class(
+    seed: int, count: int, classes: int
+) -> None:
+    scores, overlaps, tags = drawn(seed, count, classes)
+
+    pseudo = MINER(scores, overlaps, tags)
+
+    assert len(pseudo.index.unique()) == len(pseudo)
+    assert (pseudo.label.bincount(minlength=classes + 1) <= 5).all()
+    assert tags[pseudo.label - 1].all()
+    assert (pseudo.weight <= 1).all()

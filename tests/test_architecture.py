@@ -1,0 +1,75 @@
+"""Data flows one way: a room imports itself and the rooms before it."""
+
+import ast
+from pathlib import Path
+
+import wsis
+
+ROOMS = [
+    "contracts",
+    "plugins",
+    "randomness",
+    "files",
+    "memory",
+    "masks",
+    "overlaps",
+    "data",
+    "proposals",
+    "bags",
+    "features",
+    "heads",
+    "cues",
+    "mining",
+    "sampling",
+    "assignment",
+    "losses",
+    "model",
+    "checkpoints",
+    "training",
+    "inference",
+    "evaluation",
+    "config",
+    "pipeline",
+    "bench",
+    "runs",
+    "drawing",
+    "report",
+    "cli",
+]
+PACKAGE = Path(wsis.__file__).parent
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "wsis":
+                found |= {name.name for name in node.names if name.name in ROOMS}
+            elif node.module.startswith("wsis."):
+                found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            names = [name.name.split(".") for name in node.names]
+            found |= {parts[1] for parts in names if parts[0] == "wsis" and parts[1:]}
+    return found
+
+
+def test_every_room_has_its_place():
+    present = {room(path) for path in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
+
+    assert present == set(ROOMS)
+
+
+def test_rooms_import_only_themselves_and_rooms_before():
+    backwards = [
+        f"{path.relative_to(PACKAGE)} imports {other}"
+        for path in PACKAGE.rglob("*.py")
+        if room(path) in ROOMS
+        for other in sorted(imported_rooms(path))
+        if ROOMS.index(other) > ROOMS.index(room(path))
+    ]
+
+    assert backwards == []

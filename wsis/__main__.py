@@ -1,0 +1,5 @@
+"""``python -m wsis`` is ``wsis``."""
+
+from wsis.cli import main
+
+main()

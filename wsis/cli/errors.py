@@ -1,0 +1,65 @@
+"""Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+FAILED, USAGE = 1, 2
+
+
+class UsageError(Exception):
+    """The command cannot mean what it says; nothing was begun."""
+
+
+class Guarded(TyperGroup):
+    """The group of all commands; turns what they raise into exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command.
+
+        Raises:
+            typer.Exit: with the exit code of an error, unless ``--debug`` is given;
+                then the error itself.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("wsis: interrupted; nothing half-written", err=True)
+            raise typer.Exit(FAILED) from None
+        except Exception as error:
+            # Typer's own: exits and wrong options, which it reports itself.
+            typers = isinstance(error, typer.Abort) or hasattr(error, "exit_code")
+            if typers or isinstance(error, BrokenPipeError) or ctx.params["debug"]:
+                raise
+            typer.echo(f"wsis: {message(error)}", err=True)
+            raise typer.Exit(USAGE if _is_usage(error) else FAILED) from None
+
+
+def message(error: Exception) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{error.strerror.lower()}"
+    text = " ".join(str(error.args[0] if _is_key(error) else error).split())
+    if isinstance(error, ValueError | LookupError | OSError | UsageError):
+        return text
+    return f"{type(error).__name__}: {text} (wsis --debug COMMAND shows the traceback)"
+
+
+def _is_key(error: Exception) -> bool:
+    # str(KeyError("x")) has quotes around it.
+    return isinstance(error, KeyError) and len(error.args) == 1
+
+
+def _is_usage(error: Exception) -> bool:
+    from wsis.config import SettingsError
+    from wsis.data.annotations import UnknownClassError
+    from wsis.features.backbones import WeightsError
+    from wsis.plugins import SettingError, UnknownPartError
+
+    if isinstance(error.__cause__, WeightsError):
+        return False
+    settings = SettingsError, SettingError
+    names = UnknownClassError, UnknownPartError
+    return isinstance(error, (UsageError, *settings, *names))

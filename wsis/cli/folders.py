@@ -1,0 +1,66 @@
+"""Folders of results that are whole or not there."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wsis.cli.errors import UsageError
+
+
+def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
+    """Stops before any work if results would meet others.
+
+    Raises:
+        UsageError: if ``path`` exists and may not be written into.
+    """
+    if path.exists() and not overwrite:
+        raise UsageError(
+            f"{path} exists; choose another --out, or --overwrite to replace its files"
+        )
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"expected --out to be a folder, {path} is a file")
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Gives an empty folder beside ``path`` that takes its place if the block succeeds.
+
+    With ``overwrite``, the new files replace those of the same name in ``path``; others
+    stay. If the block fails, nothing has changed.
+
+    Raises:
+        UsageError: if ``path`` exists and may not be written into.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        if path.exists():
+            for file in temporary.iterdir():
+                file.replace(path / file.name)
+        else:
+            # mkdtemp makes folders private; the result gets what the umask allows.
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o777 & ~mask)
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def unique(names: list[str]) -> list[str]:
+    """The same names, later ones of equal spelling numbered: a, a-2, a-3."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        number, free = 1, name
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.lower())
+        result.append(free)
+    return result

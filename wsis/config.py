@@ -1,0 +1,183 @@
+"""The settings of a run: validated, hashed, overridden by ``key=value``."""
+
+from collections.abc import Iterable, Mapping
+from inspect import Parameter
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from wsis import plugins
+from wsis.files import digest
+from wsis.inference import Selection
+from wsis.training import Schedule
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or its value is not allowed."""
+
+
+class Part(BaseModel):
+    """A part by name, and the settings that differ from its defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    settings: dict[str, Any] = {}
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Reads ``name`` or ``name:key=value:key=value``.
+
+        Raises:
+            SettingsError: if what follows the name is not ``key=value``.
+        """
+        name, *pairs = text.strip().split(":")
+        if not name:
+            raise SettingsError(f"expected the name of a part, got {text!r}")
+        return cls(name=name, settings=dict(_pair(pair) for pair in pairs))
+
+    @property
+    def label(self) -> str:
+        """The part as ``parse`` reads it."""
+        return ":".join([self.name, *(f"{k}={v}" for k, v in self.settings.items())])
+
+    def build(self, kind: plugins.Kind, **given: Any) -> Any:
+        """The part itself; ``given`` are settings that the caller knows."""
+        return plugins.create(kind, self.name, {**self.settings, **given})
+
+    def resolved(self, kind: plugins.Kind) -> dict[str, Any]:
+        """All of the part's settings, defaults included; what callers give left out."""
+        defaults = {
+            key: parameter.default
+            for key, parameter in plugins.settings(kind, self.name).items()
+            if parameter.default is not Parameter.empty
+        }
+        return {**defaults, **self.settings}
+
+
+def _part(value: Any) -> Any:
+    return Part.parse(value) if isinstance(value, str) else value
+
+
+def _sides(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+PartField = Annotated[Part, BeforeValidator(_part)]
+Sides = Annotated[
+    tuple[Annotated[int, Field(ge=32)], ...],
+    Field(min_length=1),
+    BeforeValidator(_sides),
+]
+
+
+class Settings(BaseModel):
+    """Everything but the data, the miner and the seed.
+
+    Args:
+        source: makes the proposals.
+        backbone: makes the feature maps.
+        head: turns proposals into vectors.
+        cues: pre-computed labels of the anti-noise branch.
+        sampler: of pseudo instances.
+        assigner: of targets.
+        branches: K, refinement branches.
+        freeze: keeps the backbone as it is and its features on disk.
+        train_sides: longer sides of training images, in pixels, one drawn a step.
+        train_flips: mirrored images as well.
+        test_sides: longer sides whose scores are averaged.
+        test_flips: mirrored images as well.
+        schedule: how the weights move.
+        selection: which scored proposals become instances.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: PartField = Part(name="region_tree")
+    backbone: PartField = Part(name="efficientnet_lite0")
+    head: PartField = Part(name="mask_pool")
+    cues: PartField = Part(name="cam")
+    sampler: PartField = Part(name="anti_noise")
+    assigner: PartField = Part(name="cascade")
+    branches: int = Field(default=3, ge=1)
+    freeze: bool = True
+    train_sides: Sides = (576,)
+    train_flips: bool = False
+    test_sides: Sides = (576,)
+    test_flips: bool = False
+    schedule: Schedule = Schedule()
+    selection: Selection = Selection()
+
+    @classmethod
+    def read(cls, overrides: Iterable[str] = ()) -> "Settings":
+        """The defaults with ``key=value`` overrides, such as ``schedule.epochs=3``.
+
+        A part is replaced by ``source=NAME`` and set by ``source.nodes=300``.
+
+        Raises:
+            SettingsError: if a key is unknown (the message lists the right ones) or a
+                value is not allowed.
+        """
+        values: dict[str, Any] = {}
+        for text in overrides:
+            key, value = _pair(text)
+            head, _, rest = key.partition(".")
+            if head not in cls.model_fields:
+                raise SettingsError(
+                    f"no setting is called {head!r}"
+                    f"{plugins.nearest(head, list(cls.model_fields))}; the settings "
+                    f"are: {', '.join(cls.model_fields)}"
+                )
+            default = cls.model_fields[head].default
+            if not rest:
+                values[head] = value
+            elif isinstance(default, Part):
+                part = _part(values.get(head, default))
+                values[head] = Part(
+                    name=part.name, settings={**part.settings, rest: value}
+                )
+            else:
+                values[head] = {**values.get(head, {}), rest: value}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(place) for place in problem["loc"])
+            raise SettingsError(
+                f"setting {where}: {problem['msg']}, got {problem['input']!r}"
+            ) from None
+
+    def build(self, field: str, **given: Any) -> Any:
+        """The part that ``field`` names; ``given`` are settings the caller knows."""
+        part: Part = getattr(self, field)
+        return part.build(PART_KINDS[field], **given)
+
+    def resolved(self) -> dict[str, Any]:
+        """All settings as JSON-like values, the parts' defaults included."""
+        values = self.model_dump(mode="json")
+        for field, kind in PART_KINDS.items():
+            part: Part = getattr(self, field)
+            values[field] = {"name": part.name, "settings": part.resolved(kind)}
+        return values
+
+
+PART_KINDS: Mapping[str, plugins.Kind] = {
+    "source": "sources",
+    "backbone": "backbones",
+    "head": "heads",
+    "cues": "cues",
+    "sampler": "samplers",
+    "assigner": "assigners",
+}
+
+
+def settings_hash(values: Mapping[str, Any]) -> str:
+    """A short name of settings: two runs with the same one are comparable."""
+    return digest(dict(values))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"expected key=value, got {text!r}")
+    return key.strip(), value.strip()

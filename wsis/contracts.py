@@ -1,0 +1,412 @@
+"""The typed data and the protocols of wsis, and every convention, on one page.
+
+Conventions, settled here once:
+
+- Boxes are xyxy float32 pixels, right and bottom exclusive.
+- Scores: higher is better. Losses: lower is better.
+- Labels: 0 is background, 1…C are the foreground classes, −1 is ignored.
+- Score matrices have C + 1 columns, column 0 is background; tags have C entries.
+- Images are RGB uint8 (H, W, 3) arrays at the door, float (3, H, W) tensors inside.
+- Randomness comes from an explicit ``torch.Generator``.
+- Errors are raised at the door: what was expected, what came, the choices.
+
+Shape letters: N proposals, R regions, C classes, S pseudo instances, M predictions,
+G ground-truth objects, D channels, H and W an image's height and width.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+Image = UInt8[np.ndarray, "H W 3"]
+"""An RGB image as it enters the library."""
+
+Rle = Mapping[str, Any]
+"""COCO's run-length encoding: ``{"size": [H, W], "counts": bytes}``."""
+
+
+class Supervision(StrEnum):
+    """What people had to label for a part to exist."""
+
+    TAGS = "tags"
+    POINTS = "points"
+    BOUNDARIES = "boundaries"
+    IMAGENET = "imagenet classes"
+    MASKS = "masks"
+
+
+Ledger = frozenset[Supervision]
+"""The labels that a result consumed, by all its parts together."""
+
+
+# --- Images and annotations --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TaggedImage:
+    """A photo and the classes on it: all that training ever sees.
+
+    Args:
+        id: number of the image, unique in its data set.
+        name: file name or title, for messages and reports.
+        tags: which classes are present.
+        load: reads the pixels; may raise ``ValueError`` naming the file.
+    """
+
+    id: int
+    name: str
+    tags: Bool[Tensor, " C"]
+    load: Callable[[], Image]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroundTruth:
+    """The objects of one image, read by evaluation alone.
+
+    Args:
+        image_id: the image's number.
+        size: (H, W) in pixels.
+        label: class of each object, 1…C.
+        masks: each object's pixels.
+        ignore: crowds and difficult objects, neither to be found nor to be missed.
+        area: pixels, as annotated; COCO's size ranges use it.
+    """
+
+    image_id: int
+    size: tuple[int, int]
+    label: Int[Tensor, " G"]
+    masks: Sequence[Rle]
+    ignore: Bool[Tensor, " G"]
+    area: Float[Tensor, " G"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tagged:
+    """A data set as training sees it: names of the classes, tagged images, no masks."""
+
+    name: str
+    classes: tuple[str, ...]
+    images: Sequence[TaggedImage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Annotated:
+    """A data set as evaluation sees it: ``truths[i]`` is of ``tagged.images[i]``."""
+
+    tagged: Tagged
+    truths: Sequence[GroundTruth]
+
+
+# --- Proposals ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Proposals:
+    """Mask proposals of one image as a label map and a membership matrix.
+
+    Proposal i covers the pixels whose region r has ``members[i, r]``. Boxes, areas,
+    crops, RLE and dense masks are derived on demand by ``wsis.masks``.
+
+    Args:
+        regions: each pixel's region, 0…R−1; every region has at least one pixel.
+        members: which regions make up each proposal; no proposal is empty.
+        objectness: any order of preference; proposals are sorted by it, best first.
+        source: the part that made them, for reports.
+        ledger: the labels consumed in making them.
+    """
+
+    regions: Int[Tensor, "H W"]
+    members: Bool[Tensor, "N R"]
+    objectness: Float[Tensor, " N"]
+    source: str
+    ledger: Ledger = frozenset()
+
+    def __len__(self) -> int:
+        return self.members.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        height, width = self.regions.shape
+        return height, width
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlaps:
+    """How proposals overlap.
+
+    Args:
+        iou: intersection over union.
+        containment: ``containment[i, j]`` is the share of j that lies inside i.
+        area: pixels.
+    """
+
+    iou: Float[Tensor, "N N"]
+    containment: Float[Tensor, "N N"]
+    area: Float[Tensor, " N"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    def to(self, device: torch.device | str) -> "Overlaps":
+        """The same on ``device``."""
+        return Overlaps(
+            self.iou.to(device), self.containment.to(device), self.area.to(device)
+        )
+
+
+# --- Mining ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BranchScores:
+    """What a branch says of every proposal.
+
+    Args:
+        classification: softmax over the C + 1 classes.
+        localization: softmax over proposals (anti-noise branch) or integrity in [0, 1].
+    """
+
+    classification: Float[Tensor, "N C1"]
+    localization: Float[Tensor, "N C1"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PseudoInstances:
+    """Proposals trusted as instances.
+
+    Args:
+        index: the proposal.
+        label: its class, 1…C.
+        weight: how much it is trusted, in [0, 1].
+    """
+
+    index: Int[Tensor, " S"]
+    label: Int[Tensor, " S"]
+    weight: Float[Tensor, " S"]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What a branch shall say of every proposal.
+
+    Args:
+        label: −1 ignored, 0 background, 1…C foreground.
+        integrity: what the MaskIoU head shall say, in [0, 1].
+        weight: of the proposal in the losses.
+        assignment: the pseudo instance (position in ``PseudoInstances``) that the
+            proposal was assigned to; −1 where it is background or ignored.
+    """
+
+    label: Int[Tensor, " N"]
+    integrity: Float[Tensor, " N"]
+    weight: Float[Tensor, " N"]
+    assignment: Int[Tensor, " N"]
+
+
+# --- Predictions -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """The instances found on one image, best first.
+
+    Args:
+        image_id: the image's number.
+        size: (H, W) in pixels.
+        index: the proposal each instance is.
+        label: its class, 1…C.
+        score: higher is better.
+        boxes: of the masks.
+        masks: the instances' pixels.
+        ledger: the labels consumed in finding them.
+    """
+
+    image_id: int
+    size: tuple[int, int]
+    index: Int[Tensor, " M"]
+    label: Int[Tensor, " M"]
+    score: Float[Tensor, " M"]
+    boxes: Float[Tensor, "M 4"]
+    masks: Sequence[Rle]
+    ledger: Ledger = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+# --- Parts -------------------------------------------------------------------------
+
+
+@runtime_checkable
+class DataSource(Protocol):
+    """Gives a data set's two halves."""
+
+    def train(self) -> Tagged: ...
+
+    def val(self) -> Annotated: ...
+
+
+@runtime_checkable
+class ProposalSource(Protocol):
+    """Makes mask proposals from pixels; states the labels it was made with."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def __call__(self, image: Image) -> Proposals: ...
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Turns normalised images into feature maps (an ``nn.Module``).
+
+    ``mean`` and ``std`` (of 0…255 values) normalise; ``stride`` is that of the map.
+    """
+
+    channels: int
+    stride: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    ledger: Ledger
+
+    def __call__(
+        self, images: Float[Tensor, "B 3 H W"]
+    ) -> Float[Tensor, "B D h w"]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One image's feature map and its proposals in the map's own frame.
+
+    Args:
+        map: the backbone's output.
+        boxes: of the proposals, in cells of the map.
+        crops: each proposal's mask, cropped to its box and resized (0 or 1).
+        regions: the label map at the image's own resolution, flipped as the map is.
+        members: as in ``Proposals``.
+    """
+
+    map: Float[Tensor, "D h w"]
+    boxes: Float[Tensor, "N 4"]
+    crops: Float[Tensor, "N P P"]
+    regions: Int[Tensor, "H W"]
+    members: Bool[Tensor, "N R"]
+
+
+@runtime_checkable
+class ProposalHead(Protocol):
+    """Turns proposals into vectors (an ``nn.Module``).
+
+    ``pool`` has no weights, so that what it gives can be kept when the backbone is
+    frozen; calling the head turns pooled features into ``width`` numbers a proposal.
+    """
+
+    width: int
+
+    def pool(self, view: View) -> Float[Tensor, "N ..."]: ...
+
+    def __call__(self, pooled: Float[Tensor, "N ..."]) -> Float[Tensor, "N D"]: ...
+
+
+@runtime_checkable
+class CueSource(Protocol):
+    """Finds pre-computed pseudo labels for the anti-noise branch.
+
+    ``fit`` sees the training images' feature maps and tags and returns what labels one
+    image; the labels are an (N, C + 1) matrix holding, for each proposal, the number of
+    its cluster (1, 2, …) in its class's column (0 = background), 0 elsewhere.
+    """
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def fit(
+        self,
+        maps: Iterable[Float[Tensor, "D _ _"]],
+        tags: Bool[Tensor, "B C"],
+        generator: torch.Generator,
+    ) -> "CueLabeller | None": ...
+
+
+@runtime_checkable
+class CueLabeller(Protocol):
+    """Labels the proposals of one image with clusters."""
+
+    def __call__(
+        self,
+        map: Float[Tensor, "D _ _"],
+        tags: Bool[Tensor, " C"],
+        proposals: Proposals,
+        overlaps: Overlaps,
+    ) -> Int[Tensor, "N C1"]: ...
+
+
+@runtime_checkable
+class Miner(Protocol):
+    """Chooses pseudo instances from a branch's scores. Callers promise N >= 1."""
+
+    def __call__(
+        self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
+    ) -> PseudoInstances: ...
+
+
+@runtime_checkable
+class NoiseSampler(Protocol):
+    """Keeps some of the pseudo instances."""
+
+    def __call__(
+        self, pseudo: PseudoInstances, generator: torch.Generator
+    ) -> PseudoInstances: ...
+
+
+@runtime_checkable
+class Assigner(Protocol):
+    """Gives every proposal its target. Callers promise S >= 1."""
+
+    def __call__(self, pseudo: PseudoInstances, overlaps: Overlaps) -> Targets: ...
+
+
+@runtime_checkable
+class Cascading(Protocol):
+    """A miner or assigner whose thresholds depend on the refinement branch."""
+
+    def at(self, branch: int) -> Any: ...
+
+
+__all__ = [
+    "Annotated",
+    "Assigner",
+    "Backbone",
+    "BranchScores",
+    "Cascading",
+    "CueLabeller",
+    "CueSource",
+    "DataSource",
+    "GroundTruth",
+    "Image",
+    "Ledger",
+    "Miner",
+    "NoiseSampler",
+    "Overlaps",
+    "Predictions",
+    "ProposalHead",
+    "ProposalSource",
+    "Proposals",
+    "PseudoInstances",
+    "Rle",
+    "Supervision",
+    "Tagged",
+    "TaggedImage",
+    "Targets",
+    "View",
+]

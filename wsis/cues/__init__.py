@@ -1,0 +1,1 @@
+"""Pre-computed labels of the anti-noise branch."""

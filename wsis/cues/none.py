@@ -1,0 +1,29 @@
+"""No cues: the anti-noise branch learns from the tags alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wsis.contracts import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoCues:
+    """Labels nothing; the cluster loss is then left out."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """No labels consumed."""
+        return frozenset()
+
+    def fit(
+        self,
+        maps: Iterable[Float[Tensor, "D _ _"]],
+        tags: Bool[Tensor, "B C"],
+        generator: torch.Generator,
+    ) -> None:
+        """Nothing to learn."""
+        del maps, tags, generator

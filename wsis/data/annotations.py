@@ -1,0 +1,183 @@
+"""Annotation files in COCO's format: read, checked, and their classes chosen."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsis.plugins import nearest
+
+VOC_CLASSES = (
+    *("airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
+    *("cow", "dining table", "dog", "horse", "motorcycle", "person", "potted plant"),
+    *("sheep", "couch", "train", "tv"),
+)
+"""The classes of Pascal VOC in its order, by their names in COCO."""
+
+_KEYS = {
+    "images": ("id", "file_name", "width", "height"),
+    "annotations": ("image_id", "category_id"),
+    "categories": ("id", "name"),
+}
+
+
+class UnknownClassError(LookupError):
+    """The data set has no class of that name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnnotationFile:
+    """What an annotation file holds; all but masks, boxes and areas is checked.
+
+    Args:
+        path: of the file, for messages.
+        images: its ``images``, at least one.
+        annotations: its ``annotations``.
+        categories: ids by name, in order of id.
+    """
+
+    path: Path
+    images: Sequence[Mapping[str, Any]]
+    annotations: Sequence[Mapping[str, Any]]
+    categories: Mapping[str, int]
+
+    @classmethod
+    def read(cls, path: Path) -> "AnnotationFile":
+        """The file at ``path``.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            ValueError: if it is not JSON in COCO's format, or contradicts itself.
+        """
+        if not path.exists():
+            raise FileNotFoundError(f"expected an annotation file, there is no {path}")
+        if path.is_dir():
+            raise ValueError(f"expected an annotation file, {path} is a folder")
+        text = path.read_bytes()
+        if not text:
+            raise ValueError(f"expected an annotation file, {path} is empty")
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ValueError(
+                f"expected an annotation file, {path} is not JSON: {error}"
+            ) from None
+        try:
+            _check(content)
+            categories = _by_name(content["categories"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        return cls(path, content["images"], content["annotations"], categories)
+
+    def names(self, classes: str | Sequence[str]) -> tuple[str, ...]:
+        """The names of the chosen classes.
+
+        Args:
+            classes: ``all`` of the file, in order of category id; ``voc``; names with
+                commas between; or a sequence of names.
+        """
+        if classes == "all":
+            return tuple(self.categories)
+        if classes == "voc":
+            return VOC_CLASSES
+        names = classes.split(",") if isinstance(classes, str) else classes
+        return tuple(name.strip() for name in names)
+
+    def labels(self, classes: str | Sequence[str]) -> dict[int, int]:
+        """Labels 1…C by category id, in order of label.
+
+        Names match whatever their case and whether words are parted by a space, ``-``
+        or ``_``.
+
+        Raises:
+            UnknownClassError: if a class is not in the file; lists what is.
+            ValueError: if a class is chosen twice, or none is.
+        """
+        known = {_plain(name): number for name, number in self.categories.items()}
+        labels: dict[int, int] = {}
+        for label, name in enumerate(self.names(classes), 1):
+            number = known.get(_plain(name))
+            if number is None:
+                raise UnknownClassError(
+                    f"{self.path} has no class {name!r}{nearest(_plain(name), known)}; "
+                    f"its classes are: {', '.join(self.categories)}"
+                )
+            if number in labels:
+                raise ValueError(f"expected every class once, got {name!r} twice")
+            labels[number] = label
+        if not labels:
+            raise ValueError("expected classes, got none")
+        return labels
+
+
+def _check(content: Any) -> None:
+    _require("the file", content, tuple(_KEYS))
+    for kind, keys in _KEYS.items():
+        if not isinstance(content[kind], list):
+            raise ValueError(f"expected {kind} to be a list")
+        for i, entry in enumerate(content[kind]):
+            _require(f"{kind}[{i}]", entry, keys)
+        if kind != "annotations" and not content[kind]:
+            raise ValueError(f"expected {kind}, got an empty list")
+    for image in content["images"]:
+        _check_image(image)
+    images = _unique("image", content["images"])
+    categories = _unique("category", content["categories"])
+    for i, annotation in enumerate(content["annotations"]):
+        for key, known in (("image_id", images), ("category_id", categories)):
+            number = annotation[key]
+            if not isinstance(number, int) or number not in known:
+                raise ValueError(
+                    f"annotations[{i}] is of {key} {number!r}, which the file does not "
+                    "list"
+                )
+
+
+def _require(what: str, value: Any, keys: tuple[str, ...]) -> None:
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise ValueError(
+            f"expected {what} to be an object with {', '.join(keys)}; it lacks "
+            f"{', '.join(missing)}"
+        )
+
+
+def _check_image(image: Mapping[str, Any]) -> None:
+    sides = image["height"], image["width"]
+    if not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(
+            f"expected image {image['id']} to have a height and a width in whole "
+            f"pixels, got {sides[0]!r} and {sides[1]!r}"
+        )
+    if not isinstance(image["file_name"], str):
+        raise ValueError(
+            f"expected image {image['id']} to have a file name, got "
+            f"{image['file_name']!r}"
+        )
+
+
+def _unique(what: str, entries: Sequence[Mapping[str, Any]]) -> set[int]:
+    seen: set[int] = set()
+    for entry in entries:
+        number = entry["id"]
+        if not isinstance(number, int):
+            raise ValueError(f"expected whole numbers as {what} ids, got {number!r}")
+        if number in seen:
+            raise ValueError(f"{what} id {number} is repeated")
+        seen.add(number)
+    return seen
+
+
+def _by_name(categories: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for entry in sorted(categories, key=lambda entry: int(entry["id"])):
+        name = str(entry["name"])
+        if _plain(name) in map(_plain, found):
+            raise ValueError(f"category name {name!r} is repeated")
+        found[name] = entry["id"]
+    return found
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())

@@ -1,0 +1,261 @@
+"""Data sets in COCO's format: tags for training, masks for evaluation alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from pycocotools import mask as rle
+
+from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
+from wsis.data.annotations import AnnotationFile
+from wsis.data.images import read_image
+from wsis.data.segmentations import check_segmentation, to_rle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CocoData:
+    """A folder of photos with annotations in COCO's format.
+
+    Files are read, and their errors raised, when ``train`` or ``val`` is called.
+
+    Args:
+        images: folder of the photos.
+        train_json: annotations of the training photos; only their classes are read.
+        val_json: annotations of the validation photos.
+        val_images: folder of the validation photos, where it is another one.
+        classes: ``all`` of the file, in order of category id; ``voc``, the 20 of Pascal
+            VOC; or names with commas between. Names match whatever their case and
+            whether words are parted by a space, ``-`` or ``_``.
+    """
+
+    images: Path
+    train_json: Path | None = None
+    val_json: Path | None = None
+    val_images: Path | None = None
+    classes: str = "all"
+
+    def train(self) -> Tagged:
+        """The training photos and their tags, as ``read_tagged`` gives them."""
+        return read_tagged(_given(self.train_json, "train"), self.images, self.classes)
+
+    def val(self) -> Annotated:
+        """The validation photos and their masks, as ``read_annotated`` gives them.
+
+        With a training file, ``all`` are that file's classes.
+        """
+        path = _given(self.val_json, "val")
+        return read_annotated(path, self.val_images or self.images, self._classes())
+
+    def category_ids(self) -> tuple[int, ...]:
+        """The file's own numbers of classes 1…C, for results in COCO's format.
+
+        Those of the validation file if there is one, else of the training file.
+        """
+        path = _given(self.val_json or self.train_json, "val")
+        return category_ids(path, self._classes())
+
+    def _classes(self) -> str | Sequence[str]:
+        if self.classes == "all" and self.train_json:
+            return AnnotationFile.read(self.train_json).names("all")
+        return self.classes
+
+
+def read_tagged(
+    annotations: Path, images: Path, classes: str | Sequence[str] = "all"
+) -> Tagged:
+    """The photos of one annotation file and the classes on each.
+
+    Of an annotation only its image and its category are looked at: the file needs no
+    masks and no boxes. A crowd counts as its class. Photos with none of the classes are
+    kept, without tags.
+
+    Args:
+        annotations: the JSON file.
+        images: folder of the photos.
+        classes: as in ``CocoData``, or a sequence of names.
+
+    Raises:
+        FileNotFoundError: if the file, the folder or photos are missing.
+        UnknownClassError: if a class is not in the file; lists what is.
+        ValueError: if the file is not in COCO's format, contradicts itself, or has no
+            object of the classes. Loading raises it for a photo that is damaged or of
+            another size than annotated.
+    """
+    return _tagged(AnnotationFile.read(annotations), images, classes)
+
+
+def read_annotated(
+    annotations: Path, images: Path, classes: str | Sequence[str] = "all"
+) -> Annotated:
+    """The photos of one annotation file and the objects on each.
+
+    Masks are decoded when a truth is asked for. Crowds are ignored objects; those of
+    other classes are left out.
+
+    Args:
+        annotations: the JSON file.
+        images: folder of the photos.
+        classes: as in ``CocoData``, or a sequence of names.
+
+    Raises:
+        FileNotFoundError: as ``read_tagged``.
+        UnknownClassError: as ``read_tagged``.
+        ValueError: as ``read_tagged``, and if an object has no mask of its photo's
+            size, or an area that is not a number.
+    """
+    file = AnnotationFile.read(annotations)
+    labels = file.labels(classes)
+    found = {
+        image["id"]: _Objects(image["id"], _size(image), []) for image in file.images
+    }
+    for i, annotation in enumerate(file.annotations):
+        label = labels.get(annotation["category_id"])
+        if label is None:
+            continue
+        of_image = found[annotation["image_id"]]
+        try:
+            of_image.objects.append(_object(annotation, label, of_image.size))
+        except ValueError as error:
+            raise ValueError(f"{annotations}: annotations[{i}]: {error}") from None
+    return Annotated(
+        tagged=_tagged(file, images, classes), truths=_Truths(list(found.values()))
+    )
+
+
+def category_ids(
+    annotations: Path, classes: str | Sequence[str] = "all"
+) -> tuple[int, ...]:
+    """The file's own numbers of classes 1…C; arguments and errors as above."""
+    return tuple(AnnotationFile.read(annotations).labels(classes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    label: int
+    segmentation: Any
+    crowd: bool
+    area: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    image_id: int
+    size: tuple[int, int]
+    objects: list[_Object]
+
+    def decode(self) -> GroundTruth:
+        masks = [to_rle(one.segmentation, self.size) for one in self.objects]
+        areas = [
+            float(rle.area(mask)) if one.area is None else one.area
+            for one, mask in zip(self.objects, masks, strict=True)
+        ]
+        return GroundTruth(
+            image_id=self.image_id,
+            size=self.size,
+            label=torch.tensor([one.label for one in self.objects], dtype=torch.long),
+            masks=masks,
+            ignore=torch.tensor([one.crowd for one in self.objects], dtype=torch.bool),
+            area=torch.tensor(areas, dtype=torch.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Truths(Sequence[GroundTruth]):
+    """The truth of every image, decoded when asked for."""
+
+    images: Sequence[_Objects]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @overload
+    def __getitem__(self, index: int) -> GroundTruth: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[GroundTruth]: ...
+    def __getitem__(self, index: int | slice) -> GroundTruth | list[GroundTruth]:
+        if isinstance(index, slice):
+            return [image.decode() for image in self.images[index]]
+        return self.images[index].decode()
+
+
+def _given(path: Path | None, split: str) -> Path:
+    if path is None:
+        raise ValueError(f"expected an annotation file as {split}_json, got none")
+    return path
+
+
+def _object(
+    annotation: Mapping[str, Any], label: int, size: tuple[int, int]
+) -> _Object:
+    segmentation, area = annotation.get("segmentation"), annotation.get("area")
+    check_segmentation(segmentation, size)
+    if not isinstance(area, int | float | None):
+        raise ValueError(f"expected a number as area, got {area!r}")
+    return _Object(
+        label,
+        segmentation,
+        crowd=bool(annotation.get("iscrowd")),
+        area=None if area is None else float(area),
+    )
+
+
+def _tagged(file: AnnotationFile, folder: Path, classes: str | Sequence[str]) -> Tagged:
+    labels, names = file.labels(classes), file.names(classes)
+    present: defaultdict[int, set[int]] = defaultdict(set)
+    for annotation in file.annotations:
+        if annotation["category_id"] in labels:
+            present[annotation["image_id"]].add(labels[annotation["category_id"]])
+    if not present:
+        raise ValueError(
+            f"{file.path}: expected objects of {', '.join(names)}, got none"
+        )
+    _check_photos(folder, [image["file_name"] for image in file.images])
+    tags = torch.zeros(len(file.images), len(names), dtype=torch.bool)
+    for row, image in zip(tags, file.images, strict=True):
+        row[[label - 1 for label in present[image["id"]]]] = True
+    return Tagged(
+        name=file.path.stem,
+        classes=names,
+        images=[
+            TaggedImage(
+                id=image["id"],
+                name=image["file_name"],
+                tags=row,
+                load=partial(_load, folder / image["file_name"], _size(image)),
+            )
+            for row, image in zip(tags, file.images, strict=True)
+        ],
+    )
+
+
+def _check_photos(folder: Path, names: Sequence[str]) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"expected a folder of photos, there is no {folder}")
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(names)} photos are not in {folder}: {some}"
+        )
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int]:
+    return image["height"], image["width"]
+
+
+def _load(path: Path, size: tuple[int, int]) -> Image:
+    """The photo, upright or as it is stored, whichever has the annotated size."""
+    image = read_image(path)
+    if image.shape[:2] != size:
+        image = read_image(path, upright=False)
+    if image.shape[:2] != size:
+        raise ValueError(
+            f"{path}: expected {size[0]} x {size[1]} pixels (height x width) as "
+            f"annotated, got {image.shape[0]} x {image.shape[1]}, whether turned by "
+            "its EXIF orientation or not"
+        )
+    return image

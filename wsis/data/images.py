@@ -1,0 +1,98 @@
+"""Photos from files, whatever their format, as RGB pixels."""
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from wsis.contracts import Image
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""What counts as a photo in a folder."""
+
+
+def read_image(path: Path, *, upright: bool = True) -> Image:
+    """The pixels of a photo.
+
+    Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8; transparent
+    pixels are laid over white; of an animation the first frame is taken.
+
+    Args:
+        path: of the photo, in any format that Pillow reads.
+        upright: turns the photo as its EXIF data say; otherwise as it is stored.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a photo, or damaged.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"expected a photo, there is no {path}")
+    if path.is_dir():
+        raise ValueError(f"expected a photo, {path} is a folder")
+    if not path.stat().st_size:
+        raise ValueError(f"expected a photo, {path} is an empty file")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata and of large photos; both are fine here.
+            warnings.simplefilter("ignore")
+            with Pillow.open(path) as photo:
+                return _rgb(ImageOps.exif_transpose(photo) if upright else photo)
+    except PermissionError:
+        raise
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"expected a photo (such as JPEG or PNG), {path} is none"
+        ) from None
+    except Exception as error:
+        # Pillow passes on whatever a damaged file makes it stumble over.
+        raise ValueError(f"expected a whole photo, {path}: {error}") from error
+
+
+def images_in(paths: Iterable[Path]) -> list[Path]:
+    """Photos and folders of photos as photos, each once.
+
+    In the order given, a folder's photos by name; folders inside folders and hidden
+    files are passed over. A file that is given is taken whatever its name.
+
+    Raises:
+        FileNotFoundError: if a path does not exist.
+        ValueError: if a folder holds no photo.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"expected a photo or a folder, there is no {path}")
+        inside = _photos(path) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(
+                f"expected photos ({', '.join(SUFFIXES)}) in {path}, found none"
+            )
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _photos(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+def _rgb(photo: Pillow.Image) -> Image:
+    if photo.mode == "F":
+        raise ValueError("expected 8 or 16 bits a value, got floating point")
+    if photo.mode.startswith("I"):
+        grey = np.asarray(photo).astype(np.int64).clip(0, 65535)
+        # 257 maps 65535 to 255; half of it rounds.
+        photo = Pillow.fromarray(((grey + 128) // 257).astype(np.uint8))
+    if photo.has_transparency_data:
+        photo = photo.convert("RGBA")
+        white = Pillow.new("RGBA", photo.size, "white")
+        photo = Pillow.alpha_composite(white, photo)
+    return np.array(photo.convert("RGB"))

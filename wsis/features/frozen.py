@@ -1,0 +1,110 @@
+"""Pooled features of proposals: kept on disk when the backbone is frozen, or live."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from wsis.bags import Bag
+from wsis.contracts import Backbone, ProposalHead
+from wsis.features.views import Scale, pixels, view
+from wsis.files import Cache
+
+Features = Callable[[Bag, Scale], Tensor]
+"""Pooled features of a bag's proposals at one scale; (N, …)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveFeatures:
+    """Runs the backbone at every call, so that it can be trained.
+
+    Args:
+        backbone: makes the maps, on its own device.
+        head: pools them.
+    """
+
+    backbone: Backbone
+    head: ProposalHead
+
+    def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."]:
+        """Pooled features, on the backbone's device, with their gradient."""
+        return self.head.pool(view(self.map(bag, scale), bag.proposals, scale))
+
+    def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
+        """The backbone's feature map of the photo."""
+        images = pixels(bag.pixels, scale, self.backbone)
+        return self.backbone(images.to(_device(self.backbone)))[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrozenFeatures:
+    """Runs the backbone once per photo and scale, and keeps what it gave on disk.
+
+    Maps and pooled features are kept in half precision, by the photo's content: ten
+    strategies compared pay for the backbone once.
+
+    Args:
+        live: what is kept.
+        maps: where the maps go.
+        pooled: where the pooled features go.
+    """
+
+    live: LiveFeatures
+    maps: Cache
+    pooled: Cache
+
+    @torch.no_grad()
+    def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."]:
+        """Pooled features in half precision, on the CPU."""
+
+        def pool() -> dict[str, Tensor]:
+            laid = view(self.map(bag, scale), bag.proposals, scale)
+            return {"pooled": _half(self.live.head.pool(laid))}
+
+        return self.pooled.get(_key(bag, scale), pool)["pooled"]
+
+    @torch.no_grad()
+    def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
+        """The backbone's feature map of the photo, on the CPU."""
+
+        def run() -> dict[str, Tensor]:
+            return {"map": _half(self.live.map(bag, scale))}
+
+        return self.maps.get(_key(bag, scale), run)["map"].float()
+
+
+def frozen_features(
+    live: LiveFeatures,
+    folder: Path,
+    *,
+    backbone: Mapping[str, Any],
+    head: Mapping[str, Any],
+    source: Mapping[str, Any],
+) -> FrozenFeatures:
+    """Features kept under ``folder``, apart for every setting they depend on."""
+    return FrozenFeatures(
+        live,
+        Cache.keyed(folder / "maps", {"backbone": backbone}),
+        Cache.keyed(
+            folder / "pooled", {"backbone": backbone, "head": head, "source": source}
+        ),
+    )
+
+
+def _key(bag: Bag, scale: Scale) -> str:
+    return f"{bag.key}-{scale.side}{'-flip' if scale.flip else ''}"
+
+
+def _half(tensor: Tensor) -> Tensor:
+    limit = torch.finfo(torch.float16).max
+    return tensor.clamp(-limit, limit).half().cpu()
+
+
+def _device(backbone: Backbone) -> torch.device:
+    module: Any = backbone
+    device: torch.device = next(module.parameters()).device
+    return device

@@ -1,0 +1,111 @@
+"""One image at one scale: pixels for the backbone, proposals in the map's frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from wsis import masks
+from wsis.contracts import Backbone, Image, Proposals, View
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How an image is shown to the backbone.
+
+    Args:
+        side: length of the longer side in pixels, rounded to the backbone's stride.
+        flip: mirrored left to right.
+    """
+
+    side: int
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.side < 32:
+            raise ValueError(f"side must be at least 32 pixels, got {self.side}")
+
+
+def scales(sides: Sequence[int], *, flips: bool) -> list[Scale]:
+    """Every side, and every side mirrored when ``flips``."""
+    return [
+        Scale(side, flip)
+        for side in sides
+        for flip in ((False, True) if flips else (False,))
+    ]
+
+
+def pixels(image: Image, scale: Scale, backbone: Backbone) -> Float[Tensor, "1 3 H W"]:
+    """The image resized (bilinear, antialiased) and normalised for ``backbone``."""
+    height, width = image.shape[:2]
+    ratio = scale.side / max(height, width)
+    size = [
+        max(1, round(length * ratio / backbone.stride)) * backbone.stride
+        for length in (height, width)
+    ]
+    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+    tensor = functional.interpolate(
+        tensor, size=size, mode="bilinear", align_corners=False, antialias=True
+    )
+    mean = torch.tensor(backbone.mean).view(1, 3, 1, 1)
+    std = torch.tensor(backbone.std).view(1, 3, 1, 1)
+    tensor = (tensor - mean) / std
+    return tensor.flip(-1) if scale.flip else tensor
+
+
+def view(
+    feature_map: Float[Tensor, "D h w"],
+    proposals: Proposals,
+    scale: Scale,
+    crop: int = 7,
+) -> View:
+    """Proposals laid over the map that the backbone made of ``pixels(…, scale)``."""
+    if scale.flip:
+        proposals = masks.flip(proposals)
+    height, width = proposals.size
+    cells = torch.tensor(
+        [feature_map.shape[-1] / width, feature_map.shape[-2] / height]
+    ).repeat(2)
+    return View(
+        feature_map,
+        masks.boxes(proposals) * cells,
+        masks.crops(proposals, crop),
+        proposals.regions,
+        proposals.members,
+    )
+
+
+def region_means(
+    feature_map: Float[Tensor, "D h w"], regions: Int[Tensor, "H W"]
+) -> tuple[Float[Tensor, "R D"], Float[Tensor, " R"]]:
+    """Mean feature of every region, the map read bilinearly at each pixel; areas."""
+    height, width = feature_map.shape[1:]
+    count = int(regions.max()) + 1
+    rows, row_share = _neighbours(regions.shape[0], height, regions.device)
+    columns, column_share = _neighbours(regions.shape[1], width, regions.device)
+    flat = regions.long() * (height * width)
+    weights = feature_map.new_zeros(count * height * width)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            cell = rows[dy][:, None] * width + columns[dx]
+            share = row_share[dy][:, None] * column_share[dx]
+            weights.index_add_(
+                0, (flat + cell).flatten(), share.flatten().to(weights.dtype)
+            )
+    weights = weights.view(count, height * width)
+    area = weights.sum(1)
+    return weights @ feature_map.flatten(1).T / area[:, None], area
+
+
+def _neighbours(
+    pixels: int, cells: int, device: torch.device
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    centre = (torch.arange(pixels, device=device) + 0.5) * (cells / pixels) - 0.5
+    centre = centre.clamp(0, cells - 1)
+    low = centre.floor().long()
+    high = (low + 1).clamp(max=cells - 1)
+    share = centre - low
+    return (low, high), (1 - share, share)

@@ -1,0 +1,124 @@
+"""Files that are whole or not there: atomic writes and a cache of tensors."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+class CacheMismatchError(ValueError):
+    """A cache folder holds what was made with other settings."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``path``; renames it there if the block succeeds.
+
+    Whatever happens inside, ``path`` holds either what it held before or all that was
+    written; the temporary file is gone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; the result gets what the umask allows.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes ``value`` as indented JSON, atomically; NaN is refused."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def digest(*values: Any) -> str:
+    """A short name for arrays and JSON-like values: 16 hex digits of SHA-256."""
+    state = hashlib.sha256()
+    for value in values:
+        if isinstance(value, np.ndarray):
+            state.update(f"{value.dtype}{value.shape}".encode())
+            state.update(np.ascontiguousarray(value).data)
+        else:
+            state.update(json.dumps(value, sort_keys=True, default=str).encode())
+    return state.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Named groups of tensors in a folder, all made with the same settings.
+
+    Every group is one safetensors file, written to a temporary name and renamed, so
+    that an interruption leaves no half file; a damaged one is made again.
+
+    Args:
+        folder: where; made when missing.
+        settings: what the content depends on besides the key; JSON-like.
+
+    Raises:
+        CacheMismatchError: if the folder holds a cache made with other settings.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        wanted = json.loads(json.dumps(dict(self.settings), default=str))
+        stamp = self.folder / "settings.json"
+        if not stamp.exists():
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise CacheMismatchError(
+                    f"expected {self.folder} to be new, empty or a cache; it holds "
+                    "other files; choose another folder"
+                )
+            write_json(stamp, wanted)
+            return
+        try:
+            found = json.loads(stamp.read_text())
+        except ValueError:
+            found = {}
+        if found != wanted:
+            keys = sorted(found.keys() | wanted.keys())
+            changes = ", ".join(
+                f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} asked for"
+                for key in keys
+                if found.get(key) != wanted.get(key)
+            )
+            raise CacheMismatchError(
+                f"the cache in {self.folder} was made with other settings ({changes}); "
+                "choose another folder or delete it"
+            )
+
+    @classmethod
+    def keyed(cls, root: Path, settings: Mapping[str, Any]) -> "Cache":
+        """The cache of these settings in a folder of ``root`` named by their digest."""
+        return cls(folder=root / digest(dict(settings)), settings=settings)
+
+    def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The tensors kept under ``key``; made and kept when missing or damaged."""
+        path = self.folder / f"{key}.safetensors"
+        if path.exists():
+            try:
+                return load_file(path)
+            except SafetensorError:
+                pass
+        made = make()
+        with atomic_write(path) as temporary:
+            save_file({k: v.contiguous() for k, v in made.items()}, temporary)
+        return made

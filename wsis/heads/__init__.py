@@ -1,0 +1,1 @@
+"""What turns pooled features into scores."""

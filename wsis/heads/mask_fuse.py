@@ -1,0 +1,59 @@
+"""MaskFuse: a box detector's head turned into a mask one (CIM, section 3.1)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from wsis.contracts import View
+
+_GRID = 7
+
+
+class MaskFuse(nn.Module):
+    """Box features beside the same features under the mask, a convolution, two layers.
+
+    "Complete Instances Mining for Weakly Supervised Instance Segmentation", IJCAI 2023,
+    arXiv 2402.07633, section 3.1: RoIAlign 7×7 of the proposal's box, times its mask
+    cropped to the box and resized to 7×7, both concatenated; 3×3 convolution back to D
+    channels; two fully connected layers. The paper's ``width`` is 4,096.
+
+    Args:
+        channels: D, of the feature map.
+        width: of the two layers.
+        chunk: proposals pooled and convolved at a time; bounds memory, changes nothing.
+    """
+
+    def __init__(self, channels: int, width: int = 512, chunk: int = 256) -> None:
+        super().__init__()
+        if min(channels, width, chunk) < 1:
+            raise ValueError(
+                "channels, width and chunk must be positive, got "
+                f"{channels}, {width} and {chunk}"
+            )
+        self.width = width
+        self.chunk = chunk
+        self.fuse = nn.Sequential(
+            nn.Conv2d(2 * channels, channels, 3, padding=1), nn.ReLU()
+        )
+        self.layers = nn.Sequential(
+            nn.Linear(channels * _GRID * _GRID, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+        )
+
+    def pool(self, view: View) -> Float[Tensor, "N D1 7 7"]:
+        """Box features and, as the last channel, the mask; (N, D + 1, 7, 7)."""
+        boxes = roi_align(view.map[None], [view.boxes], _GRID, aligned=True)
+        return torch.cat([boxes, view.crops[:, None].to(boxes.dtype)], dim=1)
+
+    def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N W"]:
+        """``width`` numbers a proposal."""
+        return torch.cat([self._vectors(part) for part in pooled.split(self.chunk)])
+
+    def _vectors(self, pooled: Tensor) -> Tensor:
+        boxes, mask = pooled[:, :-1], pooled[:, -1:]
+        fused = self.fuse(torch.cat([boxes, boxes * mask], dim=1))
+        vectors: Tensor = self.layers(fused.flatten(1))
+        return vectors

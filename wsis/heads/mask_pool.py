@@ -1,0 +1,123 @@
+"""A small head for CPUs: a proposal and its surroundings pooled, two layers."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import roi_align
+
+from wsis.contracts import View
+from wsis.features.views import region_means
+from wsis.randomness import generator
+
+_GRID = 3
+
+
+class MaskPool(nn.Module):
+    """Mean features under the mask, in its box and around it, a coarse grid, the mask.
+
+    What MaskFuse sees at 7×7 is kept as means: the map under the mask, in the box, in
+    the box enlarged by half; a 3×3 grid of the box and the masked box in ``reduced``
+    channels (a fixed random projection of the map); the 7×7 mask. Nothing before the
+    two layers has weights, so that a frozen backbone is pooled once per image.
+
+    Args:
+        channels: D, of the feature map.
+        width: of the two layers.
+        reduced: channels of the 3×3 grids.
+        dropout: share of the first layer's outputs dropped in training.
+    """
+
+    mean: Tensor
+    std: Tensor
+    projection: Tensor
+
+    def __init__(
+        self, channels: int, width: int = 256, reduced: int = 32, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        if min(channels, width, reduced) < 1:
+            raise ValueError(
+                "channels, width and reduced must be positive, got "
+                f"{channels}, {width} and {reduced}"
+            )
+        self.width = width
+        size = 3 * channels + 2 * reduced * _GRID * _GRID + 49
+        random = torch.randn(reduced, channels, generator=generator(0, "projection"))
+        self.register_buffer("projection", random / channels**0.5)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+        self.layers = nn.Sequential(
+            nn.Linear(size, width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+            nn.ReLU(),
+        )
+
+    def pool(self, view: View) -> Float[Tensor, "N P"]:
+        """All of it in one vector a proposal, not standardised."""
+        means, area = region_means(view.map, view.regions)
+        share = view.members.to(means.dtype) * area
+        inside = share @ means / share.sum(1, keepdim=True)
+        small = torch.einsum("rd,dhw->rhw", self.projection, view.map)
+        grid = roi_align(small[None], [view.boxes], 2 * _GRID, 1.0, 1, aligned=True)
+        crop = functional.interpolate(view.crops[:, None], size=2 * _GRID)
+        vectors = [
+            inside,
+            _box_means(view.map, view.boxes),
+            _box_means(view.map, _enlarged(view.boxes, 1.5)),
+            functional.avg_pool2d(grid, 2).flatten(1),
+            functional.avg_pool2d(grid * crop, 2).flatten(1),
+            view.crops.flatten(1),
+        ]
+        return torch.cat(vectors, dim=1)
+
+    @torch.no_grad()
+    def calibrate(self, pooled: Iterable[Float[Tensor, "N P"]]) -> None:
+        """Sets mean and deviation of each dimension from some images' proposals."""
+        some = torch.cat([p.to(self.mean.device, self.mean.dtype) for p in pooled])
+        self.mean.copy_(some.mean(0))
+        self.std.copy_(some.std(0).clamp_min(1e-3))
+
+    def forward(self, pooled: Float[Tensor, "N P"]) -> Float[Tensor, "N W"]:
+        """``width`` numbers a proposal."""
+        standard = (pooled.to(self.mean.dtype) - self.mean) / self.std
+        vectors: Tensor = self.layers(standard.clamp(-5, 5))
+        return vectors
+
+
+def _box_means(
+    feature_map: Float[Tensor, "D h w"], boxes: Float[Tensor, "N 4"]
+) -> Float[Tensor, "N D"]:
+    """Mean of the map in each box, read bilinearly off its integral image."""
+    height, width = feature_map.shape[1:]
+    integral = functional.pad(feature_map.cumsum(1).cumsum(2), (1, 0, 1, 0))
+    limits = boxes.new_tensor([width, height, width, height])
+    boxes = boxes.clamp_min(0).minimum(limits)
+    x0, y0, x1, y1 = boxes.unbind(1)
+    x1, y1 = torch.maximum(x1, x0 + 1e-3), torch.maximum(y1, y0 + 1e-3)
+    total = (
+        _read(integral, x1, y1)
+        - _read(integral, x0, y1)
+        - _read(integral, x1, y0)
+        + _read(integral, x0, y0)
+    )
+    return total / ((x1 - x0) * (y1 - y0))[:, None]
+
+
+def _read(integral: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    left = x.floor().long().clamp(0, integral.shape[2] - 2)
+    top = y.floor().long().clamp(0, integral.shape[1] - 2)
+    dx, dy = x - left, y - top
+    upper = integral[:, top, left] * (1 - dx) + integral[:, top, left + 1] * dx
+    lower = integral[:, top + 1, left] * (1 - dx) + integral[:, top + 1, left + 1] * dx
+    return (upper * (1 - dy) + lower * dy).T
+
+
+def _enlarged(boxes: Float[Tensor, "N 4"], factor: float) -> Float[Tensor, "N 4"]:
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * factor
+    return torch.cat([centre - half, centre + half], dim=1)

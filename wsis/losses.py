@@ -1,0 +1,162 @@
+"""The losses, on probabilities; all of them are differentiable scalars.
+
+Li et al., https://arxiv.org/abs/2402.07633, as the reference code has them
+(CIM, 48b4548). Probabilities are clamped to [1e-6, 1 − 1e-6]. Proposals labelled −1 in
+``Targets`` take no part but for the maxima over absent classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from wsis.contracts import BranchScores, Targets
+
+FIRST_BRANCH = 3.0
+"""Weight of branch 0, which learns from the anti-noise branch; the others have 1."""
+
+INTEGRITY = 3.0
+"""Weight of the integrity loss."""
+
+CLUSTER = 12.0
+"""Weight of the cluster loss."""
+
+_EPS = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RefinementLosses:
+    """What one refinement branch is trained on; ``integrity`` has its factor."""
+
+    classification: Float[Tensor, ""]
+    integrity: Float[Tensor, ""]
+    bag: Float[Tensor, ""]
+
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """Their sum."""
+        return self.classification + self.integrity + self.bag
+
+
+def refinement_losses(
+    scores: BranchScores, targets: Targets, tags: Bool[Tensor, " C"], branch: int
+) -> RefinementLosses:
+    """The losses of refinement branch ``branch`` (0, 1, …), with all their factors."""
+    scale = FIRST_BRANCH if branch == 0 else 1.0
+    cls, integrity = scores.classification, scores.localization
+    return RefinementLosses(
+        classification=classification_loss(cls, targets, scale),
+        integrity=INTEGRITY * integrity_loss(integrity, targets, scale),
+        bag=bag_loss(cls, integrity, targets, tags, scale),
+    )
+
+
+def classification_loss(
+    cls: Float[Tensor, "N C1"], targets: Targets, scale: float
+) -> Float[Tensor, ""]:
+    """Weighted cross-entropy, averaged over the labelled proposals."""
+    labelled = targets.label >= 0
+    loss = -_own(_clamp(cls), targets).log() * targets.weight * scale
+    return loss.where(labelled, 0).sum() / labelled.sum().clamp(min=1)
+
+
+def integrity_loss(
+    integrity: Float[Tensor, "N C1"], targets: Targets, scale: float
+) -> Float[Tensor, ""]:
+    """Weighted smooth L1 of the own class's integrity, averaged over foreground."""
+    foreground = targets.label > 0
+    own = _own(_clamp(integrity), targets)
+    loss = functional.smooth_l1_loss(own, targets.integrity, reduction="none")
+    loss = loss * targets.weight * scale
+    return loss.where(foreground, 0).sum() / foreground.sum().clamp(min=1)
+
+
+def bag_loss(
+    cls: Float[Tensor, "N C1"],
+    integrity: Float[Tensor, "N C1"],
+    targets: Targets,
+    tags: Bool[Tensor, " C"],
+    scale: float,
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of each class's best proposal, averaged over the columns.
+
+    For a class present (background always is) the best of the proposals labelled with
+    it counts, by that proposal's weight; for an absent class the best of all, by 1. A
+    present class that labels no proposal adds a constant, by the weight of proposal 0.
+    """
+    columns = torch.arange(cls.shape[1], device=cls.device)
+    present = _with_background(tags)  # (C1,)
+    eligible = (targets.label[:, None] == columns) | ~present
+    best, index = (_clamp(cls) * _clamp(integrity) * eligible).max(0)
+    weight = (scale * targets.weight[index]).where(present, 1)
+    return functional.binary_cross_entropy(
+        _clamp(best), present.to(cls.dtype), weight=weight
+    )
+
+
+def mil_loss(
+    cls: Float[Tensor, "N C1"], det: Float[Tensor, "N C1"], tags: Bool[Tensor, " C"]
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of the image's score Σ cls · det against its tags.
+
+    Bilen and Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016; the
+    background column counts as present.
+    """
+    image = _clamp((cls * det).sum(0))
+    return functional.binary_cross_entropy(image, _with_background(tags).to(cls.dtype))
+
+
+def cluster_loss(
+    cls: Float[Tensor, "N C1"], clusters: Int[Tensor, "N C1"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of the anti-noise branch against pre-computed clusters, × 12.
+
+    A foreground cluster is judged by its members' mean, a background cluster (column 0)
+    member by member; both count by their size.
+
+    Args:
+        cls: softmax over classes.
+        clusters: the number (1, 2, …) of each proposal's cluster in its class's column,
+            0 elsewhere; a row of zeros takes no part.
+    """
+    number, column = clusters.max(1)
+    members = number > 0
+    _, cluster, size = number.unique(return_inverse=True, return_counts=True)
+    mean = cls.new_zeros(len(size), cls.shape[1]).index_add(0, cluster, cls)
+    mean = mean / size[:, None]
+    judged = cls.where(column[:, None] == 0, mean[cluster])
+    target = functional.one_hot(column, cls.shape[1]).to(cls.dtype)
+    # Each member carries an equal share of its cluster's |cluster| × loss.
+    loss = functional.binary_cross_entropy(_clamp(judged), target, reduction="none")
+    return CLUSTER * loss.mean(1).where(members, 0).sum() / (members.sum() + _EPS)
+
+
+def pcl_loss(cls: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, ""]:
+    """Weighted cross-entropy by cluster, averaged over all proposals.
+
+    Tang et al., https://arxiv.org/abs/1807.03342: the proposals assigned
+    to one pseudo instance are judged by their mean, background ones by themselves.
+    """
+    own = _own(cls, targets)
+    _, cluster, size = targets.assignment.unique(
+        return_inverse=True, return_counts=True
+    )
+    mean = own.new_zeros(len(size)).index_add(0, cluster, own) / size
+    judged = own.where(targets.label <= 0, mean[cluster])
+    loss = -_clamp(judged).log() * targets.weight
+    return loss.where(targets.label >= 0, 0).mean()
+
+
+def _clamp(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    return probability.clamp(_EPS, 1 - _EPS)
+
+
+def _own(scores: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, " N"]:
+    """Each proposal's score in its label's column; column 0 where it has none."""
+    return scores.gather(1, targets.label.clamp(min=0)[:, None]).squeeze(1)
+
+
+def _with_background(tags: Bool[Tensor, " C"]) -> Bool[Tensor, " C1"]:
+    return torch.cat([tags.new_ones(1), tags])

@@ -1,0 +1,235 @@
+"""What proposals look like: boxes, areas, crops, RLE and dense masks, on demand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt64
+from pycocotools import mask as coco
+from torch import Tensor
+
+from wsis.contracts import Ledger, Proposals, Rle
+
+_BITS = 64
+"""Masks packed at once, into one word a pixel."""
+
+_ENTRIES = 2**24
+"""Entries of a temporary matrix; bounds the memory of what goes row by row."""
+
+
+def areas(proposals: Proposals) -> Float[Tensor, " N"]:
+    """Pixels of each proposal."""
+    size = region_areas(proposals.regions)
+    rows = [torch.where(block, size, 0).sum(1) for block in _rows(proposals.members)]
+    return torch.cat(rows or [size[:0]]).float()
+
+
+def boxes(proposals: Proposals) -> Float[Tensor, "N 4"]:
+    """The smallest xyxy box around each proposal, right and bottom exclusive."""
+    height, width = proposals.size
+    regions, members = proposals.regions.long(), proposals.members
+    device = regions.device
+    y = torch.arange(height, device=device)[:, None].expand(height, width)
+    x = torch.arange(width, device=device)[None].expand(height, width)
+    sides = []
+    # Right and bottom are the lowest negated coordinates.
+    for coordinate in (x, y, -x - 1, -y - 1):
+        low = torch.full((members.shape[1],), max(height, width), device=device)
+        low.scatter_reduce_(0, regions.flatten(), coordinate.flatten(), "amin")
+        rows = [
+            torch.where(block, low, max(height, width)).amin(1)
+            for block in _rows(members)
+        ]
+        sides.append(torch.cat(rows or [low[:0]]))
+    x0, y0, x1, y1 = sides
+    return torch.stack([x0, y0, -x1, -y1], 1).float()
+
+
+def crops(proposals: Proposals, size: int = 7) -> Float[Tensor, "N P P"]:
+    """Each mask, cropped to its box and resized to ``size`` (nearest); 0 or 1.
+
+    A cell takes the value of the pixel under its centre.
+    """
+    if size < 1:
+        raise ValueError(f"size must be at least 1, got {size}")
+    x0, y0, x1, y1 = boxes(proposals).long().unsqueeze(-1).unbind(1)  # (N, 1) each
+    # The centre of cell k is (2k + 1) / (2 size) of the way: exact in integers.
+    step = 2 * torch.arange(size, device=x0.device) + 1
+    x = x0 + (x1 - x0) * step // (2 * size)
+    y = y0 + (y1 - y0) * step // (2 * size)
+    label = proposals.regions[y[:, :, None], x[:, None, :]].long()  # (N, P, P)
+    inside = proposals.members.gather(1, label.flatten(1))
+    return inside.view(-1, size, size).float()
+
+
+def dense(proposals: Proposals, index: Int[Tensor, " M"]) -> Bool[Tensor, "M H W"]:
+    """The masks of some proposals; mind their memory, one byte a pixel."""
+    masks = proposals.members[index].index_select(1, proposals.regions.flatten())
+    return masks.view(-1, *proposals.size)
+
+
+def to_dense(
+    masks: Bool[Tensor, "M H W"] | Sequence[Rle],
+) -> Bool[Tensor, "M H W"]:
+    """Masks as they are, or decoded from COCO's encoding."""
+    if isinstance(masks, Tensor):
+        return masks
+    return torch.from_numpy(coco.decode(list(masks)).astype(bool)).permute(2, 0, 1)
+
+
+def chunks(
+    proposals: Proposals, megabytes: int = 64
+) -> Iterator[tuple[slice, Bool[Tensor, "_ H W"]]]:
+    """All dense masks in order, at most ``megabytes`` (but one mask) at a time."""
+    if megabytes < 1:
+        raise ValueError(f"megabytes must be at least 1, got {megabytes}")
+    step = max(1, megabytes * 2**20 // proposals.regions.numel())
+    index = torch.arange(len(proposals), device=proposals.regions.device)
+    for start in range(0, len(proposals), step):
+        part = slice(start, min(start + step, len(proposals)))
+        yield part, dense(proposals, index[part])
+
+
+def rles(proposals: Proposals, index: Int[Tensor, " M"]) -> list[Rle]:
+    """COCO's encoding of some proposals, in the order of ``index``."""
+    # Masks laid out as (M, W, H), so that their transpose has COCO's column order.
+    turned = replace(proposals, regions=proposals.regions.T)
+    found: list[Rle] = []
+    for _, masks in chunks(select(turned, index)):
+        found += coco.encode(masks.cpu().numpy().view(np.uint8).transpose(2, 1, 0))
+    return found
+
+
+def select(proposals: Proposals, index: Int[Tensor, " M"]) -> Proposals:
+    """Some proposals, in the order of ``index``; regions stay as they are."""
+    return replace(
+        proposals,
+        members=proposals.members[index],
+        objectness=proposals.objectness[index],
+    )
+
+
+def flip(proposals: Proposals) -> Proposals:
+    """The proposals of the image mirrored left to right."""
+    return replace(proposals, regions=proposals.regions.flip(-1))
+
+
+def region_areas(regions: Int[Tensor, "H W"]) -> Int[Tensor, " R"]:
+    """Pixels of each region."""
+    return torch.bincount(regions.flatten())
+
+
+def from_masks(
+    masks: Bool[Tensor, "N H W"] | Sequence[Rle],
+    *,
+    objectness: Float[Tensor, " N"] | None = None,
+    source: str = "masks",
+    ledger: Ledger = frozenset(),
+) -> Proposals:
+    """Any masks as proposals: pixels that the same masks cover become a region.
+
+    Regions are numbered by their first pixel in reading order; pixels that no mask
+    covers are a region that belongs to no proposal.
+
+    Args:
+        masks: at least one, of one size; dense or in COCO's encoding.
+        objectness: sorts the proposals, best first, ties as they came; without it they
+            stay in order, and all have 0.
+        source: the part that made the masks.
+        ledger: the labels consumed in making them.
+
+    Raises:
+        ValueError: if there is no mask, sizes differ, or a mask is empty (the message
+            has its index).
+    """
+    if len(masks) == 0:
+        raise ValueError("expected at least one mask, got none")
+    size, device = _size(masks), torch.device("cpu")
+    if isinstance(masks, Tensor):
+        device = masks.device
+    bits = np.empty((size[0] * size[1], -(-len(masks) // _BITS)), dtype=np.uint64)
+    for word, start in enumerate(range(0, len(masks), _BITS)):
+        pixels = to_dense(masks[start : start + _BITS]).flatten(1).cpu().numpy()
+        empty = np.flatnonzero(~pixels.any(1))
+        if len(empty):
+            raise ValueError(
+                f"expected every mask to have pixels, mask {start + empty[0]} is empty"
+            )
+        bits[:, word] = _pack(pixels.T)[:, 0]
+    group, distinct = _distinct(bits)
+    members = _members(distinct, len(masks)).to(device)
+    if objectness is None:
+        objectness = torch.zeros(len(masks))
+    objectness, order = objectness.to(device).sort(descending=True, stable=True)
+    return Proposals(
+        regions=torch.from_numpy(group.reshape(size)).to(device),
+        members=members[order],
+        objectness=objectness,
+        source=source,
+        ledger=ledger,
+    )
+
+
+def compact(proposals: Proposals) -> Proposals:
+    """The same masks on the fewest regions, numbered as ``from_masks`` does."""
+    regions = proposals.regions.cpu().numpy()
+    present, first = np.unique(regions, return_index=True)
+    present = present[first.argsort()]
+    columns = proposals.members.T.cpu().numpy()[present]
+    group, distinct = _distinct(_pack(columns))
+    renumbered = np.zeros(proposals.members.shape[1], dtype=np.int64)
+    renumbered[present] = group
+    device = proposals.members.device
+    return replace(
+        proposals,
+        regions=torch.from_numpy(renumbered[regions]).to(device),
+        members=_members(distinct, len(proposals)).to(device),
+    )
+
+
+def _size(masks: Bool[Tensor, "N H W"] | Sequence[Rle]) -> tuple[int, int]:
+    if isinstance(masks, Tensor):
+        return masks.shape[1], masks.shape[2]
+    sizes = {(int(mask["size"][0]), int(mask["size"][1])) for mask in masks}
+    if len(sizes) > 1:
+        raise ValueError(f"expected masks of one size, got {sorted(sizes)}")
+    return sizes.pop()
+
+
+def _rows(members: Bool[Tensor, "N R"]) -> Iterator[Bool[Tensor, "_ R"]]:
+    step = max(1, _ENTRIES // max(1, members.shape[1]))
+    return iter(members.split(step))
+
+
+def _distinct(
+    bits: UInt64[np.ndarray, "K words"],
+) -> tuple[Int[np.ndarray, " K"], UInt64[np.ndarray, "R words"]]:
+    """The number of each row among the distinct rows, which are in order of coming."""
+    odd = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
+    # Unsigned arithmetic wraps around, which makes this a hash.
+    key = (bits * (2 * odd + 1)).sum(1, dtype=np.uint64)
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    if not np.array_equal(bits[first][group], bits):
+        # Two different rows met in the hash; sorting whole rows is slow, and exact.
+        _, first, group = np.unique(
+            bits, axis=0, return_index=True, return_inverse=True
+        )
+    order = first.argsort()
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rank[group], bits[first[order]]
+
+
+def _pack(rows: Bool[np.ndarray, "K N"]) -> UInt64[np.ndarray, "K words"]:
+    padded = np.zeros((len(rows), -(-rows.shape[1] // _BITS) * _BITS), dtype=bool)
+    padded[:, : rows.shape[1]] = rows
+    return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
+
+
+def _members(bits: UInt64[np.ndarray, "R words"], count: int) -> Bool[Tensor, "N R"]:
+    """The membership matrix packed in ``bits``."""
+    rows = np.unpackbits(
+        bits.view(np.uint8), axis=1, count=count, bitorder="little"
+    ).view(bool)
+    return torch.from_numpy(rows.T.copy())

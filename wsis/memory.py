@@ -1,0 +1,34 @@
+"""Peak memory of a stretch of work."""
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def reset_peak(device: torch.device) -> None:
+    """Starts a new measurement, where the system can (Linux; CUDA devices)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return
+
+
+def peak_megabytes(device: torch.device) -> float:
+    """The most memory held since the last reset: the device's, or the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        lines = _STATUS.read_text().splitlines()
+        [line] = [line for line in lines if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 2**10
+    except (OSError, ValueError):
+        # Elsewhere only the whole process's peak is known, on macOS in bytes.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)

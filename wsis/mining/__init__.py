@@ -1,0 +1,8 @@
+"""Miners: from a branch's scores to the proposals trusted as instances."""
+
+from wsis.mining.cim import CIMMiner
+from wsis.mining.mist import MISTMiner
+from wsis.mining.oicr import OICRMiner
+from wsis.mining.pcl import PCLMiner
+
+__all__ = ["CIMMiner", "MISTMiner", "OICRMiner", "PCLMiner"]

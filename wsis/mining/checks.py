@@ -1,0 +1,31 @@
+"""The settings that miners share, checked in one place."""
+
+
+def fraction(name: str, value: float, *, zero: bool = False) -> None:
+    """Refuses a value outside (0, 1], or outside [0, 1] where ``zero`` is allowed.
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if not (0 <= value <= 1 and (zero or value > 0)):
+        raise ValueError(f"{name} must be in {'[' if zero else '('}0, 1], got {value}")
+
+
+def branch_index(branch: int) -> None:
+    """Refuses a negative branch.
+
+    Raises:
+        ValueError: if it is.
+    """
+    if branch < 0:
+        raise ValueError(f"branch must be 0 or more, got {branch}")
+
+
+def positive(name: str, value: int) -> None:
+    """Refuses a count below 1.
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if value < 1:
+        raise ValueError(f"{name} must be positive, got {value}")

@@ -1,0 +1,114 @@
+"""PCL: the centres of clusters among the best proposals of each class."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wsis.contracts import BranchScores, Overlaps, PseudoInstances
+from wsis.mining.checks import fraction, positive
+
+_EPS = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PCLMiner:
+    """Takes the proposals that many of a class's best proposals overlap.
+
+    Tang et al., "PCL: Proposal Cluster Learning for Weakly Supervised Object
+    Detection", TPAMI 2018, https://arxiv.org/abs/1807.03342.
+    Classes in order; a score is classification × localization, clamped to
+    [1e-9, 1 − 1e-9].
+
+    1. The top one of ``clusters`` clusters of the scores; the exact optimum of k-means,
+       which pcl.pytorch approaches from random starts.
+    2. Among them, again and again, the proposal with most neighbours (IoU above
+       ``t_graph``, itself included; ties: the highest index) becomes a centre with the
+       best score of its neighbourhood, which is removed, until at most ``centres`` are
+       left.
+    3. The ``centres`` best centres are kept and taken out of the pool.
+
+    Args:
+        clusters: of k-means, positive.
+        t_graph: the IoU above which two proposals are neighbours, in [0, 1].
+        centres: at most so many per class, positive.
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
+
+    clusters: int = 3
+    t_graph: float = 0.4
+    centres: int = 5
+
+    def __post_init__(self) -> None:
+        positive("clusters", self.clusters)
+        fraction("t_graph", self.t_graph, zero=True)
+        positive("centres", self.centres)
+
+    @torch.no_grad()
+    def __call__(
+        self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
+    ) -> PseudoInstances:
+        """Pseudo instances grouped by class, best first; ties: the later found.
+
+        A pool with fewer proposals than ``clusters`` gives none.
+        """
+        score = (scores.classification * scores.localization).clamp(_EPS, 1 - _EPS)
+        pool = torch.ones(len(score), dtype=torch.bool, device=score.device)
+        index, weight = [tags.new_empty(0, dtype=torch.long)], [score.new_empty(0)]
+        label = index[:]
+        for c in (tags.nonzero().flatten() + 1).tolist():
+            left = pool.nonzero().flatten()
+            if len(left) < self.clusters:
+                continue
+            top = left[_top_cluster(score[left, c], self.clusters)]
+            centre, best = self._centres(
+                score[top, c], overlaps.iou[top[:, None], top] > self.t_graph
+            )
+            index.append(top[centre])
+            label.append(torch.full_like(centre, c))
+            weight.append(best)
+            pool[top[centre]] = False
+        return PseudoInstances(torch.cat(index), torch.cat(label), torch.cat(weight))
+
+    def _centres(
+        self, score: Float[Tensor, " M"], graph: Bool[Tensor, "M M"]
+    ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
+        left = torch.ones_like(score, dtype=torch.bool)
+        centres: list[Tensor] = []
+        best: list[Tensor] = []
+        while not centres or left.sum() > self.centres:
+            degree = (graph & left).sum(1).where(left, -1)
+            centre = len(score) - 1 - degree.flip(0).argmax()
+            near = graph[centre] & left
+            centres.append(centre)
+            best.append(score[near].max())
+            left = left & ~near
+        found, found_score = torch.stack(centres), torch.stack(best)
+        order = found_score.argsort(stable=True).flip(0)[: self.centres]
+        return found[order], found_score[order]
+
+
+def _top_cluster(score: Float[Tensor, " M"], clusters: int) -> Int[Tensor, " T"]:
+    """The highest of the clusters that minimise the squared distance to their means.
+
+    Members by index. Optimal clusters are stretches of the sorted scores, so that the
+    optimum of k of them up to j is that of k − 1 up to i and one more from i to j.
+    """
+    value, order = score.double().sort(stable=True)
+    value = value - value.mean()
+    start = value.new_zeros(1)
+    total = torch.cat([start, value.cumsum(0)])
+    square = torch.cat([start, value.square().cumsum(0)])
+    first = torch.arange(len(total), device=score.device)
+    size = first - first[:, None]  # (M + 1, M + 1): of the stretch from row to column
+    cost = (square - square[:, None]) - (total - total[:, None]).square() / size
+    cost = cost.where(size > 0, torch.inf)
+
+    best = cost[0]
+    for _ in range(clusters - 2):
+        best = (best[:, None] + cost).amin(0)
+    split = (best + cost[:, -1]).argmin() if clusters > 1 else 0
+    return order[split:].sort().values

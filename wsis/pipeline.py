@@ -1,0 +1,237 @@
+"""Builds the parts that settings name and runs them: train and predict in two calls."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from wsis.bags import Bag
+from wsis.config import Part, Settings
+from wsis.contracts import (
+    CueLabeller,
+    Ledger,
+    Predictions,
+    Supervision,
+    Tagged,
+    TaggedImage,
+)
+from wsis.features.frozen import (
+    Features,
+    FrozenFeatures,
+    LiveFeatures,
+    frozen_features,
+)
+from wsis.features.views import scales
+from wsis.inference import predict
+from wsis.model import Model, Observer, Strategy
+from wsis.overlaps import overlaps
+from wsis.proposals.store import CachedSource
+from wsis.randomness import generator, seeded
+from wsis.training import Progress, fit
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cues:
+    """Cluster labels of bags, computed once each and kept in memory.
+
+    Args:
+        labeller: makes them; None gives no cues.
+        features: gives the maps.
+        side: of the image the maps are of.
+    """
+
+    labeller: CueLabeller | None
+    features: FrozenFeatures
+    side: int
+    kept: dict[str, Tensor] = field(default_factory=dict)
+
+    def __call__(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
+        """The cluster labels of a bag's proposals."""
+        if self.labeller is None:
+            return None
+        if bag.key not in self.kept:
+            proposals = bag.proposals
+            [scale] = scales([self.side], flips=False)
+            labels = self.labeller(
+                self.features.map(bag, scale), bag.tags, proposals, overlaps(proposals)
+            )
+            self.kept[bag.key] = labels.to(torch.int16)
+        return self.kept[bag.key].long()
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """The parts of one run, built once and shared by all its miners and seeds.
+
+    Args:
+        settings: name the parts.
+        cache: folder for proposals and frozen features.
+        device: where models are.
+
+    Raises:
+        LookupError: if a part is not installed.
+        ValueError: if a part's settings are out of range, or weights are missing.
+    """
+
+    settings: Settings
+    cache: Path
+    device: torch.device = CPU
+
+    def __post_init__(self) -> None:
+        # Every part is built once here, so that a wrong setting fails before any work.
+        _ = self.source, self.frozen, self._part("cues"), self._part("sampler")
+        _ = self._part("assigner")
+
+    @cached_property
+    def source(self) -> CachedSource:
+        """Makes proposals, or finds them in the cache."""
+        settings = self.settings.resolved()["source"]
+        return CachedSource.under(
+            self.cache / "proposals", self._part("source"), settings
+        )
+
+    @cached_property
+    def frozen(self) -> FrozenFeatures:
+        """Features of the backbone as it comes, from the cache."""
+        backbone = self._backbone()
+        values = self.settings.resolved()
+        return frozen_features(
+            LiveFeatures(backbone, self._head(backbone.channels)),
+            self.cache / "features",
+            backbone=values["backbone"],
+            head=values["head"],
+            source=values["source"],
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The labels that predictions of this pipeline consume."""
+        cues: Ledger = self._part("cues").ledger
+        return (
+            frozenset({Supervision.TAGS})
+            | self.source.ledger
+            | self.frozen.live.backbone.ledger
+            | cues
+        )
+
+    def strategy(self, miner: Part) -> Strategy:
+        """The miner with the sampler and the assigner that all miners share."""
+        return Strategy(
+            miner=miner.build("miners"),
+            sampler=self._part("sampler"),
+            assigner=self._part("assigner"),
+        )
+
+    def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
+        """One bag an image, in order."""
+        return [Bag(image, self.source) for image in images]
+
+    def prepare(
+        self, bags: Sequence[Bag], tick: Callable[[Bag], None] = lambda bag: None
+    ) -> None:
+        """Makes proposals and frozen features ahead, so that runs find them kept."""
+        settings = self.settings
+        views = {
+            *scales(settings.train_sides, flips=settings.train_flips),
+            *scales(settings.test_sides, flips=settings.test_flips),
+        }
+        for bag in bags:
+            if len(bag.proposals) and settings.freeze:
+                for scale in views:
+                    self.frozen(bag, scale)
+            tick(bag)
+
+    def cues(self, bags: Sequence[Bag], seed: int) -> Cues:
+        """Cues learned from the bags' tags on frozen features."""
+        side = self.settings.train_sides[0]
+        tagged = [bag for bag in bags if bag.tags.any()]
+        [scale] = scales([side], flips=False)
+        if not tagged:
+            raise ValueError(f"expected images with tags, none of {len(bags)} has any")
+        labeller = self._part("cues").fit(
+            (self.frozen.map(bag, scale) for bag in tagged),
+            torch.stack([bag.tags for bag in tagged]),
+            generator(seed, "cues"),
+        )
+        return Cues(labeller, self.frozen, side)
+
+    def model(self, classes: int, seed: int) -> Model:
+        """A fresh model; its weights depend on the seed alone."""
+        backbone: nn.Module | None = None if self.settings.freeze else self._backbone()
+        channels = self.frozen.live.backbone.channels
+        with seeded(seed):
+            model = Model(
+                head=self._head(channels),
+                classes=classes,
+                branches=self.settings.branches,
+                backbone=backbone,
+            )
+        return model.to(self.device)
+
+    def features(self, model: Model) -> Features:
+        """What gives ``model`` its pooled features."""
+        if model.backbone is None:
+            return self.frozen
+        backbone: Any = model.backbone
+        return LiveFeatures(backbone, model.head)
+
+    def train(
+        self,
+        tagged: Tagged,
+        miner: Part,
+        seed: int,
+        *,
+        cues: Cues | None = None,
+        checkpoint: Path | None = None,
+        steps: int | None = None,
+        observer: Observer | None = None,
+        tick: Callable[[Progress], None] = lambda progress: None,
+    ) -> tuple[Model, Progress]:
+        """A model trained on tagged images with ``miner``; the rest as in ``fit``."""
+        settings = self.settings
+        bags = self.bags(tagged.images)
+        model = self.model(len(tagged.classes), seed)
+        progress = fit(
+            model,
+            bags,
+            self.features(model),
+            cues or self.cues(bags, seed),
+            self.strategy(miner),
+            settings.schedule,
+            seed=seed,
+            scales=scales(settings.train_sides, flips=settings.train_flips),
+            checkpoint=checkpoint,
+            steps=steps,
+            observer=observer,
+            tick=tick,
+        )
+        return model, progress
+
+    def predict(self, model: Model, bag: Bag) -> Predictions:
+        """The instances on one image, scores averaged over the test views."""
+        views = scales(self.settings.test_sides, flips=self.settings.test_flips)
+        return predict(
+            model,
+            bag,
+            self.features(model),
+            views,
+            self.settings.selection,
+            self.ledger,
+        )
+
+    def _part(self, name: str) -> Any:
+        return self.settings.build(name)
+
+    def _backbone(self) -> Any:
+        return self.settings.build("backbone").to(self.device)
+
+    def _head(self, channels: int) -> Any:
+        return self.settings.build("head", channels=channels).to(self.device)
+

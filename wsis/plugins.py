@@ -1,0 +1,115 @@
+"""Finds parts by kind and name, through entry points only; built-ins register alike."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+Kind = Literal[
+    "assigners",
+    "backbones",
+    "cues",
+    "datasets",
+    "heads",
+    "miners",
+    "samplers",
+    "sources",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class UnknownPartError(LookupError):
+    """No part of that kind has that name."""
+
+
+class SettingError(ValueError):
+    """A part has no such setting, or its value is out of range."""
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of the installed parts of ``kind``, sorted.
+
+    Raises:
+        LookupError: if two packages registered different parts under one name.
+    """
+    return sorted(_registered(kind))
+
+
+def find(kind: Kind, name: str) -> type[Any]:
+    """The class registered as ``name``; imports only that part.
+
+    Raises:
+        UnknownPartError: if there is none; the message lists what there is.
+    """
+    registered = _registered(kind)
+    if name not in registered:
+        raise UnknownPartError(
+            f"no {kind[:-1]} is called {name!r}{nearest(name, registered)}; "
+            f"the installed {kind} are: {', '.join(sorted(registered))}"
+        )
+    part: type[Any] = registered[name].load()
+    return part
+
+
+def settings(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
+    """The settings of a part and their defaults, by name, as its constructor has."""
+    return dict(inspect.signature(find(kind, name)).parameters)
+
+
+def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> Any:
+    """The part ``name`` with the given settings; strings are read as their type.
+
+    Raises:
+        UnknownPartError: if there is no such part.
+        SettingError: if a setting is unknown, of the wrong type or out of range.
+    """
+    part = find(kind, name)
+    known = settings(kind, name)
+    values = dict(values or {})
+    for key in values:
+        if key not in known:
+            raise SettingError(
+                f"the {kind[:-1]} {name!r} has no setting {key!r}"
+                f"{nearest(key, known)}; its settings are: {', '.join(known) or 'none'}"
+            )
+    for key, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and key not in values:
+            raise SettingError(f"the {kind[:-1]} {name!r} needs the setting {key!r}")
+    try:
+        return part(**{key: _typed(known[key], value) for key, value in values.items()})
+    except ValueError as error:
+        raise SettingError(f"{kind[:-1]} {name!r}: {error}") from error
+
+
+def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
+    """A hint at the choice that was probably meant, or nothing."""
+    close = difflib.get_close_matches(word, list(choices), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _registered(kind: Kind) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"wsis.{kind}"):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise LookupError(
+                f"two {kind} are called {point.name!r}: {other.value} and "
+                f"{point.value}; uninstall or rename one"
+            )
+    return found
+
+
+def _typed(parameter: inspect.Parameter, value: Any) -> Any:
+    if parameter.annotation is inspect.Parameter.empty:
+        return value
+    adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ValueError(
+            f"{parameter.name}: {problem['msg'].lower()}, got {problem['input']!r}"
+        ) from None

@@ -1,0 +1,21 @@
+"""Random generators derived from a seed and a purpose, never the global state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from zlib import crc32
+
+import torch
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """A CPU generator; each purpose of one seed has its own stream."""
+    # torch's CPU generator looks at the lowest 32 bits of its seed only.
+    return torch.Generator().manual_seed(crc32(f"{purpose} {seed}".encode()))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Modules built inside draw weights from ``seed``; global state is restored."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

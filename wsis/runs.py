@@ -1,0 +1,218 @@
+"""A trained model as a folder: its weights, and what it takes to build it again."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from wsis.bench import versions
+from wsis.config import Part, Settings
+from wsis.contracts import Predictions, Tagged, TaggedImage
+from wsis.files import atomic_write, write_json
+from wsis.model import Model
+from wsis.pipeline import Pipeline
+from wsis.training import Progress
+
+MODEL = "model.safetensors"
+CARD = "run.json"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class RunError(ValueError):
+    """A folder holds no run, a damaged one, or another one than expected."""
+
+
+class Card(BaseModel):
+    """What ``run.json`` says: everything about a run but its weights.
+
+    Args:
+        settings: name the parts.
+        miner: that taught it.
+        seed: of everything drawn.
+        data: name of the training set.
+        classes: names of labels 1…C.
+        category_ids: the training set's own numbers of these classes.
+        supervision: the labels consumed.
+        versions: of what it was trained with.
+        images: seen in training, skipped ones included.
+        skipped: images left out, by reason.
+        losses: mean of each loss per epoch.
+        weights: SHA-256 of the weights' file; empty until training is done.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    settings: Settings
+    miner: Part
+    seed: int
+    data: str
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    supervision: tuple[str, ...]
+    versions: dict[str, str]
+    images: int = 0
+    skipped: dict[str, int] = {}
+    losses: list[dict[str, float]] = []
+    weights: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        miner: Part,
+        seed: int,
+        tagged: Tagged,
+        category_ids: tuple[int, ...] = (),
+    ) -> Self:
+        """The card of a run that is about to begin; categories are 1…C by default."""
+        return cls(
+            settings=pipeline.settings,
+            miner=miner,
+            seed=seed,
+            data=tagged.name,
+            classes=tagged.classes,
+            category_ids=category_ids or tuple(range(1, len(tagged.classes) + 1)),
+            supervision=tuple(sorted(pipeline.ledger)),
+            versions=versions(),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Writes ``run.json``, atomically."""
+        write_json(folder / CARD, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads ``run.json``.
+
+        Raises:
+            RunError: if it is missing, damaged or something else.
+        """
+        path = folder / CARD
+        if not path.is_file():
+            raise RunError(
+                f"expected {folder} to be the folder of a trained run, it has no {CARD}"
+            )
+        try:
+            return cls.model_validate(json.loads(path.read_text()))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(place) for place in problem["loc"])
+            raise RunError(
+                f"{path} does not describe a run: {where}: {problem['msg']}"
+            ) from None
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """A trained model and the pipeline that serves it.
+
+    Args:
+        card: what it is.
+        model: its weights, in evaluation mode.
+        pipeline: gives its proposals and features.
+    """
+
+    card: Card
+    model: Model
+    pipeline: Pipeline
+
+    def predict(self, image: TaggedImage) -> Predictions:
+        """The instances on one image; its tags are not looked at."""
+        [bag] = self.pipeline.bags([image])
+        return self.pipeline.predict(self.model, bag)
+
+
+def begin(folder: Path, card: Card, *, resume: bool = False) -> None:
+    """Makes the folder of a run, or checks that it holds the beginning of this one.
+
+    Raises:
+        RunError: if the folder exists and ``resume`` is False, or it holds another run.
+    """
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        card.write(folder)
+        return
+    if not resume:
+        raise RunError(
+            f"expected a new folder, {folder} exists; choose another, or resume its run"
+        )
+    if not any(folder.iterdir()):
+        card.write(folder)
+        return
+    found, wanted = (
+        one.model_dump(include=_IDENTITY) for one in (Card.read(folder), card)
+    )
+    changes = ", ".join(
+        f"{key}: {found[key]} there, {wanted[key]} asked for"
+        for key in wanted
+        if found[key] != wanted[key]
+    )
+    if changes:
+        raise RunError(f"{folder} holds another run ({changes}); choose another folder")
+
+
+_IDENTITY = {"settings", "miner", "seed", "data", "classes", "category_ids"}
+
+
+def save_run(folder: Path, model: Model, card: Card, progress: Progress) -> None:
+    """Writes the weights, then the card that names them; each file atomically."""
+    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+    with atomic_write(folder / MODEL) as temporary:
+        save_file(weights, temporary)
+    card.model_copy(
+        update={
+            "images": progress.step,
+            "skipped": progress.skipped,
+            "losses": progress.losses,
+            "weights": _sha256(folder / MODEL),
+        }
+    ).write(folder)
+
+
+def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
+    """The model of a folder, ready to predict; nothing is unpickled.
+
+    Args:
+        folder: that ``save_run`` wrote.
+        cache: for proposals and frozen features.
+        device: where the model shall be.
+
+    Raises:
+        RunError: if the folder is missing, damaged, unfinished or something else.
+        LookupError: if one of its parts is not installed.
+        ValueError: if the backbone's weights are missing.
+    """
+    card = Card.read(folder)
+    path = folder / MODEL
+    if not card.weights:
+        raise RunError(f"the training of {folder} is not finished; resume it first")
+    if not path.is_file():
+        raise RunError(f"expected {path}, it is missing; train again")
+    if _sha256(path) != card.weights:
+        raise RunError(f"{path} is damaged or of another run; train again")
+    pipeline = Pipeline(card.settings, cache, device)
+    model = pipeline.model(len(card.classes), card.seed)
+    try:
+        model.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        raise RunError(
+            f"{path} does not fit this version's model: {_first_line(error)}"
+        ) from None
+    return Run(card=card, model=model.eval(), pipeline=pipeline)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

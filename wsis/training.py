@@ -1,0 +1,225 @@
+"""The training loop: one image a step, from tags alone."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from wsis.bags import Bag
+from wsis.checkpoints import TrainingState
+from wsis.features.frozen import Features
+from wsis.features.views import Scale
+from wsis.model import Losses, Model, Observer, Strategy, supervise
+from wsis.overlaps import overlaps
+from wsis.randomness import generator
+
+Clusters = Callable[[Bag], Int[Tensor, "N C1"] | None]
+"""The cues of a bag: the cluster labels of its proposals, or None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How a model is optimised.
+
+    Args:
+        epochs: passes over the images.
+        optimizer: ``adamw`` or ``sgd`` (momentum 0.9).
+        lr: learning rate.
+        weight_decay: decoupled for AdamW, L2 for SGD.
+        decay_at: share of the steps after which the rate is multiplied by 0.1.
+        clip: largest gradient norm.
+    """
+
+    epochs: int = 5
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-4
+    weight_decay: float = 5e-4
+    decay_at: float = 2 / 3
+    clip: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.lr <= 0 or self.clip <= 0 or self.weight_decay < 0:
+            raise ValueError(
+                "epochs, lr and clip must be positive and weight_decay at least 0, got "
+                f"{self.epochs}, {self.lr}, {self.clip} and {self.weight_decay}"
+            )
+        if not 0 < self.decay_at <= 1:
+            raise ValueError(f"decay_at must be in (0, 1], got {self.decay_at}")
+
+    def build(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser of the parameters that train."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(
+                parameters, self.lr, momentum=0.9, weight_decay=self.weight_decay
+            )
+        return torch.optim.AdamW(parameters, self.lr, weight_decay=self.weight_decay)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What training has done so far.
+
+    Args:
+        step: images seen, skipped ones included.
+        skipped: images without proposals or tags, or whose loss was not finite, by
+            reason.
+        losses: mean of each loss over each epoch.
+    """
+
+    step: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    losses: list[dict[str, float]] = field(default_factory=list)
+
+    def skip(self, reason: str) -> None:
+        """Counts one skipped image."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+
+
+def fit(
+    model: Model,
+    bags: Sequence[Bag],
+    features: Features,
+    clusters: Clusters,
+    strategy: Strategy,
+    schedule: Schedule,
+    *,
+    seed: int,
+    scales: Sequence[Scale],
+    checkpoint: Path | None = None,
+    steps: int | None = None,
+    observer: Observer | None = None,
+    tick: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Trains ``model`` in place on bags of proposals and their tags.
+
+    The order of the images, the scale drawn for each and the sampler's draws depend on
+    ``seed`` alone, so that strategies of one seed see the same.
+
+    Args:
+        model: on its device.
+        bags: the training images.
+        features: gives pooled features.
+        clusters: gives cues.
+        strategy: how branches supervise each other.
+        schedule: how the weights move.
+        seed: of everything drawn.
+        scales: one is drawn for every step.
+        checkpoint: written after every epoch; training resumes from it when it exists.
+        steps: stops after so many images in all.
+        observer: sees what every branch is taught.
+        tick: called after every image.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or of another run.
+        ValueError: if no image has both proposals and tags.
+    """
+    optimizer = schedule.build(model)
+    order, sampling = generator(seed, "order"), generator(seed, "sampling")
+    state = TrainingState(model, optimizer, {"order": order, "sampling": sampling})
+    run = json.dumps([asdict(schedule), repr(strategy), seed, len(bags)])
+    progress = Progress()
+    if checkpoint is not None and checkpoint.exists():
+        progress = Progress(**state.load(checkpoint, run))
+    else:
+        _calibrate(model, bags, features, scales[0])
+    last = schedule.epochs * len(bags) if steps is None else steps
+    drops = schedule.decay_at * schedule.epochs * len(bags)
+    model.train()
+    while progress.step < last:
+        sums: dict[str, float] = {}
+        for bag, scale in islice(_epoch(bags, scales, order), last - progress.step):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.lr * (0.1 if progress.step >= drops else 1)
+            losses = _step(
+                model, bag, scale, features, clusters, strategy, sampling, observer
+            )
+            if isinstance(losses, str):
+                progress.skip(losses)
+            else:
+                _descend(losses, model, optimizer, schedule.clip)
+                for name, value in _named(losses).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                sums["images"] = sums.get("images", 0) + 1
+            progress.step += 1
+            tick(progress)
+        count = sums.pop("images", 0)
+        if not count:
+            raise ValueError(
+                f"expected images with tags and proposals, all {len(bags)} were "
+                f"skipped: {progress.skipped}"
+            )
+        progress.losses.append({name: value / count for name, value in sums.items()})
+        if checkpoint is not None:
+            state.save(checkpoint, run, asdict(progress))
+    model.eval()
+    return progress
+
+
+def _epoch(
+    bags: Sequence[Bag], scales: Sequence[Scale], order: torch.Generator
+) -> Iterator[tuple[Bag, Scale]]:
+    images = torch.randperm(len(bags), generator=order).tolist()
+    drawn = torch.randint(len(scales), (len(bags),), generator=order).tolist()
+    for i, j in zip(images, drawn, strict=True):
+        yield bags[i], scales[j]
+
+
+def _step(
+    model: Model,
+    bag: Bag,
+    scale: Scale,
+    features: Features,
+    clusters: Clusters,
+    strategy: Strategy,
+    sampling: torch.Generator,
+    observer: Observer | None,
+) -> Losses | str:
+    """The losses of one image, or why it is skipped."""
+    if not bag.tags.any():
+        return "no tags"
+    proposals = bag.proposals
+    if not len(proposals):
+        return "no proposals"
+    cues = clusters(bag)
+    losses = supervise(
+        model(features(bag, scale)),
+        overlaps(proposals).to(model.device),
+        bag.tags.to(model.device),
+        None if cues is None else cues.to(model.device),
+        strategy,
+        sampling,
+        observer,
+    )
+    return losses if bool(losses.total.isfinite()) else "loss not finite"
+
+
+def _descend(
+    losses: Losses, model: Model, optimizer: torch.optim.Optimizer, clip: float
+) -> None:
+    optimizer.zero_grad()
+    losses.total.backward()
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    if bool(norm.isfinite()):
+        optimizer.step()
+
+
+def _named(losses: Losses) -> dict[str, float]:
+    names = ("classification", "integrity", "bag", "mil", "cluster", "total")
+    return {name: float(getattr(losses, name).detach()) for name in names}
+
+
+def _calibrate(
+    model: Model, bags: Sequence[Bag], features: Features, scale: Scale
+) -> None:
+    """Lets a head that wants it see some images' pooled features first."""
+    calibrate = getattr(model.head, "calibrate", None)
+    if calibrate is not None:
+        some = bags[:: max(1, len(bags) // 50)]
+        calibrate(features(bag, scale) for bag in some if len(bag.proposals))
