@@ -56,7 +56,7 @@ class Page(HTMLParser):
 
 
 def evaluation(value: float, **more: float) -> Evaluation:
-    each = {name: value for name in METRICS}
+    each = dict.fromkeys(METRICS, value)
     return Evaluation(each | more, {"square": dict(each), "disc": {"mAP50": None}})
 
 
@@ -114,7 +114,7 @@ def test_rows_are_those_of_the_results():
     assert page.bold == [*mean, "31.0"]
     assert page.tables["runs"][1] == ["cim", "0", "12.3", "5.0", "321", "2 (no tags)"]
     assert ["source.nodes", "600"] in page.tables["settings"]
-    assert ["cim", "p_seed=0.1 "] in page.tables["miners"]
+    assert ["cim", "p_seed=0.1"] in page.tables["miners"]
 
 
 def test_one_seed_has_no_deviation_and_one_miner_is_not_the_best():

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,15 +15,17 @@ import wsis
 from wsis.bags import Bag
 from wsis.config import Part, settings_hash
 from wsis.contracts import Annotated, DataSource, Predictions, Tagged
+from wsis.cues.kept import Cues
 from wsis.evaluation import Evaluation, evaluate, oracle, random_scores
 from wsis.memory import peak_megabytes, reset_peak
-from wsis.pipeline import Cues, Pipeline
+from wsis.pipeline import Pipeline
 from wsis.randomness import generator
 
 METRICS = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
 BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
 
 
+@runtime_checkable
 class Monitor(Protocol):
     """Is told of progress; the command line draws bars with it."""
 

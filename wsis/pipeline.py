@@ -1,25 +1,24 @@
 """Builds the parts that settings name and runs them: train and predict in two calls."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import nn
 
 from wsis.bags import Bag
 from wsis.config import Part, Settings
 from wsis.contracts import (
-    CueLabeller,
     Ledger,
     Predictions,
     Supervision,
     Tagged,
     TaggedImage,
 )
+from wsis.cues.kept import Cues
 from wsis.features.frozen import (
     Features,
     FrozenFeatures,
@@ -29,41 +28,11 @@ from wsis.features.frozen import (
 from wsis.features.views import scales
 from wsis.inference import predict
 from wsis.model import Model, Observer, Strategy
-from wsis.overlaps import overlaps
 from wsis.proposals.store import CachedSource
 from wsis.randomness import generator, seeded
 from wsis.training import Progress, fit
 
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cues:
-    """Cluster labels of bags, computed once each and kept in memory.
-
-    Args:
-        labeller: makes them; None gives no cues.
-        features: gives the maps.
-        side: of the image the maps are of.
-    """
-
-    labeller: CueLabeller | None
-    features: FrozenFeatures
-    side: int
-    kept: dict[str, Tensor] = field(default_factory=dict)
-
-    def __call__(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
-        """The cluster labels of a bag's proposals."""
-        if self.labeller is None:
-            return None
-        if bag.key not in self.kept:
-            proposals = bag.proposals
-            [scale] = scales([self.side], flips=False)
-            labels = self.labeller(
-                self.features.map(bag, scale), bag.tags, proposals, overlaps(proposals)
-            )
-            self.kept[bag.key] = labels.to(torch.int16)
-        return self.kept[bag.key].long()
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,4 +203,3 @@ class Pipeline:
 
     def _head(self, channels: int) -> Any:
         return self.settings.build("head", channels=channels).to(self.device)
-

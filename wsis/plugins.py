@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_args
 
@@ -38,8 +38,8 @@ def names(kind: Kind) -> list[str]:
     return sorted(_registered(kind))
 
 
-def find(kind: Kind, name: str) -> type[Any]:
-    """The class registered as ``name``; imports only that part.
+def find(kind: Kind, name: str) -> Callable[..., Any]:
+    """The class or function that builds the part ``name``; imports only that part.
 
     Raises:
         UnknownPartError: if there is none; the message lists what there is.
@@ -50,7 +50,7 @@ def find(kind: Kind, name: str) -> type[Any]:
             f"no {kind[:-1]} is called {name!r}{nearest(name, registered)}; "
             f"the installed {kind} are: {', '.join(sorted(registered))}"
         )
-    part: type[Any] = registered[name].load()
+    part: Callable[..., Any] = registered[name].load()
     return part
 
 

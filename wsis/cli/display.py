@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,8 +17,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from wsis.bench import Row
+from wsis.bench import Row
+from wsis.report import figure
 
 
 class Bars:
@@ -36,7 +35,7 @@ class Bars:
             console=Console(stderr=True),
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Bars":
         self._progress.start()
         return self
 
@@ -80,21 +79,15 @@ def _speed(task: Task) -> str:
     return "" if task.speed is None else f"{task.speed:.1f}/s"
 
 
-def print_rows(rows: Sequence["Row"], columns: Sequence[str]) -> None:
+def print_rows(rows: Sequence[Row], columns: Sequence[str]) -> None:
     """Prints figures in percent: mean, ± deviation over seeds where there are several.
 
     Rows named ``oracle`` and ``random`` are set apart from those above.
     """
-    from wsis.report import figure
-
     table = Table("", *(Column(name, justify="right") for name in columns))
     for row in rows:
         if row.name == "oracle":
             table.add_section()
         table.add_row(Text(row.name), *(figure(row, name) for name in columns))
-    print_table(table)
-
-
-def print_table(table: Table) -> None:
-    """Prints a table on stdout; its cells are not cut where nobody watches."""
+    # Cells are not cut where nobody watches.
     Console(width=None if sys.stdout.isatty() else 240).print(table)

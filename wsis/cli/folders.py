@@ -10,16 +10,19 @@ from pathlib import Path
 from wsis.cli.errors import UsageError
 
 
-def refuse_existing(path: Path, *, overwrite: bool = False) -> None:
+def refuse_existing(
+    path: Path,
+    *,
+    overwrite: bool = False,
+    instead: str = "--overwrite to replace its files",
+) -> None:
     """Stops before any work if results would meet others.
 
     Raises:
         UsageError: if ``path`` exists and may not be written into.
     """
     if path.exists() and not overwrite:
-        raise UsageError(
-            f"{path} exists; choose another --out, or --overwrite to replace its files"
-        )
+        raise UsageError(f"{path} exists; choose another --out, or {instead}")
     if path.exists() and not path.is_dir():
         raise UsageError(f"expected --out to be a folder, {path} is a file")
 

@@ -1,7 +1,7 @@
 """``wsis parts``: what is installed."""
 
 import inspect
-from typing import Annotated
+from collections.abc import Sequence
 
 import typer
 
@@ -9,28 +9,24 @@ from wsis import plugins
 from wsis.cli.errors import message
 
 
-def parts(
-    kind: Annotated[
-        plugins.Kind | None, typer.Argument(help="Only parts of this kind.")
-    ] = None,
-) -> None:
-    """List the installed parts with their settings, third parties' included."""
-    for each in plugins.KINDS if kind is None else (kind,):
-        typer.echo(f"{each}:")
-        for name in plugins.names(each):
+def parts(kinds: Sequence[plugins.Kind]) -> None:
+    """Prints the parts of some kinds: what they do, their settings and defaults."""
+    for kind in kinds:
+        typer.echo(f"{kind}:")
+        for name in plugins.names(kind):
             try:
-                summary = inspect.getdoc(plugins.find(each, name)) or ""
-                settings = plugins.settings(each, name)
+                docstring = inspect.getdoc(plugins.find(kind, name)) or ""
+                settings = plugins.settings(kind, name)
             except Exception as error:
                 # One package that is broken must not hide the others.
                 typer.echo(f"  {name}: cannot be loaded: {message(error)}")
                 continue
-            typer.echo(f"  {name}: {_first_sentence(summary)}")
+            typer.echo(f"  {name}: {_first_paragraph(docstring)}")
             for key, parameter in settings.items():
                 typer.echo(f"    {key} = {_default(parameter)}")
 
 
-def _first_sentence(docstring: str) -> str:
+def _first_paragraph(docstring: str) -> str:
     return " ".join(docstring.partition("\n\n")[0].split())
 
 

@@ -1,21 +1,12 @@
-"""Options that several commands share, and what they are turned into."""
+"""Options that several commands share."""
 
 import os
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-from wsis.cli.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
-
-    from wsis.config import Part
-    from wsis.contracts import DataSource
-    from wsis.pipeline import Pipeline
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -85,100 +76,45 @@ OverwriteOption = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace files of the same name in --out."),
 ]
-RunOption = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of photos.")
 ]
 
 
-def data_source(
-    name: str, *halves: Literal["train", "val"], **options: Path | str | None
-) -> "DataSource":
-    """The data set ``name``, with the settings that were given as options.
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A data set as the options name it; None leaves a setting at its default.
 
     Args:
         name: with further settings: ``scenes:seed=3``.
-        halves: what will be asked for.
-        options: by the name of the setting; None leaves it at its default.
-
-    Raises:
-        LookupError: if there is no such data set.
-        ValueError: if it lacks a setting or does not have one that was given.
-        UsageError: if the annotations of a half are missing.
+        images: folder of the photos.
+        train: annotations of the training photos.
+        val: annotations of the validation photos.
+        val_images: folder of the validation photos.
+        classes: which ones.
     """
-    from wsis.config import Part
 
-    given = {key: value for key, value in options.items() if value is not None}
-    source: DataSource = Part.parse(name).build("datasets", **given)
-    for half in halves:
-        if getattr(source, f"{half}_json", half) is None:
-            raise UsageError(f"expected --{half}: the annotations of these photos")
-    return source
-
-
-def category_ids(data: "DataSource") -> tuple[int, ...]:
-    """The data set's own numbers of its classes; 1…C where it has none."""
-    numbers = getattr(data, "category_ids", None)
-    if numbers is None:
-        return ()
-    return tuple(numbers())
+    name: str
+    images: Path | None
+    train: Path | None
+    val: Path | None
+    val_images: Path | None
+    classes: str | None
 
 
-def miner_list(text: str) -> list["Part"]:
-    """Reads ``cim,mist:reading=box``; every miner is built once, so that it fails here.
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Settings, where models run, and where caches are."""
 
-    Raises:
-        LookupError: if a miner is not installed.
-        ValueError: if a setting is unknown or out of range, or nothing is named.
-    """
-    from wsis.config import Part
-
-    miners = [Part.parse(part) for part in text.split(",")]
-    for miner in miners:
-        miner.build("miners")
-    return miners
+    settings: tuple[str, ...]
+    device: Device
+    cache: Path
 
 
-def pipeline(
-    settings: Sequence[str] | None, cache: Path | None, device: Device
-) -> "Pipeline":
-    """The parts that the settings name, ready to run."""
-    from wsis.config import Settings
-    from wsis.pipeline import Pipeline
-
-    return Pipeline(
-        Settings.read(settings or ()), cache or default_cache(), torch_device(device)
-    )
-
-
-def torch_device(name: Device) -> "torch.device":
-    """The device itself.
-
-    Raises:
-        UsageError: if this machine has no such device.
-    """
-    import torch
-
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    choices = [device for device, present in there.items() if present]
-    if name == "auto":
-        return torch.device(choices[0])
-    if name not in choices:
-        raise UsageError(
-            f"expected a device of this machine, got {name}; it has: "
-            f"{', '.join(choices)}"
-        )
-    return torch.device(name)
-
-
-def default_cache() -> Path:
-    """Where caches go on this system, when neither option nor WSIS_CACHE says."""
-    if value := os.environ.get("WSIS_CACHE"):
-        return Path(value)
+def cache_folder(option: Path | None) -> Path:
+    """The option's folder, or else where caches go on this system."""
+    if option is not None:
+        return option
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "wsis"
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"

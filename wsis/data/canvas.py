@@ -9,62 +9,91 @@ from jaxtyping import Float
 Plane = Float[np.ndarray, "h w"]
 """One number a pixel; distances are negative inside a shape, in the layer's units."""
 
-Colour = Float[np.ndarray, "*hw 3"]
+Number = int | float
+
+Point = tuple[Number, Number]
+"""x and y."""
+
+Paint = Float[np.ndarray, "3"]
+"""RGB in 0…1."""
+
+Colour = Float[np.ndarray, "... 3"]
 """RGB in 0…1, one for all pixels or one each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """Pixels that shapes are painted on, and how much of each pixel they cover.
+    """A window of a picture that shapes are painted on.
 
     Args:
+        where: rows and columns of the picture.
         x: position of every pixel's centre in the layer's own units, to the right.
         y: the same, downwards.
         pixel: size of a pixel in those units.
         colour: what is painted, changed in place.
-        cover: share of each pixel that is covered, changed in place.
+        cover: share of each pixel that is painted, changed in place.
     """
 
+    where: tuple[slice, slice]
     x: Plane
     y: Plane
-    pixel: float
+    pixel: Number
     colour: Float[np.ndarray, "h w 3"]
     cover: Plane
 
     @classmethod
-    def new(
+    def around(
         cls,
+        centre: Point,
         size: tuple[int, int],
-        centre: tuple[float, float],
         *,
-        scale: float,
-        angle: float = 0.0,
+        scale: Number,
+        angle: Number = 0.0,
         mirrored: bool = False,
+        reach: Number = 1.1,
     ) -> "Layer":
-        """An empty layer with its own place, size and turn.
+        """An empty layer for what stands around a point of a picture.
 
         Args:
-            size: (H, W) in pixels.
-            centre: (x, y) in pixels of the layer's origin.
+            centre: (x, y) in pixels of the layer's origin, inside the picture.
+            size: (H, W) of the picture.
             scale: pixels of one unit.
             angle: by which what is painted is turned clockwise, in radians.
             mirrored: left and right change places.
+            reach: the layer ends so many units from its origin, or with the picture.
         """
-        row, column = np.mgrid[: size[0], : size[1]].astype(np.float32) + 0.5
-        x, y = _turn((column - centre[0]) / scale, (row - centre[1]) / scale, angle)
-        colour = np.zeros((*size, 3), np.float32)
-        return cls(-x if mirrored else x, y, 1 / scale, colour, np.zeros_like(x))
+        (column, row), far = centre, reach * scale
+        top, left = max(0, int(row - far)), max(0, int(column - far))
+        bottom = min(size[0], math.ceil(row + far))
+        right = min(size[1], math.ceil(column + far))
+        dy, dx = np.mgrid[top:bottom, left:right].astype(np.float32) + 0.5
+        x, y = _turn((dx - column) / scale, (dy - row) / scale, angle)
+        return cls(
+            where=np.s_[top:bottom, left:right],
+            x=-x if mirrored else x,
+            y=y,
+            pixel=1 / scale,
+            colour=np.zeros((*x.shape, 3), np.float32),
+            cover=np.zeros_like(x),
+        )
+
+    def paste(self, picture: Float[np.ndarray, "H W 3"]) -> None:
+        """Lays the layer over a picture, which is changed in place."""
+        part = picture[self.where]
+        part += (self.colour - part) * self.cover[..., None]
 
     def inside(self, distance: Plane) -> Plane:
         """The share of each pixel that lies inside a shape."""
-        return np.clip(0.5 - distance / self.pixel, 0, 1)
+        share: Plane = np.clip(0.5 - distance / self.pixel, 0, 1)
+        return share
 
     def mix(self, outer: Colour, inner: Colour, distance: Plane) -> Colour:
         """``inner`` inside a shape, ``outer`` elsewhere."""
         share = self.inside(distance)[..., None]
-        return outer * (1 - share) + inner * share
+        mixed: Colour = outer + (inner - outer) * share
+        return mixed
 
-    def fill(self, distance: Plane, colour: Colour, *, round: float = 0.15) -> None:
+    def fill(self, distance: Plane, colour: Colour, *, round: Number = 0.15) -> None:
         """Paints a shape over what is there; towards its edge it gets darker.
 
         Args:
@@ -87,23 +116,21 @@ class Layer:
         self.cover[part] += share * (1 - self.cover[part])
 
     def ellipse(
-        self, x: float, y: float, width: float, height: float, angle: float = 0.0
+        self, x: Number, y: Number, width: Number, height: Number, angle: Number = 0.0
     ) -> Plane:
         """About the distance to an ellipse with these half axes, turned clockwise."""
         across, down = _turn(self.x - float(x), self.y - float(y), angle)
         across, down = across / float(width), down / float(height)
         return (np.hypot(across, down) - 1) * float(min(width, height))
 
-    def bar(
-        self, start: tuple[float, float], end: tuple[float, float], radius: float
-    ) -> Plane:
+    def bar(self, start: Point, end: Point, radius: Number) -> Plane:
         """The distance to a line with round ends."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         across, down = self.x - start[0], self.y - start[1]
         along = np.clip((across * dx + down * dy) / (dx * dx + dy * dy), 0, 1)
         return np.hypot(across - along * dx, down - along * dy) - radius
 
-    def polygon(self, *corners: tuple[float, float]) -> Plane:
+    def polygon(self, *corners: Point) -> Plane:
         """The distance to a convex polygon; beyond a corner, to the farther side."""
         ends = list(zip(corners, corners[1:] + corners[:1], strict=True))
         turn = math.copysign(1, sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in ends))
@@ -115,19 +142,25 @@ class Layer:
         distance: Plane = np.max(sides, axis=0)
         return distance
 
-    def waves(self, along: Plane, period: float) -> Plane:
+    def waves(self, along: Plane, period: Number) -> Plane:
         """About the distance to every other stripe of a pattern."""
         return np.sin(along * (2 * np.pi / period)) * (period / (2 * np.pi))
 
-    def spots(self, period: float, radius: float) -> Plane:
+    def spots(self, period: Number, radius: Number) -> Plane:
         """The distance to spots on a staggered grid."""
         row = np.round(self.y / period)
         shifted = self.x / period + 0.5 * (row % 2)
         return (
-            np.hypot(shifted - np.round(shifted), self.y / period - row) * period - radius
+            np.hypot(shifted - np.round(shifted), self.y / period - row) * period
+            - radius
         )
 
 
-def _turn(x: Plane, y: Plane, angle: float) -> tuple[Plane, Plane]:
+def _turn(x: Plane, y: Plane, angle: Number) -> tuple[Plane, Plane]:
     cos, sin = math.cos(angle), math.sin(angle)
     return x * cos + y * sin, y * cos - x * sin
+
+
+def rgb(text: str) -> Paint:
+    """A colour from six hexadecimal digits."""
+    return np.array([int(text[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255

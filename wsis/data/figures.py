@@ -4,17 +4,10 @@ import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Float
 
-from wsis.data.canvas import Layer
+from wsis.data.canvas import Layer, Number, Paint, rgb
 
-Paint = Float[np.ndarray, "3"]
 Figure = Callable[[Layer, Paint, np.random.Generator], None]
-
-
-def rgb(text: str) -> Paint:
-    """A colour from six hexadecimal digits."""
-    return np.array([int(text[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255
 
 
 BLACK, WHITE, ORANGE, YELLOW = map(rgb, ("1c1c24", "f6f3ea", "f0891e", "ffd93b"))
@@ -68,25 +61,23 @@ def _fish(layer: Layer, plain: Paint, generator: np.random.Generator) -> None:
 
 
 def _lantern(layer: Layer, plain: Paint, generator: np.random.Generator) -> None:
-    """A plain roof, base and ring; the glowing panes tell."""
-    wide, low = generator.uniform(0.4, 0.5), generator.uniform(0.32, 0.42)
-    layer.fill(np.abs(layer.ellipse(0, -0.78, 0.18, 0.2)) - 0.05, plain * 0.8)
-    roof, base = wide + 0.22, wide + 0.16
-    layer.fill(
-        np.minimum(
-            layer.polygon((-0.2, -0.75), (0.2, -0.75), (roof, -0.2), (-roof, -0.2)),
-            layer.polygon((-wide, low), (wide, low), (base, 0.92), (-base, 0.92)),
-        ),
-        plain,
+    """A plain frame with roof, base and ring; the glowing panes tell."""
+    wide, low = generator.uniform(0.38, 0.48), generator.uniform(0.38, 0.48)
+    layer.fill(np.abs(layer.ellipse(0, -0.78, 0.18, 0.2)) - 0.05, plain * 0.85)
+    roof, case = wide + 0.28, wide + 0.14
+    frame = np.minimum(
+        layer.polygon((-0.2, -0.75), (0.2, -0.75), (roof, -0.26), (-roof, -0.26)),
+        layer.polygon((-case, -0.27), (case, -0.27), (roof, 0.92), (-roof, 0.92)),
     )
-    panes = layer.polygon((-wide, -0.22), (wide, -0.22), (wide, low), (-wide, low))
+    layer.fill(frame, plain)
+    panes = layer.polygon((-wide, -0.2), (wide, -0.2), (wide, low), (-wide, low))
     glow = np.exp(-6 * (layer.x**2 + (layer.y - 0.1) ** 2))[..., None]
     fire = _one(generator, "ff9d1e", "ffb01f", "ff8422")
     bars = np.minimum(
         np.abs(np.abs(layer.x) - wide * 0.34) - 0.03, np.abs(layer.y - 0.1) - 0.03
     )
     light = fire + (rgb("fff6b8") - fire) * glow
-    layer.fill(panes, layer.mix(light, rgb("7a4210"), bars), round=0.04)
+    layer.fill(panes, layer.mix(light, rgb("8a4a12"), bars), round=0.04)
 
 
 def _mushroom(layer: Layer, plain: Paint, generator: np.random.Generator) -> None:
@@ -112,7 +103,11 @@ def _owl(layer: Layer, plain: Paint, generator: np.random.Generator) -> None:
         layer.fill(wing, plain * 0.84)
     face = layer.ellipse(0, -0.5, 0.58, 0.36)
     for side in (-1, 1):
-        tip, outer, inner = (side * 0.48, -0.98), (side * 0.52, -0.5), (side * 0.1, -0.7)
+        tip, outer, inner = (
+            (side * 0.48, -0.98),
+            (side * 0.52, -0.5),
+            (side * 0.1, -0.7),
+        )
         face = np.minimum(face, layer.polygon(tip, outer, inner))
     layer.fill(face, _one(generator, "6a3d9a", "5c2f8a", "7a4fb0"))
     for side in (-1, 1):
@@ -182,7 +177,7 @@ def _snail(layer: Layer, plain: Paint, generator: np.random.Generator) -> None:
     layer.fill(layer.ellipse(-0.18, 0, radius, radius), shell)
 
 
-def _eye(layer: Layer, x: float, y: float, radius: float) -> None:
+def _eye(layer: Layer, x: Number, y: Number, radius: Number) -> None:
     layer.fill(layer.ellipse(x, y, radius, radius), WHITE, round=0.02)
     layer.fill(layer.ellipse(x, y, radius * 0.5, radius * 0.5), BLACK, round=0.02)
 
@@ -197,4 +192,4 @@ FIGURES: Mapping[str, Figure] = {
     "robot": _robot,
     "snail": _snail,
 }
-"""The figures by class; each fits in a circle of radius 1 around the origin or nearly."""
+"""The figures by class, drawn around the origin; all but tips lie within 1 of it."""

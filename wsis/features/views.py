@@ -38,7 +38,7 @@ def scales(sides: Sequence[int], *, flips: bool) -> list[Scale]:
     ]
 
 
-def pixels(image: Image, scale: Scale, backbone: Backbone) -> Float[Tensor, "1 3 H W"]:
+def pixels(image: Image, scale: Scale, backbone: Backbone) -> Float[Tensor, "1 3 h w"]:
     """The image resized (bilinear, antialiased) and normalised for ``backbone``."""
     height, width = image.shape[:2]
     ratio = scale.side / max(height, width)

@@ -1,0 +1,139 @@
+import json
+
+import pytest
+
+from wsis.data.annotations import VOC_CLASSES, AnnotationFile, UnknownClassError
+
+CONTENT = {
+    "images": [{"id": 7, "file_name": "a.jpg", "width": 6, "height": 4}],
+    "annotations": [{"image_id": 7, "category_id": 3}],
+    "categories": [{"id": 5, "name": "cat"}, {"id": 3, "name": "Dining-Table"}],
+}
+
+
+def written(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def changed(**changes):
+    return CONTENT | changes
+
+
+def test_all_classes_are_in_order_of_their_id(tmp_path):
+    file = AnnotationFile.read(written(tmp_path, CONTENT))
+
+    assert file.names("all") == ("Dining-Table", "cat")
+    assert file.labels("all") == {3: 1, 5: 2}
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        ("cat", {5: 1}),
+        ("CAT, dining_table", {5: 1, 3: 2}),
+        (("dining table",), {3: 1}),
+    ],
+)
+def test_names_match_whatever_their_case_and_dashes(tmp_path, classes, labels):
+    file = AnnotationFile.read(written(tmp_path, CONTENT))
+
+    assert file.labels(classes) == labels
+
+
+def test_voc_are_twenty_classes_in_its_order(tmp_path):
+    names = sorted(VOC_CLASSES, reverse=True)
+    categories = [
+        {"id": 10 * i, "name": name.replace(" ", "-")} for i, name in enumerate(names)
+    ]
+    content = changed(categories=categories, annotations=[])
+
+    labels = AnnotationFile.read(written(tmp_path, content)).labels("voc")
+
+    assert len(VOC_CLASSES) == 20
+    assert [names[number // 10] for number in labels] == list(VOC_CLASSES)
+
+
+def test_wrong_names_list_the_right_ones(tmp_path):
+    file = AnnotationFile.read(written(tmp_path, CONTENT))
+
+    with pytest.raises(UnknownClassError, match=r"'cta' \(did you mean 'cat'\?\)"):
+        file.labels("cta")
+    with pytest.raises(UnknownClassError, match="its classes are: Dining-Table, cat"):
+        file.labels("voc")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"), [("cat,Cat", "'Cat' twice"), ((), "expected classes")]
+)
+def test_classes_are_chosen_once_and_at_least_one(tmp_path, classes, message):
+    with pytest.raises(ValueError, match=message):
+        AnnotationFile.read(written(tmp_path, CONTENT)).labels(classes)
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no .*gone\.json"):
+        AnnotationFile.read(tmp_path / "gone.json")
+    with pytest.raises(ValueError, match="is a folder"):
+        AnnotationFile.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(b"", "is empty"), (b"{", "is not JSON"), (b"\xff\xfe{", "is not JSON")],
+)
+def test_files_that_are_not_json_are_refused(tmp_path, text, message):
+    path = tmp_path / "a.json"
+    path.write_bytes(text)
+
+    with pytest.raises(ValueError, match=rf"a\.json {message}"):
+        AnnotationFile.read(path)
+
+
+IMAGE = CONTENT["images"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "lacks images, annotations, categories"),
+        ({"images": [], "annotations": []}, "lacks categories"),
+        (changed(images={}), "expected images to be a list"),
+        (changed(images=[]), "expected images, got an empty list"),
+        (changed(categories=[]), "expected categories, got an empty list"),
+        (changed(images=[{"id": 7}]), r"images\[0\].*lacks file_name, width, height"),
+        (changed(annotations=[{}]), r"annotations\[0\].*lacks image_id, category_id"),
+        (changed(annotations=[3]), r"annotations\[0\] to be an object"),
+        (changed(images=[IMAGE, IMAGE]), "image id 7 is repeated"),
+        (changed(images=[IMAGE | {"id": "7"}]), "image ids, got '7'"),
+        (
+            changed(images=[IMAGE | {"width": 0}]),
+            "a width in whole pixels, got 4 and 0",
+        ),
+        (changed(images=[IMAGE | {"file_name": None}]), "a file name, got None"),
+        (
+            changed(annotations=[{"image_id": 8, "category_id": 3}]),
+            r"annotations\[0\] is of image_id 8",
+        ),
+        (
+            changed(annotations=[{"image_id": [7], "category_id": 3}]),
+            r"annotations\[0\] is of image_id \[7\]",
+        ),
+        (
+            changed(annotations=[{"image_id": 7, "category_id": 9}]),
+            r"annotations\[0\] is of category_id 9",
+        ),
+        (
+            changed(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),
+            "category id 3 is repeated",
+        ),
+        (
+            changed(categories=[{"id": 3, "name": "a b"}, {"id": 5, "name": "A_b"}]),
+            "category name 'A_b' is repeated",
+        ),
+    ],
+)
+def test_files_in_another_format_are_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=rf"a\.json: .*{message}"):
+        AnnotationFile.read(written(tmp_path, content))

@@ -1,0 +1,175 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from wsis.data.images import images_in, read_image
+
+RED = (255, 0, 0)
+
+
+def saved(path, photo, **options):
+    photo.save(path, **options)
+    return path
+
+
+def halves(mode, left, right):
+    """A 4 x 6 photo of two colours."""
+    photo = Pillow.new(mode, (6, 4), left)
+    photo.paste(right, (3, 0, 6, 4))
+    return photo
+
+
+def test_reads_rgb_as_it_is(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+
+    image = read_image(saved(tmp_path / "a.png", Pillow.fromarray(pixels)))
+
+    assert image.dtype == np.uint8
+    assert np.array_equal(image, pixels)
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_grey_becomes_three_equal_channels(tmp_path, mode):
+    image = read_image(saved(tmp_path / "a.png", halves(mode, 0, 255)))
+
+    assert image[0].tolist() == [[0, 0, 0]] * 3 + [[255, 255, 255]] * 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "clear", "opaque", "shown"),
+    [
+        ("RGBA", (0, 0, 0, 0), (255, 0, 0, 255), (255, 0, 0)),
+        ("LA", (0, 0), (80, 255), (80, 80, 80)),
+    ],
+)
+def test_transparent_pixels_show_white(tmp_path, mode, clear, opaque, shown):
+    image = read_image(saved(tmp_path / "a.png", halves(mode, clear, opaque)))
+
+    assert image[0, [0, 5]].tolist() == [[255, 255, 255], list(shown)]
+
+
+def test_palettes_with_and_without_transparency(tmp_path):
+    photo = halves("RGB", RED, (0, 0, 255)).convert("P", palette=1)
+    index = photo.getpixel((0, 0))
+
+    plain = read_image(saved(tmp_path / "a.png", photo))
+    clear = read_image(saved(tmp_path / "b.gif", photo, transparency=index))
+
+    assert plain[0, [0, 5]].tolist() == [list(RED), [0, 0, 255]]
+    assert clear[0, [0, 5]].tolist() == [[255, 255, 255], [0, 0, 255]]
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    photo = Pillow.new("CMYK", (6, 4), (0, 255, 255, 0))
+
+    image = read_image(saved(tmp_path / "a.jpg", photo, quality=95))
+
+    assert np.abs(image[0, 0].astype(int) - RED).max() < 12
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path, name):
+    values = np.array([[0, 257, 32768, 65535]], np.uint16)
+
+    image = read_image(saved(tmp_path / name, Pillow.fromarray(values)))
+
+    assert image[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_exif_turns_the_photo_unless_told_not_to(tmp_path):
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    path = saved(tmp_path / "a.png", halves("RGB", RED, (0, 0, 255)), exif=exif)
+
+    assert read_image(path).shape == (6, 4, 3)
+    assert read_image(path)[0, 0].tolist() == list(RED)
+    assert read_image(path, upright=False).shape == (4, 6, 3)
+
+
+def test_animations_give_their_first_frame(tmp_path):
+    frames = [Pillow.new("RGB", (6, 4), colour) for colour in (RED, (0, 255, 0))]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+    assert read_image(path)[0, 0].tolist() == list(RED)
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no .*gone\.jpg"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_folders_are_no_photos(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is an empty file"), (b"hello, world", "such as JPEG or PNG")],
+)
+def test_what_is_no_photo_is_named(tmp_path, content, message):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match=message):
+        read_image(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_truncated_photos_are_named(tmp_path, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    file = io.BytesIO()
+    Pillow.fromarray(pixels).save(file, kind)
+    path = tmp_path / "half.jpg"
+    path.write_bytes(file.getvalue()[: len(file.getvalue()) // 2])
+
+    with pytest.raises(ValueError, match=r"expected a whole photo, .*half\.jpg"):
+        read_image(path)
+
+
+def test_photos_without_pixels_are_named(tmp_path):
+    def chunk(kind, body):
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    path = tmp_path / "none.png"
+    header = struct.pack(">IIBBBBB", 0, 4, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 4))
+        + chunk(b"IEND", b"")
+    )
+
+    with pytest.raises(ValueError, match=r"none\.png"):
+        read_image(path)
+
+
+def test_floating_point_photos_are_refused(tmp_path):
+    photo = Pillow.fromarray(np.zeros((4, 6), np.float32))
+
+    with pytest.raises(ValueError, match="got floating point"):
+        read_image(saved(tmp_path / "a.tif", photo))
+
+
+def test_folders_give_their_photos_by_name(tmp_path):
+    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "deeper.png").mkdir()
+    (tmp_path / "other").write_bytes(b"")
+
+    found = images_in([tmp_path / "other", tmp_path, tmp_path / "a.png"])
+
+    assert [path.name for path in found] == ["other", "a.png", "b.JPG"]
+
+
+def test_folders_without_photos_and_missing_paths_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="found none"):
+        images_in([tmp_path])
+    with pytest.raises(FileNotFoundError, match="there is no"):
+        images_in([tmp_path / "gone"])

@@ -1,0 +1,78 @@
+"""A tiny data set of coloured squares, for tests that train."""
+
+import numpy as np
+import torch
+
+from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
+from wsis.config import Settings
+from wsis.masks import from_masks, rles
+
+CLASSES = ("red", "blue")
+COLOURS = ((220, 40, 40), (40, 40, 220))
+SIZE = (48, 64)
+
+FAST = (
+    "source.nodes=30",
+    "source.pairs=10",
+    "source.side=64",
+    "train_sides=64",
+    "test_sides=64",
+    "backbone.weights=random",
+    "head.width=8",
+    "schedule.epochs=2",
+)
+
+
+def settings(*overrides):
+    """Settings under which training takes a moment."""
+    return Settings.read([*FAST, *overrides])
+
+
+class Squares:
+    """Images with one square each; ``truths`` may be taken away."""
+
+    def __init__(self, train=6, val=3, seed=0):
+        self.counts = {"train": train, "val": val}
+        self.seed = seed
+
+    def train(self):
+        return self._tagged("train")
+
+    def val(self):
+        tagged = self._tagged("val")
+        truths = [self._truth("val", image.id) for image in tagged.images]
+        return Annotated(tagged=tagged, truths=truths)
+
+    def _tagged(self, split):
+        images = []
+        for i in range(self.counts[split]):
+            tags = torch.arange(2) == i % 2
+            images.append(
+                TaggedImage(
+                    id=i,
+                    name=f"{split} {i}",
+                    tags=tags,
+                    load=lambda i=i: self._draw(split, i)[0],
+                )
+            )
+        return Tagged(name="squares", classes=CLASSES, images=images)
+
+    def _truth(self, split, i):
+        mask = torch.from_numpy(self._draw(split, i)[1])[None]
+        return GroundTruth(
+            image_id=i,
+            size=SIZE,
+            label=torch.tensor([i % 2 + 1]),
+            masks=rles(from_masks(mask), torch.tensor([0])),
+            ignore=torch.tensor([False]),
+            area=mask.sum((1, 2)).float(),
+        )
+
+    def _draw(self, split, i):
+        random = np.random.default_rng([self.seed, split == "val", i])
+        image = random.integers(90, 130, (*SIZE, 3), np.uint8)
+        y, x = random.integers(2, 18), random.integers(2, 34)
+        mask = np.zeros(SIZE, bool)
+        mask[y : y + 26, x : x + 26] = True
+        image[mask] = COLOURS[i % 2]
+        return image, mask

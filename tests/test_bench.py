@@ -1,0 +1,150 @@
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.drawn import Squares, settings
+from wsis.bench import METRICS, compare, table
+from wsis.config import Part
+from wsis.pipeline import Pipeline
+from wsis.plugins import SettingError, UnknownPartError
+
+MINERS = [Part(name="cim"), Part.parse("mist:reading=box")]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def comparison(cache):
+    return compare(Squares(), MINERS, Pipeline(settings(), cache), seeds=[0, 1])
+
+
+def test_results_hold_every_run_and_both_bounds(comparison):
+    results = json.loads(json.dumps(comparison.results(), allow_nan=False))
+
+    assert [(run["miner"], run["seed"]) for run in results["runs"]] == [
+        ("cim", 0),
+        ("mist:reading=box", 0),
+        ("cim", 1),
+        ("mist:reading=box", 1),
+    ]
+    for run in results["runs"]:
+        assert set(run["metrics"]) == set(METRICS)
+        assert set(run["per_class"]) == {"red", "blue"}
+        assert run["train_seconds"] > 0
+        assert run["peak_memory_mb"] > 50
+    assert results["runs"][1]["miner_settings"]["reading"] == "box"
+    assert results["data"] == {
+        "name": "squares",
+        "train_images": 6,
+        "val_images": 3,
+        "classes": ["red", "blue"],
+    }
+    assert results["oracle"]["mAP50"] > 90
+    assert results["oracle"]["ABO"] > 80
+    assert results["random"]["mAP50"] < results["oracle"]["mAP50"]
+    assert results["supervision"] == ["tags"]
+    assert results["settings"]["source"]["settings"]["nodes"] in (30, "30")
+
+
+def test_the_table_has_mean_and_deviation_over_seeds(comparison):
+    results = comparison.results()
+    results["runs"][0]["metrics"]["mAP50"] = 10.0
+    results["runs"][2]["metrics"]["mAP50"] = 20.0
+
+    rows = {row.name: row for row in table(results)}
+
+    assert list(rows) == ["cim", "mist:reading=box", "oracle", "random"]
+    assert rows["cim"].seeds == 2
+    assert rows["cim"].mean["mAP50"] == 15
+    assert rows["cim"].deviation["mAP50"] == pytest.approx(50**0.5)
+
+
+def test_a_miner_gets_the_same_figures_alone_as_in_company(cache, comparison):
+    alone = compare(Squares(), MINERS[1:], Pipeline(settings(), cache), seeds=[1])
+
+    assert alone.runs[0].metrics == comparison.runs[3].metrics
+    assert alone.runs[0].losses == comparison.runs[3].losses
+
+
+def test_training_sees_tags_only(cache, comparison):
+    """Masks replaced by a trap: whoever reads one before the models are done fails."""
+    done = []
+
+    class Trap(Sequence):
+        armed = False
+
+        def __init__(self, truths):
+            self.truths = truths
+
+        def __len__(self):
+            return len(self.truths)
+
+        def __getitem__(self, index):
+            assert done or not self.armed, "a mask was read before training had ended"
+            return self.truths[index]
+
+    class Guarded(Squares):
+        def val(self):
+            val = super().val()
+            guarded = replace(val, truths=Trap(val.truths))
+            # The type checker of the tests looks into sequences when they are passed.
+            guarded.truths.armed = True
+            return guarded
+
+    class Monitor:
+        def start(self, title, total):
+            if "predict" in title:
+                done.append(title)
+            return lambda note: None
+
+    guarded = compare(
+        Guarded(),
+        MINERS[:1],
+        Pipeline(settings(), cache),
+        seeds=[0],
+        monitor=Monitor(),
+    )
+
+    assert guarded.runs[0].metrics == comparison.runs[0].metrics
+
+
+def test_tags_reach_training(cache, comparison):
+    class Swapped(Squares):
+        def train(self):
+            train = super().train()
+            images = [replace(i, tags=i.tags.flip(0)) for i in train.images]
+            return replace(train, images=images)
+
+    swapped = compare(Swapped(), MINERS[:1], Pipeline(settings(), cache), seeds=[0])
+
+    assert swapped.runs[0].losses != comparison.runs[0].losses
+
+
+def test_wrong_miners_are_refused_before_any_work(cache):
+    class Untouched:
+        def train(self):
+            raise AssertionError("work began")
+
+        val = train
+
+    pipeline = Pipeline(settings(), cache)
+    for miners, error, message in (
+        ([Part(name="cmi")], UnknownPartError, "did you mean 'cim'"),
+        ([Part.parse("cim:p_seed=7")], SettingError, "p_seed"),
+        ([MINERS[0], MINERS[0]], ValueError, "each once"),
+        ([], ValueError, "expected miners"),
+    ):
+        with pytest.raises(error, match=message):
+            compare(Untouched(), miners, pipeline)
+
+
+def test_devices_are_those_of_the_pipeline(cache):
+    pipeline = Pipeline(settings(), cache, torch.device("cpu"))
+
+    assert pipeline.model(2, 0).device == torch.device("cpu")

@@ -1,0 +1,7 @@
+import wsis
+
+
+def test_the_names_a_notebook_needs_and_no_others():
+    assert wsis.__all__ == sorted(wsis.__all__)
+    assert len(wsis.__all__) <= 15
+    assert all(hasattr(wsis, name) for name in wsis.__all__)

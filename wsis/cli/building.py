@@ -1,0 +1,81 @@
+"""What options are turned into: data sets, miners, pipelines, devices."""
+
+from typing import Literal
+
+import torch
+
+from wsis.cli.errors import UsageError
+from wsis.cli.options import Data, Device, Setup
+from wsis.config import Part, Settings
+from wsis.contracts import DataSource
+from wsis.pipeline import Pipeline
+
+
+def data_source(data: Data, *halves: Literal["train", "val"]) -> DataSource:
+    """The data set that the options name, of which ``halves`` will be asked for.
+
+    Raises:
+        LookupError: if there is no such data set.
+        ValueError: if it lacks a setting or does not have one that was given.
+        UsageError: if the annotations of a half are missing.
+    """
+    options = {
+        "images": data.images,
+        "train_json": data.train,
+        "val_json": data.val,
+        "val_images": data.val_images,
+        "classes": data.classes,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    source: DataSource = Part.parse(data.name).build("datasets", **given)
+    for half in halves:
+        if getattr(source, f"{half}_json", half) is None:
+            raise UsageError(f"expected --{half}: the annotations of these photos")
+    return source
+
+
+def category_ids(source: DataSource, classes: int) -> tuple[int, ...]:
+    """The data set's own numbers of its classes; 1…C where it has none."""
+    numbers = getattr(source, "category_ids", None)
+    return tuple(range(1, classes + 1)) if numbers is None else tuple(numbers())
+
+
+def miner_list(text: str) -> list[Part]:
+    """Reads ``cim,mist:reading=box``; every miner is built once, so that it fails here.
+
+    Raises:
+        LookupError: if a miner is not installed.
+        ValueError: if a setting is unknown or out of range, or nothing is named.
+    """
+    miners = [Part.parse(part) for part in text.split(",")]
+    for miner in miners:
+        miner.build("miners")
+    return miners
+
+
+def pipeline(setup: Setup) -> Pipeline:
+    """The parts that the settings name, ready to run."""
+    settings = Settings.read(setup.settings)
+    return Pipeline(settings, setup.cache, torch_device(setup.device))
+
+
+def torch_device(name: Device) -> torch.device:
+    """The device itself; ``auto`` is the fastest one.
+
+    Raises:
+        UsageError: if this machine has no such device.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    choices = [device for device, present in there.items() if present]
+    if name == "auto":
+        return torch.device(choices[0])
+    if name not in choices:
+        raise UsageError(
+            f"expected a device of this machine, got {name}; it has: "
+            f"{', '.join(choices)}"
+        )
+    return torch.device(name)
