@@ -69,7 +69,9 @@ def main() -> None:
         shares.append(coco.area(masks) / image[..., 0].size)
     overlap, large = np.concatenate(best), np.concatenate(shares) > LARGE
 
-    print(f"{source}\n{len(seconds)} photos, {len(overlap)} objects, {large.sum()} large")
+    print(
+        f"{source}\n{len(seconds)} photos, {len(overlap)} objects, {large.sum()} large"
+    )
     print(f"{np.mean(counts):.0f} proposals, {np.mean(seconds):.2f} s per photo")
     print("budget    ABO   R@.5   R@.7   large: ABO   R@.5   R@.7")
     for budget, column in zip(BUDGETS, overlap.T, strict=True):

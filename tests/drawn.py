@@ -1,10 +1,12 @@
 """A tiny data set of coloured squares, for tests that train."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
-from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.config import Settings
+from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.masks import from_masks, rles
 
 CLASSES = ("red", "blue")
@@ -52,7 +54,7 @@ class Squares:
                     id=i,
                     name=f"{split} {i}",
                     tags=tags,
-                    load=lambda i=i: self._draw(split, i)[0],
+                    load=partial(self._load, split, i),
                 )
             )
         return Tagged(name="squares", classes=CLASSES, images=images)
@@ -67,6 +69,9 @@ class Squares:
             ignore=torch.tensor([False]),
             area=mask.sum((1, 2)).float(),
         )
+
+    def _load(self, split, i):
+        return self._draw(split, i)[0]
 
     def _draw(self, split, i):
         random = np.random.default_rng([self.seed, split == "val", i])

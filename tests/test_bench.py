@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -53,7 +54,7 @@ def test_results_hold_every_run_and_both_bounds(comparison):
 
 
 def test_the_table_has_mean_and_deviation_over_seeds(comparison):
-    results = comparison.results()
+    results = deepcopy(comparison.results())
     results["runs"][0]["metrics"]["mAP50"] = 10.0
     results["runs"][2]["metrics"]["mAP50"] = 20.0
 
@@ -124,6 +125,22 @@ def test_tags_reach_training(cache, comparison):
     swapped = compare(Swapped(), MINERS[:1], Pipeline(settings(), cache), seeds=[0])
 
     assert swapped.runs[0].losses != comparison.runs[0].losses
+
+
+def test_two_processes_give_the_figures_of_one(cache):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone, together = (
+            compare(Squares(), MINERS, Pipeline(settings(), cache), jobs=jobs)
+            for jobs in (1, 2)
+        )
+    finally:
+        torch.set_num_threads(threads)
+
+    for one, two in zip(alone.runs, together.runs, strict=True):
+        assert one.metrics == two.metrics
+        assert one.losses == two.losses
 
 
 def test_wrong_miners_are_refused_before_any_work(cache):

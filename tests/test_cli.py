@@ -10,13 +10,15 @@ from tests.photos import draw_photos
 from wsis import bench as benching
 from wsis.cli import app
 from wsis.cli.options import cache_folder
+from wsis.config import Settings
 from wsis.contracts import Supervision
+from wsis.pipeline import Pipeline
 
-TINY = [
-    *("--set", "backbone.weights=random", "--set", "source.nodes=30"),
-    *("--set", "source.pairs=0", "--set", "schedule.epochs=1"),
-    *("--set", "train_sides=64", "--set", "test_sides=64", "--device", "cpu"),
+SETTINGS = [
+    *("backbone.weights=random", "source.nodes=30", "source.pairs=0"),
+    *("schedule.epochs=1", "train_sides=64", "test_sides=64"),
 ]
+TINY = ["--device", "cpu", *(word for one in SETTINGS for word in ("--set", one))]
 
 
 def wsis(*args, code=0):
@@ -73,7 +75,7 @@ def test_parts_lists_what_is_installed_with_its_settings():
 
 
 def bench(*args, code=0):
-    return wsis("bench", "--miners", *args, code=code)
+    return wsis("bench", "--jobs", 1, "--miners", *args, code=code)
 
 
 @pytest.mark.parametrize(
@@ -170,15 +172,15 @@ def test_missing_weights_say_how_to_get_them(photos, tmp_path):
 
 
 def test_a_cache_of_other_settings_is_refused(photos, tmp_path):
-    options = (*photos.options, *TINY, "--cache", tmp_path / "cache")
-    bench("oicr", *options, "--out", tmp_path / "first")
+    Pipeline(Settings.read(SETTINGS), tmp_path / "cache")
     [stamp] = (tmp_path / "cache" / "proposals").glob("*/settings.json")
     stamp.write_text('{"nodes": 7}')
 
-    text = bench("oicr", *options, "--out", tmp_path / "second", code=1)
+    options = (*photos.options, *TINY, "--cache", tmp_path / "cache")
+    text = bench("oicr", *options, "--out", tmp_path / "out", code=1)
 
     assert "was made with other settings" in text
-    assert not (tmp_path / "second").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_debug_shows_the_error_itself(tmp_path):

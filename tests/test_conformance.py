@@ -82,7 +82,9 @@ def test_miners_choose_proposals_of_present_classes(name, seed):
         pseudo = part(scores, overlap, tags)
 
         assert len(pseudo) >= 1
-        assert set(pseudo.label.tolist()) <= set((tags.nonzero() + 1).flatten().tolist())
+        assert set(pseudo.label.tolist()) <= set(
+            (tags.nonzero() + 1).flatten().tolist()
+        )
         assert pseudo.index.min() >= 0
         assert pseudo.index.max() < len(overlap)
         assert pseudo.weight.isfinite().all()

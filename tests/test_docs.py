@@ -23,7 +23,7 @@ def test_python_snippets_run(code, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("code", blocks("sh"))
 def test_commands_in_the_docs_are_understood(code):
-    """Every ``wsis`` command names commands, options, miners and settings that exist."""
+    """Every ``wsis`` command names what exists: options, miners, settings."""
     import typer
 
     from wsis import plugins
@@ -36,7 +36,9 @@ def test_commands_in_the_docs_are_understood(code):
         command = group
         while words and hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
-        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        options = {
+            name for p in command.params for name in (*p.opts, *p.secondary_opts)
+        }
         for name, value in zip(words, [*words[1:], ""], strict=True):
             if name.startswith("--"):
                 assert name in options, line

@@ -79,7 +79,12 @@ def test_gradients_of_a_branch_leave_its_teacher_alone():
     scores = network(torch.randn(12, 6))
 
     losses = supervise(
-        scores, overlaps(random_proposals(12)), TAGS, None, strategy(), torch.Generator()
+        scores,
+        overlaps(random_proposals(12)),
+        TAGS,
+        None,
+        strategy(),
+        torch.Generator(),
     )
     losses.classification.backward()
 

@@ -13,7 +13,7 @@ TESTS = Path(__file__).parent
 
 
 def test_an_unknown_name_lists_the_right_ones():
-    with pytest.raises(UnknownPartError, match=r"did you mean 'cim'.*cim, mist, oicr, pcl"):
+    with pytest.raises(UnknownPartError, match=r"mean 'cim'.*cim, mist, oicr, pcl"):
         plugins.find("miners", "cmi")
 
 
@@ -43,7 +43,7 @@ def test_two_parts_of_one_name_are_refused(monkeypatch):
     points = [EntryPoint("cim", f"{p}:Miner", "wsis.miners") for p in ("a", "b")]
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
 
-    with pytest.raises(LookupError, match=r"two miners are called 'cim': a:Miner and b"):
+    with pytest.raises(LookupError, match="two miners are called 'cim': a:Miner"):
         plugins.names("miners")
 
 
@@ -61,8 +61,15 @@ def test_a_third_partys_miner_shows_up_and_conforms(tmp_path):
         check=True,
     )
     conformance = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-k", "large", "-p", "no:cacheprovider"]
-        + [str(TESTS / "test_conformance.py")],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-k",
+            "large",
+            "tests/test_conformance.py",
+        ],
         env=environment,
         capture_output=True,
         text=True,

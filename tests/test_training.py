@@ -21,7 +21,8 @@ def pipeline(tmp_path_factory):
 
 def same(first, second):
     return all(
-        value.equal(second.state_dict()[key]) for key, value in first.state_dict().items()
+        value.equal(second.state_dict()[key])
+        for key, value in first.state_dict().items()
     )
 
 
@@ -68,7 +69,9 @@ def test_a_checkpoint_of_another_run_or_damaged_is_refused(pipeline, tmp_path):
     tagged, checkpoint = Squares().train(), tmp_path / "checkpoint.safetensors"
     pipeline.train(tagged, CIM, 0, checkpoint=checkpoint)
 
-    with pytest.raises(CheckpointError, match="expected .* to be a checkpoint of this"):
+    with pytest.raises(
+        CheckpointError, match=r"expected .* to be a checkpoint of this"
+    ):
         pipeline.train(tagged, CIM, 1, checkpoint=checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="is damaged"):

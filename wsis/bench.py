@@ -2,8 +2,12 @@
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,9 +16,8 @@ import torch
 import torchvision
 
 import wsis
-from wsis.bags import Bag
-from wsis.config import Part, settings_hash
-from wsis.contracts import Annotated, DataSource, Predictions, Tagged
+from wsis.config import Part, Settings, settings_hash
+from wsis.contracts import DataSource, Predictions
 from wsis.cues.kept import Cues
 from wsis.evaluation import Evaluation, evaluate, oracle, random_scores
 from wsis.memory import peak_megabytes, reset_peak
@@ -154,6 +157,7 @@ def compare(
     pipeline: Pipeline,
     *,
     seeds: Sequence[int] = (0,),
+    jobs: int = 1,
     monitor: Monitor | None = None,
 ) -> Comparison:
     """Trains and evaluates every miner with every seed on the same everything.
@@ -161,6 +165,15 @@ def compare(
     Proposals and frozen features are made once; cues, initial weights, the images'
     order and the sampler's draws are those of the seed. Masks are read after training,
     by evaluation alone.
+
+    Args:
+        data: the data set; with several jobs it is pickled.
+        miners: what is compared, each once.
+        pipeline: everything else.
+        seeds: every miner runs with each.
+        jobs: processes, of one thread each where there are several; figures depend on
+            the number of threads in the last digits only.
+        monitor: is told of progress.
 
     Raises:
         LookupError: if a miner is not installed.
@@ -171,52 +184,28 @@ def compare(
     labels = [miner.label for miner in miners]
     if not miners or len(set(labels)) != len(labels):
         raise ValueError(f"expected miners, each once, got {labels}")
-    if not seeds:
-        raise ValueError("expected at least one seed")
+    if not seeds or jobs < 1:
+        raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
     for miner in miners:
         pipeline.strategy(miner)
-    train, val = data.train(), data.val()
-    if train.classes != val.tagged.classes:
-        raise ValueError(
-            f"expected the same classes in both halves, got {train.classes} and "
-            f"{val.tagged.classes}"
-        )
-    training, validation = pipeline.bags(train.images), pipeline.bags(val.tagged.images)
+    work = _Work(data, pipeline)
     began = time.perf_counter()
-    step = monitor.start("proposals and features", len(training) + len(validation))
-    pipeline.prepare([*training, *validation], lambda bag: step(bag.image.name))
-    prepared = time.perf_counter() - began
-    runs: list[Run] = []
-    pictures: dict[str, list[Predictions]] = {}
-    for seed in seeds:
-        cues = pipeline.cues(training, seed)
-        for miner in miners:
-            run, predictions = _run(
-                pipeline, train, val, validation, miner, seed, cues, monitor
-            )
+    with _doing(work, jobs) as do:
+        step = monitor.start("proposals and features", len(work.bags))
+        for name in do(_Work.prepare, [(i,) for i in range(len(work.bags))], None):
+            step(name)
+        prepared = time.perf_counter() - began
+        pairs = [(miner, seed) for seed in seeds for miner in miners]
+        runs: list[Run] = []
+        pictures: dict[str, list[Predictions]] = {}
+        for run, predictions in do(_Work.run, pairs, monitor):
             runs.append(run)
             pictures.setdefault(run.miner, predictions)
     step = monitor.start("oracle and random scores", 2)
-    highest = oracle((bag.proposals for bag in validation), val.truths, train.classes)
-    step("oracle")
-    chance = random_scores(
-        (bag.proposals for bag in validation),
-        val.truths,
-        train.classes,
-        lambda scores, proposals, image_id: pipeline.settings.selection(
-            scores, proposals, image_id=image_id
-        ),
-        generator(0, "random scores"),
-    )
-    step("random scores")
+    highest, chance = work.bounds(step)
     return Comparison(
         settings=_identical(pipeline, seeds),
-        data={
-            "name": train.name,
-            "train_images": len(train.images),
-            "val_images": len(val.tagged.images),
-            "classes": list(train.classes),
-        },
+        data=work.description(),
         oracle=highest,
         random=chance,
         runs=runs,
@@ -226,44 +215,143 @@ def compare(
     )
 
 
-def _run(
-    pipeline: Pipeline,
-    train: Tagged,
-    val: Annotated,
-    validation: Sequence[Bag],
-    miner: Part,
-    seed: int,
-    cues: Cues,
-    monitor: Monitor,
-) -> tuple[Run, list[Predictions]]:
-    reset_peak(pipeline.device)
-    title = f"{miner.label}, seed {seed}"
-    total = pipeline.settings.schedule.epochs * len(train.images)
-    step = monitor.start(f"{title}: train", total)
-    began = time.perf_counter()
-    model, progress = pipeline.train(
-        train, miner, seed, cues=cues, tick=lambda progress: step("")
-    )
-    trained = time.perf_counter()
-    step = monitor.start(f"{title}: predict", len(validation))
-    predictions = []
-    for bag in validation:
-        predictions.append(pipeline.predict(model, bag))
-        step(bag.image.name)
-    predicted = time.perf_counter()
-    evaluation = evaluate(predictions, val.truths, train.classes)
-    return Run(
-        miner=miner.label,
-        miner_settings=miner.resolved("miners"),
-        seed=seed,
-        metrics={name: evaluation.metrics[name] for name in METRICS},
-        per_class=evaluation.per_class,
-        train_seconds=trained - began,
-        predict_seconds=predicted - trained,
-        peak_memory_mb=peak_megabytes(pipeline.device),
-        skipped=progress.skipped,
-        losses=progress.losses,
-    ), predictions
+class _Work:
+    """One data set and one pipeline: what a process needs to do any part of a bench."""
+
+    def __init__(self, data: DataSource, pipeline: Pipeline) -> None:
+        self.data = data
+        self.pipeline = pipeline
+        self.train, self.val = data.train(), data.val()
+        if self.train.classes != self.val.tagged.classes:
+            raise ValueError(
+                "expected the same classes in both halves, got "
+                f"{self.train.classes} and {self.val.tagged.classes}"
+            )
+        self.training = pipeline.bags(self.train.images)
+        self.validation = pipeline.bags(self.val.tagged.images)
+        self.bags = [*self.training, *self.validation]
+        self.cues: dict[int, Cues] = {}
+
+    def prepare(self, index: int, monitor: Monitor | None) -> str:
+        """Makes one image's proposals and features."""
+        del monitor
+        bag = self.bags[index]
+        self.pipeline.prepare([bag])
+        return bag.image.name
+
+    def run(
+        self, miner: Part, seed: int, monitor: Monitor | None
+    ) -> tuple[Run, list[Predictions]]:
+        """Trains, predicts and evaluates."""
+        monitor = monitor or Silent()
+        pipeline, title = self.pipeline, f"{miner.label}, seed {seed}"
+        if seed not in self.cues:
+            self.cues = {seed: pipeline.cues(self.training, seed)}
+        reset_peak(pipeline.device)
+        total = pipeline.settings.schedule.epochs * len(self.training)
+        step = monitor.start(f"{title}: train", total)
+        began = time.perf_counter()
+        model, progress = pipeline.train(
+            self.train,
+            miner,
+            seed,
+            cues=self.cues[seed],
+            tick=lambda progress: step(""),
+        )
+        trained = time.perf_counter()
+        step = monitor.start(f"{title}: predict", len(self.validation))
+        predictions = []
+        for bag in self.validation:
+            predictions.append(pipeline.predict(model, bag))
+            step(bag.image.name)
+        predicted = time.perf_counter()
+        evaluation = evaluate(predictions, self.val.truths, self.train.classes)
+        run = Run(
+            miner=miner.label,
+            miner_settings=miner.resolved("miners"),
+            seed=seed,
+            metrics={name: evaluation.metrics[name] for name in METRICS},
+            per_class=evaluation.per_class,
+            train_seconds=trained - began,
+            predict_seconds=predicted - trained,
+            peak_memory_mb=peak_megabytes(pipeline.device),
+            skipped=progress.skipped,
+            losses=progress.losses,
+        )
+        return run, predictions
+
+    def bounds(self, step: Callable[[str], None]) -> tuple[Evaluation, Evaluation]:
+        """The oracle and random scores."""
+        truths, classes = self.val.truths, self.train.classes
+        highest = oracle((bag.proposals for bag in self.validation), truths, classes)
+        step("oracle")
+        chance = random_scores(
+            (bag.proposals for bag in self.validation),
+            truths,
+            classes,
+            self.pipeline.settings.selection,
+            generator(0, "random scores"),
+        )
+        step("random scores")
+        return highest, chance
+
+    def description(self) -> dict[str, Any]:
+        """The data set in figures."""
+        return {
+            "name": self.train.name,
+            "train_images": len(self.training),
+            "val_images": len(self.validation),
+            "classes": list(self.train.classes),
+        }
+
+
+Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]], "Monitor | None"], Any]
+"""Calls a method of ``_Work`` with each of some arguments; results in order."""
+
+
+@contextmanager
+def _doing(work: _Work, jobs: int) -> Iterator[Do]:
+    if jobs == 1:
+        yield lambda method, calls, monitor: (
+            method(work, *call, monitor) for call in calls
+        )
+        return
+    pipeline = work.pipeline
+    given = (work.data, pipeline.settings, pipeline.cache, pipeline.device)
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_begin, initargs=given
+    ) as pool:
+
+        def do(
+            method: Callable[..., Any],
+            calls: Sequence[tuple[Any, ...]],
+            monitor: Monitor | None,
+        ) -> Iterator[Any]:
+            step = monitor.start("runs", len(calls)) if monitor else None
+            for result in pool.map(_call, [method] * len(calls), calls):
+                if step is not None:
+                    step("")
+                yield result
+
+        try:
+            yield do
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_of_process: list[_Work] = []
+
+
+def _begin(
+    data: DataSource, settings: Settings, cache: Path, device: torch.device
+) -> None:
+    torch.set_num_threads(1)
+    _of_process[:] = [_Work(data, Pipeline(settings, cache, device))]
+
+
+def _call(method: Callable[..., Any], call: tuple[Any, ...]) -> Any:
+    return method(_of_process[0], *call, None)
 
 
 def versions() -> dict[str, str]:

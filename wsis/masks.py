@@ -148,7 +148,8 @@ def from_masks(
     size, device = _size(masks), torch.device("cpu")
     if isinstance(masks, Tensor):
         device = masks.device
-    bits = np.empty((size[0] * size[1], -(-len(masks) // _BITS)), dtype=np.uint64)
+    bits = np.zeros((size[0] * size[1], -(-len(masks) // _BITS)), dtype=np.uint64)
+    octet_view = bits.view(np.uint8)
     for word, start in enumerate(range(0, len(masks), _BITS)):
         pixels = to_dense(masks[start : start + _BITS]).flatten(1).cpu().numpy()
         empty = np.flatnonzero(~pixels.any(1))
@@ -156,7 +157,8 @@ def from_masks(
             raise ValueError(
                 f"expected every mask to have pixels, mask {start + empty[0]} is empty"
             )
-        bits[:, word] = _pack(pixels.T)[:, 0]
+        octets = np.packbits(pixels, axis=0, bitorder="little")
+        octet_view[:, 8 * word : 8 * word + len(octets)] = octets.T
     group, distinct = _distinct(bits)
     members = _members(distinct, len(masks)).to(device)
     if objectness is None:

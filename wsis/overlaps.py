@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsis.contracts import Overlaps, Proposals, Rle
@@ -16,20 +16,28 @@ _ENTRIES = 2**25
 """Entries of the membership matrix that are numbers at a time."""
 
 
+_TILE, _NEAR = 32, 1024
+"""Pixels of a tile's side, and regions taken at once: large products, few of them."""
+
+
 def overlaps(proposals: Proposals) -> Overlaps:
     """Overlaps of the masks: as counted pixel by pixel, to the last digit of float32.
 
     Members times areas times members transposed counts the pixels that two proposals
-    share; all sums are whole numbers, so no order of summation changes them.
+    share; all sums are whole numbers, so no order of summation changes them. Regions
+    are taken a neighbourhood at a time, and only proposals that reach it are multiplied:
+    with masks from anywhere, which have about as many regions as pixels, most do not.
     """
     members, size = proposals.members, region_areas(proposals.regions)
     number = _number(proposals)
     shared = members.new_zeros(len(members), len(members), dtype=number)
     # Float16 under autocast would not be exact.
     with torch.autocast(members.device.type, enabled=False):
-        for part, area in _columns(members, size):
-            columns = part.to(number)
-            shared.addmm_(columns * area, columns.T)
+        for near in _neighbourhoods(proposals.regions):
+            columns = members[:, near]
+            here = columns.any(1).nonzero().flatten()
+            columns = columns[here].to(number)
+            shared[here[:, None], here] += (columns * size[near]) @ columns.T
     return _overlaps(shared, shared.diagonal())
 
 
@@ -92,6 +100,17 @@ def _number(proposals: Proposals) -> torch.dtype:
     plain = torch.get_float32_matmul_precision() == "highest"
     on_cpu = proposals.members.device.type == "cpu"
     return torch.float32 if small and plain and on_cpu else torch.float64
+
+
+def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
+    """All regions, ``_NEAR`` at a time, by the tile that holds their last pixel."""
+    height, width = regions.shape
+    y = torch.arange(height, device=regions.device)[:, None] // _TILE
+    x = torch.arange(width, device=regions.device) // _TILE
+    tile = (y * (width // _TILE + 1) + x).flatten()
+    last = tile.new_zeros(int(regions.max()) + 1)
+    last.scatter_reduce_(0, regions.flatten().long(), tile, "amax")
+    return iter(last.argsort(stable=True).split(_NEAR))
 
 
 def _columns(members: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -173,11 +173,7 @@ def _uri(image: UInt8[np.ndarray, "h w 3"]) -> str:
 def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
     """A row's figures as text, and which of them are the best of several miners."""
     miners = [other for other in rows if other.name not in ("oracle", "random")]
-    best = {
-        name: max(other.mean[name] for other in miners)
-        for name in METRICS
-        if len(miners) > 1
-    }
+    best = {name: _best([other.mean[name] for other in miners]) for name in METRICS}
     return {
         "name": row.name,
         "seeds": row.seeds,
@@ -185,7 +181,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
         "cells": [
             (
                 figure(row, name),
-                row in miners and row.mean.get(name) == best.get(name, np.nan),
+                row in miners and name in best and row.mean[name] == best[name],
             )
             for name in (*METRICS, "ABO")
         ],
@@ -214,20 +210,25 @@ def _per_class(comparison: Comparison, miners: Sequence[str]) -> list[dict[str, 
             for bound in (comparison.oracle, comparison.random)
         ]
         means = [_mean(values) for values in columns]
-        best = max((v for v in means[: len(miners)] if v is not None), default=None)
+        best = _best([v for v in means[: len(miners)] if v is not None])
         lines.append(
             {
                 "name": name,
                 "cells": [
                     (
                         "–" if value is None else f"{value:.1f}",
-                        i < len(miners) > 1 and value is not None and value == best,
+                        i < len(miners) and value is not None and value == best,
                     )
                     for i, value in enumerate(means)
                 ],
             }
         )
     return lines
+
+
+def _best(values: Sequence[float]) -> float | None:
+    """The highest of several values; None where they do not differ."""
+    return max(values) if len(set(values)) > 1 else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -215,13 +215,11 @@ def test_real_annotations_are_read_as_pycocotools_reads_them():
     path = MINI / "annotations" / "instances_val.json"
     data = CocoData(images=MINI / "images", val_json=path, classes="voc")
     annotated, reference = data.val(), COCO(str(path))
+    chosen = data.category_ids()
 
     for tagged, truth in zip(annotated.tagged.images, annotated.truths, strict=True):
-        found = [
-            one
-            for one in reference.imgToAnns[tagged.id]
-            if one["category_id"] in data.category_ids()
-        ]
+        of_image = reference.imgToAnns[tagged.id]
+        found = [one for one in of_image if one["category_id"] in chosen]
         assert [rle.decode(mask).sum() for mask in truth.masks] == [
             reference.annToMask(one).sum() for one in found
         ]

@@ -9,7 +9,12 @@ from wsis.features.backbones import WeightsError, efficientnet_lite0, load_weigh
 
 @pytest.mark.parametrize(
     ("name", "channels"),
-    [("efficientnet_lite0", 320), ("resnet50", 1024), ("vgg16", 512), ("hrnet_w48", 512)],
+    [
+        ("efficientnet_lite0", 320),
+        ("resnet50", 1024),
+        ("vgg16", 512),
+        ("hrnet_w48", 512),
+    ],
 )
 def test_maps_have_stride_16_and_the_channels_told(name, channels):
     backbone = getattr(backbones, name)(weights="random")
@@ -74,7 +79,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     save_file({"a": torch.zeros(3)}, path)
 
-    with pytest.raises(WeightsError, match="expected conv_stem.weight of shape"):
+    with pytest.raises(WeightsError, match=r"expected conv_stem\.weight of shape"):
         load_weights(efficientnet_lite0(weights="random").net, path)
 
 

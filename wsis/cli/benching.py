@@ -14,14 +14,23 @@ from wsis.report import write_report
 
 
 def bench(
-    miners: str, seeds: int, out: Path, data: Data, setup: Setup, *, overwrite: bool
+    miners: str,
+    seeds: int,
+    jobs: int,
+    out: Path,
+    data: Data,
+    setup: Setup,
+    *,
+    overwrite: bool,
 ) -> None:
     """Writes ``results.json`` and ``report.html`` into ``out``; prints the table."""
     chosen, parts = miner_list(miners), pipeline(setup)
     source = data_source(data, "train", "val")
     with new_folder(out, overwrite=overwrite) as folder:
         with Bars() as bars:
-            found = compare(source, chosen, parts, seeds=range(seeds), monitor=bars)
+            found = compare(
+                source, chosen, parts, seeds=range(seeds), jobs=jobs, monitor=bars
+            )
         results = found.results()
         write_json(folder / "results.json", results)
         write_report(found, source.val(), parts, folder / "report.html")

@@ -3,6 +3,7 @@
 What a command does is imported when it runs, so that ``--help`` answers at once.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -93,6 +94,9 @@ def bench(
     seeds: Annotated[
         int, typer.Option(min=1, help="Every miner runs with seeds 0 to N-1.")
     ] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes, of one thread each if several.")
+    ] = min(2, os.cpu_count() or 1),
     out: Annotated[
         Path, typer.Option(help="New folder for results.json and report.html.")
     ] = Path("wsis-bench"),
@@ -118,7 +122,7 @@ def bench(
 
     chosen = Data(data, images, train, val, val_images, classes)
     setup = Setup(tuple(settings or ()), device, cache_folder(cache))
-    run_bench(miners, seeds, out, chosen, setup, overwrite=overwrite)
+    run_bench(miners, seeds, jobs, out, chosen, setup, overwrite=overwrite)
 
 
 @app.command(

@@ -171,10 +171,12 @@ def _unique(what: str, entries: Sequence[Mapping[str, Any]]) -> set[int]:
 
 def _by_name(categories: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
+    seen: set[str] = set()
     for entry in sorted(categories, key=lambda entry: int(entry["id"])):
         name = str(entry["name"])
-        if _plain(name) in map(_plain, found):
+        if _plain(name) in seen:
             raise ValueError(f"category name {name!r} is repeated")
+        seen.add(_plain(name))
         found[name] = entry["id"]
     return found
 

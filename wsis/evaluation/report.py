@@ -40,6 +40,7 @@ def evaluate(
     """
     if len(set(classes)) != len(classes):
         raise ValueError(f"expected names of classes to differ, got {list(classes)}")
+    truths = list(truths)  # Data sets make them anew whenever they are asked for.
     return summary(
         voc_ap(predictions, truths, classes) | coco_ap(predictions, truths, classes),
         classes,

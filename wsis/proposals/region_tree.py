@@ -2,35 +2,80 @@
 
 from dataclasses import dataclass
 
-import higra as hg
 import numpy as np
 import torch
-from skimage.transform import resize
+from jaxtyping import Bool, Float, Int
+from PIL import Image as Pillow
+from skimage.color import rgb2lab
 
 from wsis.contracts import Image, Ledger, Proposals
 from wsis.masks import compact
-from wsis.proposals.contours import lab_gradient
+from wsis.proposals.merging import Similarity, members
+from wsis.proposals.superpixels import Superpixels, superpixels
+
+_TREES = (
+    Similarity(colour=1.0, texture=1.0, contour=0.5),
+    Similarity(colour=1.0),
+    Similarity(),
+)
+"""Three notions of belonging together; what one misses another often has."""
+
+_BLOCK = 256
+"""Candidates compared with the kept ones at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionTree:
-    """Nodes of a hierarchical segmentation, and pairs of neighbouring nodes.
+    """Nodes of three hierarchical segmentations, and pairs of neighbouring nodes.
+
+    Superpixels of the colour gradient's ultrametric contour map are merged by colour,
+    texture, contours, size and fill, as in Selective Search (Uijlings et al., IJCV
+    2013); large nodes are candidates before small ones; near copies are dropped; and
+    neighbours among the first are joined, as in MCG (Pont-Tuset et al., "Multiscale
+    Combinatorial Grouping", PAMI 2017, section 6).
 
     Args:
         nodes: most nodes kept.
         pairs: most pairs kept.
-        side: the image is worked on with this longer side, in pixels.
-        sigma: of the contours, in pixels of the worked-on image.
+        side: longer side in pixels at which the work is done; at least 32; a smaller
+            image stays as it is.
+        superpixels: most superpixels.
+        sigma: smoothing of the gradient, in pixels at work.
+        min_area: smaller ones are dropped; share of the image.
+        max_overlap: a candidate with an IoU above this with a kept one is dropped.
+        neighbours: the first nodes, among which pairs are sought.
+
+    Raises:
+        ValueError: if a setting is out of range.
     """
 
-    nodes: int = 600
-    pairs: int = 400
+    nodes: int = 750
+    pairs: int = 250
     side: int = 400
-    sigma: float = 1.0
+    superpixels: int = 800
+    sigma: float = 1.5
+    min_area: float = 0.0002
+    max_overlap: float = 0.9
+    neighbours: int = 100
 
     def __post_init__(self) -> None:
-        if self.nodes < 1 or self.pairs < 0 or self.side < 16 or self.sigma <= 0:
-            raise ValueError(f"got {self}")
+        for name, least in (
+            ("nodes", 1),
+            ("pairs", 0),
+            ("side", 32),
+            ("superpixels", 1),
+            ("neighbours", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"{name} must be at least {least}, got {getattr(self, name)}"
+                )
+        if self.sigma <= 0:
+            raise ValueError(f"sigma must be positive, got {self.sigma}")
+        if not 0 <= self.min_area < 1:
+            raise ValueError(f"min_area must be in [0, 1), got {self.min_area}")
+        if not 0 < self.max_overlap <= 1:
+            raise ValueError(f"max_overlap must be in (0, 1], got {self.max_overlap}")
 
     @property
     def ledger(self) -> Ledger:
@@ -38,33 +83,104 @@ class RegionTree:
         return frozenset()
 
     def __call__(self, image: Image) -> Proposals:
-        """The image's proposals."""
-        height, width = image.shape[:2]
-        ratio = min(1.0, self.side / max(height, width))
-        size = max(1, round(height * ratio)), max(1, round(width * ratio))
-        small = resize(image, size, anti_aliasing=True, preserve_range=True)
-        graph = hg.get_4_adjacency_graph(size)
-        contour = lab_gradient(small.round().astype(np.uint8), self.sigma)
-        weights = hg.weight_graph(graph, contour, hg.WeightFunction.mean)
-        tree, altitude = hg.mean_pb_hierarchy(graph, weights, size)
-        rag = hg.CptHierarchy.get_leaf_graph(tree)
-        superpixels = hg.CptRegionAdjacencyGraph.get_vertex_map(rag).reshape(size)
-        leaves = tree.num_leaves()
-        members = np.zeros((tree.num_vertices(), leaves), bool)
-        members[np.arange(leaves), np.arange(leaves)] = True
-        parents = tree.parents()
-        for node in range(len(parents) - 1):
-            members[parents[node]] |= members[node]
-        strength = altitude[parents] - altitude
-        strength[-1] = 0
-        order = (-strength).argsort(kind="stable")[: self.nodes + self.pairs]
-        rows = np.arange(height) * size[0] // height
-        columns = np.arange(width) * size[1] // width
+        """The image's proposals; any first part of them is a good set by itself."""
+        base = superpixels(_shrunk(image, self.side), self.superpixels, self.sigma)
+        nodes = self._distinct(self._candidates(base), base.area, self.nodes)
+        pairs = _pairs(nodes[: self.neighbours], base)[: 8 * self.pairs]
+        pairs = self._distinct(pairs, base.area, self.pairs, beside=nodes)
+        # Pairs stand between the nodes in proportion.
+        place = np.concatenate([_even(len(nodes)), _even(len(pairs))])
+        order = place.argsort(kind="stable")
         return compact(
             Proposals(
-                regions=torch.from_numpy(superpixels[rows][:, columns].astype(np.int64)),
-                members=torch.from_numpy(members[order]),
-                objectness=torch.from_numpy(strength[order]).float(),
+                regions=torch.from_numpy(_enlarged(base.labels, image.shape[:2])),
+                members=torch.from_numpy(np.concatenate([nodes, pairs])[order]),
+                objectness=torch.from_numpy(1 - place[order]).float(),
                 source="region_tree",
+                ledger=self.ledger,
             )
         )
+
+    def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K S"]:
+        """Nodes of all trees, those merged last first."""
+        trees = [members(base, similarity) for similarity in _TREES]
+        candidates = np.stack(trees, 1).reshape(-1, len(base))
+        large = candidates @ base.area >= self.min_area * base.area.sum()
+        found: Bool[np.ndarray, "K S"] = candidates[large]
+        return found
+
+    def _distinct(
+        self,
+        candidates: Bool[np.ndarray, "K S"],
+        area: Float[np.ndarray, " S"],
+        count: int,
+        beside: Bool[np.ndarray, "B S"] | None = None,
+    ) -> Bool[np.ndarray, "_ S"]:
+        """The first ``count`` that are no near copies of earlier ones or ``beside``."""
+        kept = candidates[:0] if beside is None else beside
+        before = len(kept)
+        for start in range(0, len(candidates), _BLOCK):
+            block = candidates[start : start + _BLOCK]
+            block = block[~self._close(block, kept, area).any(1)]
+            close = self._close(block, block, area)
+            free = np.ones(len(block), dtype=bool)
+            for i in range(len(block)):
+                free[i + 1 :] &= ~(close[i, i + 1 :] & free[i])
+            kept = np.concatenate([kept, block[free]])[: before + count]
+            if len(kept) == before + count:
+                break
+        return kept[before:]
+
+    def _close(
+        self,
+        first: Bool[np.ndarray, "A S"],
+        second: Bool[np.ndarray, "B S"],
+        area: Float[np.ndarray, " S"],
+    ) -> Bool[np.ndarray, "A B"]:
+        weight = area.astype(np.float32)
+        shared = (first * weight) @ second.T.astype(np.float32)
+        union = (first @ weight)[:, None] + second @ weight - shared
+        close: Bool[np.ndarray, "A B"] = shared > self.max_overlap * union
+        return close
+
+
+def _pairs(
+    nodes: Bool[np.ndarray, "K S"], base: Superpixels
+) -> Bool[np.ndarray, "_ S"]:
+    """Unions of nodes that touch and share nothing, those of the first nodes first."""
+    touch = np.zeros((len(base), len(base)), dtype=np.float32)
+    touch[base.edges[:, 0], base.edges[:, 1]] = 1
+    number = nodes.astype(np.float32)
+    near = number @ touch @ number.T
+    apart = number @ number.T == 0
+    first, second = np.triu(apart & (near + near.T > 0)).nonzero()
+    order = (first + second).argsort(kind="stable")
+    joined: Bool[np.ndarray, "_ S"] = nodes[first[order]] | nodes[second[order]]
+    return joined
+
+
+def _even(count: int) -> Float[np.ndarray, " K"]:
+    """Centres of ``count`` equal parts of the unit interval."""
+    return (np.arange(count) + 0.5) / max(count, 1)
+
+
+def _shrunk(image: Image, side: int) -> Float[np.ndarray, "h w 3"]:
+    """The image in CIE Lab, its longer side at most ``side``."""
+    height, width = image.shape[:2]
+    ratio = min(1.0, side / max(height, width))
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    small = Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC)
+    lab: Float[np.ndarray, "h w 3"] = rgb2lab(np.asarray(small))
+    return lab
+
+
+def _enlarged(
+    labels: Int[np.ndarray, "h w"], size: tuple[int, int]
+) -> Int[np.ndarray, "H W"]:
+    """Each pixel takes the label under its centre."""
+    rows, columns = (
+        (2 * np.arange(long) + 1) * short // (2 * long)
+        for long, short in zip(size, labels.shape, strict=True)
+    )
+    large: Int[np.ndarray, "H W"] = labels[rows][:, columns]
+    return large
