@@ -34,7 +34,7 @@ def random_masks(count: int, size: tuple[int, int], seed: int) -> Tensor:
     density = torch.rand(count, 1, 1, generator=generator)
     masks = torch.rand(count, *size, generator=generator) < density
     corner = torch.randint(size[0] * size[1], (count,), generator=generator)
-    masks.view(count, -1)[torch.arange(count), corner] = True
+    masks.flatten(1)[torch.arange(count), corner] = True
     return masks
 
 

@@ -18,7 +18,7 @@ def test_overrides_reach_fields_parts_and_their_settings():
     assert settings.branches == 2
     assert settings.schedule.epochs == 3
     assert settings.cues == Part(name="none")
-    assert settings.resolved()["source"]["settings"]["nodes"] in (50, "50")
+    assert settings.resolved()["source"]["settings"]["nodes"] == 50
     assert settings.train_sides == (64, 96)
 
 
@@ -62,7 +62,7 @@ def test_wrong_settings_of_a_part_are_named(miner, message):
 
 def test_the_hash_tells_settings_apart_and_not_their_spelling():
     plain = Settings().resolved()
-    spelled = Settings.read(["branches=3"]).resolved()
+    spelled = Settings.read(["branches=3", "source.pairs=400"]).resolved()
     other = Settings.read(["branches=2"]).resolved()
 
     assert settings_hash(plain) == settings_hash(spelled)

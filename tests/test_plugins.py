@@ -42,9 +42,11 @@ def test_a_setting_without_default_is_asked_for():
 def test_two_parts_of_one_name_are_refused(monkeypatch):
     points = [EntryPoint("cim", f"{p}:Miner", "wsis.miners") for p in ("a", "b")]
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    plugins._registered.cache_clear()
 
     with pytest.raises(LookupError, match="two miners are called 'cim': a:Miner"):
         plugins.names("miners")
+    plugins._registered.cache_clear()
 
 
 def test_a_third_partys_miner_shows_up_and_conforms(tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torchvision
 
-import wsis
+from wsis import __version__
 from wsis.config import Part, Settings, settings_hash
 from wsis.contracts import DataSource, Predictions
 from wsis.cues.kept import Cues
@@ -357,7 +357,7 @@ def _call(method: Callable[..., Any], call: tuple[Any, ...]) -> Any:
 def versions() -> dict[str, str]:
     """Of wsis and what its figures depend on."""
     return {
-        "wsis": wsis.__version__,
+        "wsis": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,

@@ -52,7 +52,7 @@ class Part(BaseModel):
             for key, parameter in plugins.settings(kind, self.name).items()
             if parameter.default is not Parameter.empty
         }
-        return {**defaults, **self.settings}
+        return {**defaults, **plugins.typed(kind, self.name, self.settings)}
 
 
 def _part(value: Any) -> Any:

@@ -15,6 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from wsis import __version__
+
 
 class CacheMismatchError(ValueError):
     """A cache folder holds what was made with other settings."""
@@ -107,8 +109,13 @@ class Cache:
 
     @classmethod
     def keyed(cls, root: Path, settings: Mapping[str, Any]) -> "Cache":
-        """The cache of these settings in a folder of ``root`` named by their digest."""
-        return cls(folder=root / digest(dict(settings)), settings=settings)
+        """The cache of these settings in a folder of ``root`` named by their digest.
+
+        Another version of wsis may make other things of the same settings, so it has
+        caches of its own.
+        """
+        stamped = {**settings, "wsis": __version__}
+        return cls(folder=root / digest(stamped), settings=stamped)
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors kept under ``key``; made and kept when missing or damaged."""

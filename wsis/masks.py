@@ -1,6 +1,6 @@
 """What proposals look like: boxes, areas, crops, RLE and dense masks, on demand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from wsis.contracts import Ledger, Proposals, Rle
 
-_BITS = 64
-"""Masks packed at once, into one word a pixel."""
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Multiplier of Fibonacci hashing: 2⁶⁴ divided by the golden ratio."""
 
-_ENTRIES = 2**24
+_TOGETHER = 64
+"""Masks decoded at once."""
+
+_ENTRIES = 2**22
 """Entries of a temporary matrix; bounds the memory of what goes row by row."""
 
 
@@ -28,18 +31,16 @@ def areas(proposals: Proposals) -> Float[Tensor, " N"]:
 def boxes(proposals: Proposals) -> Float[Tensor, "N 4"]:
     """The smallest xyxy box around each proposal, right and bottom exclusive."""
     height, width = proposals.size
-    regions, members = proposals.regions.long(), proposals.members
-    device = regions.device
-    y = torch.arange(height, device=device)[:, None].expand(height, width)
-    x = torch.arange(width, device=device)[None].expand(height, width)
+    regions, members = proposals.regions.flatten().long(), proposals.members
+    pixel = torch.arange(height * width, device=regions.device, dtype=torch.int32)
+    y, x = pixel // width, pixel % width
     sides = []
     # Right and bottom are the lowest negated coordinates.
     for coordinate in (x, y, -x - 1, -y - 1):
-        low = torch.full((members.shape[1],), max(height, width), device=device)
-        low.scatter_reduce_(0, regions.flatten(), coordinate.flatten(), "amin")
+        low = pixel.new_full(members.shape[1:], height + width)
+        low.scatter_reduce_(0, regions, coordinate, "amin")
         rows = [
-            torch.where(block, low, max(height, width)).amin(1)
-            for block in _rows(members)
+            torch.where(block, low, height + width).amin(1) for block in _rows(members)
         ]
         sides.append(torch.cat(rows or [low[:0]]))
     x0, y0, x1, y1 = sides
@@ -148,17 +149,7 @@ def from_masks(
     size, device = _size(masks), torch.device("cpu")
     if isinstance(masks, Tensor):
         device = masks.device
-    bits = np.zeros((size[0] * size[1], -(-len(masks) // _BITS)), dtype=np.uint64)
-    octet_view = bits.view(np.uint8)
-    for word, start in enumerate(range(0, len(masks), _BITS)):
-        pixels = to_dense(masks[start : start + _BITS]).flatten(1).cpu().numpy()
-        empty = np.flatnonzero(~pixels.any(1))
-        if len(empty):
-            raise ValueError(
-                f"expected every mask to have pixels, mask {start + empty[0]} is empty"
-            )
-        octets = np.packbits(pixels, axis=0, bitorder="little")
-        octet_view[:, 8 * word : 8 * word + len(octets)] = octets.T
+    bits = _pack(_checked(masks), len(masks), size[0] * size[1])
     group, distinct = _distinct(bits)
     members = _members(distinct, len(masks)).to(device)
     if objectness is None:
@@ -178,8 +169,8 @@ def compact(proposals: Proposals) -> Proposals:
     regions = proposals.regions.cpu().numpy()
     present, first = np.unique(regions, return_index=True)
     present = present[first.argsort()]
-    columns = proposals.members.T.cpu().numpy()[present]
-    group, distinct = _distinct(_pack(columns))
+    columns = proposals.members.cpu().numpy()[:, present]
+    group, distinct = _distinct(_pack(columns, *columns.shape))
     renumbered = np.zeros(proposals.members.shape[1], dtype=np.int64)
     renumbered[present] = group
     device = proposals.members.device
@@ -204,34 +195,51 @@ def _rows(members: Bool[Tensor, "N R"]) -> Iterator[Bool[Tensor, "_ R"]]:
     return iter(members.split(step))
 
 
+def _checked(
+    masks: Bool[Tensor, "N H W"] | Sequence[Rle],
+) -> Iterator[Bool[np.ndarray, " P"]]:
+    """Each mask in reading order; refuses empty ones."""
+    for start in range(0, len(masks), _TOGETHER):
+        for i, mask in enumerate(to_dense(masks[start : start + _TOGETHER]), start):
+            pixels = mask.flatten().cpu().numpy()
+            if not pixels.any():
+                raise ValueError(f"expected masks with pixels, mask {i} has none")
+            yield pixels
+
+
+def _pack(
+    rows: Iterable[Bool[np.ndarray, " K"]], count: int, length: int
+) -> UInt64[np.ndarray, "words K"]:
+    """One bit a row: column k holds whether row 0, 1, … has k."""
+    octets = np.zeros((-(-count // 64), 8, length), dtype=np.uint8)
+    for i, row in enumerate(rows):
+        octets[i // 64, i % 64 // 8] |= row.view(np.uint8) << i % 8
+    return np.ascontiguousarray(octets.transpose(0, 2, 1)).view(np.uint64)[..., 0]
+
+
+def _members(bits: UInt64[np.ndarray, "words R"], count: int) -> Bool[Tensor, "N R"]:
+    """The membership matrix that was packed into ``bits``."""
+    octets = np.ascontiguousarray(bits.T).view(np.uint8)
+    rows = np.unpackbits(octets, axis=1, count=count, bitorder="little")
+    return torch.from_numpy(rows.T.copy()).bool()
+
+
 def _distinct(
-    bits: UInt64[np.ndarray, "K words"],
-) -> tuple[Int[np.ndarray, " K"], UInt64[np.ndarray, "R words"]]:
-    """The number of each row among the distinct rows, which are in order of coming."""
-    odd = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
-    # Unsigned arithmetic wraps around, which makes this a hash.
-    key = (bits * (2 * odd + 1)).sum(1, dtype=np.uint64)
+    bits: UInt64[np.ndarray, "words K"],
+) -> tuple[Int[np.ndarray, " K"], UInt64[np.ndarray, "words R"]]:
+    """The number of each column among the distinct ones, and those, as they come."""
+    key = np.zeros(bits.shape[1], dtype=np.uint64)
+    for word in bits:
+        # Unsigned products wrap around; the shift brings their high bits down again.
+        key = (key ^ word) * _ODD
+        key ^= key >> 32
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    if not np.array_equal(bits[first][group], bits):
-        # Two different rows met in the hash; sorting whole rows is slow, and exact.
+    if not all(np.array_equal(word[first][group], word) for word in bits):
+        # Different columns met in the hash; comparing them whole is slow, and exact.
         _, first, group = np.unique(
-            bits, axis=0, return_index=True, return_inverse=True
+            bits, axis=1, return_index=True, return_inverse=True
         )
     order = first.argsort()
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    return rank[group], bits[first[order]]
-
-
-def _pack(rows: Bool[np.ndarray, "K N"]) -> UInt64[np.ndarray, "K words"]:
-    padded = np.zeros((len(rows), -(-rows.shape[1] // _BITS) * _BITS), dtype=bool)
-    padded[:, : rows.shape[1]] = rows
-    return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
-
-
-def _members(bits: UInt64[np.ndarray, "R words"], count: int) -> Bool[Tensor, "N R"]:
-    """The membership matrix packed in ``bits``."""
-    rows = np.unpackbits(
-        bits.view(np.uint8), axis=1, count=count, bitorder="little"
-    ).view(bool)
-    return torch.from_numpy(rows.T.copy())
+    return rank[group], bits[:, first[order]]

@@ -25,19 +25,20 @@ def overlaps(proposals: Proposals) -> Overlaps:
 
     Members times areas times members transposed counts the pixels that two proposals
     share; all sums are whole numbers, so no order of summation changes them. Regions
-    are taken a neighbourhood at a time, and only proposals that reach it are multiplied:
-    with masks from anywhere, which have about as many regions as pixels, most do not.
+    are taken a neighbourhood at a time, with the proposals that reach it: masks from
+    anywhere can have as many regions as pixels, but most masks are elsewhere.
     """
     members, size = proposals.members, region_areas(proposals.regions)
     number = _number(proposals)
     shared = members.new_zeros(len(members), len(members), dtype=number)
     # Float16 under autocast would not be exact.
     with torch.autocast(members.device.type, enabled=False):
+        by_region = members.T.contiguous()
         for near in _neighbourhoods(proposals.regions):
-            columns = members[:, near]
-            here = columns.any(1).nonzero().flatten()
-            columns = columns[here].to(number)
-            shared[here[:, None], here] += (columns * size[near]) @ columns.T
+            rows = by_region[near]
+            here = rows.any(0).nonzero().flatten()
+            rows = rows[:, here].to(number)
+            shared[here[:, None], here] += (rows * size[near, None]).T @ rows
     return _overlaps(shared, shared.diagonal())
 
 
@@ -115,5 +116,5 @@ def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
 
 def _columns(members: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Members and what their regions count, some regions at a time."""
-    step = max(1, _ENTRIES // len(members))
+    step = max(1, _ENTRIES // max(1, len(members)))
     return zip(members.split(step, 1), values.split(step), strict=True)

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_args
 
@@ -66,20 +67,32 @@ def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> An
         UnknownPartError: if there is no such part.
         SettingError: if a setting is unknown, of the wrong type or out of range.
     """
-    part = find(kind, name)
+    given = typed(kind, name, values or {})
+    for key, parameter in settings(kind, name).items():
+        if parameter.default is inspect.Parameter.empty and key not in given:
+            raise SettingError(f"the {kind[:-1]} {name!r} needs the setting {key!r}")
+    try:
+        return find(kind, name)(**given)
+    except ValueError as error:
+        raise SettingError(f"{kind[:-1]} {name!r}: {error}") from error
+
+
+def typed(kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a part, strings read as the type that its constructor asks for.
+
+    Raises:
+        UnknownPartError: if there is no such part.
+        SettingError: if a setting is unknown or of the wrong type.
+    """
     known = settings(kind, name)
-    values = dict(values or {})
     for key in values:
         if key not in known:
             raise SettingError(
                 f"the {kind[:-1]} {name!r} has no setting {key!r}"
                 f"{nearest(key, known)}; its settings are: {', '.join(known) or 'none'}"
             )
-    for key, parameter in known.items():
-        if parameter.default is inspect.Parameter.empty and key not in values:
-            raise SettingError(f"the {kind[:-1]} {name!r} needs the setting {key!r}")
     try:
-        return part(**{key: _typed(known[key], value) for key, value in values.items()})
+        return {key: _typed(known[key], value) for key, value in values.items()}
     except ValueError as error:
         raise SettingError(f"{kind[:-1]} {name!r}: {error}") from error
 
@@ -90,6 +103,7 @@ def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+@cache
 def _registered(kind: Kind) -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=f"wsis.{kind}"):

@@ -38,7 +38,7 @@ class Schedule:
 
     epochs: int = 5
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 1e-4
+    lr: float = 5e-4
     weight_decay: float = 5e-4
     decay_at: float = 2 / 3
     clip: float = 10.0

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 
 from tests.evaluation.drawing import blobs, found, truth
+from wsis.data.segmentations import _text
 from wsis.evaluation import evaluate, from_coco, to_coco
-from wsis.evaluation.results import _runs
 
 # pycocotools' decode has it under NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -70,7 +70,7 @@ def test_run_lengths_are_those_of_the_mask(
     mask = np.random.default_rng(seed).random((pixels, 3)) < share
     encoded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
 
-    runs = _runs(encoded["counts"].decode())
+    runs = _text(encoded["counts"].decode())
 
     values = np.arange(len(runs)) % 2
     assert (np.repeat(values, runs) == mask.T.ravel()).all()
@@ -89,13 +89,16 @@ def a_result(**changes: Any) -> dict[str, Any]:
         ({"category_id": 8}, r"category_id 8 is unknown; expected one of \[7\]"),
         ({"score": float("nan")}, "expected a finite score, got nan"),
         ({"score": "high"}, "expected a finite score, got 'high'"),
-        ({"segmentation": [[0, 0, 4, 0, 4, 1]]}, "segmentation with size and counts"),
+        ({"segmentation": [[0, 0, 4, 0]]}, "polygons of at least three points"),
         ({"segmentation": {"size": [2, 20], "counts": "32?"}}, r"size \[1, 20\], got"),
         ({"segmentation": {"size": [1, 20], "counts": "32>"}}, "add up to 1 x 20 pix"),
         ({"segmentation": {"size": [1, 20], "counts": "3é?"}}, "run lengths as counts"),
         ({"segmentation": {"size": [1, 20], "counts": ""}}, "run lengths as counts"),
         ({"segmentation": {"size": [1, 20], "counts": "32o"}}, "run lengths as counts"),
-        ({"segmentation": {"size": [1, 20], "counts": "3" + 8 * "o" + "0"}}, "below 2"),
+        (
+            {"segmentation": {"size": [1, 20], "counts": "3" + 8 * "o" + "0"}},
+            "as counts",
+        ),
         ({"segmentation": {"size": [1, 20], "counts": [3, 2]}}, "add up to 1 x 20 pix"),
         ({"segmentation": {"size": [1, 20], "counts": [-3, 23]}}, "run lengths as"),
         ({"segmentation": {"size": [1, 20], "counts": None}}, "run lengths as counts"),

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from pycocotools import mask as rle
 
 from wsis.contracts import GroundTruth, Predictions, Rle
+from wsis.data.segmentations import check_segmentation, to_rle
 
 KEYS = ("image_id", "category_id", "segmentation", "score")
 
@@ -64,7 +64,7 @@ def from_coco(
 
     Args:
         results: the parsed JSON, a list of dicts as ``to_coco`` makes them; run lengths
-            may also be a list of numbers, and other keys are passed over.
+            may also be a list of numbers, or polygons; other keys are passed over.
         truths: tell images and their sizes.
         category_ids: the category of labels 1…C, in this order.
 
@@ -80,7 +80,9 @@ def from_coco(
     for i, result in enumerate(results):
         try:
             _check(result, sizes, labels)
-            mask = _mask(result["segmentation"], sizes[result["image_id"]])
+            size = sizes[result["image_id"]]
+            check_segmentation(result["segmentation"], size)
+            mask = to_rle(result["segmentation"], size)
         except ValueError as error:
             raise ValueError(f"result {i}: {error}") from None
         label = labels[result["category_id"]]
@@ -107,63 +109,6 @@ def _check(result: Any, sizes: Mapping[int, Any], labels: Mapping[int, int]) -> 
     score = result["score"]
     if not isinstance(score, int | float) or not math.isfinite(score):
         raise ValueError(f"expected a finite score, got {score!r}")
-
-
-def _mask(segmentation: Any, size: tuple[int, int]) -> Rle:
-    if not isinstance(segmentation, Mapping) or not {"size", "counts"} <= set(
-        segmentation
-    ):
-        raise ValueError(
-            "expected a segmentation with size and counts (run lengths), "
-            f"got {str(segmentation)[:60]}"
-        )
-    if segmentation["size"] != list(size):
-        raise ValueError(
-            f"expected a mask of size {list(size)}, got {segmentation['size']}"
-        )
-    counts = segmentation["counts"]
-    runs = _runs(counts) if isinstance(counts, str) else _numbers(counts)
-    # pycocotools reads whatever lies in memory where run lengths do not add up.
-    if runs.min() < 0 or runs.sum() != size[0] * size[1]:
-        raise ValueError(
-            f"expected run lengths that add up to {size[0]} x {size[1]} pixels, "
-            f"got {runs.sum()}"
-        )
-    if isinstance(counts, str):
-        return {"size": list(size), "counts": counts.encode("ascii")}
-    mask: Rle = rle.frPyObjects(dict(segmentation), *size)
-    return mask
-
-
-def _numbers(counts: Any) -> Int[np.ndarray, " K"]:
-    if (
-        not isinstance(counts, list)
-        or not counts
-        or not all(isinstance(n, int) and 0 <= n < 2**32 for n in counts)
-    ):
-        raise ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")
-    return np.array(counts, np.int64)
-
-
-def _runs(counts: str) -> Int[np.ndarray, " K"]:
-    """The run lengths in COCO's text: 5 bits a character, lowest first, signed.
-
-    From the fourth on, a number is the difference to the last but one.
-    """
-    codes = np.array([ord(letter) for letter in counts], np.int64) - 48
-    ends = np.flatnonzero(~codes & 32)
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise ValueError(f"expected run lengths as counts, got {counts[:60]!r}")
-    starts = np.append(0, ends[:-1] + 1)
-    lengths = ends - starts + 1
-    if lengths.max() > 7:
-        raise ValueError(f"expected run lengths below 2³², got {counts[:60]!r}")
-    place = np.arange(len(codes)) - np.repeat(starts, lengths)
-    runs = np.add.reduceat((codes & 31) << 5 * place, starts)
-    runs -= np.where(codes[ends] & 16, 1 << 5 * lengths, 0)
-    runs[1::2] = runs[1::2].cumsum()
-    runs[2::2] = runs[2::2].cumsum()
-    return runs
 
 
 def _predictions(

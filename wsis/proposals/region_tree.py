@@ -49,8 +49,8 @@ class RegionTree:
         ValueError: if a setting is out of range.
     """
 
-    nodes: int = 750
-    pairs: int = 250
+    nodes: int = 600
+    pairs: int = 400
     side: int = 400
     superpixels: int = 800
     sigma: float = 1.5

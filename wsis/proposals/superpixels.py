@@ -73,6 +73,9 @@ def superpixels(
 
 
 def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
+    if contour.size == 1:
+        # Higra refuses a graph without edges.
+        return np.zeros(contour.shape, dtype=np.int64)
     graph = hg.get_4_adjacency_graph(contour.shape)
     weights = hg.weight_graph(graph, contour, hg.WeightFunction.mean)
     tree, altitudes = hg.mean_pb_hierarchy(graph, weights, contour.shape)

@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from tests.drawn import Squares, settings
+from wsis.features.views import Scale
+from wsis.pipeline import Pipeline
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    return Pipeline(settings(), tmp_path)
+
+
+def test_the_backbone_runs_once_a_photo_and_scale(pipeline):
+    [bag] = pipeline.bags(Squares(train=1).train().images)
+    calls = []
+    module = pipeline.frozen.live.backbone
+    module.register_forward_hook(lambda *_: calls.append(1))
+
+    first = pipeline.frozen(bag, Scale(64))
+    again = Pipeline(pipeline.settings, pipeline.cache).frozen(bag, Scale(64))
+    mapped = pipeline.frozen.map(bag, Scale(64))
+    pipeline.frozen(bag, Scale(64, flip=True))
+
+    assert len(calls) == 2
+    assert first.equal(again)
+    assert mapped.dtype == torch.float32
+
+
+def test_kept_features_are_the_live_ones_in_half_precision(pipeline):
+    [bag] = pipeline.bags(Squares(train=1).train().images)
+
+    kept = pipeline.frozen(bag, Scale(64))
+    with torch.no_grad():
+        live = pipeline.frozen.live(bag, Scale(64))
+
+    assert kept.dtype == torch.float16
+    assert kept.float().allclose(live, rtol=5e-3, atol=5e-3)
+
+
+def test_other_settings_have_other_caches(pipeline):
+    other = Pipeline(settings("source.nodes=20"), pipeline.cache)
+
+    assert other.frozen.pooled.folder != pipeline.frozen.pooled.folder
+    assert other.frozen.maps.folder == pipeline.frozen.maps.folder
+    assert other.source.cache.folder != pipeline.source.cache.folder

@@ -1,0 +1,35 @@
+import numpy as np
+
+from wsis.proposals.contours import derivative, lab_gradient
+
+
+def step(height: float) -> np.ndarray:
+    """Dark on the left, lighter by ``height`` from column 20 on."""
+    lab = np.zeros((30, 40, 3))
+    lab[:, 20:, 0] = height
+    return lab
+
+
+def test_contours_are_where_colours_change():
+    contour = lab_gradient(step(50), sigma=1.0)
+
+    assert contour.shape == (30, 40)
+    assert set(contour.argmax(1)) <= {19, 20}
+    assert np.allclose(contour[:, :10], 0)
+
+
+def test_strength_is_proportional_to_the_change():
+    assert np.allclose(lab_gradient(step(50)), 5 * lab_gradient(step(10)))
+
+
+def test_direction_does_not_matter():
+    lab = np.random.default_rng(0).random((12, 15, 3))
+
+    assert np.allclose(lab_gradient(lab.transpose(1, 0, 2)), lab_gradient(lab).T)
+
+
+def test_derivative_of_a_slope_is_its_steepness():
+    slope = np.arange(40.0)[None, :, None].repeat(30, 0) * 3
+
+    assert np.allclose(derivative(slope, 1, 1.0)[:, 8:-8], 3, atol=1e-3)
+    assert np.allclose(derivative(slope, 0, 1.0), 0)
