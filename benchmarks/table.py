@@ -39,13 +39,12 @@ def main() -> None:
         figures = [cell(row, metric) for metric in columns]
         seeds = str(row.seeds) if mine else ""
         print(f"| {' | '.join([row.name, seeds, *figures, *costs])} |")
+    versions = (f"{name} {value}" for name, value in results["versions"].items())
     print(
-        f"\n{data['train_images']} training and {data['val_images']} validation images, "
-        f"{len(data['classes'])} classes; proposals and features took "
-        f"{results['prepare_seconds']:.0f} s; settings {results['settings_hash']}; "
-        + ", ".join(
-            f"{name} {version}" for name, version in results["versions"].items()
-        )
+        f"\n{data['train_images']} training and {data['val_images']} validation "
+        f"images, {len(data['classes'])} classes; proposals and features took "
+        f"{results['prepare_seconds']:.0f} s; settings "
+        f"{results['settings_hash']}; {', '.join(versions)}"
     )
 
 

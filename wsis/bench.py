@@ -268,7 +268,10 @@ class _Work:
         evaluation = evaluate(predictions, self.val.truths, self.train.classes)
         run = Run(
             miner=miner.label,
-            miner_settings=miner.resolved("miners"),
+            miner_settings={
+                **miner.resolved("miners"),
+                "sampler": pipeline.sampler(miner).label,
+            },
             seed=seed,
             metrics={name: evaluation.metrics[name] for name in METRICS},
             per_class=evaluation.per_class,

@@ -79,7 +79,8 @@ class Settings(BaseModel):
         backbone: makes the feature maps.
         head: turns proposals into vectors.
         cues: pre-computed labels of the anti-noise branch.
-        sampler: of pseudo instances.
+        sampler: of pseudo instances; None takes the one that each miner is published
+            with.
         assigner: of targets.
         branches: K, refinement branches.
         freeze: keeps the backbone as it is and its features on disk.
@@ -97,7 +98,7 @@ class Settings(BaseModel):
     backbone: PartField = Part(name="efficientnet_lite0")
     head: PartField = Part(name="mask_pool")
     cues: PartField = Part(name="cam")
-    sampler: PartField = Part(name="anti_noise")
+    sampler: PartField | None = None
     assigner: PartField = Part(name="cascade")
     branches: int = Field(default=3, ge=1)
     freeze: bool = True
@@ -131,8 +132,13 @@ class Settings(BaseModel):
             default = cls.model_fields[head].default
             if not rest:
                 values[head] = value
-            elif isinstance(default, Part):
+            elif head in PART_KINDS:
                 part = _part(values.get(head, default))
+                if part is None:
+                    raise SettingsError(
+                        f"expected {head}=NAME before {key}={value}, as there is no "
+                        f"default {head}"
+                    )
                 values[head] = Part(
                     name=part.name, settings={**part.settings, rest: value}
                 )
@@ -156,7 +162,9 @@ class Settings(BaseModel):
         """All settings as JSON-like values, the parts' defaults included."""
         values = self.model_dump(mode="json")
         for field, kind in PART_KINDS.items():
-            part: Part = getattr(self, field)
+            part: Part | None = getattr(self, field)
+            if part is None:
+                continue
             values[field] = {"name": part.name, "settings": part.resolved(kind)}
         return values
 

@@ -353,7 +353,11 @@ class CueLabeller(Protocol):
 
 @runtime_checkable
 class Miner(Protocol):
-    """Chooses pseudo instances from a branch's scores. Callers promise N >= 1."""
+    """Chooses pseudo instances from a branch's scores. Callers promise N >= 1.
+
+    One that is published with a noise sampler names it in a class variable ``sampler``;
+    a run uses that unless its settings name another. Without it all are kept.
+    """
 
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]

@@ -151,17 +151,18 @@ def from_masks(
         device = masks.device
     bits = _pack(_checked(masks), len(masks), size[0] * size[1])
     group, distinct = _distinct(bits)
-    members = _members(distinct, len(masks)).to(device)
-    if objectness is None:
-        objectness = torch.zeros(len(masks))
-    objectness, order = objectness.to(device).sort(descending=True, stable=True)
-    return Proposals(
+    proposals = Proposals(
         regions=torch.from_numpy(group.reshape(size)).to(device),
-        members=members[order],
-        objectness=objectness,
+        members=_members(distinct, len(masks)).to(device),
+        objectness=torch.zeros(len(masks), device=device),
         source=source,
         ledger=ledger,
     )
+    if objectness is None:
+        return proposals
+    proposals = replace(proposals, objectness=objectness.to(device))
+    order = proposals.objectness.argsort(descending=True, stable=True)
+    return select(proposals, order)
 
 
 def compact(proposals: Proposals) -> Proposals:
@@ -221,7 +222,7 @@ def _members(bits: UInt64[np.ndarray, "words R"], count: int) -> Bool[Tensor, "N
     """The membership matrix that was packed into ``bits``."""
     octets = np.ascontiguousarray(bits.T).view(np.uint8)
     rows = np.unpackbits(octets, axis=1, count=count, bitorder="little")
-    return torch.from_numpy(rows.T.copy()).bool()
+    return torch.from_numpy(rows.view(bool)).T.contiguous()
 
 
 def _distinct(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from wsis import plugins
 from wsis.bags import Bag
 from wsis.config import Part, Settings
 from wsis.contracts import (
@@ -55,8 +56,9 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         # Every part is built once here, so that a wrong setting fails before any work.
-        _ = self.source, self.frozen, self._part("cues"), self._part("sampler")
-        _ = self._part("assigner")
+        _ = self.source, self.frozen, self._part("cues"), self._part("assigner")
+        if self.settings.sampler is not None:
+            _ = self._part("sampler")
 
     @cached_property
     def source(self) -> CachedSource:
@@ -91,12 +93,17 @@ class Pipeline:
         )
 
     def strategy(self, miner: Part) -> Strategy:
-        """The miner with the sampler and the assigner that all miners share."""
+        """The miner, its sampler, and the assigner that all miners share."""
         return Strategy(
             miner=miner.build("miners"),
-            sampler=self._part("sampler"),
+            sampler=self.sampler(miner).build("samplers"),
             assigner=self._part("assigner"),
         )
+
+    def sampler(self, miner: Part) -> Part:
+        """The settings' sampler, or else the one that the miner is published with."""
+        own = getattr(plugins.find("miners", miner.name), "sampler", "none")
+        return self.settings.sampler or Part(name=own)
 
     def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
         """One bag an image, in order."""

@@ -36,9 +36,9 @@ class Schedule:
         clip: largest gradient norm.
     """
 
-    epochs: int = 5
+    epochs: int = 10
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 5e-4
+    lr: float = 1e-4
     weight_decay: float = 5e-4
     decay_at: float = 2 / 3
     clip: float = 10.0

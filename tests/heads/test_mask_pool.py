@@ -37,15 +37,31 @@ def test_means_are_those_of_the_mask_and_of_its_box():
     assert pooled[0, 3:6].allclose(feature_map[:, 1:4, 2:6].mean((1, 2)), atol=1e-5)
 
 
-def test_the_whole_image_has_its_own_mean_everywhere():
+def test_what_a_part_leaves_out_shows_around_it():
+    feature_map = torch.zeros(1, 9, 12)
+    feature_map[:, :, 4:8] = 1  # an object that fills columns 4…7
+    part = torch.zeros(9, 12, dtype=torch.bool)
+    part[:, 4:6] = True
+    whole = torch.zeros(9, 12, dtype=torch.bool)
+    whole[:, 4:8] = True
+
+    pooled = MaskPool(channels=1).pool(view_of(feature_map, [part, whole]))
+
+    # The part's box, half as wide again, is columns 3.5…6.5; the whole's is 3…9.
+    assert pooled[:, 2].tolist() == pytest.approx([0.5, 0], abs=1e-5)
+
+
+def test_the_whole_image_has_its_own_mean_and_nothing_around():
     feature_map = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(1))
     everything = torch.ones(5, 5, dtype=torch.bool)
 
     pooled = MaskPool(channels=2).pool(view_of(feature_map, [everything]))
 
     mean = feature_map.mean((1, 2))
-    assert pooled[0, :6].allclose(mean.repeat(3), atol=1e-5)
-    assert pooled[0, -49:].eq(1).all()
+    assert pooled[0, :4].allclose(mean.repeat(2), atol=1e-5)
+    assert pooled[0, 4:6].eq(0).all()
+    assert pooled[0, -54:-5].eq(1).all()
+    assert pooled[0, -5:].tolist() == pytest.approx([0, 0, 1, 1, 0], abs=1e-5)
 
 
 def test_calibrated_inputs_have_mean_nothing_and_deviation_one():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from wsis.contracts import Image, ProposalSource
-from wsis.masks import areas
+from wsis.masks import areas, rles, select
 from wsis.overlaps import cross_iou, overlaps
 from wsis.plugins import find
 from wsis.proposals import RegionTree
@@ -35,20 +35,14 @@ def test_finds_parts_and_wholes():
     assert (best > 0.85).all()
 
 
-def test_pairs_join_what_the_trees_keep_apart():
-    size = (60, 120)
-    image = np.full((*size, 3), 128, np.uint8)
-    image[20:40, 30:50] = [220, 30, 30]
-    image[20:40, 50:90] = [30, 30, 220]
-    image[:, 88:] = [40, 40, 200]
-    both = torch.zeros(1, *size, dtype=torch.bool)
-    both[0, 20:40, 30:88] = True
+def test_pairs_are_spread_among_the_nodes():
+    nodes, both = (RegionTree(nodes=40, pairs=n)(drawing()) for n in (0, 20))
 
-    alone = cross_iou(RegionTree(pairs=0)(image), both).max()
-    paired = cross_iou(RegionTree(pairs=50)(image), both).max()
-
-    assert paired > 0.9
-    assert paired > alone
+    assert (len(nodes), len(both)) == (40, 60)
+    assert cross_iou(both, rles(nodes, torch.arange(40))).amax(0).min() == 1
+    # Among the first half are half of the nodes.
+    first = select(both, torch.arange(30))
+    assert (cross_iou(nodes, rles(first, torch.arange(30))).amax(0) == 1).sum() == 20
 
 
 def test_is_a_set_of_distinct_proposals_best_first():

@@ -18,10 +18,11 @@ _GRID = 3
 class MaskPool(nn.Module):
     """Mean features under the mask, in its box and around it, a coarse grid, the mask.
 
-    What MaskFuse sees at 7×7 is kept as means: the map under the mask, in the box, in
-    the box enlarged by half; a 3×3 grid of the box and the masked box in ``reduced``
-    channels (a fixed random projection of the map); the 7×7 mask. Nothing before the
-    two layers has weights, so that a frozen backbone is pooled once per image.
+    What MaskFuse sees at 7×7 is kept as means: the map under the mask, in the box, and
+    around the mask in the box enlarged by half, so that what a part leaves out shows;
+    a 3×3 grid of the box and the masked box in ``reduced`` channels (a fixed random
+    projection of the map); the 7×7 mask, the box and the area. Nothing before the two
+    layers has weights, so that a frozen backbone is pooled once per image.
 
     Args:
         channels: D, of the feature map.
@@ -44,7 +45,7 @@ class MaskPool(nn.Module):
                 f"{channels}, {width} and {reduced}"
             )
         self.width = width
-        size = 3 * channels + 2 * reduced * _GRID * _GRID + 49
+        size = 3 * channels + 2 * reduced * _GRID * _GRID + 49 + 5
         random = torch.randn(reduced, channels, generator=generator(0, "projection"))
         self.register_buffer("projection", random / channels**0.5)
         self.register_buffer("mean", torch.zeros(size))
@@ -62,16 +63,20 @@ class MaskPool(nn.Module):
         means, area = region_means(view.map, view.regions)
         share = view.members.to(means.dtype) * area
         inside = share @ means / share.sum(1, keepdim=True)
+        height, width = view.map.shape[1:]
+        cells = share.sum(1, keepdim=True) * (height * width / view.regions.numel())
         small = torch.einsum("rd,dhw->rhw", self.projection, view.map)
         grid = roi_align(small[None], [view.boxes], 2 * _GRID, 1.0, 1, aligned=True)
         crop = functional.interpolate(view.crops[:, None], size=2 * _GRID)
         vectors = [
             inside,
             _box_means(view.map, view.boxes),
-            _box_means(view.map, _enlarged(view.boxes, 1.5)),
+            _outside(view.map, view.boxes, inside, cells),
             functional.avg_pool2d(grid, 2).flatten(1),
             functional.avg_pool2d(grid * crop, 2).flatten(1),
             view.crops.flatten(1),
+            view.boxes / view.boxes.new_tensor([width, height, width, height]),
+            (cells / (height * width)).log(),
         ]
         return torch.cat(vectors, dim=1)
 
@@ -106,6 +111,25 @@ def _box_means(
         + _read(integral, x0, y0)
     )
     return total / ((x1 - x0) * (y1 - y0))[:, None]
+
+
+def _outside(
+    feature_map: Float[Tensor, "D h w"],
+    boxes: Float[Tensor, "N 4"],
+    inside: Float[Tensor, "N D"],
+    cells: Float[Tensor, "N 1"],
+) -> Float[Tensor, "N D"]:
+    """Mean of the map in the boxes enlarged by half, but not under the masks.
+
+    All zero where a mask leaves less than half a cell.
+    """
+    height, width = feature_map.shape[1:]
+    limits = boxes.new_tensor([width, height, width, height])
+    around = _enlarged(boxes, 1.5).clamp_min(0).minimum(limits)
+    area = (around[:, 2:] - around[:, :2]).prod(1, keepdim=True)
+    rest = area * _box_means(feature_map, around) - cells * inside
+    free = area - cells
+    return torch.where(free > 0.5, rest / free.clamp_min(0.5), 0)
 
 
 def _read(integral: Tensor, x: Tensor, y: Tensor) -> Tensor:

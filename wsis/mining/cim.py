@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -43,6 +44,8 @@ class CIMMiner:
     3. A proposal found for several classes keeps the one of larger weight,
        classification × localization; on a tie the lower class.
 
+    The paper trains it with anti-noise sampling, so that is its ``sampler``.
+
     Args:
         p_seed: fraction of the proposals considered as seeds per class, in (0, 1].
         containment: a proposal contains a seed if it holds more than this share of it,
@@ -54,6 +57,8 @@ class CIMMiner:
     Raises:
         ValueError: if a setting is out of range.
     """
+
+    sampler: ClassVar[str] = "anti_noise"
 
     p_seed: float = 0.1
     containment: float = 0.85

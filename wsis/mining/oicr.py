@@ -1,12 +1,13 @@
 """OICR: the best proposal of each class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
+from wsis.mining.checks import branch_index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +17,19 @@ class OICRMiner:
     Tang et al., "Multiple Instance Detection Network with Online Instance Classifier
     Refinement", CVPR 2017, https://arxiv.org/abs/1704.00138.
 
-    A proposal's score is classification × localization; with a localization of ones
-    this is the published miner, whose branches have a classification only.
+    As published, refinement branch 0 mines the two-stream score classification ×
+    localization; later ones mine a refinement branch, which has a classification alone.
+
+    Args:
+        localization: whether scores are multiplied by the localization.
     """
+
+    localization: bool = True
+
+    def at(self, branch: int) -> "OICRMiner":
+        """The miner of refinement branch ``branch`` (0, 1, …)."""
+        branch_index(branch)
+        return replace(self, localization=self.localization and branch == 0)
 
     @torch.no_grad()
     def __call__(
@@ -30,9 +41,9 @@ class OICRMiner:
         classes, so that with fewer proposals than classes some repeat with weight 0.
         """
         label = tags.nonzero().flatten() + 1
-        score = (scores.classification * scores.localization)[
-            :, label
-        ].clone()  # (N, K)
+        score = scores.classification[:, label]  # (N, K), a copy
+        if self.localization:
+            score = score * scores.localization[:, label]
         index = torch.empty_like(label)
         weight = score.new_empty(len(label))
         for k in range(len(label)):

@@ -11,6 +11,7 @@ from skimage.color import rgb2lab
 from wsis.contracts import Image, Ledger, Proposals
 from wsis.masks import compact
 from wsis.proposals.merging import Similarity, members
+from wsis.proposals.pooling import distinct, neighbour_pairs
 from wsis.proposals.superpixels import Superpixels, superpixels
 
 _TREES = (
@@ -19,9 +20,6 @@ _TREES = (
     Similarity(),
 )
 """Three notions of belonging together; what one misses another often has."""
-
-_BLOCK = 256
-"""Candidates compared with the kept ones at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +83,10 @@ class RegionTree:
     def __call__(self, image: Image) -> Proposals:
         """The image's proposals; any first part of them is a good set by itself."""
         base = superpixels(_shrunk(image, self.side), self.superpixels, self.sigma)
-        nodes = self._distinct(self._candidates(base), base.area, self.nodes)
-        pairs = _pairs(nodes[: self.neighbours], base)[: 8 * self.pairs]
-        pairs = self._distinct(pairs, base.area, self.pairs, beside=nodes)
+        limits = base.area, self.max_overlap
+        nodes = distinct(self._candidates(base), *limits, count=self.nodes)
+        pairs = neighbour_pairs(nodes[: self.neighbours], base.edges)
+        pairs = distinct(pairs, *limits, count=self.pairs, beside=nodes)
         # Pairs stand between the nodes in proportion.
         place = np.concatenate([_even(len(nodes)), _even(len(pairs))])
         order = place.argsort(kind="stable")
@@ -108,55 +107,6 @@ class RegionTree:
         large = candidates @ base.area >= self.min_area * base.area.sum()
         found: Bool[np.ndarray, "K S"] = candidates[large]
         return found
-
-    def _distinct(
-        self,
-        candidates: Bool[np.ndarray, "K S"],
-        area: Float[np.ndarray, " S"],
-        count: int,
-        beside: Bool[np.ndarray, "B S"] | None = None,
-    ) -> Bool[np.ndarray, "_ S"]:
-        """The first ``count`` that are no near copies of earlier ones or ``beside``."""
-        kept = candidates[:0] if beside is None else beside
-        before = len(kept)
-        for start in range(0, len(candidates), _BLOCK):
-            block = candidates[start : start + _BLOCK]
-            block = block[~self._close(block, kept, area).any(1)]
-            close = self._close(block, block, area)
-            free = np.ones(len(block), dtype=bool)
-            for i in range(len(block)):
-                free[i + 1 :] &= ~(close[i, i + 1 :] & free[i])
-            kept = np.concatenate([kept, block[free]])[: before + count]
-            if len(kept) == before + count:
-                break
-        return kept[before:]
-
-    def _close(
-        self,
-        first: Bool[np.ndarray, "A S"],
-        second: Bool[np.ndarray, "B S"],
-        area: Float[np.ndarray, " S"],
-    ) -> Bool[np.ndarray, "A B"]:
-        weight = area.astype(np.float32)
-        shared = (first * weight) @ second.T.astype(np.float32)
-        union = (first @ weight)[:, None] + second @ weight - shared
-        close: Bool[np.ndarray, "A B"] = shared > self.max_overlap * union
-        return close
-
-
-def _pairs(
-    nodes: Bool[np.ndarray, "K S"], base: Superpixels
-) -> Bool[np.ndarray, "_ S"]:
-    """Unions of nodes that touch and share nothing, those of the first nodes first."""
-    touch = np.zeros((len(base), len(base)), dtype=np.float32)
-    touch[base.edges[:, 0], base.edges[:, 1]] = 1
-    number = nodes.astype(np.float32)
-    near = number @ touch @ number.T
-    apart = number @ number.T == 0
-    first, second = np.triu(apart & (near + near.T > 0)).nonzero()
-    order = (first + second).argsort(kind="stable")
-    joined: Bool[np.ndarray, "_ S"] = nodes[first[order]] | nodes[second[order]]
-    return joined
 
 
 def _even(count: int) -> Float[np.ndarray, " K"]:
