@@ -47,7 +47,7 @@ def test_results_hold_every_run_and_both_bounds(comparison):
         "classes": ["red", "blue"],
     }
     assert results["oracle"]["mAP50"] > 90
-    assert results["oracle"]["ABO"] > 80
+    assert results["oracle"]["ABO"] > 60
     assert results["random"]["mAP50"] < results["oracle"]["mAP50"]
     assert results["supervision"] == ["tags"]
     assert results["settings"]["source"]["settings"]["nodes"] == 30

@@ -1,3 +1,4 @@
+import itertools
 import re
 from pathlib import Path
 
@@ -14,14 +15,14 @@ def blocks(language):
             yield pytest.param(code, id=f"{page.stem}-{i}")
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", list(blocks("python")))
 def test_python_snippets_run(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     exec(compile(code, "snippet", "exec"), {"__name__": "snippet"})
 
 
-@pytest.mark.parametrize("code", blocks("sh"))
+@pytest.mark.parametrize("code", list(blocks("sh")))
 def test_commands_in_the_docs_are_understood(code):
     """Every ``wsis`` command names what exists: options, miners, settings."""
     import typer
@@ -39,7 +40,7 @@ def test_commands_in_the_docs_are_understood(code):
         options = {
             name for p in command.params for name in (*p.opts, *p.secondary_opts)
         }
-        for name, value in zip(words, [*words[1:], ""], strict=True):
+        for name, value in itertools.pairwise([*words, ""]):
             if name.startswith("--"):
                 assert name in options, line
             if name in ("--miners", "--miner"):

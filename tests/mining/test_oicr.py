@@ -51,3 +51,11 @@ def test_matches_the_plain_loop(seed: int, count: int, classes: int) -> None:
     problem = drawn(seed, count, classes)
 
     assert found(MINER(*problem)) == oicr(plain(*problem))
+
+
+def test_later_branches_mine_the_classification_alone() -> None:
+    scores = scores_of([0.5, 0.75, 0.5], loc=[[0.5, 0.25, 0.5]])
+
+    assert found(OICRMiner().at(0)(scores, LINE, tags_of(1))) == [(0, 1, 0.25)]
+    assert found(OICRMiner().at(1)(scores, LINE, tags_of(1))) == [(1, 1, 0.75)]
+    assert found(OICRMiner().at(2)(scores, LINE, tags_of(1))) == [(1, 1, 0.75)]

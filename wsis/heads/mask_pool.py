@@ -85,7 +85,7 @@ class MaskPool(nn.Module):
         """Sets mean and deviation of each dimension from some images' proposals."""
         some = torch.cat([p.to(self.mean.device, self.mean.dtype) for p in pooled])
         self.mean.copy_(some.mean(0))
-        self.std.copy_(some.std(0).clamp_min(1e-3))
+        self.std.copy_(some.std(0, correction=0).clamp_min(1e-3))
 
     def forward(self, pooled: Float[Tensor, "N P"]) -> Float[Tensor, "N W"]:
         """``width`` numbers a proposal."""
