@@ -83,6 +83,7 @@ class Settings(BaseModel):
             with.
         assigner: of targets.
         branches: K, refinement branches.
+        integrity_prior: the integrity of every proposal before training, in (0, 1).
         freeze: keeps the backbone as it is and its features on disk.
         train_sides: longer sides of training images, in pixels, one drawn a step.
         train_flips: mirrored images as well.
@@ -101,6 +102,7 @@ class Settings(BaseModel):
     sampler: PartField | None = None
     assigner: PartField = Part(name="cascade")
     branches: int = Field(default=3, ge=1)
+    integrity_prior: float = Field(default=0.5, gt=0, lt=1)
     freeze: bool = True
     train_sides: Sides = (576,)
     train_flips: bool = False

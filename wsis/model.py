@@ -118,6 +118,7 @@ class Model(nn.Module):
         head: pooled features -> vectors.
         classes: C, without background.
         branches: K.
+        integrity_prior: the integrity of every proposal before training, in (0, 1).
         backbone: trained along, or None when features are frozen.
     """
 
@@ -127,6 +128,7 @@ class Model(nn.Module):
         head: nn.Module,
         classes: int,
         branches: int = 3,
+        integrity_prior: float = 0.5,
         backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -141,7 +143,8 @@ class Model(nn.Module):
         self.classes = classes
         self.anti_noise = MILHead(head.width, classes)
         self.refinement = nn.ModuleList(
-            RefinementHead(head.width, classes) for _ in range(branches)
+            RefinementHead(head.width, classes, integrity_prior)
+            for _ in range(branches)
         )
 
     @property

@@ -147,6 +147,7 @@ class Pipeline:
                 head=self._head(channels),
                 classes=classes,
                 branches=self.settings.branches,
+                integrity_prior=self.settings.integrity_prior,
                 backbone=backbone,
             )
         return model.to(self.device)

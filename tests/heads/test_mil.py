@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from wsis.heads.mil import MILHead
@@ -27,3 +28,17 @@ def test_heads_start_small():
     for head in (MILHead(width=400, classes=20), RefinementHead(width=400, classes=20)):
         for name, parameter in head.named_parameters():
             assert parameter.std() < 0.011, name
+
+
+def test_integrity_starts_at_its_prior() -> None:
+    vectors = torch.zeros(3, 8)
+
+    for prior in (0.5, 0.05):
+        integrity = RefinementHead(8, 3, prior)(vectors).localization
+        assert integrity.allclose(torch.full((3, 4), prior))
+
+
+@pytest.mark.parametrize("prior", [0.0, 1.0])
+def test_a_prior_that_is_certain_is_refused(prior) -> None:
+    with pytest.raises(ValueError, match=r"prior must be in \(0, 1\)"):
+        RefinementHead(8, 3, prior)

@@ -1,5 +1,7 @@
 """A refinement branch: classification and MaskIoU (integrity) of every proposal."""
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,15 +14,22 @@ class RefinementHead(nn.Module):
     Args:
         width: numbers a proposal has.
         classes: C, without background.
+        prior: the integrity of every proposal before training, in (0, 1). The authors'
+            code starts at 0.5. Only foreground is ever taught an integrity, so that
+            proposals that never are foreground keep about this one, and miners that
+            choose by integrity may pick them.
     """
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, width: int, classes: int, prior: float = 0.5) -> None:
         super().__init__()
+        if not 0 < prior < 1:
+            raise ValueError(f"prior must be in (0, 1), got {prior}")
         self.classification = nn.Linear(width, classes + 1)
         self.integrity = nn.Linear(width, classes + 1)
         for layer in (self.classification, self.integrity):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
+        nn.init.constant_(self.integrity.bias, math.log(prior / (1 - prior)))
 
     def forward(self, vectors: Float[Tensor, "N W"]) -> BranchScores:
         """Softmax over classes; integrity in [0, 1] by a sigmoid (localization)."""
