@@ -1,6 +1,6 @@
 """Draws the README's picture from the report of a bench on the drawn scenes.
 
-python docs/make_pictures.py wsis-bench/report.html docs/images/scenes.png
+python docs/make_pictures.py wsis-bench/report.html docs/images/scenes.jpg
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     ]
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(sheet(tiles, len(tiles) // len(names)))
-    picture.save(options.picture, optimize=True)
+    picture.save(options.picture, optimize=True, quality=85)
 
 
 if __name__ == "__main__":
