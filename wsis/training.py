@@ -36,7 +36,7 @@ class Schedule:
         clip: largest gradient norm.
     """
 
-    epochs: int = 10
+    epochs: int = 20
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
     weight_decay: float = 5e-4
