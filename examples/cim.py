@@ -69,7 +69,7 @@ fit(
     features,
     cues,
     strategy,
-    Schedule(epochs=3),
+    Schedule(epochs=10, lr=5e-4),
     seed=SEED,
     scales=[scale],
 )
