@@ -1,6 +1,5 @@
 """Images made ready for multiple-instance learning: tags and a bag of proposals."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,8 +42,3 @@ class Bag:
     def proposals(self) -> Proposals:
         """The photo's proposals."""
         return self.source.get(self.key, self.image.load)
-
-
-def bags(images: Sequence[TaggedImage], source: CachedSource) -> list[Bag]:
-    """One bag an image, in order."""
-    return [Bag(image, source) for image in images]

@@ -17,7 +17,7 @@ import torchvision
 
 from wsis import __version__
 from wsis.config import Part, Settings, settings_hash
-from wsis.contracts import DataSource, Predictions
+from wsis.contracts import Annotated, DataSource, Predictions
 from wsis.cues.kept import Cues
 from wsis.evaluation import Evaluation, evaluate, oracle, random_scores
 from wsis.memory import peak_megabytes, reset_peak
@@ -202,7 +202,7 @@ def compare(
             runs.append(run)
             pictures.setdefault(run.miner, predictions)
     step = monitor.start("oracle and random scores", 2)
-    highest, chance = work.bounds(step)
+    highest, chance = bounds(pipeline, work.val, step)
     return Comparison(
         settings=_identical(pipeline, seeds),
         data=work.description(),
@@ -213,6 +213,31 @@ def compare(
         prepare_seconds=prepared,
         pictures=pictures,
     )
+
+
+def bounds(
+    pipeline: Pipeline, val: Annotated, step: Callable[[str], None] = lambda note: None
+) -> tuple[Evaluation, Evaluation]:
+    """What a pipeline's proposals allow at best (oracle), and give by chance (random).
+
+    Args:
+        pipeline: makes the proposals and selects instances.
+        val: the images and their objects.
+        step: is called after each of the two.
+    """
+    bags = pipeline.bags(val.tagged.images)
+    truths, classes = val.truths, val.tagged.classes
+    highest = oracle((bag.proposals for bag in bags), truths, classes)
+    step("oracle")
+    chance = random_scores(
+        (bag.proposals for bag in bags),
+        truths,
+        classes,
+        pipeline.settings.selection,
+        generator(0, "random scores"),
+    )
+    step("random scores")
+    return highest, chance
 
 
 class _Work:
@@ -282,21 +307,6 @@ class _Work:
             losses=progress.losses,
         )
         return run, predictions
-
-    def bounds(self, step: Callable[[str], None]) -> tuple[Evaluation, Evaluation]:
-        """The oracle and random scores."""
-        truths, classes = self.val.truths, self.train.classes
-        highest = oracle((bag.proposals for bag in self.validation), truths, classes)
-        step("oracle")
-        chance = random_scores(
-            (bag.proposals for bag in self.validation),
-            truths,
-            classes,
-            self.pipeline.settings.selection,
-            generator(0, "random scores"),
-        )
-        step("random scores")
-        return highest, chance
 
     def description(self) -> dict[str, Any]:
         """The data set in figures."""

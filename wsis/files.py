@@ -35,13 +35,17 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files private; the result gets what the umask allows.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        publish(temporary, 0o666)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, mode: int) -> None:
+    """Gives what ``tempfile`` made, which is private, the rights the umask allows."""
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(mode & ~mask)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -56,16 +56,21 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         # Every part is built once here, so that a wrong setting fails before any work.
-        _ = self.source, self.frozen, self._part("cues"), self._part("assigner")
+        _ = (
+            self.source,
+            self.frozen,
+            self.settings.build("cues"),
+            self.settings.build("assigner"),
+        )
         if self.settings.sampler is not None:
-            _ = self._part("sampler")
+            _ = self.settings.build("sampler")
 
     @cached_property
     def source(self) -> CachedSource:
         """Makes proposals, or finds them in the cache."""
         settings = self.settings.resolved()["source"]
         return CachedSource.under(
-            self.cache / "proposals", self._part("source"), settings
+            self.cache / "proposals", self.settings.build("source"), settings
         )
 
     @cached_property
@@ -84,7 +89,7 @@ class Pipeline:
     @cached_property
     def ledger(self) -> Ledger:
         """The labels that predictions of this pipeline consume."""
-        cues: Ledger = self._part("cues").ledger
+        cues: Ledger = self.settings.build("cues").ledger
         return (
             frozenset({Supervision.TAGS})
             | self.source.ledger
@@ -97,7 +102,7 @@ class Pipeline:
         return Strategy(
             miner=miner.build("miners"),
             sampler=self.sampler(miner).build("samplers"),
-            assigner=self._part("assigner"),
+            assigner=self.settings.build("assigner"),
         )
 
     def sampler(self, miner: Part) -> Part:
@@ -131,7 +136,7 @@ class Pipeline:
         [scale] = scales([side], flips=False)
         if not tagged:
             raise ValueError(f"expected images with tags, none of {len(bags)} has any")
-        labeller = self._part("cues").fit(
+        labeller = self.settings.build("cues").fit(
             (self.frozen.map(bag, scale) for bag in tagged),
             torch.stack([bag.tags for bag in tagged]),
             generator(seed, "cues"),
@@ -202,9 +207,6 @@ class Pipeline:
             self.settings.selection,
             self.ledger,
         )
-
-    def _part(self, name: str) -> Any:
-        return self.settings.build(name)
 
     def _backbone(self) -> Any:
         return self.settings.build("backbone").to(self.device)

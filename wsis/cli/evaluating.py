@@ -3,16 +3,15 @@
 import json
 from pathlib import Path
 
-from wsis.bench import METRICS, Row
+from wsis.bench import METRICS, Row, bounds
 from wsis.cli.building import category_ids, data_source, torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
 from wsis.contracts import Annotated, Predictions
-from wsis.evaluation import Evaluation, from_coco, oracle, random_scores
+from wsis.evaluation import Evaluation, from_coco
 from wsis.evaluation import evaluate as measure
 from wsis.files import write_json
-from wsis.randomness import generator
 from wsis.runs import Run, load_run
 
 
@@ -71,15 +70,9 @@ def _of_run(run: Run, val: Annotated) -> dict[str, Evaluation]:
         for image in images:
             found.append(run.predict(image))
             step(image.name)
-    bags = run.pipeline.bags(images)
+    highest, chance = bounds(run.pipeline, val)
     return {
         run.card.miner.label: measure(found, val.truths, classes),
-        "oracle": oracle((bag.proposals for bag in bags), val.truths, classes),
-        "random": random_scores(
-            (bag.proposals for bag in bags),
-            val.truths,
-            classes,
-            run.pipeline.settings.selection,
-            generator(0, "random scores"),
-        ),
+        "oracle": highest,
+        "random": chance,
     }

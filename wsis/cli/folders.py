@@ -1,6 +1,5 @@
 """Folders of results that are whole or not there."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsis.cli.errors import UsageError
+from wsis.files import publish
 
 
 def refuse_existing(
@@ -46,10 +46,7 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             for file in temporary.iterdir():
                 file.replace(path / file.name)
         else:
-            # mkdtemp makes folders private; the result gets what the umask allows.
-            mask = os.umask(0)
-            os.umask(mask)
-            temporary.chmod(0o777 & ~mask)
+            publish(temporary, 0o777)
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import torch
 from pycocotools import mask as rle
@@ -13,6 +13,7 @@ from pycocotools import mask as rle
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import read_image
+from wsis.data.lazy import LazyTruths
 from wsis.data.segmentations import check_segmentation, to_rle
 
 
@@ -122,7 +123,8 @@ def read_annotated(
         except ValueError as error:
             raise ValueError(f"{annotations}: annotations[{i}]: {error}") from None
     return Annotated(
-        tagged=_tagged(file, images, classes), truths=_Truths(list(found.values()))
+        tagged=_tagged(file, images, classes),
+        truths=LazyTruths([objects.decode for objects in found.values()]),
     )
 
 
@@ -161,25 +163,6 @@ class _Objects:
             ignore=torch.tensor([one.crowd for one in self.objects], dtype=torch.bool),
             area=torch.tensor(areas, dtype=torch.float32),
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Truths(Sequence[GroundTruth]):
-    """The truth of every image, decoded when asked for."""
-
-    images: Sequence[_Objects]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @overload
-    def __getitem__(self, index: int) -> GroundTruth: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[GroundTruth]: ...
-    def __getitem__(self, index: int | slice) -> GroundTruth | list[GroundTruth]:
-        if isinstance(index, slice):
-            return [image.decode() for image in self.images[index]]
-        return self.images[index].decode()
 
 
 def _given(path: Path | None, split: str) -> Path:

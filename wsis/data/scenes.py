@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data.canvas import Layer, Paint
 from wsis.data.figures import FIGURES, NEUTRALS
 from wsis.data.grounds import GROUNDS, ground, near
+from wsis.data.lazy import LazyTruths
 
 CLASSES = tuple(FIGURES)
 
@@ -62,7 +63,9 @@ class Scenes:
     def val(self) -> Annotated:
         """The validation pictures and their masks."""
         scenes = self._scenes("val", self.val_images)
-        return Annotated(tagged=_tagged(scenes), truths=_Truths(scenes))
+        return Annotated(
+            tagged=_tagged(scenes), truths=LazyTruths([scene.truth for scene in scenes])
+        )
 
     def _scenes(self, half: Literal["train", "val"], count: int) -> list["_Scene"]:
         size = self.size * 3 // 4, self.size
@@ -173,25 +176,6 @@ class _Scene:
     def _generator(self, stage: int) -> np.random.Generator:
         half = {"train": 0, "val": 1}[self.half]
         return np.random.default_rng([self.seed, half, self.number, stage])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Truths(Sequence[GroundTruth]):
-    """The truth of every picture, drawn when asked for."""
-
-    scenes: Sequence[_Scene]
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    @overload
-    def __getitem__(self, index: int) -> GroundTruth: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[GroundTruth]: ...
-    def __getitem__(self, index: int | slice) -> GroundTruth | list[GroundTruth]:
-        if isinstance(index, slice):
-            return [scene.truth() for scene in self.scenes[index]]
-        return self.scenes[index].truth()
 
 
 def _tagged(scenes: Sequence[_Scene]) -> Tagged:
