@@ -1,6 +1,7 @@
 """The settings of a run: validated, hashed, overridden by ``key=value``."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from inspect import Parameter
 from typing import Annotated, Any
 
@@ -84,6 +85,8 @@ class Settings(BaseModel):
         assigner: of targets.
         branches: K, refinement branches.
         integrity_prior: the integrity of every proposal before training, in (0, 1).
+        integrity: whether it is learned and used (MaskIoU); else classification alone.
+        anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
         freeze: keeps the backbone as it is and its features on disk.
         train_sides: longer sides of training images, in pixels, one drawn a step.
         train_flips: mirrored images as well.
@@ -103,6 +106,8 @@ class Settings(BaseModel):
     assigner: PartField = Part(name="cascade")
     branches: int = Field(default=3, ge=1)
     integrity_prior: float = Field(default=0.5, gt=0, lt=1)
+    integrity: bool = True
+    anti_noise: bool = True
     freeze: bool = True
     train_sides: Sides = (576,)
     train_flips: bool = False
@@ -112,8 +117,12 @@ class Settings(BaseModel):
     selection: Selection = Selection()
 
     @classmethod
-    def read(cls, overrides: Iterable[str] = ()) -> "Settings":
+    def read(
+        cls, overrides: Iterable[str] = (), base: "Settings | None" = None
+    ) -> "Settings":
         """The defaults with ``key=value`` overrides, such as ``schedule.epochs=3``.
+
+        With ``base``, its values are what is overridden.
 
         A part is replaced by ``source=NAME`` and set by ``source.nodes=300``.
 
@@ -121,7 +130,10 @@ class Settings(BaseModel):
             SettingsError: if a key is unknown (the message lists the right ones) or a
                 value is not allowed.
         """
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = {
+            key: asdict(value) if isinstance(value, Schedule | Selection) else value
+            for key, value in base or ()
+        }
         for text in overrides:
             key, value = _pair(text)
             head, _, rest = key.partition(".")

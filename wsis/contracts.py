@@ -170,7 +170,8 @@ class BranchScores:
 
     Args:
         classification: softmax over the C + 1 classes.
-        localization: softmax over proposals (anti-noise branch) or integrity in [0, 1].
+        localization: softmax over proposals (anti-noise branch) or integrity in [0, 1];
+            1 throughout where a branch has no integrity.
     """
 
     classification: Float[Tensor, "N C1"]

@@ -41,15 +41,31 @@ class RefinementLosses:
 
 
 def refinement_losses(
-    scores: BranchScores, targets: Targets, tags: Bool[Tensor, " C"], branch: int
+    scores: BranchScores,
+    targets: Targets,
+    tags: Bool[Tensor, " C"],
+    branch: int,
+    *,
+    integrity: bool = True,
 ) -> RefinementLosses:
-    """The losses of refinement branch ``branch`` (0, 1, …), with all their factors."""
+    """The losses of refinement branch ``branch`` (0, 1, …), with all their factors.
+
+    Args:
+        scores: of the branch.
+        targets: what it shall say.
+        tags: which classes are present.
+        branch: 0…K−1.
+        integrity: False of a branch without integrity: that loss is then 0.
+    """
     scale = FIRST_BRANCH if branch == 0 else 1.0
-    cls, integrity = scores.classification, scores.localization
+    cls, localization = scores.classification, scores.localization
+    of_integrity = cls.new_zeros(())
+    if integrity:
+        of_integrity = INTEGRITY * integrity_loss(localization, targets, scale)
     return RefinementLosses(
         classification=classification_loss(cls, targets, scale),
-        integrity=INTEGRITY * integrity_loss(integrity, targets, scale),
-        bag=bag_loss(cls, integrity, targets, tags, scale),
+        integrity=of_integrity,
+        bag=bag_loss(cls, localization, targets, tags, scale),
     )
 
 

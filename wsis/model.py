@@ -31,10 +31,12 @@ class Scores:
     Args:
         anti_noise: classification and ranking by the anti-noise branch.
         branches: classification and integrity by each refinement branch.
+        integrity: whether it is learned; else it is 1 throughout.
     """
 
     anti_noise: BranchScores
     branches: tuple[BranchScores, ...]
+    integrity: bool = True
 
     def final(self) -> Float[Tensor, "N C"]:
         """Mean over branches of classification × integrity, without background."""
@@ -50,11 +52,15 @@ class Strategy:
         miner: scores -> pseudo instances.
         sampler: which of the pseudo instances are kept.
         assigner: pseudo instances -> a target per proposal.
+        anti_noise: whether there is an anti-noise branch. Without it the cues teach
+            branch 0 themselves, as ``clusters_as_instances`` has it, in place of what
+            the anti-noise branch has made of them; its losses are 0.
     """
 
     miner: Miner
     sampler: NoiseSampler
     assigner: Assigner
+    anti_noise: bool = True
 
     def at(self, branch: int) -> "Strategy":
         """The strategy with the thresholds of a refinement branch, 0…K−1."""
@@ -62,6 +68,7 @@ class Strategy:
             miner=_at(self.miner, branch),
             sampler=self.sampler,
             assigner=_at(self.assigner, branch),
+            anti_noise=self.anti_noise,
         )
 
 
@@ -119,6 +126,7 @@ class Model(nn.Module):
         classes: C, without background.
         branches: K.
         integrity_prior: the integrity of every proposal before training, in (0, 1).
+        integrity: whether it is learned (MaskIoU); else classification alone counts.
         backbone: trained along, or None when features are frozen.
     """
 
@@ -129,6 +137,7 @@ class Model(nn.Module):
         classes: int,
         branches: int = 3,
         integrity_prior: float = 0.5,
+        integrity: bool = True,
         backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -141,9 +150,10 @@ class Model(nn.Module):
         self.head = head
         self.backbone = backbone
         self.classes = classes
+        self.integrity = integrity
         self.anti_noise = MILHead(head.width, classes)
         self.refinement = nn.ModuleList(
-            RefinementHead(head.width, classes, integrity_prior)
+            RefinementHead(head.width, classes, integrity_prior, integrity=integrity)
             for _ in range(branches)
         )
 
@@ -158,6 +168,7 @@ class Model(nn.Module):
         return Scores(
             self.anti_noise(vectors),
             tuple(branch(vectors) for branch in self.refinement),
+            self.integrity,
         )
 
 
@@ -184,12 +195,18 @@ def supervise(
             previous.classification.detach(), previous.localization.detach()
         )
         part = strategy.at(k)
-        pseudo = part.sampler(part.miner(detached, overlaps, tags), generator)
+        if k == 0 and not strategy.anti_noise:
+            found = clusters_as_instances(clusters, overlaps)
+        else:
+            found = part.miner(detached, overlaps, tags)
+        pseudo = part.sampler(found, generator)
         targets = part.assigner(pseudo, overlaps) if len(pseudo) else None
         if observer is not None:
             observer(BranchStep(k, detached, pseudo, targets))
         if targets is not None:
-            losses = refinement_losses(branch, targets, tags, branch=k)
+            losses = refinement_losses(
+                branch, targets, tags, branch=k, integrity=scores.integrity
+            )
             classification = classification + losses.classification
             integrity = integrity + losses.integrity
             bag = bag + losses.bag
@@ -199,14 +216,38 @@ def supervise(
         classification,
         integrity,
         bag,
-        mil_loss(
-            scores.anti_noise.classification, scores.anti_noise.localization, tags
-        ),
+        mil_loss(scores.anti_noise.classification, scores.anti_noise.localization, tags)
+        if strategy.anti_noise
+        else zero,
         zero
-        if clusters is None
+        if clusters is None or not strategy.anti_noise
         else cluster_loss(scores.anti_noise.classification, clusters),
         tuple(foreground),
     )
+
+
+def clusters_as_instances(
+    clusters: Int[Tensor, "N C1"] | None, overlaps: Overlaps
+) -> PseudoInstances:
+    """Cues as pseudo instances: of every foreground cluster the proposal amid it.
+
+    That is the member whose IoU with all members is highest on average (ties: the
+    lowest index). Its weight is 1.
+
+    Raises:
+        ValueError: if there are no cues.
+    """
+    if clusters is None:
+        raise ValueError("expected cues to teach branch 0 without an anti-noise branch")
+    number, column = clusters.max(1)
+    index = []
+    for cluster in number[column > 0].unique().tolist():
+        members = (number == cluster).nonzero().flatten()
+        within = overlaps.iou[members[:, None], members]
+        index.append(int(members[within.mean(1).argmax()]))
+    chosen = torch.tensor(index, dtype=torch.long, device=clusters.device)
+    weight = torch.ones(len(chosen), device=clusters.device)
+    return PseudoInstances(chosen, column[chosen], weight)
 
 
 def _at(part: Any, branch: int) -> Any:

@@ -11,7 +11,7 @@ from torch import nn
 
 from wsis import plugins
 from wsis.bags import Bag
-from wsis.config import Part, Settings
+from wsis.config import Part, Settings, SettingsError
 from wsis.contracts import (
     Ledger,
     Predictions,
@@ -64,6 +64,11 @@ class Pipeline:
         )
         if self.settings.sampler is not None:
             _ = self.settings.build("sampler")
+        if not self.settings.anti_noise and self.settings.cues.name == "none":
+            raise SettingsError(
+                "expected cues where anti_noise is false, as they then teach branch 0; "
+                "got cues=none"
+            )
 
     @cached_property
     def source(self) -> CachedSource:
@@ -89,13 +94,18 @@ class Pipeline:
     @cached_property
     def ledger(self) -> Ledger:
         """The labels that predictions of this pipeline consume."""
+        return frozenset().union(*self.ledgers.values())
+
+    @cached_property
+    def ledgers(self) -> dict[str, Ledger]:
+        """The labels that each part consumes, training itself included."""
         cues: Ledger = self.settings.build("cues").ledger
-        return (
-            frozenset({Supervision.TAGS})
-            | self.source.ledger
-            | self.frozen.live.backbone.ledger
-            | cues
-        )
+        return {
+            "source": self.source.ledger,
+            "backbone": self.frozen.live.backbone.ledger,
+            "cues": cues,
+            "training": frozenset({Supervision.TAGS}),
+        }
 
     def strategy(self, miner: Part) -> Strategy:
         """The miner, its sampler, and the assigner that all miners share."""
@@ -103,6 +113,7 @@ class Pipeline:
             miner=miner.build("miners"),
             sampler=self.sampler(miner).build("samplers"),
             assigner=self.settings.build("assigner"),
+            anti_noise=self.settings.anti_noise,
         )
 
     def sampler(self, miner: Part) -> Part:
@@ -153,6 +164,7 @@ class Pipeline:
                 classes=classes,
                 branches=self.settings.branches,
                 integrity_prior=self.settings.integrity_prior,
+                integrity=self.settings.integrity,
                 backbone=backbone,
             )
         return model.to(self.device)

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,21 +19,28 @@ class RefinementHead(nn.Module):
             code starts at 0.5. Only foreground is ever taught an integrity, so that
             proposals that never are foreground keep about this one, and miners that
             choose by integrity may pick them.
+        integrity: whether it is learned; else it is 1 of every proposal. The other
+            weights are the same either way.
     """
 
-    def __init__(self, width: int, classes: int, prior: float = 0.5) -> None:
+    def __init__(
+        self, width: int, classes: int, prior: float = 0.5, *, integrity: bool = True
+    ) -> None:
         super().__init__()
         if not 0 < prior < 1:
             raise ValueError(f"prior must be in (0, 1), got {prior}")
         self.classification = nn.Linear(width, classes + 1)
-        self.integrity = nn.Linear(width, classes + 1)
-        for layer in (self.classification, self.integrity):
+        # Drawn in any case: what is drawn after it must not depend on the switch.
+        drawn = nn.Linear(width, classes + 1)
+        self.integrity = drawn if integrity else None
+        for layer in (self.classification, drawn):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
-        nn.init.constant_(self.integrity.bias, math.log(prior / (1 - prior)))
+        nn.init.constant_(drawn.bias, math.log(prior / (1 - prior)))
 
     def forward(self, vectors: Float[Tensor, "N W"]) -> BranchScores:
         """Softmax over classes; integrity in [0, 1] by a sigmoid (localization)."""
-        return BranchScores(
-            self.classification(vectors).softmax(1), self.integrity(vectors).sigmoid()
-        )
+        classification = self.classification(vectors).softmax(1)
+        if self.integrity is None:
+            return BranchScores(classification, torch.ones_like(classification))
+        return BranchScores(classification, self.integrity(vectors).sigmoid())

@@ -44,6 +44,9 @@ class CIMMiner:
     3. A proposal found for several classes keeps the one of larger weight,
        classification × localization; on a tie the lower class.
 
+    Scores of a branch without integrity, whose localization is 1 throughout, are
+    mined by classification alone.
+
     The paper trains it with anti-noise sampling, so that is its ``sampler``.
 
     Args:
@@ -96,7 +99,8 @@ class CIMMiner:
         holds = overlaps.containment > self.containment  # (N, N)
         candidate = holds.index_select(1, seed)  # (N, seeds)
         candidate &= ~_oversized(holds, self.oversize)[:, None]
-        fitness = loc.index_select(1, column).where(candidate, -torch.inf)
+        choice = cls if bool((loc == 1).all()) else loc
+        fitness = choice.index_select(1, column).where(candidate, -torch.inf)
         complete = fitness.argmax(0)
         found = candidate.any(0)
         complete, column = complete[found], column[found]
