@@ -1,20 +1,61 @@
-"""``wsis bench``: compares mining strategies."""
+"""``wsis bench``: compares strategies."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from wsis.bench import METRICS, compare, table
+from wsis.bench import METRICS, Variant, ablation, compare, of_miners, table, vary
+from wsis.bench.folder import DESIGN, RUNS
 from wsis.cli.building import data_source, miner_list, pipeline
 from wsis.cli.display import Bars, print_rows
-from wsis.cli.folders import new_folder
+from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
 from wsis.files import write_json
+from wsis.pipeline import Pipeline
 from wsis.report import write_report
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What is compared, as the options say it.
+
+    Args:
+        miners: with commas between; None is cim where the others name what differs.
+        vary: what differs and its values.
+        ablate: CIM with each of its components left out.
+    """
+
+    miners: str | None
+    vary: str | None
+    ablate: bool
+
+    def variants(self, parts: Pipeline) -> list[Variant]:
+        """The variants.
+
+        Raises:
+            UsageError: if the options do not go together.
+            LookupError: if a miner is not installed.
+            ValueError: if a setting is unknown or out of range.
+        """
+        if not (self.miners or self.vary or self.ablate):
+            raise UsageError("expected --miners, --vary or --ablate, got none of them")
+        if self.vary and self.ablate:
+            raise UsageError("expected --vary or --ablate, got both")
+        miners = miner_list(self.miners or "cim")
+        if not (self.vary or self.ablate):
+            return of_miners(miners)
+        if len(miners) != 1:
+            raise UsageError(
+                f"expected one miner with --vary or --ablate, got {self.miners}"
+            )
+        if self.vary:
+            return vary(self.vary, miners[0])
+        return ablation(miners[0], parts.sampler(miners[0]))
+
+
 def bench(
-    miners: str,
+    compared: Compared,
     seeds: int,
     jobs: int,
     out: Path,
@@ -24,15 +65,45 @@ def bench(
     overwrite: bool,
 ) -> None:
     """Writes ``results.json`` and ``report.html`` into ``out``; prints the table."""
-    chosen, parts = miner_list(miners), pipeline(setup)
+    parts = pipeline(setup)
+    variants = compared.variants(parts)
     source = data_source(data, "train", "val")
-    with new_folder(out, overwrite=overwrite) as folder:
+    try:
         with Bars() as bars:
             found = compare(
-                source, chosen, parts, seeds=range(seeds), jobs=jobs, monitor=bars
+                source,
+                variants,
+                parts,
+                seeds=range(seeds),
+                jobs=jobs,
+                monitor=bars,
+                folder=out,
+                fresh=overwrite,
             )
-        results = found.results()
-        write_json(folder / "results.json", results)
-        write_report(found, source.val(), parts, folder / "report.html")
+    except BaseException:
+        if (out / RUNS).is_file():
+            typer.echo(f"wsis: finished runs are kept in {out}", err=True)
+        raise
+    results = found.results()
+    write_json(out / "results.json", results)
+    write_report(found, source.val(), parts, out / "report.html")
     print_rows(table(results), [*METRICS, "ABO"])
     typer.echo(f"report: {out / 'report.html'}")
+
+
+def refuse_other(out: Path, *, overwrite: bool, resume: bool) -> None:
+    """Stops before any work if the folder holds anything but a bench to go on with.
+
+    Raises:
+        UsageError: if it does.
+    """
+    if overwrite and resume:
+        raise UsageError("expected --overwrite or --resume, got both")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"expected --out to be a folder, {out} is a file")
+    if not out.exists() or overwrite or (out / DESIGN).is_file():
+        return
+    if any(out.iterdir()):
+        raise UsageError(
+            f"{out} exists; choose another --out, or --overwrite to replace its files"
+        )

@@ -40,6 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 proposals = typer.Typer(no_args_is_help=True, help="Look at mask proposals.")
+benches = typer.Typer(invoke_without_command=True)
 
 
 def _examples(*lines: str) -> str:
@@ -74,32 +75,62 @@ def _options(
     del version, debug
 
 
-@app.command(
+@benches.callback(
     epilog=_examples(
         "wsis bench --miners cim,mist,oicr",
         "wsis bench --miners cim,cim:p_seed=0.2 --seeds 3 --set schedule.epochs=8",
+        "wsis bench --vary sampler=none,anti_noise --miners cim --seeds 5",
+        "wsis bench --ablate --seeds 3 --out ablation",
+        "wsis bench compare one-folder another-folder",
         "wsis bench --miners cim --data scenes:train_images=100:seed=3",
         "wsis bench --miners cim,mist:reading=box --data coco --images photos "
         "--train train.json --val val.json --classes voc",
     )
 )
 def bench(
+    ctx: typer.Context,
     miners: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Miners with commas between, each with settings of its own if you "
             "like: cim,mist:reading=box. See: wsis parts miners."
         ),
-    ],
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT=VALUE,VALUE,...",
+            help="Compare values of one part or setting, with one miner (cim by "
+            "default): miner, sampler, proposals, backbone, head, cues, assigner, or "
+            "any other such as schedule.lr.",
+        ),
+    ] = None,
+    ablate: Annotated[
+        bool,
+        typer.Option(
+            "--ablate",
+            help="Compare CIM with itself without each of its components in turn.",
+        ),
+    ] = False,
     seeds: Annotated[
-        int, typer.Option(min=1, help="Every miner runs with seeds 0 to N-1.")
+        int, typer.Option(min=1, help="Every strategy runs with seeds 0 to N-1.")
     ] = 1,
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes, of one thread each if several.")
     ] = min(2, os.cpu_count() or 1),
     out: Annotated[
-        Path, typer.Option(help="New folder for results.json and report.html.")
+        Path,
+        typer.Option(
+            help="Folder for results.json, report.html and all runs; new, or of the "
+            "same bench, which is gone on with."
+        ),
     ] = Path("wsis-bench"),
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the bench in --out, as also without it."
+        ),
+    ] = False,
     data: DataOption = "scenes",
     images: ImagesOption = None,
     train: TrainOption = None,
@@ -111,18 +142,29 @@ def bench(
     cache: CacheOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Compare mining strategies under identical settings, and write a report.
+    """Compare strategies under identical settings, and write a report.
 
-    Proposals and frozen features are made once and kept in the cache; every miner then
-    trains from the same weights on the same images in the same order. Two further rows
-    tell what the proposals allow at best (oracle) and give by chance (random).
+    Proposals and frozen features are made once and kept in the cache; every strategy
+    then trains from the same weights on the same images in the same order. Two further
+    rows tell what the proposals allow at best (oracle) and give by chance (random).
+
+    Every finished run is kept in --out: stopped at any moment and started again, the
+    same command does what is missing. Differences to the first strategy come with 95 %
+    intervals and a verdict; one seed shows nothing.
     """
-    refuse_existing(out, overwrite=overwrite)
+    if ctx.invoked_subcommand is not None:
+        return
+    from wsis.cli.benching import Compared, refuse_other
     from wsis.cli.benching import bench as run_bench
 
+    refuse_other(out, overwrite=overwrite, resume=resume)
+    compared = Compared(miners=miners, vary=vary, ablate=ablate)
     chosen = Data(data, images, train, val, val_images, classes)
     setup = Setup(tuple(settings or ()), device, cache_folder(cache))
-    run_bench(miners, seeds, jobs, out, chosen, setup, overwrite=overwrite)
+    run_bench(compared, seeds, jobs, out, chosen, setup, overwrite=overwrite)
+
+
+app.add_typer(benches, name="bench")
 
 
 @app.command(

@@ -1,0 +1,57 @@
+"""What a data set is, in a digest: two benches of one digest saw the same."""
+
+import hashlib
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged
+from wsis.files import digest
+
+
+def describe(source: DataSource, train: Tagged, val: Annotated) -> dict[str, Any]:
+    """Name, settings and digest of a data set; no mask is decoded.
+
+    The digest covers classes, images' ids and names, and tags of both halves, the
+    source's settings, and what is in the annotation files that evaluation reads. Paths
+    do not count, so that a data set may move; pixels do not either.
+    """
+    given: dict[str, Any] = {}
+    if is_dataclass(source):
+        for field in fields(source):
+            value = getattr(source, field.name)
+            if not isinstance(value, Path):
+                given[field.name] = value
+            elif value.is_file() and not field.name.startswith("train"):
+                given[field.name] = _sha256(value)
+    return {
+        "name": train.name,
+        "settings": {k: v for k, v in given.items() if v is not None},
+        "digest": digest(given, _half(train), _half(val.tagged)),
+    }
+
+
+def of_truths(truths: list[GroundTruth]) -> str:
+    """A digest of all objects: their classes, masks, and which are ignored."""
+    return digest(
+        *(
+            [
+                truth.image_id,
+                truth.label.tolist(),
+                truth.ignore.tolist(),
+                truth.area.tolist(),
+                [(list(mask["size"]), str(mask["counts"])) for mask in truth.masks],
+            ]
+            for truth in truths
+        )
+    )
+
+
+def _half(tagged: Tagged) -> list[Any]:
+    images = [[image.id, image.name, image.tags.tolist()] for image in tagged.images]
+    return [tagged.classes, images]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,52 @@
+"""What figures were made with: versions of packages, and the commit of the code."""
+
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+
+import wsis
+
+
+def versions() -> dict[str, str]:
+    """Of wsis and what its figures depend on."""
+    return {
+        "wsis": wsis.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+    }
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the code that runs, ``-dirty`` where files differ from it.
+
+    None where the package was not installed from a clone that git tracks it in.
+    """
+    file = Path(wsis.__file__).resolve()
+    if _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
+        return None
+    head = _git(file.parent, "rev-parse", "HEAD")
+    changed = _git(file.parent, "status", "--porcelain", "--untracked-files=no", ".")
+    return None if head is None else head + ("-dirty" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

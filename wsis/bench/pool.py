@@ -1,0 +1,77 @@
+"""Does the parts of a bench one after another, or in several processes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wsis.bench.design import Variant
+from wsis.bench.monitor import Monitor
+from wsis.bench.work import Pipelines, Work, single_thread
+from wsis.config import Settings
+from wsis.contracts import DataSource
+
+Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]], Monitor | None], Any]
+"""Calls a method of ``Work`` with each of some arguments; results as they come."""
+
+
+@contextmanager
+def doing(
+    work: Work,
+    jobs: int,
+    data: DataSource,
+    shared: Settings,
+    cache: Path,
+    device: torch.device,
+) -> Iterator[Do]:
+    """Gives what calls ``work``'s methods; processes build their own from the rest."""
+    if jobs == 1:
+        yield lambda method, calls, monitor: (
+            method(work, *call, monitor) for call in calls
+        )
+        return
+    given = (data, work.variants, shared, cache, device)
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_begin, initargs=given
+    ) as pool:
+
+        def do(
+            method: Callable[..., Any],
+            calls: Sequence[tuple[Any, ...]],
+            monitor: Monitor | None,
+        ) -> Iterator[Any]:
+            step = monitor.start("runs", len(calls)) if monitor and calls else None
+            futures = [pool.submit(_call, method, call) for call in calls]
+            for future in as_completed(futures):
+                if step is not None:
+                    step("")
+                yield future.result()
+
+        try:
+            yield do
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_of_process: list[Work] = []
+
+
+def _begin(
+    data: DataSource,
+    variants: list[Variant],
+    shared: Settings,
+    cache: Path,
+    device: torch.device,
+) -> None:
+    single_thread()
+    pipelines = Pipelines(variants, shared, cache, device)
+    _of_process[:] = [Work(data, variants, pipelines)]
+
+
+def _call(method: Callable[..., Any], call: tuple[Any, ...]) -> Any:
+    return method(_of_process[0], *call, None)

@@ -1,0 +1,113 @@
+"""What a bench finds: runs, and the comparison that they make up."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsis.bench.origin import commit, versions
+from wsis.bench.supervision import by_label, level
+from wsis.config import settings_hash
+from wsis.contracts import Predictions
+from wsis.evaluation import Evaluation
+
+METRICS = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
+BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One variant, trained and evaluated with one seed.
+
+    Args:
+        miner: the variant's label: its miner's, or what is varied.
+        miner_settings: all of the miner's.
+        seed: of initial weights, order, cues and sampling.
+        metrics: in percent.
+        per_class: the same of each class.
+        train_seconds: of training, cached features excluded.
+        predict_seconds: of predicting the validation images.
+        peak_memory_mb: highest during training and prediction.
+        skipped: training images left out, by reason.
+        losses: mean of each loss per epoch.
+        overrides: ``key=value`` settings in which the variant differs.
+        supervision: the labels consumed, by part.
+        level: ``image-level`` or ``not image-level``.
+        device: where it ran.
+        versions: of what it was made with.
+        commit: of the code, where it is known.
+    """
+
+    miner: str
+    miner_settings: dict[str, Any]
+    seed: int
+    metrics: dict[str, float]
+    per_class: dict[str, dict[str, float | None]]
+    train_seconds: float
+    predict_seconds: float
+    peak_memory_mb: float
+    skipped: dict[str, int]
+    losses: list[dict[str, float]]
+    overrides: list[str] = field(default_factory=list)
+    supervision: dict[str, list[str]] = field(default_factory=dict)
+    level: str = ""
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=versions)
+    commit: str | None = field(default_factory=commit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a comparison found; ``results`` turns it into JSON-like values.
+
+    Args:
+        settings: everything that is identical for all runs.
+        data: name, numbers of images, classes.
+        oracle: what the proposals allow, in percent; the first variant's proposals.
+        random: what they give by chance, in percent.
+        runs: in the order of seeds, then of variants.
+        supervision: the labels consumed by any run.
+        prepare_seconds: for proposals and frozen features, cached ones included.
+        pictures: each variant's predictions on the validation images, first seed.
+        variants: each variant's label and what is its own.
+        verdict: as ``verdicts.judge`` has it.
+        truths: digest of the objects that were to be found.
+    """
+
+    settings: dict[str, Any]
+    data: dict[str, Any]
+    oracle: Evaluation
+    random: Evaluation
+    runs: list[Run]
+    supervision: list[str]
+    prepare_seconds: float
+    pictures: dict[str, list[Predictions]] = field(default_factory=dict)
+    variants: list[dict[str, Any]] = field(default_factory=list)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    truths: str = ""
+
+    def results(self) -> dict[str, Any]:
+        """The content of ``results.json``."""
+        labels: dict[str, list[str]] = {label: [] for label in self.supervision}
+        return {
+            "settings": self.settings,
+            "settings_hash": settings_hash(self.settings),
+            "versions": versions(),
+            "commits": sorted({run.commit for run in self.runs if run.commit}),
+            "data": self.data,
+            "truths": self.truths,
+            "supervision": labels | by_label(run.supervision for run in self.runs),
+            "level": level(self.supervision),
+            "prepare_seconds": self.prepare_seconds,
+            "oracle": {name: self.oracle.metrics[name] for name in BOUNDS},
+            "random": {name: self.random.metrics[name] for name in METRICS},
+            "oracle_per_class": self.oracle.per_class,
+            "variants": self.variants,
+            "verdict": self.verdict,
+            "runs": [{name: getattr(run, name) for name in RUN} for run in self.runs],
+        }
+
+
+RUN = tuple(Run.__dataclass_fields__)
+"""What a run is in ``results.json`` and ``runs.jsonl``."""
+
+TIMES = ("train_seconds", "predict_seconds", "peak_memory_mb")
+"""Of these, what differs when the same is run again."""
