@@ -49,7 +49,8 @@ def test_results_hold_every_run_and_both_bounds(comparison):
     assert results["oracle"]["mAP50"] > 90
     assert results["oracle"]["ABO"] > 60
     assert results["random"]["mAP50"] < results["oracle"]["mAP50"]
-    assert results["supervision"] == ["tags"]
+    assert results["supervision"] == {"tags": ["cues", "training"]}
+    assert results["level"] == "image-level"
     assert results["settings"]["source"]["settings"]["nodes"] == 30
 
 

@@ -7,7 +7,7 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from tests.photos import draw_photos
-from wsis import bench as benching
+from wsis.bench import work as benching
 from wsis.cli import app
 from wsis.cli.options import cache_folder
 from wsis.config import Settings

@@ -1,5 +1,6 @@
 """Compares strategies under identical settings: variants × seeds, one data set."""
 
+from wsis.bench.comparing import compare_folders
 from wsis.bench.design import Variant, ablation, of_miners, vary
 from wsis.bench.folder import BenchError
 from wsis.bench.monitor import Monitor, Silent
@@ -22,6 +23,7 @@ __all__ = [
     "bounds",
     "commit",
     "compare",
+    "compare_folders",
     "of_miners",
     "table",
     "vary",

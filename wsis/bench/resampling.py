@@ -33,8 +33,8 @@ def figures(
 ) -> dict[str, Float[np.ndarray, " B"]]:
     """The mean over classes of each figure of ``NAMES``, in percent, of every sample.
 
-    An image of weight 2 counts as two images; its copies' predictions have the same
-    scores and stand together. A class of which a sample has no object to find is left
+    An image of weight 2 counts as two images, whose predictions are each seen twice
+    in turn. A class of which a sample has no object to find is left
     out of that sample's mean; a sample without any object has NaN.
     """
     classes = matches.objects.shape[1]

@@ -3,22 +3,25 @@
 Two things make a figure uncertain: the seed of a run, and which images happen to be in
 the validation set. A bootstrap of both takes few seeds for all there are: with three to
 five it calls a difference real far too often. So the images are resampled (mAP has no
-simple formula for them), the seeds are not: their part of the variance is s²/S. The sum
-is judged by Student's t with the degrees of freedom of Welch and Satterthwaite, so that
-three seeds give two degrees of freedom where the seeds' part dominates, and as many as
-there are images where theirs does.
+simple formula for them), the seeds are not: their part of the variance is s²/S. The
+margin of a mean at a level is √(t²(S−1)·s²/S + t²(N−1)·v), t being Student's quantiles,
+N the number of images and v the variance that resampling them gives. It holds at least
+what it promises whichever part dominates, with two seeds as well; the degrees of
+freedom of Welch and Satterthwaite would not (up to 12 % false verdicts with two seeds,
+7 % with three, in the simulation of the tests).
 
-Welch, "The generalization of 'Student's' problem when several different population
-variances are involved", Biometrika 34, 1947.
+Banerjee, "Approximate confidence interval for linear functions of means of k
+populations when the population variances are not equal", Sankhya 22, 1960.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import optimize, stats
 
 Verdict = Literal["better", "worse", "not shown"]
 
@@ -95,32 +98,39 @@ class Estimate:
             return None
         return math.sqrt(self.seed_variance + self.image_variance)
 
-    @property
-    def freedom(self) -> float:
-        """Degrees of freedom of the error, by Welch and Satterthwaite."""
-        return _freedom(
-            self.seed_variance or 0.0, self.seeds, self.image_variance, self.images
-        )
+    def margin(self, level: float = LEVEL) -> float | None:
+        """Half the width of the interval that misses with probability ``level``."""
+        if self.seed_variance is None:
+            return None
+        by_seeds = _quantile(level, self.seeds - 1) ** 2 * self.seed_variance
+        by_images = _quantile(level, self.images - 1) ** 2 * self.image_variance
+        return math.sqrt(by_seeds + by_images)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
-        """Covers the true mean with probability 1 − ``level``; None of one seed."""
-        if self.error is None:
-            return None
-        reach = float(stats.t.ppf(1 - level / 2, self.freedom)) * self.error
-        return self.mean - reach, self.mean + reach
+        """Misses the true mean with probability ``level`` at most; None of one seed."""
+        margin = self.margin(level)
+        return None if margin is None else (self.mean - margin, self.mean + margin)
 
     @property
     def p(self) -> float | None:
-        """Two-sided, of the mean being 0; None of one seed."""
-        if self.error is None:
+        """The level at which the interval just reaches 0; None of one seed."""
+        if self.seed_variance is None:
             return None
         if self.error == 0:
             return 1.0 if self.mean == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
+
+        def beyond(log_level: float) -> float:
+            return (self.margin(math.exp(log_level)) or 0.0) - abs(self.mean)
+
+        lowest = math.log(1e-12)
+        if self.mean == 0 or beyond(lowest) <= 0:
+            return 1.0 if self.mean == 0 else 1e-12
+        return math.exp(optimize.brentq(beyond, lowest, 0.0, xtol=1e-6))
 
     def verdict(self, level: float = LEVEL) -> Verdict:
         """What a difference shows; one seed shows nothing."""
-        if self.p is None or self.p > level:
+        margin = self.margin(level)
+        if margin is None or abs(self.mean) <= margin:
             return "not shown"
         return "better" if self.mean > 0 else "worse"
 
@@ -129,29 +139,37 @@ class Estimate:
 
         With so many the verdict is reached with probability ``power``, if the
         difference and both variances are what they now seem to be: a plan, not a
-        promise. None where ``MOST`` seeds would not do (only more images would), or
-        where one seed tells nothing of the spread.
+        promise. 0 where these would do already; None where ``MOST`` seeds would not
+        (only more images would), or where one seed tells nothing of the spread.
         """
         if self.seed_variance is None or self.mean == 0:
             return None
-        single = self.seed_variance * self.seeds
-        for count in range(self.seeds, MOST + 1):
-            variance = single / count
-            error = math.sqrt(variance + self.image_variance)
-            if error == 0:
-                return 0
-            freedom = _freedom(variance, count, self.image_variance, self.images)
-            critical = stats.t.ppf(1 - level / 2, freedom)
-            if stats.nct.sf(critical, freedom, abs(self.mean) / error) >= power:
-                return count - self.seeds
-        return None
+        if self.verdict(level) != "not shown":
+            return 0
+        few, many = self.seeds, MOST
+        if self._power(many, level) < power:
+            return None
+        while few < many:
+            middle = (few + many) // 2
+            enough = self._power(middle, level) >= power
+            few, many = (few, middle) if enough else (middle + 1, many)
+        return few - self.seeds
+
+    def _power(self, seeds: int, level: float) -> float:
+        """Chance of a verdict of the right sign with so many seeds."""
+        single = (self.seed_variance or 0.0) * self.seeds
+        spread = math.sqrt(single / seeds + self.image_variance)
+        if spread == 0:
+            return 1.0
+        share = (np.arange(64) + 0.5) / 64
+        drawn = stats.chi2.ppf(share, seeds - 1) / (seeds - 1) * single / seeds
+        margin = np.sqrt(
+            _quantile(level, seeds - 1) ** 2 * drawn
+            + _quantile(level, self.images - 1) ** 2 * self.image_variance
+        )
+        return float(stats.norm.sf((margin - abs(self.mean)) / spread).mean())
 
 
-def _freedom(
-    seed_variance: float, seeds: int, image_variance: float, images: int
-) -> float:
-    total = seed_variance + image_variance
-    if total == 0 or seeds < 2:
-        return float(max(seeds - 1, 1))
-    least = max(images - 1, 1)
-    return total**2 / (seed_variance**2 / (seeds - 1) + image_variance**2 / least)
+@cache
+def _quantile(level: float, freedom: int) -> float:
+    return float(stats.t.ppf(1 - level / 2, max(freedom, 1)))

@@ -47,7 +47,7 @@ def judge(
     first, *others = found
     against = {other: _differences(found[other], found[first]) for other in others}
     return {
-        "method": "images resampled, seeds by their variance, Welch-Satterthwaite t",
+        "method": "bootstrap over images, variance over seeds, Banerjee's interval",
         "level": LEVEL,
         "power": POWER,
         "samples": samples,

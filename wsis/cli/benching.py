@@ -5,13 +5,22 @@ from pathlib import Path
 
 import typer
 
-from wsis.bench import METRICS, Variant, ablation, compare, of_miners, table, vary
+from wsis.bench import (
+    Variant,
+    ablation,
+    compare,
+    compare_folders,
+    of_miners,
+    vary,
+)
 from wsis.bench.folder import DESIGN, RUNS
+from wsis.bench.summary import caption, to_csv, to_markdown
 from wsis.cli.building import data_source, miner_list, pipeline
-from wsis.cli.display import Bars, print_rows
+from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
-from wsis.files import write_json
+from wsis.cli.verdicts import print_summary, print_verdict
+from wsis.files import atomic_write, write_json
 from wsis.pipeline import Pipeline
 from wsis.report import write_report
 
@@ -86,9 +95,25 @@ def bench(
         raise
     results = found.results()
     write_json(out / "results.json", results)
+    _write(out / "summary.csv", to_csv(results))
+    _write(out / "summary.md", to_markdown(results))
     write_report(found, source.val(), parts, out / "report.html")
-    print_rows(table(results), [*METRICS, "ABO"])
+    print_summary(results)
+    typer.echo(caption(results))
     typer.echo(f"report: {out / 'report.html'}")
+
+
+def compare_benches(folders: list[Path], figures: Path | None) -> None:
+    """Prints the verdict over several folders, and writes it to a file."""
+    verdict = compare_folders(folders)
+    if figures is not None:
+        write_json(figures, verdict)
+    print_verdict(verdict)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def refuse_other(out: Path, *, overwrite: bool, resume: bool) -> None:

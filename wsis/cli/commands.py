@@ -164,6 +164,28 @@ def bench(
     run_bench(compared, seeds, jobs, out, chosen, setup, overwrite=overwrite)
 
 
+@benches.command(
+    epilog=_examples("wsis bench compare wsis-bench other --json verdict.json")
+)
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="What wsis bench wrote, two or more."),
+    ],
+    figures: Annotated[
+        Path | None, typer.Option("--json", help="Write the verdict to this file.")
+    ] = None,
+) -> None:
+    """Judge the strategies of several benches against the first one's first.
+
+    Folders are refused, and the difference is named, if their settings, data, objects
+    or versions differ; seeds may.
+    """
+    from wsis.cli.benching import compare_benches
+
+    compare_benches(folders, figures)
+
+
 app.add_typer(benches, name="bench")
 
 
