@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -6,7 +8,7 @@ from tests.builders import random_proposals
 from wsis.assignment import CascadeAssigner
 from wsis.contracts import BranchScores, PseudoInstances
 from wsis.mining.cim import CIMMiner
-from wsis.model import Model, Scores, Strategy, supervise
+from wsis.model import Model, Scores, Strategy, clusters_as_instances, supervise
 from wsis.overlaps import overlaps
 from wsis.sampling import KeepAll
 
@@ -135,3 +137,76 @@ def test_what_is_no_head_or_of_no_size_is_refused():
         Model(head=nn.Linear(2, 2), classes=2)
     with pytest.raises(ValueError, match="must be positive, got 0 and 3"):
         Model(head=Identity(), classes=0)
+
+
+def test_without_integrity_classification_alone_counts():
+    with_it, without = (
+        Model(head=Identity(), classes=2, integrity=integrity)
+        for integrity in (True, False)
+    )
+    scores = without(torch.randn(12, 6))
+    losses = supervise(
+        scores,
+        overlaps(random_proposals(12)),
+        TAGS,
+        None,
+        strategy(),
+        torch.Generator(),
+    )
+
+    assert all((branch.localization == 1).all() for branch in scores.branches)
+    mean = torch.stack([b.classification for b in scores.branches]).mean(0)
+    assert scores.final().equal(mean[:, 1:])
+    assert losses.integrity == 0
+    assert losses.classification > 0
+    assert not any("integrity" in name for name in without.state_dict())
+    assert any("integrity" in name for name in with_it.state_dict())
+
+
+def test_weights_do_not_depend_on_the_switch():
+    states = []
+    for integrity in (True, False):
+        torch.manual_seed(3)
+        states.append(
+            Model(head=Identity(), classes=2, integrity=integrity).state_dict()
+        )
+
+    assert all(states[0][name].equal(weight) for name, weight in states[1].items())
+
+
+def test_a_cluster_is_taught_by_the_proposal_amid_it():
+    overlap = overlaps(random_proposals(9))
+    clusters = torch.zeros(9, 3, dtype=torch.long)
+    clusters[:4, 1] = 1
+    clusters[4:6, 2] = 2
+    clusters[6:, 0] = 3
+
+    found = clusters_as_instances(clusters, overlap)
+
+    amid = [
+        max(members, key=lambda i: sum(overlap.iou[i, j].item() for j in members))
+        for members in (range(4), range(4, 6))
+    ]
+    assert found.index.tolist() == amid
+    assert found.label.tolist() == [1, 2]
+    assert found.weight.tolist() == [1, 1]
+
+
+def test_without_an_anti_noise_branch_the_cues_teach_branch_0():
+    scores, seen = model()(torch.randn(9, 6)), []
+    overlap = overlaps(random_proposals(9))
+    clusters = torch.zeros(9, 3, dtype=torch.long)
+    clusters[:4, 1] = 1
+    clusters[4:, 0] = 2
+    bare = replace(strategy(), anti_noise=False)
+
+    losses = supervise(
+        scores, overlap, TAGS, clusters, bare, torch.Generator(), seen.append
+    )
+
+    expected = clusters_as_instances(clusters, overlap)
+    assert seen[0].pseudo.index.equal(expected.index)
+    assert seen[1].scores.classification.equal(scores.branches[0].classification)
+    assert losses.mil == losses.cluster == 0
+    with pytest.raises(ValueError, match="expected cues to teach branch 0"):
+        supervise(scores, overlap, TAGS, None, bare, torch.Generator())

@@ -30,6 +30,15 @@ def test_finds_every_instance() -> None:
     assert found(pseudo) == [(1, 1, 0.25), (2, 1, 0.03125)]
 
 
+def test_without_integrity_the_best_classified_whole_is_taken() -> None:
+    line = spans((0, 2), (0, 6), (0, 8), (0, 20))
+    scores = scores_of([0.75, 0.25, 0.5, 0.125], loc=[[1.0, 1.0, 1.0, 1.0]])
+    scores = BranchScores(scores.classification, torch.ones_like(scores.localization))
+
+    # The seed contains itself, as every proposal does, and is the best classified.
+    assert found(MINER(scores, line, tags_of(1))) == [(0, 1, 0.75)]
+
+
 def test_the_image_itself_is_oversized() -> None:
     assert oversized(SCENE).tolist() == [False, False, False, True]
 

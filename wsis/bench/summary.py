@@ -97,13 +97,8 @@ def _lines(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             one = verdict["strategies"].get(row.name, {}).get(name)
             if one is not None:
                 low, high = one["interval"] or (None, None)
-                labels = sorted(
-                    {
-                        x
-                        for part in levels[row.name]["supervision"].values()
-                        for x in part
-                    }
-                )
+                consumed = levels[row.name]["supervision"].values()
+                labels = sorted({label for part in consumed for label in part})
                 line |= {
                     "seeds": row.seeds,
                     "deviation": one["deviation"],

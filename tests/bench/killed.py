@@ -1,0 +1,61 @@
+"""Benches that are killed: python -m tests.bench.killed CACHE WHOLE BROKEN.
+
+Runs one bench into WHOLE undisturbed, and the same into BROKEN, killed at random
+moments and started again. Prints how often it was killed.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from tests.drawn import Squares, settings
+from wsis.bench import Comparison, compare
+from wsis.config import Part
+from wsis.pipeline import Pipeline
+
+MINERS = [Part(name="cim"), Part(name="oicr")]
+KILLS = 4
+
+
+def bench(cache: Path, folder: Path) -> Comparison:
+    pipeline = Pipeline(settings("schedule.epochs=4"), cache)
+    return compare(Squares(), MINERS, pipeline, seeds=[0, 1], folder=folder)
+
+
+def started(cache: Path, folder: Path) -> int:
+    """A process that benches; forked, as importing everything takes longest."""
+    child = os.fork()
+    if not child:
+        torch.set_num_threads(1)
+        try:
+            bench(cache, folder)
+        except BaseException as error:
+            print(error, file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def main(cache: Path, whole: Path, broken: Path) -> int:
+    began = time.perf_counter()
+    if os.waitpid(started(cache, whole), 0)[1]:
+        return 1
+    took = time.perf_counter() - began
+    moments = random.Random(3)
+    killed = 0
+    for _ in range(KILLS):
+        child = started(cache, broken)
+        time.sleep(took * moments.uniform(0.2, 0.7))
+        os.kill(child, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    print(killed)
+    return os.waitstatus_to_exitcode(os.waitpid(started(cache, broken), 0)[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(Path(argument) for argument in sys.argv[1:])))
