@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 import wsis
 from wsis import plugins
@@ -40,7 +41,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 proposals = typer.Typer(no_args_is_help=True, help="Look at mask proposals.")
-benches = typer.Typer(invoke_without_command=True)
+
+
+class _Benches(TyperGroup):
+    """``bench`` with its own options, or one of its commands; told apart by context."""
+
+    context_class = typer.Context
+
+
+benches = typer.Typer(cls=_Benches, invoke_without_command=True)
 
 
 def _examples(*lines: str) -> str:

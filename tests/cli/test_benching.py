@@ -1,0 +1,127 @@
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from wsis.cli import app
+from wsis.contracts import Supervision
+
+SETTINGS = [
+    *("backbone.weights=random", "source.nodes=20", "source.pairs=0"),
+    *("schedule.epochs=1", "train_sides=64", "test_sides=64"),
+]
+TINY = [
+    *("--device", "cpu", "--jobs", "1"),
+    *("--data", "scenes:train_images=2:val_images=2:size=64"),
+    *(word for one in SETTINGS for word in ("--set", one)),
+]
+
+
+def wsis(*args, code=0):
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.getbasetemp() / "benching-cache"
+    monkeypatch.setenv("WSIS_CACHE", str(folder))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "out"
+    cache = tmp_path_factory.getbasetemp() / "benching-cache"
+    vary = ("--vary", "sampler=none,anti_noise", "--seeds", 2)
+    text = wsis("bench", *vary, *TINY, "--out", out, "--cache", cache)
+    return out, text
+
+
+def test_a_part_is_varied_with_one_miner(folder):
+    out, text = folder
+    results = json.loads((out / "results.json").read_text())
+
+    assert [v["label"] for v in results["variants"]] == [
+        "sampler=none",
+        "sampler=anti_noise",
+    ]
+    assert "sampler" not in results["settings"]
+    assert {run["miner_settings"]["sampler"] for run in results["runs"]} == {
+        "none",
+        "anti_noise",
+    }
+    assert "against sampler=none" in text
+    assert results["verdict"]["differences"]["sampler=anti_noise"]["mAP50"]["p"] <= 1
+
+
+def test_the_same_command_does_nothing_again(folder):
+    out, _ = folder
+    before = (out / "runs.jsonl").read_bytes()
+
+    vary = ("--vary", "sampler=none,anti_noise", "--seeds", 2)
+    wsis("bench", *vary, *TINY, "--out", out, "--resume")
+
+    assert (out / "runs.jsonl").read_bytes() == before
+
+
+def test_another_bench_is_refused_and_the_setting_named(folder):
+    out, _ = folder
+    other = ("--set", "schedule.lr=0.5")
+    vary = ("--vary", "sampler=none,anti_noise")
+
+    text = wsis("bench", *vary, *TINY, *other, "--out", out, code=1)
+
+    assert "schedule.lr: 0.0001 there, 0.5 asked for" in text
+
+
+def test_summaries_are_written_beside_the_results(folder):
+    out, _ = folder
+
+    assert (out / "summary.csv").read_text().startswith("strategy,metric,seeds,mean")
+    assert "| sampler=none | 2 |" in (out / "summary.md").read_text()
+
+
+def test_folders_are_compared(folder, tmp_path):
+    out, _ = folder
+    figures = tmp_path / "verdict.json"
+
+    text = wsis("bench", "compare", out, out, "--json", figures)
+
+    assert "sampler=none (out)" in text
+    assert json.loads(figures.read_text())["level"] == 0.05
+    assert "no results.json" in wsis("bench", "compare", out, tmp_path, code=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "expected --miners, --vary or --ablate, got none"),
+        (["--ablate", "--vary", "sampler=none"], "got both"),
+        (["--ablate", "--miners", "cim,mist"], "expected one miner"),
+        (["--ablate", "--miners", "mist"], "to be cim, got mist"),
+        (["--vary", "samplr=none"], "did you mean 'sampler'"),
+        (["--vary", "sampler=nne"], "installed samplers are"),
+        (["--ablate", "--resume", "--overwrite"], "--overwrite or --resume"),
+        (["--ablate", "--set", "cues=none"], "expected cues where anti_noise is false"),
+    ],
+)
+def test_wrong_usage_is_refused_before_work(options, message, tmp_path):
+    text = wsis("bench", *options, "--out", tmp_path / "new", code=2)
+
+    assert message in text
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_read_masks_is_marked(folder, tmp_path, monkeypatch):
+    from wsis.proposals.region_tree import RegionTree
+
+    masks = property(lambda tree: frozenset({Supervision.MASKS}))
+    monkeypatch.setattr(RegionTree, "ledger", masks)
+    text = wsis("bench", "--miners", "oicr", *TINY, "--out", tmp_path / "new")
+
+    results = json.loads((tmp_path / "new" / "results.json").read_text())
+    assert results["level"] == results["runs"][0]["level"] == "not image-level"
+    assert "source" in results["supervision"]["masks"]
+    assert "not image-level" in text
