@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.drawn import Squares, settings
-from wsis.bench import METRICS, compare, table
+from wsis.bench import METRICS, compare, table, vary
 from wsis.config import Part
 from wsis.pipeline import Pipeline
 from wsis.plugins import SettingError, UnknownPartError
@@ -166,3 +166,43 @@ def test_devices_are_those_of_the_pipeline(cache):
     pipeline = Pipeline(settings(), cache, torch.device("cpu"))
 
     assert pipeline.model(2, 0).device == torch.device("cpu")
+
+
+class Counts:
+    """A watcher that counts what branches are taught."""
+
+    def __init__(self, data, source):
+        assert len(source.get("any", data.train().images[0].load)) > 0
+        self.seen = [0, 0, 0]
+
+    def __call__(self, step):
+        self.seen[step.branch] += 1
+
+    def results(self):
+        return [{"branch": k, "steps": n} for k, n in enumerate(self.seen)]
+
+
+def test_a_watcher_sees_every_step_and_changes_nothing(cache, comparison):
+    watched = compare(
+        Squares(), MINERS[:1], Pipeline(settings(), cache), seeds=[0], watch=Counts
+    )
+
+    assert watched.results()["trace"] == {
+        "cim": [{"branch": k, "steps": 12} for k in range(3)]
+    }
+    assert watched.runs[0].losses == comparison.runs[0].losses
+    assert comparison.results()["trace"] == {}
+
+
+def test_proposals_can_be_what_differs(cache):
+    variants = vary("proposals.nodes=10,30", MINERS[0])
+    found = compare(Squares(), variants, Pipeline(settings(), cache), seeds=[0, 1])
+    results = found.results()
+
+    assert "nodes" not in results["settings"]["source"]["settings"]
+    assert results["settings"]["source"]["settings"]["pairs"] == 10
+    assert list(results["verdict"]["differences"]) == ["source.nodes=30"]
+    sizes = [len(found.pictures[v.label][0]) for v in variants]
+    assert sizes[0] != sizes[1]
+    alone = compare(Squares(), MINERS[:1], Pipeline(settings(), cache), seeds=[1])
+    assert found.runs[3].losses == alone.runs[0].losses

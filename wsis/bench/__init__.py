@@ -3,7 +3,7 @@
 from wsis.bench.comparing import compare_folders
 from wsis.bench.design import Variant, ablation, of_miners, vary
 from wsis.bench.folder import BenchError
-from wsis.bench.monitor import Monitor, Silent
+from wsis.bench.monitor import Monitor, Silent, Watch, Watcher
 from wsis.bench.origin import commit, versions
 from wsis.bench.records import BOUNDS, METRICS, Comparison, Run
 from wsis.bench.running import bounds, compare
@@ -19,6 +19,8 @@ __all__ = [
     "Run",
     "Silent",
     "Variant",
+    "Watch",
+    "Watcher",
     "ablation",
     "bounds",
     "commit",

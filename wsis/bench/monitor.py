@@ -1,7 +1,11 @@
 """Who is told how far a bench is."""
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from wsis.contracts import DataSource
+from wsis.model import BranchStep
+from wsis.proposals.store import CachedSource
 
 
 @runtime_checkable
@@ -11,6 +15,21 @@ class Monitor(Protocol):
     def start(self, title: str, total: int) -> Callable[[str], None]:
         """A stage begins; the returned function is called after each of its steps."""
         ...
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Sees what every branch is taught in one run, from outside; changes nothing."""
+
+    def __call__(self, step: BranchStep) -> None: ...
+
+    def results(self) -> list[dict[str, Any]]:
+        """What it saw, JSON-like."""
+        ...
+
+
+Watch = Callable[[DataSource, CachedSource], Watcher]
+"""Makes the watcher of a run, of its data and its proposals; may read masks."""
 
 
 class Silent:

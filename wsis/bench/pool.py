@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from wsis.bench.design import Variant
-from wsis.bench.monitor import Monitor
+from wsis.bench.monitor import Monitor, Watch
 from wsis.bench.work import Pipelines, Work, single_thread
 from wsis.config import Settings
 from wsis.contracts import DataSource
@@ -27,6 +27,7 @@ def doing(
     shared: Settings,
     cache: Path,
     device: torch.device,
+    watch: Watch | None = None,
 ) -> Iterator[Do]:
     """Gives what calls ``work``'s methods; processes build their own from the rest."""
     if jobs == 1:
@@ -34,7 +35,7 @@ def doing(
             method(work, *call, monitor) for call in calls
         )
         return
-    given = (data, work.variants, shared, cache, device)
+    given = (data, work.variants, shared, cache, device, watch)
     with ProcessPoolExecutor(
         jobs, get_context("spawn"), initializer=_begin, initargs=given
     ) as pool:
@@ -67,10 +68,11 @@ def _begin(
     shared: Settings,
     cache: Path,
     device: torch.device,
+    watch: Watch | None,
 ) -> None:
     single_thread()
     pipelines = Pipelines(variants, shared, cache, device)
-    _of_process[:] = [Work(data, variants, pipelines)]
+    _of_process[:] = [Work(data, variants, pipelines, watch)]
 
 
 def _call(method: Callable[..., Any], call: tuple[Any, ...]) -> Any:

@@ -34,6 +34,7 @@ class Run:
         device: where it ran.
         versions: of what it was made with.
         commit: of the code, where it is known.
+        trace: what a watcher saw of training, where there was one.
     """
 
     miner: str
@@ -52,6 +53,7 @@ class Run:
     device: str = ""
     versions: dict[str, str] = field(default_factory=versions)
     commit: str | None = field(default_factory=commit)
+    trace: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +102,23 @@ class Comparison:
             "oracle": {name: self.oracle.metrics[name] for name in BOUNDS},
             "random": {name: self.random.metrics[name] for name in METRICS},
             "oracle_per_class": self.oracle.per_class,
+            "random_per_class": self.random.per_class,
             "variants": self.variants,
             "verdict": self.verdict,
-            "runs": [{name: getattr(run, name) for name in RUN} for run in self.runs],
+            "trace": {
+                run.miner: run.trace
+                for run in reversed(self.runs)
+                if run.trace is not None
+            },
+            "runs": [
+                {name: getattr(run, name) for name in RUN if name != "trace"}
+                for run in self.runs
+            ],
         }
 
 
 RUN = tuple(Run.__dataclass_fields__)
-"""What a run is in ``results.json`` and ``runs.jsonl``."""
+"""What a run is in ``runs.jsonl``; in ``results.json`` its trace stands apart."""
 
 TIMES = ("train_seconds", "predict_seconds", "peak_memory_mb")
 """Of these, what differs when the same is run again."""

@@ -14,7 +14,7 @@ from wsis.bench.folder import (
     read_predictions,
 )
 from wsis.bench.matches import Matches
-from wsis.bench.monitor import Monitor, Silent
+from wsis.bench.monitor import Monitor, Silent, Watch
 from wsis.bench.origin import versions
 from wsis.bench.pool import doing
 from wsis.bench.records import Comparison, Run
@@ -37,6 +37,7 @@ def compare(
     monitor: Monitor | None = None,
     folder: Path | None = None,
     fresh: bool = False,
+    watch: Watch | None = None,
 ) -> Comparison:
     """Trains and evaluates every variant with every seed on the same everything.
 
@@ -56,6 +57,8 @@ def compare(
         folder: where every finished run is kept; those that are there already are not
             done again.
         fresh: forgets the runs that are there.
+        watch: makes what looks on from outside training, for each run; pickled with
+            several jobs.
 
     Raises:
         LookupError: if a part is not installed.
@@ -68,7 +71,7 @@ def compare(
         raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
     shared, cache, device = pipeline.settings, pipeline.cache, pipeline.device
     pipelines = Pipelines(variants, shared, cache, device)
-    work = Work(data, variants, pipelines)
+    work = Work(data, variants, pipelines, watch)
     identities = {
         variant.label: {
             **identity(variant, pipelines.of[variant.label]),
@@ -87,7 +90,7 @@ def compare(
     matches: dict[tuple[str, int], Matches] = {}
     pictures: dict[tuple[str, int], list[Predictions]] = {}
     began = time.perf_counter()
-    with doing(work, jobs, data, shared, cache, device) as do:
+    with doing(work, jobs, data, shared, cache, device, watch) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
         for name in do(Work.prepare, chores, None):

@@ -11,7 +11,7 @@ from wsis.bags import Bag
 from wsis.bench.design import Variant
 from wsis.bench.fingerprint import describe
 from wsis.bench.matches import Matches, match
-from wsis.bench.monitor import Monitor, Silent
+from wsis.bench.monitor import Monitor, Silent, Watch
 from wsis.bench.records import METRICS, Run
 from wsis.bench.supervision import ledger, level
 from wsis.config import Settings
@@ -54,8 +54,13 @@ class Work:
     """What a process needs to do any part of a bench."""
 
     def __init__(
-        self, data: DataSource, variants: list[Variant], pipelines: Pipelines
+        self,
+        data: DataSource,
+        variants: list[Variant],
+        pipelines: Pipelines,
+        watch: Watch | None = None,
     ) -> None:
+        self.data, self.watch = data, watch
         self.pipelines = pipelines.of
         self.variants = variants
         self.train, self.val = data.train(), data.val()
@@ -104,6 +109,7 @@ class Work:
         pipeline, title = self.pipelines[variant.label], f"{variant.label}, seed {seed}"
         training, validation = self.bags(variant.label)
         cues = self._cues_of(variant.label, seed)
+        watcher = self.watch(self.data, pipeline.source) if self.watch else None
         reset_peak(pipeline.device)
         total = pipeline.settings.schedule.epochs * len(training)
         step = monitor.start(f"{title}: train", total)
@@ -113,6 +119,7 @@ class Work:
             variant.miner,
             seed,
             cues=cues,
+            observer=watcher,
             tick=lambda progress: step(""),
         )
         trained = time.perf_counter()
@@ -143,6 +150,7 @@ class Work:
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
             device=str(pipeline.device),
+            trace=watcher.results() if watcher else None,
         )
         return run, predictions, match(predictions, truths, self.train.classes)
 
