@@ -21,7 +21,9 @@ class Monitor(Protocol):
 class Watcher(Protocol):
     """Sees what every branch is taught in one run, from outside; changes nothing."""
 
-    def __call__(self, step: BranchStep) -> None: ...
+    def __call__(self, step: BranchStep) -> None:
+        """Takes account of what one branch is taught on one image."""
+        ...
 
     def results(self) -> list[dict[str, Any]]:
         """What it saw, JSON-like."""
