@@ -109,7 +109,7 @@ class Settings(BaseModel):
     branches: int = Field(default=3, ge=1)
     integrity_prior: float = Field(default=0.5, gt=0, lt=1)
     integrity: bool = True
-    cue_localization: float = Field(default=1.0, ge=0)
+    cue_localization: float = Field(default=0.0, ge=0)
     anti_noise: bool = True
     freeze: bool = True
     train_sides: Sides = (576,)
