@@ -11,6 +11,7 @@ from wsis.losses import (
     bag_loss,
     classification_loss,
     cluster_loss,
+    cue_localization_loss,
     integrity_loss,
     mil_loss,
     pcl_loss,
@@ -112,6 +113,23 @@ def test_clusters_by_hand() -> None:
 
 def test_no_clusters_cost_nothing() -> None:
     assert cluster_loss(CLS, torch.zeros(4, 3, dtype=torch.long)).item() == 0
+
+
+def test_localization_on_cues_by_hand() -> None:
+    det = torch.tensor([[0.7, 0.25, 0.1], [0.1, 0.25, 0.1], [0.1, 0.25, 0.2]])
+    det = torch.cat([det, 1 - det.sum(0, keepdim=True)])
+    # Two clusters of class 1, one of class 2; the background's does not count.
+    clusters = torch.tensor([[0, 1, 0], [0, 2, 0], [0, 0, 3], [4, 0, 0]])
+
+    loss = cue_localization_loss(det, clusters)
+
+    assert loss.item() == pytest.approx((-log(0.5) - log(0.2)) / 2)
+
+
+def test_localization_without_foreground_cues_costs_nothing() -> None:
+    clusters = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]])
+
+    assert cue_localization_loss(CLS, clusters).item() == 0
 
 
 def test_pcl_by_hand() -> None:

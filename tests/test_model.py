@@ -132,6 +132,26 @@ def test_cues_add_their_loss():
     assert with_cues.mil.equal(without.mil)
 
 
+def test_cues_lead_the_localization_where_asked():
+    scores = model()(torch.randn(5, 6))
+    overlap = overlaps(random_proposals(5))
+    clusters = torch.zeros(5, 3, dtype=torch.long)
+    clusters[:2, 1] = 1
+    led = replace(strategy(), cue_localization=2.0)
+
+    plain, twice = (
+        supervise(scores, overlap, TAGS, clusters, how, torch.Generator())
+        for how in (strategy(), led)
+    )
+
+    assert plain.localization == 0
+    mass = scores.anti_noise.localization[:2, 1].sum()
+    assert twice.localization.item() == pytest.approx(-2 * mass.log().item())
+    assert twice.total.item() == pytest.approx(
+        plain.total.item() + twice.localization.item()
+    )
+
+
 def test_what_is_no_head_or_of_no_size_is_refused():
     with pytest.raises(TypeError, match="expected a ProposalHead, got Linear"):
         Model(head=nn.Linear(2, 2), classes=2)

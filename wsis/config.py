@@ -86,6 +86,8 @@ class Settings(BaseModel):
         branches: K, refinement branches.
         integrity_prior: the integrity of every proposal before training, in (0, 1).
         integrity: whether it is learned and used (MaskIoU); else classification alone.
+        cue_localization: weight of the loss that leads the anti-noise branch's
+            localization to the cues; the paper has none, 0.
         anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
         freeze: keeps the backbone as it is and its features on disk.
         train_sides: longer sides of training images, in pixels, one drawn a step.
@@ -107,6 +109,7 @@ class Settings(BaseModel):
     branches: int = Field(default=3, ge=1)
     integrity_prior: float = Field(default=0.5, gt=0, lt=1)
     integrity: bool = True
+    cue_localization: float = Field(default=0.0, ge=0)
     anti_noise: bool = True
     freeze: bool = True
     train_sides: Sides = (576,)

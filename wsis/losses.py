@@ -149,6 +149,25 @@ def cluster_loss(
     return CLUSTER * loss.mean(1).where(members, 0).sum() / (members.sum() + _EPS)
 
 
+def cue_localization_loss(
+    det: Float[Tensor, "N C1"], clusters: Int[Tensor, "N C1"]
+) -> Float[Tensor, ""]:
+    """Minus log of the localization that lies on the cues, averaged over their classes.
+
+    Not in the paper: there the anti-noise branch's localization learns from the tags
+    alone, which on frozen features leads it to background; CIM chooses its first
+    complete instances by it.
+
+    Args:
+        det: softmax over proposals.
+        clusters: as in ``cluster_loss``; without a foreground cluster the loss is 0.
+    """
+    member = clusters > 0  # (N, C1)
+    classes = member[:, 1:].any(0)
+    mass = (det * member)[:, 1:].sum(0)[classes]
+    return -_clamp(mass).log().sum() / classes.sum().clamp(min=1)
+
+
 def pcl_loss(cls: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, ""]:
     """Weighted cross-entropy by cluster, averaged over all proposals.
 

@@ -21,7 +21,12 @@ from wsis.contracts import (
 )
 from wsis.heads.mil import MILHead
 from wsis.heads.refinement import RefinementHead
-from wsis.losses import cluster_loss, mil_loss, refinement_losses
+from wsis.losses import (
+    cluster_loss,
+    cue_localization_loss,
+    mil_loss,
+    refinement_losses,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +57,8 @@ class Strategy:
         miner: scores -> pseudo instances.
         sampler: which of the pseudo instances are kept.
         assigner: pseudo instances -> a target per proposal.
+        cue_localization: weight of the loss that leads the anti-noise branch's
+            localization to the cues; 0 is the paper's.
         anti_noise: whether there is an anti-noise branch. Without it the cues teach
             branch 0 themselves, as ``clusters_as_instances`` has it, in place of what
             the anti-noise branch has made of them; its losses are 0.
@@ -60,6 +67,7 @@ class Strategy:
     miner: Miner
     sampler: NoiseSampler
     assigner: Assigner
+    cue_localization: float = 0.0
     anti_noise: bool = True
 
     def at(self, branch: int) -> "Strategy":
@@ -68,6 +76,7 @@ class Strategy:
             miner=_at(self.miner, branch),
             sampler=self.sampler,
             assigner=_at(self.assigner, branch),
+            cue_localization=self.cue_localization,
             anti_noise=self.anti_noise,
         )
 
@@ -82,6 +91,7 @@ class Losses:
         bag: summed over refinement branches.
         mil: of the anti-noise branch.
         cluster: of the anti-noise branch against the cues (×12); 0 without cues.
+        localization: of the anti-noise branch on the cues; 0 without cues.
         foreground: foreground proposals in each refinement branch.
     """
 
@@ -90,12 +100,14 @@ class Losses:
     bag: Float[Tensor, ""]
     mil: Float[Tensor, ""]
     cluster: Float[Tensor, ""]
+    localization: Float[Tensor, ""]
     foreground: tuple[int, ...]
 
     @property
     def total(self) -> Float[Tensor, ""]:
         """What is minimised."""
-        return self.classification + self.integrity + self.bag + self.mil + self.cluster
+        refinement = self.classification + self.integrity + self.bag
+        return refinement + self.mil + self.cluster + self.localization
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,16 +224,21 @@ def supervise(
             bag = bag + losses.bag
         foreground.append(0 if targets is None else int((targets.label > 0).sum()))
         previous = branch
+    mil, cluster, localization = zero, zero, zero
+    if strategy.anti_noise:
+        cls, det = scores.anti_noise.classification, scores.anti_noise.localization
+        mil = mil_loss(cls, det, tags)
+        if clusters is not None:
+            cluster = cluster_loss(cls, clusters)
+            factor = strategy.cue_localization
+            localization = factor * cue_localization_loss(det, clusters)
     return Losses(
         classification,
         integrity,
         bag,
-        mil_loss(scores.anti_noise.classification, scores.anti_noise.localization, tags)
-        if strategy.anti_noise
-        else zero,
-        zero
-        if clusters is None or not strategy.anti_noise
-        else cluster_loss(scores.anti_noise.classification, clusters),
+        mil,
+        cluster,
+        localization,
         tuple(foreground),
     )
 

@@ -210,9 +210,19 @@ def _descend(
         optimizer.step()
 
 
+_LOSSES = (
+    "classification",
+    "integrity",
+    "bag",
+    "mil",
+    "cluster",
+    "localization",
+    "total",
+)
+
+
 def _named(losses: Losses) -> dict[str, float]:
-    names = ("classification", "integrity", "bag", "mil", "cluster", "total")
-    return {name: float(getattr(losses, name).detach()) for name in names}
+    return {name: float(getattr(losses, name).detach()) for name in _LOSSES}
 
 
 def _calibrate(
