@@ -6,6 +6,7 @@ from wsis.evaluation.coco import coco_ap
 from wsis.evaluation.kinds import Kind, Rules
 from wsis.evaluation.report import Evaluation, evaluate
 from wsis.evaluation.results import from_coco, to_coco
+from wsis.evaluation.trace import Trace
 from wsis.evaluation.voc import average_precision, voc_ap
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Evaluation",
     "Kind",
     "Rules",
+    "Trace",
     "average_precision",
     "coco_ap",
     "dissect",

@@ -177,7 +177,7 @@ def sort(
             _shared(made.masks, truth.masks, area), area, object_area, rules.contained
         )
         own = label[:, None] == object_label
-        kind, hit, reference = _kinds(score, meeting, own, ignore, rules)
+        kind, hit, reference = kinds_of(score, meeting, own, ignore, rules)
         missed = ~ignore
         missed[hit[kind == FOUND]] = False
         object_kind = np.where(ignore, IGNORED, FOUND).astype(_TEXT)
@@ -209,62 +209,62 @@ def sort(
 _TEXT = f"U{max(map(len, Kind))}"
 
 
-def _kinds(
+def kinds_of(
     score: Float[np.ndarray, " M"],
     meeting: Meeting,
     own: Bool[np.ndarray, "M G"],
     ignore: Bool[np.ndarray, " G"],
     rules: Rules,
 ) -> tuple[np.ndarray, Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
-    """Kind, hit and reference of one image's predictions."""
-    count = len(score)
-    kind = np.full(count, Kind.BACKGROUND, _TEXT)
-    hit, reference = np.full(count, -1), np.full(count, -1)
-    if not len(ignore):
+    """Kind, hit and reference of one image's predictions; −1 for no object.
+
+    Args:
+        score: of two finds of an object, the higher is the first.
+        meeting: how their masks meet the image's objects.
+        own: whether an object is of the prediction's class.
+        ignore: objects that count neither way.
+        rules: thresholds.
+    """
+    kind = np.full(len(score), Kind.BACKGROUND, _TEXT)
+    hit, reference = np.full(len(score), -1), np.full(len(score), -1)
+    if not len(score) or not len(ignore):
         return kind, hit, reference
-    found: set[int] = set()
-    for i in np.argsort(-score, kind="stable").tolist():
-        target = _best(meeting.iou[i], own[i])
-        if target >= 0 and meeting.iou[i, target] >= rules.iou:
-            hit[i] = reference[i] = target
-            if ignore[target]:
-                kind[i] = IGNORED
-            else:
-                kind[i] = Kind.DUPLICATE if target in found else FOUND
-                found.add(target)
-        else:
-            kind[i], reference[i] = _off(i, meeting, own[i], ~ignore, rules)
+    iou, to_find = meeting.iou, ~ignore
+    contains: Bool[np.ndarray, "M G"] = meeting.contains & to_find
+    off = {
+        Kind.CLASS: _best(iou, to_find & ~own & (iou >= rules.iou)),
+        Kind.PART: _best(iou, _first(own, contains | (meeting.inside & to_find))),
+        Kind.SHIFTED: _best(iou, _first(own, to_find & (iou >= rules.near))),
+    }
+    for name, best in off.items():
+        mine = (kind == Kind.BACKGROUND) & (best >= 0)
+        kind[mine], reference[mine] = name, best[mine]
+    several = np.sum(contains, axis=1) > 1
+    whole = (kind == Kind.PART) & contains[np.arange(len(score)), reference]
+    kind[whole] = np.where(several[whole], Kind.MERGED, Kind.WHOLE_PLUS)
+    target = _best(iou, own)
+    finds = (target >= 0) & (iou[np.arange(len(score)), target] >= rules.iou)
+    hit[finds] = reference[finds] = target[finds]
+    kind[finds] = np.where(ignore[target[finds]], IGNORED, Kind.DUPLICATE)
+    real = np.flatnonzero(kind == Kind.DUPLICATE)
+    real = real[np.argsort(-score[real], kind="stable")]
+    kind[real[np.unique(hit[real], return_index=True)[1]]] = FOUND
     return kind, hit, reference
 
 
-def _off(
-    i: int,
-    meeting: Meeting,
-    own: Bool[np.ndarray, " G"],
-    to_find: Bool[np.ndarray, " G"],
-    rules: Rules,
-) -> tuple[str, int]:
-    """Kind and reference of a prediction that finds no object of its class."""
-    iou = meeting.iou[i]
-    right = _best(iou, to_find & (iou >= rules.iou))
-    if right >= 0:
-        return Kind.CLASS, right
-    contains = meeting.contains[i] & to_find
-    met = contains | (meeting.inside[i] & to_find)
-    reference = _best(iou, met & own if (met & own).any() else met)
-    if reference >= 0 and contains[reference]:
-        several = contains.sum() > 1
-        return (Kind.MERGED if several else Kind.WHOLE_PLUS), reference
-    if reference >= 0:
-        return Kind.PART, reference
-    close = to_find & (iou >= rules.near)
-    reference = _best(iou, close & own if (close & own).any() else close)
-    return (Kind.BACKGROUND if reference < 0 else Kind.SHIFTED), reference
+def _first(
+    own: Bool[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
+) -> Bool[np.ndarray, "M G"]:
+    """Those of the own class, where there are any."""
+    mine: Bool[np.ndarray, "M G"] = own & among
+    return np.where(np.any(mine, axis=1, keepdims=True), mine, among)
 
 
-def _best(iou: Float[np.ndarray, " G"], among: Bool[np.ndarray, " G"]) -> int:
+def _best(
+    iou: Float[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
+) -> Int[np.ndarray, " M"]:
     """The object with the highest IoU, the first of several; −1 without any."""
-    return int(np.where(among, iou, -1).argmax()) if among.any() else -1
+    return np.where(among.any(1), np.where(among, iou, -1).argmax(1), -1)
 
 
 def _areas(masks: Sequence[Rle]) -> Float[np.ndarray, " N"]:

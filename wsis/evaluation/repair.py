@@ -19,8 +19,8 @@ def repaired(
     reference is of its class, or whose kind is *class*, becomes a find of the reference
     with the score that it has; if the reference was found already, or another one of a
     higher score is repaired to the same, it is removed. Every other prediction is
-    removed. A missed object is no longer to be found, unless a repaired prediction finds
-    it. So no repair lowers the AP.
+    removed. A missed object is no longer to be found, unless a repaired prediction
+    finds it. So no repair lowers the AP.
 
     Args:
         found: what ``sort`` made.
