@@ -210,6 +210,12 @@ def _plain(image, objects, rules):
     return kinds
 
 
+def test_many_predictions_on_one_image():
+    spans = [(0.5, 1, 0, 4)] * 300
+
+    assert kinds(spans, [(1, 0, 4)])[0] == [FOUND] + [Kind.DUPLICATE] * 299
+
+
 def test_an_empty_mask_meets_nothing():
     meeting = Meeting.of(np.zeros((1, 1)), np.zeros(1), np.array([4.0]), 0.75)
 

@@ -268,7 +268,8 @@ def _best(
 
 
 def _areas(masks: Sequence[Rle]) -> Float[np.ndarray, " N"]:
-    return np.asarray(rle.area(list(masks)), np.float64).reshape(-1)
+    # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
+    return np.array([float(rle.area(mask)) for mask in masks])
 
 
 def _shared(
