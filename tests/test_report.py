@@ -60,7 +60,11 @@ class Page(HTMLParser):
         self.inside = tag
 
     def handle_data(self, data):
-        if self.rows and self.rows[-1] and self.inside in ("td", "th", "code", "span", "br"):
+        if (
+            self.rows
+            and self.rows[-1]
+            and self.inside in ("td", "th", "code", "span", "br")
+        ):
             self.rows[-1][-1] += data
             if self.best:
                 self.bold.append(data)

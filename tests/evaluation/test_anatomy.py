@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders import strips
 from tests.evaluation.drawing import blobs, found, truth
-from wsis.evaluation import Kind, Rules, dissect, voc_ap
+from wsis.evaluation import Kind, Rules, average, dissect, voc_ap
 from wsis.evaluation.anatomy import KINDS, SIZES
 from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES, sort
 from wsis.evaluation.repair import repaired
@@ -211,6 +211,25 @@ def test_with_everything_repaired_all_is_found(seed):
         of_class = sorted_.object_label == c
         if (of_class & (sorted_.object_kind == FOUND)).any():
             assert table[c - 1] == pytest.approx(1)
+
+
+def test_the_average_of_runs_has_the_means_of_all_figures():
+    one = one_image([(0.9, 1, 0, 3), (0.5, 1, 0, 10)], [(1, 0, 10)]).results()
+    other = one_image([], [(1, 0, 10)]).results()
+
+    mean = average([one, other])
+
+    assert mean["score"] == pytest.approx(25)
+    assert mean["kinds"]["part"]["count"] == 0.5
+    assert mean["per_class"]["cat"]["never proposed"]["count"] == 0.5
+    assert mean["rules"] == one["rules"]
+    with pytest.raises(ValueError, match="at least one"):
+        average([])
+    strict = {**one, "rules": {**one["rules"], "iou": 0.75}}
+    with pytest.raises(ValueError, match="same rules"):
+        average([one, strict])
+    with pytest.raises(ValueError, match="same classes"):
+        average([one, {**one, "per_class": {}}])
 
 
 def test_images_and_proposals_must_belong_together():

@@ -1,6 +1,6 @@
 """Measures predictions against ground truth: VOC's mAP, COCO's AP and their bounds."""
 
-from wsis.evaluation.anatomy import Anatomy, dissect
+from wsis.evaluation.anatomy import Anatomy, average, dissect
 from wsis.evaluation.bounds import Detect, oracle, random_scores
 from wsis.evaluation.coco import coco_ap
 from wsis.evaluation.kinds import Kind, Rules
@@ -16,6 +16,7 @@ __all__ = [
     "Kind",
     "Rules",
     "Trace",
+    "average",
     "average_precision",
     "coco_ap",
     "dissect",

@@ -163,6 +163,29 @@ def dissect(
     )
 
 
+def average(anatomies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means of several runs' figures, as ``Anatomy.results`` gives them.
+
+    Raises:
+        ValueError: if there are none, or they are not of the same classes and rules.
+    """
+    if not anatomies:
+        raise ValueError("expected at least one anatomy, got none")
+    if any(one["rules"] != anatomies[0]["rules"] for one in anatomies):
+        raise ValueError("expected anatomies by the same rules")
+    mean: dict[str, Any] = _mean(anatomies)
+    return mean
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if not isinstance(first, dict):
+        return float(np.mean(values))
+    if any(value.keys() != first.keys() for value in values):
+        raise ValueError("expected anatomies of the same classes")
+    return {key: _mean([value[key] for value in values]) for key in first}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Choice:
     """Some predictions and some objects."""
