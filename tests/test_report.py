@@ -1,20 +1,34 @@
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import torch
 
 from tests.photos import draw_photos
-from wsis import report
 from wsis.bench import METRICS, Comparison, Run
 from wsis.config import Settings
 from wsis.contracts import Predictions
 from wsis.data.coco import CocoData
 from wsis.evaluation import Evaluation
+from wsis.evaluation.anatomy import KINDS
+from wsis.files import write_json
 from wsis.masks import rles
 from wsis.pipeline import Pipeline
-from wsis.report import Panel, Strip, render, strips, write_report
+from wsis.report import (
+    Panel,
+    ReportError,
+    Strip,
+    gallery,
+    rebuild,
+    render,
+    strips,
+    write_report,
+)
 
 CLASSES = ("square", "disc")
 
@@ -46,7 +60,11 @@ class Page(HTMLParser):
         self.inside = tag
 
     def handle_data(self, data):
-        if self.rows and self.rows[-1] and self.inside in ("td", "th", "code"):
+        if (
+            self.rows
+            and self.rows[-1]
+            and self.inside in ("td", "th", "code", "span", "br")
+        ):
             self.rows[-1][-1] += data
             if self.best:
                 self.bold.append(data)
@@ -93,12 +111,49 @@ def comparison(*runs: Run, name: str = "shapes") -> Comparison:
     )
 
 
+def results(*runs: Run) -> dict[str, Any]:
+    found = comparison(*runs)
+    return found.results() | {"random_per_class": found.random.per_class}
+
+
+TALLY = {"count": 3, "share": 30.0, "top": 1, "other_class": 0, "gain": 2.5}
+ANATOMY = {"kinds": dict.fromkeys(KINDS, TALLY)}
+TRACE = [
+    {
+        "epoch": epoch,
+        "branch": branch,
+        "precision": 40.0 + epoch,
+        "part": None,
+        "whole-plus": 10.0,
+        "targets_right": 90.0,
+    }
+    for epoch in range(2)
+    for branch in range(2)
+]
+
+
+def verdict(first: str, other: str) -> dict[str, Any]:
+    one = {
+        "mean": 4.2,
+        "interval": [1.0, 7.4],
+        "p": 0.012,
+        "verdict": "better",
+        "seeds_more": None,
+    }
+    unsure = one | {"interval": None, "verdict": "not shown", "seeds_more": 3}
+    return {
+        "first": first,
+        "strategies": {},
+        "differences": {other: {"mAP50": one, "AP": unsure}},
+    }
+
+
 TWO = [run("cim", 0, 30.0), run("mist", 0, 20.0), run("cim", 1, 32.0)]
 TWO.append(run("mist", 1, 22.0))
 
 
 def test_rows_are_those_of_the_results():
-    page = Page(render(comparison(*TWO), []))
+    page = Page(render(results(*TWO), []))
 
     mean = ["31.0 ± 1.4"] * 5
     assert page.tables["results"][1:] == [
@@ -118,7 +173,7 @@ def test_rows_are_those_of_the_results():
 
 
 def test_one_seed_has_no_deviation_and_one_miner_is_not_the_best():
-    page = Page(render(comparison(run("cim", 0, 30.0)), []))
+    page = Page(render(results(run("cim", 0, 30.0)), []))
 
     assert page.tables["results"][1] == ["cim", "1", *["30.0"] * 5, "–"]
     assert page.bold == []
@@ -127,17 +182,65 @@ def test_one_seed_has_no_deviation_and_one_miner_is_not_the_best():
 def test_the_page_needs_nothing_else_and_everything_is_escaped():
     bad = "<script src='https://example.org/x.js'>"
     found = comparison(run(bad, 0, 1.0), name=bad)
-    text = render(
-        found, [Strip(name=bad, panels=[Panel(title=bad, uri="data:image/jpeg,x")])]
-    )
+    panel = Panel(title=bad, uri="data:image/jpeg,x", strategy=bad, kinds=(bad,))
+    given = found.results() | {
+        "anatomy": {bad: ANATOMY},
+        "trace": {bad: TRACE},
+        "verdict": verdict(bad, bad),
+        "supervision": {bad: [bad]},
+    }
+    text = render(given, [Strip(name=bad, panels=[panel], classes=(bad,))])
     page = Page(text)
 
-    assert "script" not in page.tags
+    # The page has one of its own.
+    assert page.tags.count("script") == 1
     assert "link" not in page.tags
-    assert page.links == ["data:image/jpeg,x"]
+    outside = [link for link in page.links if not link.startswith("#")]
+    assert outside == ["data:image/jpeg,x"]
     assert not re.search(r"url\(|@import", text)
     assert page.tables["results"][1][0] == bad
     assert found.results()["settings_hash"] in text
+
+
+def test_verdicts_are_told_with_interval_p_and_what_would_settle_them():
+    text = render(results(*TWO) | {"verdict": verdict("cim", "mist")}, [])
+    page = Page(text)
+
+    [row] = page.tables["verdict"][1:]
+    assert row[0] == "mist"
+    assert row[2] == "better+4.2 (+1.0 to +7.4)p 0.012"
+    assert row[5] == "not shown+4.2p 0.012, 3 more seeds"
+    assert row[1] == "–"
+    assert "What each has more than cim" in text
+    assert "No verdict" in render(results(*TWO), [])
+
+
+def test_anatomy_and_trace_have_charts_and_figures():
+    text = render(
+        results(*TWO) | {"anatomy": {"cim": ANATOMY}, "trace": {"cim": TRACE}}, []
+    )
+    page = Page(text)
+
+    assert page.tables["kinds"][1] == ["part", "3 (30 %)", "+2.5"]
+    assert "cim: part 2.5 points of mAP50" in text
+    assert "cim: 41 percent" in text
+    # Two bars, the loss, and three curves: no part has a value.
+    assert page.tags.count("svg") == 6
+    assert Page(render(results(*TWO), [])).tags.count("svg") == 1
+
+
+def test_the_ledger_names_parts_and_warns():
+    def text(**more):
+        return " ".join(render(results(*TWO) | more, []).split())
+
+    assert "tags (training), masks (source)" in text(
+        supervision={"tags": ["training"], "masks": ["source"]},
+        level="not image-level",
+    )
+    assert 'class="warning">These results are <strong>not image-level' in text(
+        level="not image-level"
+    )
+    assert 'class="warning"' not in text(level="image-level")
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +281,9 @@ def test_pictures_show_photo_oracle_miners_and_truth(drawn, tmp_path):
 
     titles = [panel.title for panel in strips(found, val, pipeline)[0].panels]
     assert titles == ["image", "oracle", "cim", "mist", "ground truth"]
-    assert len(page.links) == len(val.tagged.images) * len(titles)
-    assert all(link.startswith("data:image/jpeg;base64,") for link in page.links)
+    links = [link for link in page.links if not link.startswith("#")]
+    assert len(links) == len(val.tagged.images) * len(titles)
+    assert all(link.startswith("data:image/jpeg;base64,") for link in links)
     assert (tmp_path / "report.html").stat().st_size < 4_000_000
 
 
@@ -202,6 +306,139 @@ def test_pictures_stop_at_the_budget(drawn, monkeypatch):
     val, pipeline = drawn
     one = strips(comparison(), val, pipeline)[0]
     size = sum(len(panel.uri) for panel in one.panels)
-    monkeypatch.setattr(report, "BUDGET", size + 10)
+    monkeypatch.setattr(gallery, "BUDGET", size + 10)
 
     assert len(strips(comparison(), val, pipeline)) == 1
+
+
+def test_the_kinds_of_errors_are_told_and_kept(drawn, tmp_path):
+    val, pipeline = drawn
+    predictions = [found_by(pipeline, i, [0.9, 0.5]) for i in val.tagged.images]
+    found = replace(comparison(*TWO), pictures={"cim": predictions})
+    page = tmp_path / "report.html"
+
+    write_report(found, val, pipeline, page)
+    write_json(tmp_path / "results.json", found.results())
+    written = page.read_text()
+    page.unlink()
+
+    assert rebuild(tmp_path) == page
+    assert page.read_text() == written
+    kept = json.loads((tmp_path / "report.json").read_text())
+    panels = kept["pictures"][0]["panels"]
+    assert panels[2]["strategy"] == "cim"
+    assert panels[2]["kinds"]
+    assert set(kept["anatomy"]) == {"cim"}
+    assert "kinds" in Page(written).tables
+
+
+def test_a_folder_without_results_is_refused(tmp_path):
+    with pytest.raises(ReportError, match=r"folder of a bench, it has no results.json"):
+        rebuild(tmp_path)
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(ReportError, match="is damaged"):
+        rebuild(tmp_path)
+    (tmp_path / "results.json").write_text("[]")
+    with pytest.raises(ReportError, match="holds no object"):
+        rebuild(tmp_path)
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(ReportError, match="another version"):
+        rebuild(tmp_path)
+
+
+def test_without_pictures_the_page_has_figures_alone(tmp_path):
+    write_json(tmp_path / "results.json", results(*TWO))
+
+    page = Page(rebuild(tmp_path).read_text())
+
+    assert page.tables["results"][1][0] == "cim"
+    assert "img" not in page.tags
+    assert "script" not in page.tags
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+
+STEPS = """
+<script>
+window.addEventListener("error", (event) => {
+  document.title = "error: " + event.message;
+});
+const seen = [];
+const visible = (selector) =>
+  [...document.querySelectorAll(selector)].filter((one) => one.checkVisibility());
+const look = () => {
+  const figures = visible("figure[data-strategy]").length;
+  const count = document.getElementById("count").textContent;
+  seen.push([visible(".strip").length, figures, count]);
+};
+const choose = (name, value) =>
+  document.querySelector(`input[name="${name}"][value="${value}"]`).click();
+look();
+choose("class", "disc"); look();
+choose("class", ""); choose("strategy", "mist"); look();
+choose("kind", "part"); look();
+choose("kind", "duplicate"); look();
+choose("strategy", ""); choose("kind", ""); look();
+const wide = document.documentElement.scrollWidth <= window.innerWidth;
+document.body.innerHTML = ""; 
+document.body.append(JSON.stringify({seen, wide, title: document.title}));
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_filters_work_in_a_browser(tmp_path):
+    def panel(strategy="", kinds=()):
+        return Panel(
+            title=strategy or "image",
+            uri="data:image/gif;base64,R0lGODlhAQABAAAAACw=",
+            strategy=strategy,
+            kinds=kinds,
+        )
+
+    pictures = [
+        Strip(
+            name="one",
+            classes=("square",),
+            panels=[panel(), panel("cim", ("found",)), panel("mist", ("part",))],
+        ),
+        Strip(
+            name="two",
+            classes=("square", "disc"),
+            panels=[panel(), panel("cim", ("part",)), panel("mist", ("found",))],
+        ),
+    ]
+    pictures[0].panels[1] = panel("cim", ("found", "duplicate"))
+    given = results(*TWO) | {"anatomy": {"cim": ANATOMY}, "trace": {"cim": TRACE}}
+    file = tmp_path / "page.html"
+    file.write_text(render(given, pictures).replace("</body>", STEPS + "</body>"))
+
+    shown = subprocess.run(
+        [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update"),
+            *("--disable-sync", "--disable-quic", "--enable-logging=stderr"),
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=500,900",
+            "--dump-dom",
+            file.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    found = json.loads(shown.stdout[shown.stdout.index('{"seen') :].split("<")[0])
+    assert found["seen"] == [
+        [2, 4, "2 images"],
+        [1, 2, "1 image"],
+        [2, 2, "2 images"],
+        [1, 1, "1 image"],
+        [0, 0, "0 images"],
+        [2, 4, "2 images"],
+    ]
+    assert found["wide"]
+    assert not found["title"].startswith("error")
+    assert "CONSOLE" not in shown.stderr

@@ -258,6 +258,16 @@ class DataSource(Protocol):
 
 
 @runtime_checkable
+class Traceable(Protocol):
+    """A data source that also knows the objects of its training images.
+
+    They are for ``wsis.evaluation.trace`` alone, which watches training from outside.
+    """
+
+    def train_truths(self) -> Sequence[GroundTruth]: ...
+
+
+@runtime_checkable
 class ProposalSource(Protocol):
     """Makes mask proposals from pixels; states the labels it was made with."""
 

@@ -119,12 +119,18 @@ class BranchStep:
         scores: that were mined (detached): the previous branch's.
         pseudo: the pseudo instances after sampling.
         targets: what they became; None when nothing was mined.
+        taught: what the branch itself said (detached), before it learned from them.
+        image_id: the training image; None where ``supervise`` is called by itself.
+        epoch: of training, from 0; likewise.
     """
 
     branch: int
     scores: BranchScores
     pseudo: PseudoInstances
     targets: Targets | None
+    taught: BranchScores
+    image_id: int | None = None
+    epoch: int | None = None
 
 
 Observer = Callable[[BranchStep], None]
@@ -214,7 +220,10 @@ def supervise(
         pseudo = part.sampler(found, generator)
         targets = part.assigner(pseudo, overlaps) if len(pseudo) else None
         if observer is not None:
-            observer(BranchStep(k, detached, pseudo, targets))
+            taught = BranchScores(
+                branch.classification.detach(), branch.localization.detach()
+            )
+            observer(BranchStep(k, detached, pseudo, targets, taught))
         if targets is not None:
             losses = refinement_losses(
                 branch, targets, tags, branch=k, integrity=scores.integrity

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -137,8 +137,9 @@ def fit(
         for bag, scale in islice(_epoch(bags, scales, order), last - progress.step):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr * (0.1 if progress.step >= drops else 1)
+            watch = _watching(observer, bag, progress.step // len(bags))
             losses = _step(
-                model, bag, scale, features, clusters, strategy, sampling, observer
+                model, bag, scale, features, clusters, strategy, sampling, watch
             )
             if isinstance(losses, str):
                 progress.skip(losses)
@@ -169,6 +170,13 @@ def _epoch(
     drawn = torch.randint(len(scales), (len(bags),), generator=order).tolist()
     for i, j in zip(images, drawn, strict=True):
         yield bags[i], scales[j]
+
+
+def _watching(observer: Observer | None, bag: Bag, epoch: int) -> Observer | None:
+    """The observer, told which image and epoch it is that it sees."""
+    if observer is None:
+        return None
+    return lambda step: observer(replace(step, image_id=bag.image.id, epoch=epoch))
 
 
 def _step(

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.contracts import GroundTruth, Predictions
 from wsis.evaluation import coco_ap, evaluate, to_coco
+from wsis.evaluation.coco import with_hotcoco, with_pycocotools
 
 # pycocotools' decode has it under NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -109,6 +110,30 @@ def test_equals_pycocotools_on_drawn_images(
         assert_equal_to_pycocotools(predictions, truths, [4, 9, 30], folder)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_both_backends_agree_to_the_last_bit(seed: int) -> None:
+    predictions, truths = blobs(images=6, classes=3, seed=seed)
+    if any(bool((~image.ignore).any()) for image in truths):
+        assert_backends_agree(predictions, truths, ["a", "b", "c"])
+
+
+def test_both_backends_agree_without_predictions() -> None:
+    assert_backends_agree([found()], [truth((1, 0, 10))], ["cat", "dog"])
+
+
+def assert_backends_agree(
+    predictions: list[Predictions], truths: list[GroundTruth], classes: list[str]
+) -> None:
+    fast, reference = (
+        coco_ap(predictions, truths, classes, backend)
+        for backend in (with_hotcoco, with_pycocotools)
+    )
+    assert list(fast) == list(reference) == NAMES
+    for name in NAMES:
+        np.testing.assert_array_equal(fast[name], reference[name])
+
+
 @pytest.mark.skipif(
     not (MINI / "annotations").is_dir(),
     reason="needs WSIS_COCO_MINI, a folder with annotations/instances_val.json",
@@ -154,6 +179,7 @@ def test_equals_pycocotools_on_photographs(tmp_path: Path) -> None:
 
     assert sum(int(image.ignore.sum()) for image in truths) > 0
     assert_equal_to_pycocotools(predictions, truths, categories, tmp_path)
+    assert_backends_agree(predictions, truths, [str(c) for c in categories])
     metrics = evaluate(predictions, truths, [str(c) for c in categories]).metrics
     assert 0 < metrics["AP"] < metrics["AP50"] < 100
     assert 0 < metrics["mAP75"] < metrics["mAP25"] < 100

@@ -311,6 +311,22 @@ def evaluate(
     run_evaluate(run, predictions, chosen, setup, figures=figures)
 
 
+@app.command(epilog=_examples("wsis report wsis-bench"))
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that wsis bench wrote.")
+    ],
+) -> None:
+    """Build a bench's report.html again from the files of its folder.
+
+    results.json has the figures and report.json the pictures; without the latter the
+    page has none. Neither photos nor masks are read.
+    """
+    from wsis.cli.reporting import report as run_report
+
+    run_report(folder)
+
+
 @proposals.command(
     epilog=_examples(
         "wsis proposals show photo.jpg --out looks",

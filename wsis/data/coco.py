@@ -51,6 +51,15 @@ class CocoData:
         path = _given(self.val_json, "val")
         return read_annotated(path, self.val_images or self.images, self._classes())
 
+    def train_truths(self) -> Sequence[GroundTruth]:
+        """The training photos' masks, for ``wsis.evaluation.trace`` alone.
+
+        Raises:
+            ValueError: as ``read_annotated``, so also if an object has only its tag.
+        """
+        path = _given(self.train_json, "train")
+        return read_annotated(path, self.images, self.classes).truths
+
     def category_ids(self) -> tuple[int, ...]:
         """The file's own numbers of classes 1…C, for results in COCO's format.
 

@@ -67,6 +67,11 @@ class Scenes:
             tagged=_tagged(scenes), truths=LazyTruths([scene.truth for scene in scenes])
         )
 
+    def train_truths(self) -> Sequence[GroundTruth]:
+        """The training pictures' masks, for ``wsis.evaluation.trace`` alone."""
+        scenes = self._scenes("train", self.train_images)
+        return LazyTruths([scene.truth for scene in scenes])
+
     def _scenes(self, half: Literal["train", "val"], count: int) -> list["_Scene"]:
         size = self.size * 3 // 4, self.size
         return [_Scene(self.seed, half, number, size) for number in range(count)]

@@ -1,16 +1,25 @@
 """Measures predictions against ground truth: VOC's mAP, COCO's AP and their bounds."""
 
+from wsis.evaluation.anatomy import Anatomy, average, dissect
 from wsis.evaluation.bounds import Detect, oracle, random_scores
 from wsis.evaluation.coco import coco_ap
+from wsis.evaluation.kinds import Kind, Rules
 from wsis.evaluation.report import Evaluation, evaluate
 from wsis.evaluation.results import from_coco, to_coco
+from wsis.evaluation.trace import Trace
 from wsis.evaluation.voc import average_precision, voc_ap
 
 __all__ = [
+    "Anatomy",
     "Detect",
     "Evaluation",
+    "Kind",
+    "Rules",
+    "Trace",
+    "average",
     "average_precision",
     "coco_ap",
+    "dissect",
     "evaluate",
     "from_coco",
     "oracle",

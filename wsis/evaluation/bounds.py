@@ -1,7 +1,6 @@
 """What proposals allow at best, and what they give by chance."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsis.contracts import GroundTruth, Predictions, Proposals, Supervision
+from wsis.evaluation.pairs import together
 from wsis.evaluation.report import Evaluation, evaluate
 from wsis.masks import boxes, rles
 from wsis.overlaps import cross_iou
@@ -52,7 +52,7 @@ def oracle(
     chosen: list[Predictions] = []
     best: list[Float[np.ndarray, " G"]] = [np.zeros(0)]
     label: list[int] = []
-    for image, truth in _together(proposals, truths):
+    for image, truth in together(proposals, truths):
         iou = cross_iou(image, truth.masks).double().cpu().numpy()
         chosen.append(_choice(image, truth, iou))
         to_find = ~truth.ignore.cpu().numpy()
@@ -91,28 +91,11 @@ def random_scores(
         ValueError: if proposals and truths do not belong together.
     """
     predictions = []
-    for image, truth in _together(proposals, truths):
+    for image, truth in together(proposals, truths):
         scores = torch.rand(len(image), len(classes), generator=generator)
         scores = scores.to(image.objectness.device)
         predictions.append(detect(scores, image, image_id=truth.image_id))
     return evaluate(predictions, truths, classes)
-
-
-def _together(
-    proposals: Iterable[Proposals], truths: Sequence[GroundTruth]
-) -> Iterator[tuple[Proposals, GroundTruth]]:
-    for image, truth in zip_longest(proposals, truths):
-        if image is None or truth is None:
-            raise ValueError(
-                f"expected proposals of each of the {len(truths)} images of the ground "
-                f"truth, got {'fewer' if image is None else 'more'}"
-            )
-        if image.size != truth.size:
-            raise ValueError(
-                f"image {truth.image_id}: proposals are of size {image.size}, "
-                f"its ground truth of size {truth.size}"
-            )
-        yield image, truth
 
 
 def _choice(

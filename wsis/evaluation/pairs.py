@@ -1,11 +1,12 @@
 """Puts each image's predictions beside its ground truth and refuses what cannot be."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 import torch
 
-from wsis.contracts import GroundTruth, Predictions
+from wsis.contracts import GroundTruth, Predictions, Proposals
 
 Pair = tuple[Predictions, GroundTruth]
 
@@ -42,6 +43,28 @@ def pair(
     for prediction, truth in pairs:
         _check(prediction, truth, classes)
     return pairs
+
+
+def together(
+    proposals: Iterable[Proposals], truths: Sequence[GroundTruth]
+) -> Iterator[tuple[Proposals, GroundTruth]]:
+    """Each image's proposals and ground truth, one at a time.
+
+    Raises:
+        ValueError: if there are more or fewer of one, or sizes differ.
+    """
+    for image, truth in zip_longest(proposals, truths):
+        if image is None or truth is None:
+            raise ValueError(
+                f"expected proposals of each of the {len(truths)} images of the ground "
+                f"truth, got {'fewer' if image is None else 'more'}"
+            )
+        if image.size != truth.size:
+            raise ValueError(
+                f"image {truth.image_id}: proposals are of size {image.size}, "
+                f"its ground truth of size {truth.size}"
+            )
+        yield image, truth
 
 
 def _check(prediction: Predictions, truth: GroundTruth, classes: Sequence[str]) -> None:

@@ -1,0 +1,266 @@
+"""What is wrong with predictions: every error sorted by kind, and what it costs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from wsis.contracts import GroundTruth, Predictions, Proposals
+from wsis.evaluation.kinds import (
+    FALSE,
+    FOUND,
+    IGNORED,
+    MISSES,
+    Kind,
+    Rules,
+    Sorted,
+    sort,
+)
+from wsis.evaluation.repair import repaired
+
+KINDS: dict[str, tuple[Kind, ...]] = {
+    **{str(kind): (kind,) for kind in Kind},
+    "false positives": FALSE,
+    "misses": MISSES,
+}
+"""What is tallied: each kind, all of predictions, and all of objects."""
+
+SIZES = ("small", "medium", "large")
+"""COCO's: below 32² pixels, below 96², and from there on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many errors are of a kind, and what they cost.
+
+    Args:
+        count: how many.
+        share: of all false positives, or of all misses, in percent; 0 of none.
+        top: those among the best predictions of their class, as many as it has objects
+            to find (Hoiem et al., "Diagnosing Error in Object Detectors", ECCV 2012,
+            section 3); for misses ``count``.
+        other_class: those whose reference is of another class; 0 for misses.
+        gain: what the figure would rise by in percent if they were repaired.
+    """
+
+    count: int
+    share: float
+    top: int
+    other_class: int
+    gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Anatomy:
+    """The errors of one set of predictions; ``results`` gives JSON-like values.
+
+    Args:
+        rules: by which they were sorted.
+        score: mean AP at the rules' IoU by ``voc_ap``, in percent.
+        predictions: how many, without those that ignored objects excuse.
+        found: objects found.
+        objects: objects to find.
+        kinds: tally of each kind; gains are in ``score``. ``false positives`` and
+            ``misses`` stand for all of them together.
+        per_class: of the errors whose prediction, or missed object, is of a class;
+            gains are in that class's AP when all classes' errors of the kind are
+            repaired, 0 for a class without objects.
+        per_size: of the errors whose reference, missed object, or else prediction, is
+            of a size; gains are in ``score``.
+        of_predictions: of each image's predictions, in their order, the kind, or
+            ``found`` or ``ignored``.
+        of_objects: the same of each image's objects.
+    """
+
+    rules: Rules
+    score: float
+    predictions: int
+    found: int
+    objects: int
+    kinds: dict[str, Tally]
+    per_class: dict[str, dict[str, Tally]]
+    per_size: dict[str, dict[str, Tally]]
+    of_predictions: dict[int, list[str]]
+    of_objects: dict[int, list[str]]
+
+    def results(self) -> dict[str, Any]:
+        """All figures, without the kinds of single predictions and objects."""
+        return {
+            "rules": asdict(self.rules),
+            "score": self.score,
+            "predictions": self.predictions,
+            "found": self.found,
+            "objects": self.objects,
+            "kinds": {kind: asdict(tally) for kind, tally in self.kinds.items()},
+            "per_class": _plain(self.per_class),
+            "per_size": _plain(self.per_size),
+        }
+
+
+def dissect(
+    predictions: Sequence[Predictions],
+    truths: Sequence[GroundTruth],
+    proposals: Iterable[Proposals],
+    classes: Sequence[str],
+    rules: Rules | None = None,
+) -> Anatomy:
+    """Sorts every false positive and every miss into the kinds that ``Rules`` defines.
+
+    The AP gained by repairing a kind is that of TIDE (Bolya et al., "TIDE: A General
+    Toolbox for Identifying Object Detection Errors", ECCV 2020,
+    https://arxiv.org/abs/2008.08115), as ``repaired`` has it. Gains do not add up:
+    repairing one kind changes what another is worth.
+
+    Args:
+        predictions: of the very images of ``truths``, in any order.
+        truths: the objects.
+        proposals: of each image, in the order of ``truths``; taken one at a time.
+        classes: names of labels 1…C.
+        rules: thresholds; the default ones for None.
+
+    Raises:
+        ValueError: if predictions, proposals and truths do not belong together, or
+            there is no object to find.
+    """
+    rules = rules or Rules()
+    found = sort(predictions, list(truths), proposals, classes, rules)
+    everything = _Choice(
+        np.ones_like(found.label, bool), np.ones_like(found.ignore, bool)
+    )
+    before = repaired(found, len(classes))
+
+    def gains(choice: _Choice) -> dict[str, Float[np.ndarray, " C"]]:
+        """What each class's AP would rise by; NaN for a class without objects."""
+        some = {name: choice.of_kind(found, *kinds) for name, kinds in KINDS.items()}
+        return {
+            name: repaired(found, len(classes), one.predictions, one.objects) - before
+            for name, one in some.items()
+        }
+
+    all_gains = gains(everything)
+    size, object_size = _sizes(found)
+    by_class, by_size = {}, {}
+    for c, name in enumerate(classes, 1):
+        mine = _Choice(found.label == c, found.object_label == c)
+        of_class = {kind: gain[c - 1] for kind, gain in all_gains.items()}
+        by_class[name] = _tallies(found, mine, of_class)
+    for name in SIZES:
+        mine = _Choice(size == name, object_size == name)
+        by_size[name] = _tallies(found, mine, _means(gains(mine)))
+    return Anatomy(
+        rules=rules,
+        score=100 * float(np.nanmean(before)),
+        predictions=int((found.kind != IGNORED).sum()),
+        found=int((found.object_kind == FOUND).sum()),
+        objects=int((~found.ignore).sum()),
+        kinds=_tallies(found, everything, _means(all_gains)),
+        per_class=by_class,
+        per_size=by_size,
+        of_predictions=_each(found.kind, {i: m for i, m, _ in found.images}),
+        of_objects=_each(found.object_kind, {i: g for i, _, g in found.images}),
+    )
+
+
+def average(anatomies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means of several runs' figures, as ``Anatomy.results`` gives them.
+
+    Raises:
+        ValueError: if there are none, or they are not of the same classes and rules.
+    """
+    if not anatomies:
+        raise ValueError("expected at least one anatomy, got none")
+    if any(one["rules"] != anatomies[0]["rules"] for one in anatomies):
+        raise ValueError("expected anatomies by the same rules")
+    mean: dict[str, Any] = _mean(anatomies)
+    return mean
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if not isinstance(first, dict):
+        return float(np.mean(values))
+    if any(value.keys() != first.keys() for value in values):
+        raise ValueError("expected anatomies of the same classes")
+    return {key: _mean([value[key] for value in values]) for key in first}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Choice:
+    """Some predictions and some objects."""
+
+    predictions: Bool[np.ndarray, " M"]
+    objects: Bool[np.ndarray, " G"]
+
+    def of_kind(self, found: Sorted, *kinds: Kind) -> "_Choice":
+        """Those of them that are of some kinds."""
+        return _Choice(
+            self.predictions & np.isin(found.kind, kinds),
+            self.objects & np.isin(found.object_kind, kinds),
+        )
+
+    def __len__(self) -> int:
+        return int(self.predictions.sum() + self.objects.sum())
+
+
+def _tallies(
+    found: Sorted, choice: _Choice, gains: Mapping[str, float]
+) -> dict[str, Tally]:
+    """Of ``KINDS`` among the chosen."""
+    top = _top(found)
+    labels = np.append(found.object_label, 0)[found.reference]
+    other = (found.reference >= 0) & (labels != found.label)
+    tallies = {}
+    for name, kinds in KINDS.items():
+        one = choice.of_kind(found, *kinds)
+        of_all = choice.of_kind(found, *(MISSES if kinds[0] in MISSES else FALSE))
+        gain = gains[name]
+        tallies[name] = Tally(
+            count=len(one),
+            share=100 * len(one) / max(1, len(of_all)),
+            top=int(top[one.predictions].sum() + one.objects.sum()),
+            other_class=int(other[one.predictions].sum()),
+            gain=0.0 if np.isnan(gain) else 100 * float(gain),
+        )
+    return tallies
+
+
+def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
+    return {name: float(np.nanmean(gain)) for name, gain in gains.items()}
+
+
+def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
+    """The best predictions of each class, as many as it has objects to find."""
+    top = np.zeros(len(found.label), bool)
+    for c in np.unique(found.object_label):
+        count = int((~found.ignore & (found.object_label == c)).sum())
+        mine = np.flatnonzero((found.label == c) & (found.kind != IGNORED))
+        top[mine[np.argsort(-found.score[mine], kind="stable")][:count]] = True
+    return top
+
+
+def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
+    """Size of each prediction, or rather of its reference, and of each object."""
+    known = found.reference >= 0
+    area = found.area.copy()
+    area[known] = found.object_area[found.reference[known]]
+    names = np.array(SIZES)
+    size, object_size = (
+        names[np.digitize(one, (32**2, 96**2))] for one in (area, found.object_area)
+    )
+    return size, object_size
+
+
+def _each(kinds: np.ndarray, counts: Mapping[int, int]) -> dict[int, list[str]]:
+    """Kinds by image."""
+    stops = np.cumsum(list(counts.values()))
+    parts = np.split(kinds, stops[:-1])
+    return {i: part.tolist() for i, part in zip(counts, parts, strict=True)}
+
+
+def _plain(table: Mapping[str, Mapping[str, Tally]]) -> dict[str, Any]:
+    return {
+        name: {kind: asdict(tally) for kind, tally in row.items()}
+        for name, row in table.items()
+    }

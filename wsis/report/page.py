@@ -1,0 +1,265 @@
+"""The page of a report."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from wsis.bench import METRICS, Row, table
+from wsis.evaluation.kinds import FALSE, Kind
+from wsis.report.charts import bars, curves
+from wsis.report.gallery import SHARE, SHOWN, Strip
+
+BOUNDS = ("oracle", "random")
+
+
+def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
+    """The page itself; everything in it is escaped.
+
+    Args:
+        results: the content of ``results.json``. ``verdict`` (intervals, and what
+            differs from the first strategy), ``anatomy`` (by strategy, as
+            ``Anatomy.results``), ``trace`` (by strategy, as ``Trace.results``) and
+            ``random_per_class`` may be missing.
+        pictures: of validation images.
+    """
+    environment = Environment(
+        loader=PackageLoader("wsis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows = table(dict(results))
+    miners = [row.name for row in rows if row.name not in BOUNDS]
+    anatomy = results.get("anatomy") or {}
+    return environment.get_template("report.html").render(
+        results=results,
+        columns=[*METRICS, "ABO"],
+        rows=[_cells(row, rows) for row in rows],
+        miners=miners,
+        verdicts=_verdicts(results.get("verdict") or {}),
+        classes=_per_class(results, miners),
+        charts=_charts(results, miners),
+        anatomy=_anatomy(anatomy),
+        bars=_bars(anatomy),
+        ledger=_ledger(results["supervision"]),
+        settings=list(_flat(results["settings"])),
+        miner_settings={run["miner"]: run["miner_settings"] for run in results["runs"]},
+        pictures=pictures,
+        shown_classes=_of(strip.classes for strip in pictures),
+        shown_miners=_of(
+            (panel.strategy for panel in strip.panels if panel.strategy)
+            for strip in pictures
+        ),
+        shown_kinds=_of(
+            (kind for panel in strip.panels for kind in panel.kinds)
+            for strip in pictures
+        ),
+        shown=SHOWN,
+        share=SHARE,
+    )
+
+
+def figure(row: Row, name: str) -> str:
+    """``31.4 ± 0.5``, ``31.4`` for one seed, a dash where there is none."""
+    if name not in row.mean:
+        return "–"
+    deviation = row.deviation.get(name)
+    mean = f"{row.mean[name]:.1f}"
+    return mean if deviation is None else f"{mean} ± {deviation:.1f}"
+
+
+def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """A row's figures as text, and which of them are the best of several miners."""
+    miners = [other for other in rows if other.name not in ("oracle", "random")]
+    best = {name: _best([other.mean[name] for other in miners]) for name in METRICS}
+    return {
+        "name": row.name,
+        "seeds": row.seeds,
+        "bound": row not in miners,
+        "cells": [
+            (
+                figure(row, name),
+                row in miners and name in best and row.mean[name] == best[name],
+            )
+            for name in (*METRICS, "ABO")
+        ],
+    }
+
+
+def _per_class(
+    results: Mapping[str, Any], miners: Sequence[str]
+) -> list[dict[str, Any]]:
+    """mAP50 of every class: each miner's mean over seeds, the oracle's, chance's."""
+    lines = []
+    for name in results["data"]["classes"]:
+        columns = [
+            [
+                run["per_class"][name]["mAP50"]
+                for run in results["runs"]
+                if run["miner"] == miner
+            ]
+            for miner in miners
+        ]
+        columns += [
+            [(results.get(f"{bound}_per_class") or {}).get(name, {}).get("mAP50")]
+            for bound in BOUNDS
+        ]
+        means = [_mean(values) for values in columns]
+        best = _best([v for v in means[: len(miners)] if v is not None])
+        lines.append(
+            {
+                "name": name,
+                "cells": [
+                    (
+                        "–" if value is None else f"{value:.1f}",
+                        i < len(miners) and value is not None and value == best,
+                    )
+                    for i, value in enumerate(means)
+                ],
+            }
+        )
+    return lines
+
+
+def _verdicts(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What each further strategy has more than the first, as text; None without any."""
+    if not verdict.get("differences"):
+        return None
+    return {
+        "first": verdict["first"],
+        "rows": [
+            (name, [_said(of_metric.get(metric)) for metric in METRICS])
+            for name, of_metric in verdict["differences"].items()
+        ],
+    }
+
+
+def _said(difference: Mapping[str, Any] | None) -> dict[str, str]:
+    if difference is None:
+        return {"verdict": "", "text": "–", "more": ""}
+    text = f"{difference['mean']:+.1f}"
+    if difference.get("interval"):
+        low, high = difference["interval"]
+        text += f" ({low:+.1f} to {high:+.1f})"
+    p, more = difference.get("p"), difference.get("seeds_more")
+    notes = [] if p is None else [f"p {p:.2g}"]
+    if difference["verdict"] == "not shown" and more is not None:
+        notes.append(f"{more} more seeds")
+    return {
+        "verdict": difference["verdict"],
+        "text": text,
+        "more": ", ".join(notes),
+    }
+
+
+def _charts(results: Mapping[str, Any], miners: Sequence[str]) -> list[str]:
+    losses = {}
+    for miner in miners:
+        runs = [run["losses"] for run in results["runs"] if run["miner"] == miner]
+        losses[miner] = [
+            (float(epoch), fmean(one["total"] for one in of_epoch))
+            for epoch, of_epoch in enumerate(zip(*runs, strict=False), 1)
+            if all("total" in one for one in of_epoch)
+        ]
+    traces = results.get("trace") or {}
+    watched = {
+        "precision": "Pseudo instances that are right, last branch",
+        "part": "Pseudo instances that are parts, last branch",
+        "whole-plus": "Pseudo instances that are whole-plus, last branch",
+        "targets_right": "Targets that are right, last branch",
+    }
+    charts = [curves(losses, "Training loss", "mean over images and seeds")]
+    charts += [
+        curves(
+            {name: _of_last_branch(rows, key) for name, rows in traces.items()},
+            title,
+            "percent",
+        )
+        for key, title in watched.items()
+    ]
+    return [chart for chart in charts if chart]
+
+
+def _of_last_branch(
+    rows: Sequence[Mapping[str, Any]], key: str
+) -> list[tuple[float, float]]:
+    last = max((row["branch"] for row in rows), default=0)
+    return [
+        (float(row["epoch"] + 1), float(row[key]))
+        for row in rows
+        if row["branch"] == last and row[key] is not None
+    ]
+
+
+def _bars(anatomy: Mapping[str, Any]) -> list[str]:
+    gains = {
+        name: {str(kind): float(one["kinds"][kind]["gain"]) for kind in Kind}
+        for name, one in anatomy.items()
+    }
+    top = {
+        name: {str(kind): float(one["kinds"][kind]["top"]) for kind in FALSE}
+        for name, one in anatomy.items()
+    }
+    charts = [
+        bars(gains, "What repairing each kind would gain", "points of mAP50"),
+        bars(top, "Wrong among each class's best predictions", "predictions"),
+    ]
+    return [chart for chart in charts if chart]
+
+
+def _anatomy(anatomy: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Of each kind, and each strategy, the count and the gain as text."""
+    if not anatomy:
+        return []
+    kinds = next(iter(anatomy.values()))["kinds"]
+    return [
+        (
+            kind,
+            [
+                (
+                    f"{one['kinds'][kind]['count']:.0f} "
+                    f"({one['kinds'][kind]['share']:.0f} %)",
+                    f"{one['kinds'][kind]['gain']:+.1f}",
+                )
+                for one in anatomy.values()
+            ],
+        )
+        for kind in kinds
+    ]
+
+
+def _ledger(supervision: Any) -> list[tuple[str, str]]:
+    """Each kind of label, and the parts that consumed it where they are known."""
+    if isinstance(supervision, Mapping):
+        return [(label, ", ".join(parts)) for label, parts in supervision.items()]
+    return [(label, "") for label in supervision]
+
+
+def _of(groups: Iterable[Iterable[str]]) -> list[str]:
+    """All that occurs, each once, in order."""
+    return list(dict.fromkeys(one for group in groups for one in group))
+
+
+def _best(values: Sequence[float]) -> float | None:
+    """The highest of several values; None where they do not differ."""
+    return max(values) if len(set(values)) > 1 else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            # A part's own settings read as on the command line: source.nodes.
+            inner = prefix if key == "settings" else f"{prefix}{key}."
+            yield from _flat(value, inner)
+        elif key == "name" and prefix:
+            yield prefix[:-1], str(value)
+        elif not isinstance(value, Mapping):
+            yield f"{prefix}{key}", str(value)
