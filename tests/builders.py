@@ -1,9 +1,10 @@
 """Small pictures for tests, drawn in a line."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from wsis.contracts import Proposals
+from wsis.contracts import Points, Proposals, TaggedImage
 from wsis.masks import from_masks
 
 
@@ -43,3 +44,22 @@ def random_proposals(
 ) -> Proposals:
     """Speckled proposals in a random order of preference."""
     return from_masks(random_masks(count, size, seed), source="random")
+
+
+def tagged(*present: bool, points: Points | None = None) -> TaggedImage:
+    """A black image of 8 × 10 pixels with these tags."""
+    return TaggedImage(
+        id=0,
+        name="black.png",
+        tags=torch.tensor(present),
+        load=lambda: np.zeros((8, 10, 3), np.uint8),
+        points=points,
+    )
+
+
+def points(*places: tuple[float, float, int]) -> Points:
+    """Points as (x, y, class)."""
+    return Points(
+        xy=torch.tensor([[x, y] for x, y, _ in places]).float().view(-1, 2),
+        label=torch.tensor([label for _, _, label in places], dtype=torch.long),
+    )

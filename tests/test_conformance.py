@@ -17,9 +17,12 @@ from wsis.contracts import (
     DataSource,
     Miner,
     NoiseSampler,
+    Points,
     ProposalHead,
     ProposalSource,
     PseudoInstances,
+    TaggedImage,
+    Tracing,
 )
 from wsis.features.views import Scale, view
 from wsis.masks import areas
@@ -158,12 +161,23 @@ def test_cues_label_clusters_of_present_classes(name):
     maps = torch.rand(12, 5, 4, 6, generator=generator)
     tags = torch.rand(12, CLASSES, generator=generator) > 0.5
     tags[:, 0] = True
-    labeller = plugins.create("cues", name).fit(maps, tags, generator)
+    labeller = plugins.create("cues", name).fit(list(maps), tags, generator)
     if labeller is None:
         return
+    if isinstance(labeller, Tracing):
+        labeller = labeller.through(
+            lambda image, gradients: torch.ones(len(gradients), 8, 12) / 96
+        )
     proposals = random_proposals(20, size=(16, 24))
+    image = TaggedImage(
+        id=0,
+        name="drawn",
+        tags=tags[0],
+        load=lambda: np.zeros((16, 24, 3), np.uint8),
+        points=Points(xy=torch.tensor([[3.0, 5.0]]), label=torch.tensor([1])),
+    )
 
-    labels = labeller(maps[0], tags[0], proposals, overlaps(proposals))
+    labels = labeller(image, maps[0], proposals, overlaps(proposals))
 
     assert labels.shape == (20, CLASSES + 1)
     assert ((labels > 0).sum(1) <= 1).all()

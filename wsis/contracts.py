@@ -14,7 +14,7 @@ Shape letters: N proposals, R regions, C classes, S pseudo instances, M predicti
 G ground-truth objects, D channels, H and W an image's height and width.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -49,6 +49,22 @@ Ledger = frozenset[Supervision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Points:
+    """Where somebody pointed at objects of a photo: one point an object.
+
+    Args:
+        xy: pixels from the photo's left and top.
+        label: class of the object, 1…C.
+    """
+
+    xy: Float[Tensor, "P 2"]
+    label: Int[Tensor, " P"]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TaggedImage:
     """A photo and the classes on it: all that training ever sees.
 
@@ -57,12 +73,15 @@ class TaggedImage:
         name: file name or title, for messages and reports.
         tags: which classes are present.
         load: reads the pixels; may raise ``ValueError`` naming the file.
+        points: where somebody pointed; None where nobody did. Only cues that state
+            ``Supervision.POINTS`` look at them.
     """
 
     id: int
     name: str
     tags: Bool[Tensor, " C"]
     load: Callable[[], Image]
+    points: Points | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -333,9 +352,10 @@ class ProposalHead(Protocol):
 class CueSource(Protocol):
     """Finds pre-computed pseudo labels for the anti-noise branch.
 
-    ``fit`` sees the training images' feature maps and tags and returns what labels one
-    image; the labels are an (N, C + 1) matrix holding, for each proposal, the number of
-    its cluster (1, 2, …) in its class's column (0 = background), 0 elsewhere.
+    ``fit`` sees the training images' feature maps, each read anew whenever it is asked
+    for, and their tags, and returns what labels one image; the labels are an (N, C + 1)
+    matrix holding, for each proposal, the number of its cluster (1, 2, …) in its
+    class's column (0 = background), 0 elsewhere.
     """
 
     @property
@@ -343,7 +363,7 @@ class CueSource(Protocol):
 
     def fit(
         self,
-        maps: Iterable[Float[Tensor, "D _ _"]],
+        maps: Sequence[Float[Tensor, "D _ _"]],
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
     ) -> "CueLabeller | None": ...
@@ -351,15 +371,42 @@ class CueSource(Protocol):
 
 @runtime_checkable
 class CueLabeller(Protocol):
-    """Labels the proposals of one image with clusters."""
+    """Labels the proposals of one image with clusters.
+
+    It is given the image, as its tags alone are not what all cues go by: points are the
+    image's, and what is traced back to the pixels needs them.
+    """
 
     def __call__(
         self,
+        image: TaggedImage,
         map: Float[Tensor, "D _ _"],
-        tags: Bool[Tensor, " C"],
         proposals: Proposals,
         overlaps: Overlaps,
     ) -> Int[Tensor, "N C1"]: ...
+
+
+Trace = Callable[[TaggedImage, Float[Tensor, "P D h w"]], Float[Tensor, "P H W"]]
+"""Back-propagates each of P gradients on an image's feature map to its pixels.
+
+The result is of the size the backbone saw, at least 0, and sums to 1 for each gradient.
+"""
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """A cue labeller that looks through the backbone; a run gives it the way."""
+
+    def through(self, trace: Trace) -> CueLabeller: ...
+
+
+@runtime_checkable
+class Pointing(Protocol):
+    """A cue labeller that can tell where it looks, for pictures."""
+
+    def peaks(
+        self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
+    ) -> Points: ...
 
 
 @runtime_checkable
@@ -413,6 +460,8 @@ __all__ = [
     "Miner",
     "NoiseSampler",
     "Overlaps",
+    "Pointing",
+    "Points",
     "Predictions",
     "ProposalHead",
     "ProposalSource",
@@ -423,5 +472,7 @@ __all__ = [
     "Tagged",
     "TaggedImage",
     "Targets",
+    "Trace",
+    "Tracing",
     "View",
 ]

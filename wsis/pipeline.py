@@ -13,13 +13,14 @@ from wsis import plugins
 from wsis.bags import Bag
 from wsis.config import Part, Settings, SettingsError
 from wsis.contracts import (
+    CueLabeller,
     Ledger,
     Predictions,
     Supervision,
     Tagged,
     TaggedImage,
 )
-from wsis.cues.kept import Cues
+from wsis.cues.kept import Cues, Learned, Maps, label_key
 from wsis.features.frozen import (
     Features,
     FrozenFeatures,
@@ -27,6 +28,7 @@ from wsis.features.frozen import (
     frozen_features,
 )
 from wsis.features.views import scales
+from wsis.files import Cache, digest
 from wsis.inference import predict
 from wsis.model import Model, Observer, Strategy
 from wsis.proposals.store import CachedSource
@@ -42,7 +44,7 @@ class Pipeline:
 
     Args:
         settings: name the parts.
-        cache: folder for proposals and frozen features.
+        cache: folder for proposals, frozen features and cues.
         device: where models are.
 
     Raises:
@@ -142,18 +144,46 @@ class Pipeline:
             tick(bag)
 
     def cues(self, bags: Sequence[Bag], seed: int) -> Cues:
-        """Cues learned from the bags' tags on frozen features."""
-        side = self.settings.train_sides[0]
+        """Cues learned from the bags' tags on frozen features, kept in the cache.
+
+        Labels that an earlier run left there are read; the source is trained when the
+        first one is missing.
+
+        Raises:
+            ValueError: if no bag has tags, or the source goes by points and none has
+                any.
+        """
+        side, source = self.settings.train_sides[0], self.settings.build("cues")
         tagged = [bag for bag in bags if bag.tags.any()]
-        [scale] = scales([side], flips=False)
         if not tagged:
             raise ValueError(f"expected images with tags, none of {len(bags)} has any")
-        labeller = self.settings.build("cues").fit(
-            (self.frozen.map(bag, scale) for bag in tagged),
-            torch.stack([bag.tags for bag in tagged]),
-            generator(seed, "cues"),
+        if Supervision.POINTS in source.ledger and not any(
+            bag.image.points is not None for bag in tagged
+        ):
+            raise ValueError(
+                f"expected images with points for the cues {self.settings.cues.label}, "
+                f"none of {len(tagged)} has any; give a file of points (--points)"
+            )
+
+        def learn() -> CueLabeller | None:
+            labeller: CueLabeller | None = source.fit(
+                Maps(self.frozen, tagged, side),
+                torch.stack([bag.tags for bag in tagged]),
+                generator(seed, "cues"),
+            )
+            return labeller
+
+        values = self.settings.resolved()
+        kept = Cache.keyed(
+            self.cache / "cues",
+            {
+                **{key: values[key] for key in ("cues", "backbone", "source")},
+                "side": side,
+                "seed": seed,
+                "images": digest(*(label_key(bag) for bag in tagged)),
+            },
         )
-        return Cues(labeller, self.frozen, side)
+        return Cues(Learned(learn), self.frozen, side, kept)
 
     def model(self, classes: int, seed: int) -> Model:
         """A fresh model; its weights depend on the seed alone."""

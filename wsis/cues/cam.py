@@ -8,7 +8,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wsis.contracts import CueLabeller, Ledger, Overlaps, Proposals, Supervision
+from wsis.contracts import (
+    CueLabeller,
+    Ledger,
+    Overlaps,
+    Proposals,
+    Supervision,
+    TaggedImage,
+)
+from wsis.cues.basins import basins
+from wsis.cues.classifier import Classifier, fit_averages
+from wsis.cues.clusters import clusters, iou_with_pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +30,16 @@ class CamCues:
     map is trusted: it and what overlaps it become a cluster, the rest around it
     background, in the layout of CIM's pre-computed labels (arXiv 2402.07633).
 
+    A map merges neighbours of one class. With ``prominence`` below 1 it is parted where
+    it dips between peaks, and each part has a proposal of its own: more of several
+    objects are found, and some single ones fall apart (benchmarks/cues.md).
+
     Args:
         threshold: of the map, relative to its maximum, in (0, 1).
+        prominence: how far the map falls between peaks that are told apart, relative to
+            its maximum, in (0, 1]; 1 leaves it whole.
+        apart: of two parts' proposals with at least this IoU the better fitting one is
+            taken, in (0, 1].
         near: proposals with a higher IoU with the trusted one join its cluster; those
             below, but not apart, are background; in (0, 1).
         decay: L2 penalty of the classifier; at least 0.
@@ -29,6 +47,8 @@ class CamCues:
     """
 
     threshold: float = 0.3
+    prominence: float = 1.0
+    apart: float = 0.5
     near: float = 0.5
     decay: float = 1e-3
     steps: int = 100
@@ -38,6 +58,10 @@ class CamCues:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise ValueError(f"{name} must be in (0, 1), got {value}")
+        for name in ("prominence", "apart"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise ValueError(f"{name} must be in (0, 1], got {value}")
         if self.decay < 0 or self.steps < 1:
             raise ValueError(
                 "decay must be at least 0 and steps positive, got "
@@ -57,27 +81,8 @@ class CamCues:
     ) -> CueLabeller:
         """Trains the classifier; deterministic, so the generator is not used."""
         del generator
-        averages = torch.stack([m.float().mean((1, 2)) for m in maps])
-        mean, std = averages.mean(0), averages.std(0, correction=0).clamp_min(1e-6)
-        inputs, wanted = (averages - mean) / std, tags.float()
-        weight = inputs.new_zeros(tags.shape[1], inputs.shape[1], requires_grad=True)
-        bias = inputs.new_zeros(tags.shape[1], requires_grad=True)
-        solver = torch.optim.LBFGS(
-            [weight, bias], max_iter=self.steps, line_search_fn="strong_wolfe"
-        )
-
-        def loss() -> Tensor:
-            solver.zero_grad()
-            logits = inputs @ weight.T + bias
-            value = functional.binary_cross_entropy_with_logits(logits, wanted)
-            value = value + self.decay * weight.square().sum()
-            value.backward()
-            return value
-
-        with torch.enable_grad():
-            solver.step(loss)
-        weight = weight.detach() / std
-        return CamLabeller(self, weight, bias.detach() - weight @ mean)
+        found = fit_averages(maps, tags, decay=self.decay, steps=self.steps)
+        return CamLabeller(self, found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,55 +91,74 @@ class CamLabeller:
 
     Args:
         cues: the settings.
-        weight: of the classifier, on features as they come.
-        bias: of the classifier.
+        classifier: gives the activation maps; the mean of one is the class's tag logit.
     """
 
     cues: CamCues
-    weight: Float[Tensor, "C D"]
-    bias: Float[Tensor, " C"]
-
-    def activation(self, feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, "C h w"]:
-        """Each class's evidence at each cell; its mean is the class's tag logit."""
-        evidence = torch.einsum("cd,dhw->chw", self.weight, feature_map.float())
-        return evidence + self.bias[:, None, None]
+    classifier: Classifier
 
     def __call__(
         self,
+        image: TaggedImage,
         map: Float[Tensor, "D _ _"],
-        tags: Bool[Tensor, " C"],
         proposals: Proposals,
         overlaps: Overlaps,
     ) -> Int[Tensor, "N C1"]:
-        """One cluster per present class, numbered from 1, then the background's.
+        """One cluster a part of a map, numbered from 1, then the background's.
 
-        Where two classes claim a proposal, the later class has it.
+        Classes come in order, of a class the worst fitting part first; where two claim
+        a proposal, the later one has it.
         """
-        labels = torch.zeros(len(proposals), len(tags) + 1, dtype=torch.long)
-        around = torch.zeros(len(proposals), dtype=torch.bool)
-        present = tags.nonzero().flatten().tolist()
-        activation = self.activation(map)
-        for number, c in enumerate(present, start=1):
-            best = self._best(activation[c], proposals)
-            iou = overlaps.iou[best]
-            near = iou > self.cues.near
-            labels[near] = 0
-            labels[near, c + 1] = number
-            around |= iou > 0
-        free = around & (labels == 0).all(1)
-        labels[free, 0] = len(present) + 1
-        return labels
+        responses = self.classifier.responses(map)
+        trusted: list[int] = []
+        label: list[int] = []
+        for c in image.tags.nonzero().flatten().tolist():
+            found = self._trusted(responses[c], proposals, overlaps)
+            trusted += found
+            label += [c + 1] * len(found)
+        return clusters(
+            overlaps.iou[trusted], torch.tensor(label), len(image.tags), self.cues.near
+        )
 
-    def _best(self, activation: Float[Tensor, "h w"], proposals: Proposals) -> int:
-        fine = functional.interpolate(
-            activation[None, None], size=proposals.size, mode="bilinear"
-        )[0, 0]
-        lit = fine > self.cues.threshold * fine.max().clamp_min(1e-6)
-        count = proposals.members.shape[1]
-        regions = proposals.regions.flatten().long()
-        area = torch.bincount(regions, minlength=count).double()
-        inside = torch.bincount(regions[lit.flatten()], minlength=count).double()
-        members = proposals.members.double()
-        shared = members @ inside
-        iou = shared / (members @ area + inside.sum() - shared)
-        return int(iou.argmax())
+    def _trusted(
+        self, response: Float[Tensor, "h w"], proposals: Proposals, overlaps: Overlaps
+    ) -> list[int]:
+        """The proposals that fit a class's map or its parts, the best one last."""
+        fit, best = iou_with_pixels(
+            proposals, self._parts(response, proposals.size)
+        ).max(1)
+        kept: list[int] = []
+        for i in best[fit.argsort(descending=True, stable=True)].tolist():
+            if not kept or float(overlaps.iou[i, kept].max()) < self.cues.apart:
+                kept.append(i)
+        return kept[::-1]
+
+    def _parts(
+        self, response: Float[Tensor, "h w"], size: tuple[int, int]
+    ) -> Bool[Tensor, "K H W"]:
+        """What is lit, parted at deep dips, in the image's pixels."""
+        settings = self.cues
+        fine = _enlarged(response, size)
+        lit = fine > settings.threshold * fine.max().clamp_min(1e-6)
+        if settings.prominence == 1:
+            return lit[None]
+        height, width = response.shape
+        some = _enlarged(response, (_UPSAMPLE * height, _UPSAMPLE * width))
+        top = float(some.max().clamp_min(1e-6))
+        part = basins(some, settings.threshold * top, settings.prominence * top)
+        if not part.any():
+            return lit[None]
+        numbers = functional.interpolate(part[None, None].double(), size)[0, 0]
+        return (numbers == torch.arange(1, int(part.max()) + 1)[:, None, None]) & lit
+
+
+_UPSAMPLE = 4
+"""Enlarges maps before they are parted, for smooth borders."""
+
+
+def _enlarged(
+    response: Float[Tensor, "h w"], size: tuple[int, int]
+) -> Float[Tensor, "H W"]:
+    return functional.interpolate(response[None, None], size=size, mode="bilinear")[
+        0, 0
+    ]

@@ -1,44 +1,123 @@
-"""Cluster labels of bags, computed when asked for and kept in memory."""
+"""Cluster labels of bags: made when asked for, and kept in memory and on disk."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from wsis.bags import Bag
-from wsis.contracts import CueLabeller
+from wsis.contracts import CueLabeller, Tracing
 from wsis.features.frozen import FrozenFeatures
+from wsis.features.tracing import trace
 from wsis.features.views import Scale
+from wsis.files import Cache, digest
 from wsis.overlaps import overlaps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cues:
-    """Cluster labels of bags, computed once each and kept in memory.
+    """Cluster labels of bags, computed once each.
 
     Args:
-        labeller: makes them; None gives no cues.
+        labeller: makes them; None gives no cues. A ``Learned`` one is trained when the
+            first labels are missing that it shall make.
         features: gives the maps.
         side: of the image the maps are of.
+        cache: keeps the labels between runs; made for this labeller alone.
     """
 
-    labeller: CueLabeller | None
+    labeller: "CueLabeller | Learned | None"
     features: FrozenFeatures
     side: int
-    kept: dict[str, Tensor] = field(default_factory=dict)
+    cache: Cache | None = None
+    kept: dict[str, Tensor | None] = field(default_factory=dict)
 
     def __call__(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
         """The cluster labels of a bag's proposals."""
         if self.labeller is None:
             return None
-        if bag.key not in self.kept:
-            proposals = bag.proposals
-            labels = self.labeller(
-                self.features.map(bag, Scale(self.side)),
-                bag.tags,
-                proposals,
-                overlaps(proposals),
-            )
-            self.kept[bag.key] = labels.to(torch.int16)
-        return self.kept[bag.key].long()
+        key = label_key(bag)
+        if key not in self.kept:
+
+            def make() -> dict[str, Tensor]:
+                labels = self._label(bag)
+                return {} if labels is None else {"labels": labels.to(torch.int16)}
+
+            made = make() if self.cache is None else self.cache.get(key, make)
+            self.kept[key] = made.get("labels")
+        labels = self.kept[key]
+        return None if labels is None else labels.long()
+
+    def ready(self) -> CueLabeller | None:
+        """The labeller itself, trained and shown the way through the backbone."""
+        found = self.labeller
+        labeller = found.labeller if isinstance(found, Learned) else found
+        if isinstance(labeller, Tracing):
+            return labeller.through(trace(self.features.live.backbone, self.side))
+        return labeller
+
+    def _label(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
+        labeller = self.ready()
+        if labeller is None:
+            return None
+        proposals = bag.proposals
+        return labeller(
+            bag.image,
+            self.features.map(bag, Scale(self.side)),
+            proposals,
+            overlaps(proposals),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A labeller that is trained when it is first needed.
+
+    Args:
+        fit: trains it; the same every time it is called.
+    """
+
+    fit: Callable[[], CueLabeller | None]
+
+    @cached_property
+    def labeller(self) -> CueLabeller | None:
+        """What ``fit`` gives, trained once."""
+        return self.fit()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps(Sequence[Tensor]):
+    """The feature maps of bags, each read from the cache whenever it is asked for.
+
+    Args:
+        features: gives them.
+        bags: one a map.
+        side: of the image the maps are of.
+    """
+
+    features: FrozenFeatures
+    bags: Sequence[Bag]
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Maps": ...
+    def __getitem__(self, index: int | slice) -> "Tensor | Maps":
+        if isinstance(index, slice):
+            return Maps(self.features, self.bags[index], self.side)
+        return self.features.map(self.bags[index], Scale(self.side))
+
+
+def label_key(bag: Bag) -> str:
+    """A short name of all that a labeller goes by: photo, tags and points."""
+    points = bag.image.points
+    given = None if points is None else [points.xy.tolist(), points.label.tolist()]
+    return f"{bag.key}-{digest(bag.tags.tolist(), given)}"

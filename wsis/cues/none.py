@@ -1,6 +1,6 @@
 """No cues: the anti-noise branch learns from the tags alone."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,7 @@ class NoCues:
 
     def fit(
         self,
-        maps: Iterable[Float[Tensor, "D _ _"]],
+        maps: Sequence[Float[Tensor, "D _ _"]],
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
     ) -> None:

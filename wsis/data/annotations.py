@@ -94,13 +94,13 @@ class AnnotationFile:
             UnknownClassError: if a class is not in the file; lists what is.
             ValueError: if a class is chosen twice, or none is.
         """
-        known = {_plain(name): number for name, number in self.categories.items()}
+        known = {plain(name): number for name, number in self.categories.items()}
         labels: dict[int, int] = {}
         for label, name in enumerate(self.names(classes), 1):
-            number = known.get(_plain(name))
+            number = known.get(plain(name))
             if number is None:
                 raise UnknownClassError(
-                    f"{self.path} has no class {name!r}{nearest(_plain(name), known)}; "
+                    f"{self.path} has no class {name!r}{nearest(plain(name), known)}; "
                     f"its classes are: {', '.join(self.categories)}"
                 )
             if number in labels:
@@ -174,12 +174,13 @@ def _by_name(categories: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     seen: set[str] = set()
     for entry in sorted(categories, key=lambda entry: int(entry["id"])):
         name = str(entry["name"])
-        if _plain(name) in seen:
+        if plain(name) in seen:
             raise ValueError(f"category name {name!r} is repeated")
-        seen.add(_plain(name))
+        seen.add(plain(name))
         found[name] = entry["id"]
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name as names are compared: whatever their case, ``-``, ``_`` and spaces."""
     return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())

@@ -1,0 +1,170 @@
+"""Labels from peaks and proposals: what the proposals that cover a peak agree on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wsis.contracts import (
+    CueLabeller,
+    Ledger,
+    Overlaps,
+    Points,
+    Proposals,
+    Supervision,
+    TaggedImage,
+)
+from wsis.cues.classifier import Classifier, fit_peaks
+from wsis.cues.clusters import all_background, clusters, iou_with_regions
+from wsis.cues.peaks import find_peaks
+
+
+def agreed(
+    points: Points, proposals: Proposals, agreement: float = 0.7
+) -> Bool[Tensor, "P R"]:
+    """The regions inside more than ``agreement`` of the proposals that cover a point.
+
+    Empty where no proposal covers the point.
+
+    Raises:
+        ValueError: if a point lies outside the image.
+    """
+    height, width = proposals.size
+    column, row = points.xy.floor().long().unbind(1)
+    outside = (column < 0) | (column >= width) | (row < 0) | (row >= height)
+    if outside.any():
+        wrong = points.xy[outside][0].tolist()
+        raise ValueError(
+            f"expected points inside the photo of {width} × {height} pixels, got "
+            f"{wrong}"
+        )
+    covers = proposals.members[:, proposals.regions[row, column].long()].T  # (P, N)
+    count = covers.sum(1, keepdim=True)
+    inside = covers.double() @ proposals.members.double()
+    return (inside > agreement * count) & (count > 0)
+
+
+def agpl(
+    points: Points,
+    proposals: Proposals,
+    classes: int,
+    *,
+    agreement: float = 0.7,
+    near: float = 0.5,
+) -> Int[Tensor, "N C1"]:
+    """Clusters around what the proposals over each point agree on; later points win.
+
+    CIM's label generation from peaks (AGPL; Li et al., https://arxiv.org/abs/2402.07633,
+    and its reference code, 48b4548): the proposals that cover a point are averaged, the
+    average is thresholded to a mask, and ``clusters`` does the rest.
+
+    Args:
+        points: in ascending order of trust.
+        proposals: of the image.
+        classes: C.
+        agreement: the average's threshold, in [0, 1).
+        near: a proposal with a higher IoU with the mask joins its cluster.
+
+    Returns:
+        Without a point all proposals in the background's cluster.
+    """
+    if not len(points):
+        return all_background(len(proposals), classes)
+    masks = agreed(points, proposals, agreement)
+    return clusters(iou_with_regions(proposals, masks), points.label, classes, near)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgplCues:
+    """Learns a tag classifier by peak stimulation and labels what peaks lie on.
+
+    Peaks as in PRM (https://arxiv.org/abs/1804.00880), labels as in CIM
+    (https://arxiv.org/abs/2402.07633); only classes that are tagged have peaks.
+
+    Args:
+        threshold: of a peak's response, the classifier's logit there. Reference code:
+            10, of its own classifier.
+        agreement: share of the proposals over a peak that agree on a pixel, in (0, 1).
+        near: IoU that joins a cluster, in (0, 1).
+        decay: L2 penalty of the classifier; at least 0.
+        epochs: of peak stimulation; 0 keeps the classifier of averaged features.
+        lr: of peak stimulation.
+    """
+
+    threshold: float = 0.0
+    agreement: float = 0.7
+    near: float = 0.5
+    decay: float = 1e-3
+    epochs: int = 10
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("agreement", "near"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"{name} must be in (0, 1), got {value}")
+        if self.decay < 0 or self.epochs < 0 or self.lr <= 0:
+            raise ValueError(
+                "decay and epochs must be at least 0 and lr positive, got "
+                f"{self.decay}, {self.epochs} and {self.lr}"
+            )
+
+    @property
+    def ledger(self) -> Ledger:
+        """The tags it learns from."""
+        return frozenset({Supervision.TAGS})
+
+    def fit(
+        self,
+        maps: Sequence[Float[Tensor, "D _ _"]],
+        tags: Bool[Tensor, "B C"],
+        generator: torch.Generator,
+    ) -> CueLabeller:
+        """Trains the classifier; the generator draws the order of the images."""
+        classifier = fit_peaks(
+            maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
+        )
+        return AgplLabeller(self, classifier)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AgplLabeller:
+    """A trained tag classifier whose peaks gather proposals.
+
+    Args:
+        cues: the settings.
+        classifier: gives the response maps.
+    """
+
+    cues: AgplCues
+    classifier: Classifier
+
+    def peaks(
+        self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
+    ) -> Points:
+        """The peaks of tagged classes, ascending."""
+        return find_peaks(
+            self.classifier.responses(map),
+            image.tags.nonzero().flatten() + 1,
+            size,
+            threshold=self.cues.threshold,
+        )[0]
+
+    def __call__(
+        self,
+        image: TaggedImage,
+        map: Float[Tensor, "D _ _"],
+        proposals: Proposals,
+        overlaps: Overlaps,
+    ) -> Int[Tensor, "N C1"]:
+        """One cluster a peak, numbered from 1 in ascending order of response."""
+        del overlaps
+        return agpl(
+            self.peaks(image, map, proposals.size),
+            proposals,
+            len(image.tags),
+            agreement=self.cues.agreement,
+            near=self.cues.near,
+        )

@@ -1,0 +1,181 @@
+"""Peak response maps as cues: the proposal that holds what a peak was caused by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from wsis.contracts import (
+    CueLabeller,
+    Ledger,
+    Overlaps,
+    Points,
+    Proposals,
+    Supervision,
+    TaggedImage,
+    Trace,
+)
+from wsis.cues.classifier import Classifier, fit_peaks
+from wsis.cues.clusters import clusters
+from wsis.cues.peaks import find_peaks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrmCues:
+    """Learns a tag classifier by peak stimulation and traces its peaks to the pixels.
+
+    Zhou et al., "Weakly Supervised Instance Segmentation using Class Peak Response",
+    https://arxiv.org/abs/1804.00880. On frozen features the classifier is one linear
+    layer: back-propagated through it alone a peak stays the one cell that it is, so
+    that the map goes on through the backbone to the pixels, one backward pass a peak.
+    The proposal with the highest score is trusted: the share of the peak response map
+    inside it less ``penalty`` times the share of the background inside it, which is
+    where the class's response is below its mean.
+
+    Paper: a further term for the proposal's contour. Ours: without, as proposals here
+    follow contours already. Paper: proposals retrieved so are the result. Ours: they
+    gather clusters, as AGPL's masks do in CIM.
+
+    Args:
+        threshold: of a peak's response, the classifier's logit there.
+        most: only so many peaks of a photo are traced, those of the highest response.
+        penalty: of background inside; at least 0. Chosen on 30 training photos
+            (benchmarks/cues.md).
+        near: IoU that joins a cluster, in (0, 1).
+        decay: L2 penalty of the classifier; at least 0.
+        epochs: of peak stimulation; 0 keeps the classifier of averaged features.
+        lr: of peak stimulation.
+    """
+
+    threshold: float = 0.0
+    most: int = 6
+    penalty: float = 4.0
+    near: float = 0.5
+    decay: float = 1e-3
+    epochs: int = 10
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not 0 < self.near < 1:
+            raise ValueError(f"near must be in (0, 1), got {self.near}")
+        for name in ("penalty", "decay", "epochs"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"{name} must be at least 0, got {getattr(self, name)}"
+                )
+        if self.most < 1 or self.lr <= 0:
+            raise ValueError(
+                f"most and lr must be positive, got {self.most} and {self.lr}"
+            )
+
+    @property
+    def ledger(self) -> Ledger:
+        """The tags it learns from."""
+        return frozenset({Supervision.TAGS})
+
+    def fit(
+        self,
+        maps: Sequence[Float[Tensor, "D _ _"]],
+        tags: Bool[Tensor, "B C"],
+        generator: torch.Generator,
+    ) -> CueLabeller:
+        """Trains the classifier; the generator draws the order of the images."""
+        classifier = fit_peaks(
+            maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
+        )
+        return PrmLabeller(self, classifier)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrmLabeller:
+    """A trained tag classifier whose peaks are traced back to the pixels.
+
+    Args:
+        cues: the settings.
+        classifier: gives the response maps.
+        trace: the way through the backbone.
+    """
+
+    cues: PrmCues
+    classifier: Classifier
+    trace: Trace | None = None
+
+    def through(self, trace: Trace) -> "PrmLabeller":
+        """The same with a way through the backbone."""
+        return PrmLabeller(self.cues, self.classifier, trace)
+
+    def peaks(
+        self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
+    ) -> Points:
+        """The highest peaks of tagged classes, ascending."""
+        points, _ = find_peaks(
+            self.classifier.responses(map),
+            image.tags.nonzero().flatten() + 1,
+            size,
+            threshold=self.cues.threshold,
+        )
+        last = slice(max(0, len(points) - self.cues.most), None)
+        return Points(xy=points.xy[last], label=points.label[last])
+
+    def __call__(
+        self,
+        image: TaggedImage,
+        map: Float[Tensor, "D _ _"],
+        proposals: Proposals,
+        overlaps: Overlaps,
+    ) -> Int[Tensor, "N C1"]:
+        """One cluster a peak, numbered from 1 in ascending order of response.
+
+        Raises:
+            ValueError: if there is no way through a backbone.
+        """
+        if self.trace is None:
+            raise ValueError("expected a way through the backbone, call through first")
+        points = self.peaks(image, map, proposals.size)
+        label = points.label
+        if len(points):
+            traced = self.trace(image, self._gradients(map, points, proposals.size))
+            responses = self.classifier.responses(map)[label - 1]
+            best = self._scores(traced, responses, proposals).argmax(1)
+        else:
+            best = torch.zeros(0, dtype=torch.long)
+        return clusters(overlaps.iou[best], label, len(image.tags), self.cues.near)
+
+    def _gradients(
+        self, map: Float[Tensor, "D h w"], points: Points, size: tuple[int, int]
+    ) -> Float[Tensor, "P D h w"]:
+        """Each peak's chances in the map: those of the linear layer, in its cell."""
+        height, width = map.shape[1:]
+        column = (points.xy[:, 0] * width / size[1]).long()
+        row = (points.xy[:, 1] * height / size[0]).long()
+        weight = self.classifier.weight[points.label - 1].clamp_min(0)
+        gradients = map.new_zeros(len(points), *map.shape)
+        for one, w, y, x in zip(gradients, weight, row, column, strict=True):
+            one[:, y, x] = w * (map[:, y, x] - map.min())
+        return gradients
+
+    def _scores(
+        self,
+        traced: Float[Tensor, "P _ _"],
+        responses: Float[Tensor, "P h w"],
+        proposals: Proposals,
+    ) -> Float[Tensor, "P N"]:
+        """How well each proposal holds each peak's map and leaves background out."""
+        low = (responses < responses.mean((1, 2), keepdim=True)).float()
+        inside, outside = _shares(traced, proposals), _shares(low, proposals)
+        return inside - self.cues.penalty * outside
+
+
+def _shares(
+    weights: Float[Tensor, "P _ _"], proposals: Proposals
+) -> Float[Tensor, "P N"]:
+    """Which part of each map's sum lies inside each proposal."""
+    fine = functional.interpolate(weights[None], size=proposals.size, mode="bilinear")
+    regions, count = proposals.regions.flatten().long(), proposals.members.shape[1]
+    sums = torch.zeros(len(weights), count, dtype=torch.double)
+    sums.index_add_(1, regions, fine[0].flatten(1).double())
+    shared = sums @ proposals.members.double().T
+    return shared / sums.sum(1, keepdim=True).clamp_min(1e-12)

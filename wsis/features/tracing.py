@@ -1,0 +1,124 @@
+"""What a cell of the feature map saw: its evidence back-propagated to the pixels."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.grad import conv2d_input
+
+from wsis.contracts import Backbone, TaggedImage, Trace
+from wsis.features.views import Scale, pixels
+
+_EPS = 1e-10
+
+
+def trace(backbone: Backbone, side: int) -> Trace:
+    """The way back through ``backbone`` from maps of photos of ``side`` pixels.
+
+    Zhou et al., https://arxiv.org/abs/1804.00880, section 3.2: the chance to have
+    caused a cell is handed down layer by layer. A convolution's inputs share what an
+    output has in proportion to (input − lowest input) × positive weight; layers that
+    act on each cell by itself hand it through. Where paths join, chances add up; the
+    result is scaled to sum to 1. One forward pass a photo, one backward pass a
+    gradient.
+
+    Raises:
+        ValueError: when called, if the backbone has convolutions that are not plain
+            ``nn.Conv2d``.
+    """
+
+    def back(
+        image: TaggedImage, gradients: Float[Tensor, "P D h w"]
+    ) -> Float[Tensor, "P H W"]:
+        network: Any = backbone
+        device = next(network.parameters()).device
+        seen = pixels(image.load(), Scale(side), backbone).to(device)
+        seen.requires_grad_()
+        maps = []
+        with torch.enable_grad(), _handing_down(network):
+            out = backbone(seen)
+            for gradient in gradients:
+                [found] = torch.autograd.grad(
+                    out, seen, gradient[None].to(out), retain_graph=True
+                )
+                chance = found[0].sum(0).clamp_min(0)
+                maps.append(chance / chance.sum().clamp_min(_EPS))
+        return torch.stack(maps).cpu()
+
+    return back
+
+
+@contextmanager
+def _handing_down(network: nn.Module) -> Iterator[None]:
+    """Exchanges gradients for chances, until the block ends."""
+    changed: list[nn.Module] = []
+    try:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                if type(module) is not nn.Conv2d or not isinstance(
+                    module.padding, tuple
+                ):
+                    raise ValueError(
+                        "expected a backbone of plain nn.Conv2d to trace through, got "
+                        f"{type(module).__name__}"
+                    )
+                setattr(module, "forward", _convolution(module))
+            elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+                setattr(module, "forward", _elementwise(module.forward))
+            else:
+                continue
+            changed.append(module)
+        yield
+    finally:
+        for module in changed:
+            # What stood there before was the class's own.
+            del module.forward
+
+
+def _convolution(module: nn.Conv2d) -> Callable[[Tensor], Tensor]:
+    return lambda given: _Convolution.apply(given, module)
+
+
+def _elementwise(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda given: _Elementwise.apply(given, forward)
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution whose inputs share an output's chance."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, module: nn.Conv2d) -> Tensor:
+        ctx.save_for_backward(given)
+        ctx.module = module
+        return functional.conv2d(given, module.weight, module.bias, *_how(module))
+
+    @staticmethod
+    def backward(ctx: Any, chance: Tensor) -> tuple[Tensor, None]:
+        [given] = ctx.saved_tensors
+        how = _how(ctx.module)
+        base, positive = given - given.min(), ctx.module.weight.clamp_min(0)
+        total = functional.conv2d(base, positive, None, *how)
+        share = (chance / total).where(total > _EPS, 0)
+        return base * conv2d_input(given.shape, positive, share, *how), None
+
+
+class _Elementwise(torch.autograd.Function):
+    """A layer on each cell by itself, which hands chances through."""
+
+    @staticmethod
+    def forward(ctx: Any, given: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
+        del ctx
+        return forward(given)
+
+    @staticmethod
+    def backward(ctx: Any, chance: Tensor) -> tuple[Tensor, None]:
+        del ctx
+        return chance, None
+
+
+def _how(module: nn.Conv2d) -> tuple[Any, Any, Any, int]:
+    return module.stride, module.padding, module.dilation, module.groups
