@@ -5,13 +5,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
 from wsis.files import Cache, digest
+from wsis.proposals.packing import pack_bits, unpack_bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,10 +67,9 @@ class CachedSource:
 def _pack(proposals: Proposals) -> dict[str, Tensor]:
     count = proposals.members.shape[1]
     small = torch.int16 if count <= torch.iinfo(torch.int16).max else torch.int32
-    bits = np.packbits(proposals.members.cpu().numpy(), axis=1)
     return {
         "regions": proposals.regions.cpu().to(small),
-        "members": torch.from_numpy(bits),
+        "members": torch.from_numpy(pack_bits(proposals.members)),
         "count": torch.tensor(count),
         "objectness": proposals.objectness.cpu(),
         "source": torch.tensor(list(proposals.source.encode()), dtype=torch.uint8),
@@ -81,16 +79,11 @@ def _pack(proposals: Proposals) -> dict[str, Tensor]:
 def _unpack(kept: Mapping[str, Tensor], ledger: Ledger) -> Proposals:
     return Proposals(
         regions=kept["regions"].long(),
-        members=_bits(kept["members"], int(kept["count"])),
+        members=unpack_bits(kept["members"].numpy(), int(kept["count"])),
         objectness=kept["objectness"],
         source=bytes(kept["source"].tolist()).decode(),
         ledger=ledger,
     )
-
-
-def _bits(packed: UInt8[Tensor, "N bytes"], count: int) -> Bool[Tensor, "N R"]:
-    bits = np.unpackbits(packed.numpy(), axis=1, count=count)
-    return torch.from_numpy(bits.view(bool))
 
 
 def _settings(source: ProposalSource) -> dict[str, Any]:
