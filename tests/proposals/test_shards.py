@@ -88,12 +88,13 @@ def test_size_and_age_end_a_shard_too(tmp_path):
 
 
 def test_an_error_in_the_block_keeps_what_was_added(tmp_path):
-    with (
-        pytest.raises(RuntimeError),
-        Writer(tmp_path, ABOUT) as writer,
-    ):
-        writer.add("key0", "0.jpg", drawn(0))
-        raise RuntimeError
+    def interrupted():
+        with Writer(tmp_path, ABOUT) as writer:
+            writer.add("key0", "0.jpg", drawn(0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
     assert_same(Store.open(tmp_path).get("key0"), drawn(0))
 
@@ -176,7 +177,7 @@ def test_an_index_that_tells_another_story_is_found(tmp_path):
     index.write_text(index.read_text().replace('"key1"', '"key5"'))
 
     assert "lists other photos" in next(Store.open(tmp_path).damage())
-    with pytest.raises(StoreError, match="lacks what the index says"):
+    with pytest.raises(StoreError, match=r"lacks what index\.jsonl lists"):
         Store.open(tmp_path).get("key5")
 
 
@@ -196,7 +197,7 @@ def test_other_proposals_and_other_folders_are_refused(tmp_path):
     with pytest.raises(StoreError, match=r"has no store\.json"):
         Store.open(tmp_path / "mine")
     with (
-        pytest.raises(StoreError, match="consumed boundaries, as .* got no labels"),
+        pytest.raises(StoreError, match="consumed boundaries, as the store"),
         Writer(tmp_path / "store", ABOUT) as writer,
     ):
         writer.add("key3", "3.jpg", random_proposals(5))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,15 +15,28 @@ from wsis.files import digest
 from wsis.proposals.packing import pack
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """A photo that proposals are wanted of.
+
+    Args:
+        name: of its file.
+        load: reads it; can be pickled.
+        number: of the photo in its data set, where it has one.
+    """
+
+    name: str
+    load: Callable[[], Image]
+    number: int | None = None
+
+
+@runtime_checkable
 class Job(Protocol):
     """Gives the proposals of one photo; can be pickled."""
 
     @property
-    def name(self) -> str:
-        """The photo's name, for messages."""
-
-    def read(self) -> Image:
-        """The photo."""
+    def photo(self) -> Photo:
+        """Which one."""
 
     def propose(self, image: Image) -> Proposals:
         """Its proposals."""
@@ -53,20 +66,14 @@ class MakeJob:
     """Makes the proposals of one photo.
 
     Args:
-        name: of the photo.
-        load: reads it.
+        photo: which one.
         source: name of the part that makes them.
         settings: of the part.
     """
 
-    name: str
-    load: Callable[[], Image]
+    photo: Photo
     source: str
     settings: Mapping[str, Any]
-
-    def read(self) -> Image:
-        """The photo."""
-        return self.load()
 
     def propose(self, image: Image) -> Proposals:
         """Its proposals."""
@@ -76,7 +83,7 @@ class MakeJob:
 def attempt(job: Job) -> Outcome:
     """Does a job; an error becomes an outcome, so that it stops nothing else."""
     try:
-        image = job.read()
+        image = job.photo.load()
         began = time.perf_counter()
         proposals = job.propose(image)
         seconds = time.perf_counter() - began
@@ -87,14 +94,17 @@ def attempt(job: Job) -> Outcome:
                 f"{proposals.size[0]} x {proposals.size[1]}"
             )
         return Outcome(
-            name=job.name, key=digest(image), packed=pack(proposals), seconds=seconds
+            name=job.photo.name,
+            key=digest(image),
+            packed=pack(proposals),
+            seconds=seconds,
         )
     except Exception as error:
         # Parts and files are other people's: whatever they raise is one photo's.
         said = " ".join(str(error).split()) or "no message"
         known = isinstance(error, ValueError | OSError)
         text = said if known else f"{type(error).__name__}: {said}"
-        return Outcome(name=job.name, error=text)
+        return Outcome(name=job.photo.name, error=text)
 
 
 @lru_cache(maxsize=1)

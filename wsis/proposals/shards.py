@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -121,7 +122,7 @@ class _Open:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.file = safe_open(path, framework="numpy")
+            self.file: Any = safe_open(path, framework="numpy")
         except (SafetensorError, OSError) as error:
             raise StoreError(f"{path}: {error}") from error
 

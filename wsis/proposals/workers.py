@@ -120,7 +120,7 @@ def _alone(job: Job) -> Outcome:
             return pool.submit(attempt, job).result()
         except BrokenProcessPool:
             return Outcome(
-                name=job.name,
+                name=job.photo.name,
                 error="its process was killed, by the system if memory ran out",
             )
 
@@ -156,5 +156,7 @@ class _Dask:
             outcome: Outcome = future.result()
         except Exception as error:
             # What a job raises is caught in it: this is the cluster's own.
-            return Outcome(name=job.name, error=f"the cluster gave it up: {error}")
+            return Outcome(
+                name=job.photo.name, error=f"the cluster gave it up: {error}"
+            )
         return outcome
