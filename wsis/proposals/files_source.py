@@ -1,5 +1,6 @@
 """Proposals from a store, as a source like any other."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from wsis.contracts import Image, Ledger, Proposals
 from wsis.files import digest
 from wsis.masks import compact, select
-from wsis.proposals.shard_index import INDEX, StoreError
+from wsis.proposals.shard_index import INDEX, STAMP, StoreError
 from wsis.proposals.shards import Store
 
 
@@ -28,7 +29,7 @@ class StoredProposals:
             photo is not in the store, or the store is damaged.
     """
 
-    path: Path
+    path: str
     limit: int = 0
 
     def __post_init__(self) -> None:
@@ -39,8 +40,8 @@ class StoredProposals:
     @property
     def store(self) -> Store:
         """The store as it is now."""
-        index = self.path / INDEX
-        return _opened(self.path, index.stat().st_size if index.exists() else 0)
+        folder = Path(self.path)
+        return _opened(folder, _state(folder / STAMP), _state(folder / INDEX))
 
     @property
     def ledger(self) -> Ledger:
@@ -54,9 +55,16 @@ class StoredProposals:
 
     def __call__(self, image: Image) -> Proposals:
         """The image's proposals."""
-        key, store = digest(image), self.store
+        return self.get(digest(image), lambda: image)
+
+    def get(self, key: str, load: Callable[[], Image]) -> Proposals:
+        """The proposals of the photo whose ``digest`` is ``key``.
+
+        The photo is loaded only where the store has none of it, for the message.
+        """
+        store = self.store
         if key not in store:
-            height, width = image.shape[:2]
+            height, width = load().shape[:2]
             raise StoreError(
                 f"the store {self.path} has no proposals of this photo ({height} x "
                 f"{width} pixels, digest {key}) among its {len(store)}; a photo that "
@@ -70,7 +78,14 @@ class StoredProposals:
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, length: int) -> Store:
-    """Read once for every length that the index has had."""
-    del length
-    return Store.open(path)
+def _opened(folder: Path, stamp: tuple[int, int], index: tuple[int, int]) -> Store:
+    """Read once for every state of its files."""
+    del stamp, index
+    return Store.open(folder)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    if not path.exists():
+        return 0, 0
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +11,22 @@ from torch import Tensor
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
 from wsis.files import Cache, digest
 from wsis.proposals.packing import pack_bits, unpack_bits
+
+
+@runtime_checkable
+class KeptSource(Protocol):
+    """A source whose proposals are on disk, found without reading the photo."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels consumed in making the proposals."""
+
+    @property
+    def origin(self) -> str:
+        """What proposals depend on besides settings and photo; empty if nothing."""
+
+    def get(self, key: str, load: Callable[[], Image]) -> Proposals:
+        """The proposals of the photo whose ``digest`` is ``key``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +64,11 @@ class CachedSource:
     def ledger(self) -> Ledger:
         """That of the source."""
         return self.source.ledger
+
+    @property
+    def origin(self) -> str:
+        """Empty: settings and photo make the proposals."""
+        return ""
 
     def __call__(self, image: Image) -> Proposals:
         """The image's proposals, from the cache or made."""

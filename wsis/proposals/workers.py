@@ -107,22 +107,28 @@ class _Processes:
             self.stop()
             rest = [(job, future), *waiting]
             waiting.clear()
-            for suspect, done in rest:
-                lost = done.cancelled() or done.exception() is not None
-                yield _alone(suspect) if lost else done.result()
+            yield from _apart(rest)
             self.pool = _pool(self.count)
 
 
-def _alone(job: Job) -> Outcome:
-    """Done in a process of its own, which it may take along."""
-    with _pool(1) as pool:
-        try:
-            return pool.submit(attempt, job).result()
-        except BrokenProcessPool:
-            return Outcome(
-                name=job.photo.name,
-                error="its process was killed, by the system if memory ran out",
-            )
+def _apart(rest: Iterable[tuple[Job, Future[Outcome]]]) -> Iterator[Outcome]:
+    """Outcomes of jobs some of which were lost; those are done one at a time."""
+    pool = _pool(1)
+    try:
+        for job, done in rest:
+            if not done.cancelled() and done.exception() is None:
+                yield done.result()
+                continue
+            try:
+                outcome = pool.submit(attempt, job).result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool = _pool(1)
+                error = "its process was killed, by the system if memory ran out"
+                outcome = Outcome(name=job.photo.name, error=error)
+            yield outcome
+    finally:
+        pool.shutdown()
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
