@@ -29,6 +29,8 @@ from wsis.cli.options import (
     ValOption,
     cache_folder,
 )
+from wsis.cli.options import examples as _examples
+from wsis.cli.proposal_commands import proposals
 
 app = typer.Typer(
     name="wsis",
@@ -39,12 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-proposals = typer.Typer(no_args_is_help=True, help="Look at mask proposals.")
-
-
-def _examples(*lines: str) -> str:
-    # Typer joins lines and keeps paragraphs apart.
-    return "\n\n".join(("Examples:", *lines))
 
 
 def _version(wanted: bool) -> bool:
@@ -236,33 +232,6 @@ def evaluate(
     chosen = Data(data, images, train, val, val_images, classes)
     setup = Setup((), device, cache_folder(cache))
     run_evaluate(run, predictions, chosen, setup, figures=figures)
-
-
-@proposals.command(
-    epilog=_examples(
-        "wsis proposals show photo.jpg --out looks",
-        "wsis proposals show photos/ --out looks --source region_tree:nodes=300",
-    )
-)
-def show(
-    photos: PhotosArgument,
-    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
-    source: Annotated[
-        str, typer.Option(help="A source, with settings. See: wsis parts sources.")
-    ] = "region_tree",
-    limit: Annotated[
-        int, typer.Option(min=1, help="How many proposals are drawn.")
-    ] = 11,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Draw the regions of photos and their first proposals, best first.
-
-    Prints how many proposals there are and how long they took.
-    """
-    refuse_existing(out, overwrite=overwrite)
-    from wsis.cli.showing import show as run_show
-
-    run_show(photos, out, source, limit=limit, overwrite=overwrite)
 
 
 app.add_typer(proposals, name="proposals")

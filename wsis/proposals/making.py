@@ -4,13 +4,15 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from wsis import plugins
 from wsis.contracts import Image, Proposals, ProposalSource
+from wsis.data.images import read_image
 from wsis.files import digest
 from wsis.proposals.packing import pack
 
@@ -112,3 +114,8 @@ def _built(source: str, settings: str) -> ProposalSource:
     """Built once a process, as sources may read weights."""
     part: ProposalSource = plugins.create("sources", source, json.loads(settings))
     return part
+
+
+def file_photo(path: Path) -> Photo:
+    """The photo in a file, upright."""
+    return Photo(name=path.name, load=partial(read_image, path))
