@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wsis.contracts import Image, Proposals, TaggedImage
 from wsis.files import digest
-from wsis.proposals.store import CachedSource
+from wsis.proposals.store import KeptSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +17,11 @@ class Bag:
 
     Args:
         image: the photo and its tags.
-        source: makes the proposals, or finds them in its cache.
+        source: makes the proposals, or finds them on disk.
     """
 
     image: TaggedImage
-    source: CachedSource
+    source: KeptSource
 
     @property
     def tags(self) -> Bool[Tensor, " C"]:

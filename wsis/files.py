@@ -66,6 +66,15 @@ def digest(*values: Any) -> str:
     return state.hexdigest()[:16]
 
 
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What differs between settings on disk and those asked for, for messages."""
+    return ", ".join(
+        f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} asked for"
+        for key in sorted(found.keys() | wanted.keys())
+        if found.get(key) != wanted.get(key)
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Named groups of tensors in a folder, all made with the same settings.
@@ -100,12 +109,7 @@ class Cache:
         except ValueError:
             found = {}
         if found != wanted:
-            keys = sorted(found.keys() | wanted.keys())
-            changes = ", ".join(
-                f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} asked for"
-                for key in keys
-                if found.get(key) != wanted.get(key)
-            )
+            changes = differences(found, wanted)
             raise CacheMismatchError(
                 f"the cache in {self.folder} was made with other settings ({changes}); "
                 "choose another folder or delete it"

@@ -165,6 +165,19 @@ def from_masks(
     return select(proposals, order)
 
 
+def empty(
+    size: tuple[int, int], *, source: str = "none", ledger: Ledger = frozenset()
+) -> Proposals:
+    """No proposals of an image of ``size`` (H, W), all of which is one region."""
+    return Proposals(
+        regions=torch.zeros(size, dtype=torch.long),
+        members=torch.zeros(0, 1, dtype=torch.bool),
+        objectness=torch.zeros(0),
+        source=source,
+        ledger=ledger,
+    )
+
+
 def compact(proposals: Proposals) -> Proposals:
     """The same masks on the fewest regions, numbered as ``from_masks`` does."""
     regions = proposals.regions.cpu().numpy()

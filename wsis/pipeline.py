@@ -31,7 +31,7 @@ from wsis.features.views import scales
 from wsis.files import Cache, digest
 from wsis.inference import predict
 from wsis.model import Model, Observer, Strategy
-from wsis.proposals.store import CachedSource
+from wsis.proposals.store import CachedSource, KeptSource
 from wsis.randomness import generator, seeded
 from wsis.training import Progress, fit
 
@@ -73,24 +73,26 @@ class Pipeline:
             )
 
     @cached_property
-    def source(self) -> CachedSource:
-        """Makes proposals, or finds them in the cache."""
+    def source(self) -> KeptSource:
+        """Makes proposals, or finds them in the cache or in a store of their own."""
+        source = self.settings.build("source")
+        if isinstance(source, KeptSource):
+            return source
         settings = self.settings.resolved()["source"]
-        return CachedSource.under(
-            self.cache / "proposals", self.settings.build("source"), settings
-        )
+        return CachedSource.under(self.cache / "proposals", source, settings)
 
     @cached_property
     def frozen(self) -> FrozenFeatures:
         """Features of the backbone as it comes, from the cache."""
         backbone = self._backbone()
         values = self.settings.resolved()
+        origin = {"origin": self.source.origin} if self.source.origin else {}
         return frozen_features(
             LiveFeatures(backbone, self._head(backbone.channels)),
             self.cache / "features",
             backbone=values["backbone"],
             head=values["head"],
-            source=values["source"],
+            source={**values["source"], **origin},
         )
 
     @cached_property

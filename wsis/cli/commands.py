@@ -30,6 +30,8 @@ from wsis.cli.options import (
     ValOption,
     cache_folder,
 )
+from wsis.cli.options import examples as _examples
+from wsis.cli.proposal_commands import proposals
 
 app = typer.Typer(
     name="wsis",
@@ -40,7 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-proposals = typer.Typer(no_args_is_help=True, help="Look at mask proposals.")
 
 
 class _Benches(TyperGroup):
@@ -50,11 +51,6 @@ class _Benches(TyperGroup):
 
 
 benches = typer.Typer(cls=_Benches, invoke_without_command=True)
-
-
-def _examples(*lines: str) -> str:
-    # Typer joins lines and keeps paragraphs apart.
-    return "\n\n".join(("Examples:", *lines))
 
 
 def _version(wanted: bool) -> bool:
@@ -325,33 +321,6 @@ def report(
     from wsis.cli.reporting import report as run_report
 
     run_report(folder)
-
-
-@proposals.command(
-    epilog=_examples(
-        "wsis proposals show photo.jpg --out looks",
-        "wsis proposals show photos/ --out looks --source region_tree:nodes=300",
-    )
-)
-def show(
-    photos: PhotosArgument,
-    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
-    source: Annotated[
-        str, typer.Option(help="A source, with settings. See: wsis parts sources.")
-    ] = "region_tree",
-    limit: Annotated[
-        int, typer.Option(min=1, help="How many proposals are drawn.")
-    ] = 11,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Draw the regions of photos and their first proposals, best first.
-
-    Prints how many proposals there are and how long they took.
-    """
-    refuse_existing(out, overwrite=overwrite)
-    from wsis.cli.showing import show as run_show
-
-    run_show(photos, out, source, limit=limit, overwrite=overwrite)
 
 
 app.add_typer(proposals, name="proposals")

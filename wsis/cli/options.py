@@ -76,9 +76,27 @@ OverwriteOption = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace files of the same name in --out."),
 ]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", min=1, help="Processes, of one thread each if several.")
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers do the work instead, such as "
+        "tcp://10.0.0.1:8786; they see the same files.",
+    ),
+]
 PhotosArgument = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of photos.")
 ]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    # Typer joins lines and keeps paragraphs apart.
+    return "\n\n".join(("Examples:", *lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,30 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
 from wsis.files import Cache, digest
+from wsis.proposals.packing import pack_bits, unpack_bits
+
+
+@runtime_checkable
+class KeptSource(Protocol):
+    """A source whose proposals are on disk, found without reading the photo."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels consumed in making the proposals."""
+
+    @property
+    def origin(self) -> str:
+        """What proposals depend on besides settings and photo; empty if nothing."""
+
+    def get(self, key: str, load: Callable[[], Image]) -> Proposals:
+        """The proposals of the photo whose ``digest`` is ``key``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +65,11 @@ class CachedSource:
         """That of the source."""
         return self.source.ledger
 
+    @property
+    def origin(self) -> str:
+        """Empty: settings and photo make the proposals."""
+        return ""
+
     def __call__(self, image: Image) -> Proposals:
         """The image's proposals, from the cache or made."""
         return self.get(digest(image), lambda: image)
@@ -68,10 +88,9 @@ class CachedSource:
 def _pack(proposals: Proposals) -> dict[str, Tensor]:
     count = proposals.members.shape[1]
     small = torch.int16 if count <= torch.iinfo(torch.int16).max else torch.int32
-    bits = np.packbits(proposals.members.cpu().numpy(), axis=1)
     return {
         "regions": proposals.regions.cpu().to(small),
-        "members": torch.from_numpy(bits),
+        "members": torch.from_numpy(pack_bits(proposals.members)),
         "count": torch.tensor(count),
         "objectness": proposals.objectness.cpu(),
         "source": torch.tensor(list(proposals.source.encode()), dtype=torch.uint8),
@@ -81,16 +100,11 @@ def _pack(proposals: Proposals) -> dict[str, Tensor]:
 def _unpack(kept: Mapping[str, Tensor], ledger: Ledger) -> Proposals:
     return Proposals(
         regions=kept["regions"].long(),
-        members=_bits(kept["members"], int(kept["count"])),
+        members=unpack_bits(kept["members"].numpy(), int(kept["count"])),
         objectness=kept["objectness"],
         source=bytes(kept["source"].tolist()).decode(),
         ledger=ledger,
     )
-
-
-def _bits(packed: UInt8[Tensor, "N bytes"], count: int) -> Bool[Tensor, "N R"]:
-    bits = np.unpackbits(packed.numpy(), axis=1, count=count)
-    return torch.from_numpy(bits.view(bool))
 
 
 def _settings(source: ProposalSource) -> dict[str, Any]:

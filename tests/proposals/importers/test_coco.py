@@ -1,0 +1,136 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.builders import random_proposals, rectangles
+from tests.proposals.test_packing import assert_same
+from wsis.contracts import Supervision
+from wsis.masks import dense, empty, rles
+from wsis.proposals.exporting import export_coco
+from wsis.proposals.importers import FORMATS
+from wsis.proposals.importers.coco import coco, stated_ledger
+from wsis.proposals.shard_index import About
+from wsis.proposals.shard_writer import Writer
+from wsis.proposals.shards import Store
+
+SIZE = (8, 10)
+LEDGER = frozenset({Supervision.BOUNDARIES, Supervision.MASKS})
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+def text(mask):
+    return {"size": mask["size"], "counts": mask["counts"].decode()}
+
+
+def masks_of(proposals):
+    return dense(proposals, torch.arange(len(proposals)))
+
+
+def test_what_is_exported_is_imported_to_the_last_bit(tmp_path):
+    made = {
+        "a.jpg": replace(random_proposals(20, SIZE, seed=1), ledger=LEDGER),
+        "b.jpg": empty(SIZE, ledger=LEDGER),
+        "c.jpg": replace(
+            random_proposals(9, SIZE, seed=2),
+            objectness=torch.rand(9).sort(descending=True).values,
+            ledger=LEDGER,
+        ),
+    }
+    about = About(source="x", settings={"n": 1}, ledger=LEDGER)
+    with Writer(tmp_path / "store", about) as writer:
+        for name, proposals in made.items():
+            writer.add(name, name, proposals)
+
+    count = export_coco(Store.open(tmp_path / "store"), tmp_path / "f.json")
+
+    assert count == (3, 29)
+    assert stated_ledger(tmp_path / "f.json") == LEDGER
+    found = {one.photo: one.read(SIZE) for one in coco(tmp_path / "f.json", ())}
+    assert list(found) == list(made)
+    for name, proposals in made.items():
+        assert_same(found[name], proposals)
+
+
+def test_results_with_polygons_run_lengths_and_no_score(tmp_path):
+    square = [[1, 1, 4, 1, 4, 5, 1, 5]]
+    expected = rectangles((1, 1, 4, 5), (0, 0, 2, 2), size=SIZE)
+    masks = rles(expected, torch.arange(2))
+    first = {"image_id": 7, "segmentation": square, "score": 0.5}
+    second = {"image_id": 7, "segmentation": text(masks[1]), "score": 1}
+    bare = {"image_id": 9, "segmentation": text(masks[0])}
+    path = write(tmp_path / "r.json", [first, second, bare])
+
+    found = {one.photo: one.read(SIZE) for one in coco(path, ())}
+
+    assert list(found) == ["7", "9"]
+    assert found["7"].objectness.tolist() == [1, 0.5]
+    assert masks_of(found["7"]).equal(masks_of(expected).flip(0))
+    assert masks_of(found["9"]).equal(masks_of(expected)[:1])
+    assert stated_ledger(path) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"images": []}, "an object with images and annotations"),
+        ([{"image_id": 1}], "with image_id and segmentation, the 0. is"),
+        ([3], "with image_id and segmentation, the 0. is 3"),
+    ],
+)
+def test_files_of_another_kind_are_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        coco(write(tmp_path / "f.json", content), ())
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ({"segmentation": {"size": [8, 10], "counts": "1"}}, "mask 0: expected run"),
+        ({"segmentation": {"size": [9, 10], "counts": "1"}}, "size"),
+        ({"segmentation": [[0, 0, 1]]}, "mask 0: expected polygons"),
+        ({"segmentation": [[0, 0, 3, 0, 3, 3]], "score": "a"}, "number as score"),
+    ],
+)
+def test_masks_that_are_none_are_refused(tmp_path, result, message):
+    path = write(tmp_path / "f.json", [{"image_id": 1, **result}])
+    [found] = coco(path, ())
+
+    with pytest.raises(ValueError, match=message):
+        found.read(SIZE)
+
+
+def test_missing_and_unsafe_files_are_refused(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "a.pkl").write_bytes(b"")
+    with pytest.raises(ValueError, match="not JSON"):
+        coco(tmp_path / "a.json", ())
+    with pytest.raises(ValueError, match="is a pickle"):
+        coco(tmp_path / "a.pkl", ())
+    with pytest.raises(FileNotFoundError):
+        coco(tmp_path / "b.json", ())
+
+
+def test_formats_say_what_they_consumed_or_ask(tmp_path):
+    masks, none = frozenset({Supervision.MASKS}), frozenset()
+
+    assert masks <= FORMATS["mcg"].consumed(tmp_path, None)
+    assert masks <= FORMATS["cob"].consumed(tmp_path, None)
+    assert FORMATS["png"].consumed(tmp_path, none) == none
+    assert FORMATS["png"].consumed(tmp_path, masks) == masks
+    for name in ("mat", "npz", "png"):
+        with pytest.raises(ValueError, match="expected --supervision"):
+            FORMATS[name].consumed(tmp_path, None)
+    with pytest.raises(ValueError, match="consumed boundaries, masks, got"):
+        FORMATS["mcg"].consumed(tmp_path, none)
+    path = write(
+        tmp_path / "f.json",
+        {"images": [], "annotations": [], "info": {"supervision": ["tastes"]}},
+    )
+    with pytest.raises(ValueError, match="supervision: 'tastes'"):
+        FORMATS["coco"].consumed(path, None)

@@ -1,0 +1,58 @@
+"""Proposals in COCO's json, for other programs."""
+
+import json
+from pathlib import Path
+
+import torch
+from pycocotools import mask as rle
+
+from wsis.files import atomic_write
+from wsis.masks import rles
+from wsis.proposals.shards import Store
+
+
+def export_coco(store: Store, path: Path) -> tuple[int, int]:
+    """Writes all of a store into one file, and returns how many photos and masks.
+
+    The file is a data set of ``images``, ``annotations`` with run lengths and
+    ``score``, best first, and the one category ``object``; ``info`` has the source and
+    the labels that it consumed. Importing it gives the same masks, order and scores.
+    """
+    masks = 0
+    with atomic_write(path) as temporary, temporary.open("w") as file:
+        info = {
+            "description": "Mask proposals",
+            "source": store.about.source,
+            "settings": dict(store.about.settings),
+            "supervision": sorted(store.about.ledger),
+        }
+        categories = [{"id": 1, "name": "object"}]
+        file.write(f'{{"info": {json.dumps(info, default=str)},\n')
+        file.write(f'"categories": {json.dumps(categories)},\n"images": [')
+        for number, entry in enumerate(store.entries.values(), 1):
+            height, width = entry.size
+            image = {"id": number, "file_name": entry.photo}
+            size = {"height": height, "width": width}
+            file.write(("," if number > 1 else "") + "\n" + json.dumps(image | size))
+        file.write('],\n"annotations": [')
+        for number, key in enumerate(store.entries, 1):
+            proposals = store.get(key)
+            encoded = rles(proposals, torch.arange(len(proposals)))
+            for mask, score in zip(encoded, proposals.objectness.tolist(), strict=True):
+                masks += 1
+                annotation = {
+                    "id": masks,
+                    "image_id": number,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "score": score,
+                    "area": int(rle.area(mask)),
+                    "bbox": rle.toBbox(mask).tolist(),
+                    "segmentation": {
+                        "size": list(mask["size"]),
+                        "counts": mask["counts"].decode("ascii"),
+                    },
+                }
+                file.write(("," if masks > 1 else "") + "\n" + json.dumps(annotation))
+        file.write("]}\n")
+    return len(store), masks

@@ -1,0 +1,143 @@
+"""Matlab files of proposals, one a photo: as MCG and COB publish theirs."""
+
+from collections.abc import Container, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsis.contracts import Proposals
+from wsis.proposals.importers.found import Found, combined, files_of, gathered
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+Variables = Mapping[str, Any]
+"""Arrays by name; a cell array is a list of arrays."""
+
+
+def mat(path: Path, stems: Container[str]) -> Sequence[Found]:
+    """Files ``PHOTO.mat``, or one of them, of Matlab's version 5 or 7.3.
+
+    A file holds ``superpixels`` (H, W), numbered from 1, and ``labels``, a cell array
+    with the superpixels of each proposal; or else ``maskmat``, a cell array of masks or
+    one array (H, W, N). ``scores`` (N) sort them; without, their order stays.
+    """
+    del stems
+    files = files_of(path, ".mat")
+    return [Found(photo=file.stem, read=partial(_read, file)) for file in files]
+
+
+def _read(path: Path, size: tuple[int, int]) -> Proposals:
+    found = _variables(path)
+    scores = next((found[name] for name in ("scores", "score") if name in found), None)
+    if scores is not None:
+        scores = np.asarray(scores, dtype=np.float64).reshape(-1)
+    try:
+        if {"superpixels", "labels"} <= found.keys():
+            regions, members = _partition(found["superpixels"], found["labels"], size)
+            return combined(regions, members, scores)
+        if "maskmat" in found:
+            return gathered(_masks(found["maskmat"], size), scores, size)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    raise ValueError(
+        f"{path}: expected superpixels and labels, or maskmat; it holds "
+        f"{', '.join(found) or 'nothing'}"
+    )
+
+
+def _partition(
+    superpixels: Any, labels: Any, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Regions, of which 0 belongs to none, and the members of each proposal."""
+    regions = np.asarray(superpixels).astype(np.int64)
+    if regions.shape != size:
+        raise ValueError(
+            f"expected superpixels of {size[0]} x {size[1]} pixels (height x width) as "
+            f"the photo has, got {regions.shape}"
+        )
+    count = int(regions.max())
+    if regions.min() < 0 or not isinstance(labels, list):
+        raise ValueError("expected superpixels from 1 and a cell array of labels")
+    members = np.zeros((len(labels), count + 1), dtype=bool)
+    for i, row in enumerate(labels):
+        chosen = np.asarray(row).reshape(-1).astype(np.int64)
+        if len(chosen) and not 1 <= chosen.min() <= chosen.max() <= count:
+            raise ValueError(
+                f"expected labels in 1…{count}, proposal {i} has "
+                f"{chosen.min()}…{chosen.max()}"
+            )
+        members[i, chosen] = True
+    return regions, members
+
+
+def _masks(maskmat: Any, size: tuple[int, int]) -> torch.Tensor:
+    if isinstance(maskmat, list):
+        shapes = {np.shape(one) for one in maskmat}
+        if shapes - {size}:
+            raise ValueError(
+                f"expected masks of {size[0]} x {size[1]} pixels (height x width) as "
+                f"the photo has, got {sorted(shapes - {size})[0]}"
+            )
+        stack = np.zeros((len(maskmat), *size), dtype=bool)
+        for mask, one in zip(stack, maskmat, strict=True):
+            mask[:] = np.asarray(one) != 0
+        return torch.from_numpy(stack)
+    array = np.asarray(maskmat) != 0
+    if array.ndim == 2:
+        # Matlab drops a third axis of length one.
+        array = array[..., None]
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
+def _variables(path: Path) -> Variables:
+    with path.open("rb") as file:
+        head = file.read(520)
+    try:
+        # A user block of 512 bytes with Matlab's own header comes first.
+        if _HDF5 in (head[:8], head[512:520]):
+            return _hdf5(path)
+        return _version5(path)
+    except (ValueError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        # Readers stumble over damaged files in many ways.
+        raise ValueError(f"{path}: not a Matlab file, or damaged: {error}") from error
+
+
+def _version5(path: Path) -> Variables:
+    from scipy.io import loadmat
+
+    content = loadmat(path)
+    return {
+        name: list(value.flat) if value.dtype == object else value
+        for name, value in content.items()
+        if not name.startswith("__") and isinstance(value, np.ndarray)
+    }
+
+
+def _hdf5(path: Path) -> Variables:
+    try:
+        import h5py
+    except ModuleNotFoundError:
+        raise ValueError(
+            f"{path} is a Matlab file of version 7.3, which needs h5py: pip install "
+            "'wsis[mat73]'; or save it with save(..., '-v7')"
+        ) from None
+    with h5py.File(path, "r") as file:
+        return {
+            name: _value(file, data)
+            for name, data in file.items()
+            if isinstance(data, h5py.Dataset)
+        }
+
+
+def _value(file: Any, data: Any) -> Any:
+    """A variable; Matlab keeps its axes in reverse, and cells as references."""
+    if data.dtype == object:
+        return [_value(file, file[one]) for one in data[()].flat]
+    if data.attrs.get("MATLAB_empty"):
+        return np.zeros(0)
+    return data[()].T

@@ -1,0 +1,65 @@
+"""Masks in NumPy's .npz, one file a photo."""
+
+from collections.abc import Container, Sequence
+from functools import partial
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from wsis.contracts import Proposals
+from wsis.proposals.importers.found import Found, combined, files_of, gathered
+
+
+def npz(path: Path, stems: Container[str]) -> Sequence[Found]:
+    """Files ``PHOTO.npz``, or one of them.
+
+    A file holds ``masks`` (N, H, W), zero outside, or else ``regions`` (H, W) and
+    ``members`` (N, R), which regions make up each mask; and ``scores`` (N), or none.
+    Arrays of Python objects are pickles, and refused.
+    """
+    del stems
+    files = files_of(path, ".npz")
+    return [Found(photo=file.stem, read=partial(_read, file)) for file in files]
+
+
+def _read(path: Path, size: tuple[int, int]) -> Proposals:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+    except (ValueError, BadZipFile, EOFError, OSError) as error:
+        raise ValueError(_why(path, error)) from error
+    scores = content.get("scores")
+    if "masks" in content:
+        masks = content["masks"]
+        if masks.ndim != 3:
+            raise ValueError(f"{path}: expected masks (N, H, W), got {masks.shape}")
+        return gathered(torch.from_numpy(masks != 0), scores, size)
+    if {"regions", "members"} <= content.keys():
+        regions, members = content["regions"], content["members"]
+        whole = np.issubdtype(regions.dtype, np.integer)
+        if not whole or regions.shape != size or members.ndim != 2:
+            raise ValueError(
+                f"{path}: expected whole numbers as regions {size} and members (N, R), "
+                f"got {regions.dtype} {regions.shape} and {members.shape}"
+            )
+        if regions.min() < 0 or regions.max() >= members.shape[1]:
+            raise ValueError(
+                f"{path}: expected regions in 0…{members.shape[1] - 1}, the columns of "
+                f"members, got {regions.min()}…{regions.max()}"
+            )
+        return combined(regions, members != 0, scores)
+    raise ValueError(
+        f"{path}: expected masks, or regions and members; it holds "
+        f"{', '.join(content) or 'nothing'}"
+    )
+
+
+def _why(path: Path, error: Exception) -> str:
+    if "pickle" in str(error).lower():
+        return (
+            f"{path} holds Python objects, which are pickles: reading one runs "
+            "whatever code it holds. Save masks as one array (N, H, W) of numbers"
+        )
+    return f"{path}: not an .npz file, or damaged: {error}"

@@ -1,0 +1,75 @@
+"""Masks as PNGs, one file a mask."""
+
+import re
+from collections import defaultdict
+from collections.abc import Container, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from PIL import Image as Pillow
+
+from wsis.contracts import Proposals
+from wsis.proposals.importers.found import Found, files_of, gathered, refuse_pickles
+
+
+def png(path: Path, stems: Container[str]) -> Sequence[Found]:
+    """A folder ``PHOTO/`` of PNGs for each photo, or PNGs ``PHOTO_NUMBER.png``.
+
+    Numbers sort the masks, best first. What is not zero is inside a mask; a palette
+    counts by its index, transparency does not count.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"expected a folder of masks, there is no {path}")
+    if not path.is_dir():
+        refuse_pickles([path])
+        raise ValueError(f"expected a folder of masks, {path} is a file")
+    folders = [one for one in sorted(path.iterdir()) if one.is_dir()]
+    masks = {one.name: sorted(one.glob("*.png"), key=_by_number) for one in folders}
+    masks = {photo: files for photo, files in masks.items() if files}
+    if not masks:
+        masks = defaultdict(list)
+        for file in sorted(files_of(path, ".png"), key=_by_number):
+            masks[_photo(file.stem, stems)].append(file)
+    return [
+        Found(photo=photo, read=partial(_read, tuple(files)))
+        for photo, files in sorted(masks.items())
+    ]
+
+
+def _photo(stem: str, stems: Container[str]) -> str:
+    """The photo that a mask's name begins with; photos' names may end in numbers."""
+    numbered = re.fullmatch(r"(.+)[_-]\d+", stem)
+    return stem if stem in stems or numbered is None else numbered[1]
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", path.stem)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def _read(files: Sequence[Path], size: tuple[int, int]) -> Proposals:
+    masks = np.zeros((len(files), *size), dtype=bool)
+    for mask, file in zip(masks, files, strict=True):
+        inside = _inside(file)
+        if inside.shape != size:
+            raise ValueError(
+                f"{file}: expected a mask of {size[0]} x {size[1]} pixels (height x "
+                f"width) as the photo has, got {inside.shape[0]} x {inside.shape[1]}"
+            )
+        mask[:] = inside
+    return gathered(torch.from_numpy(masks), None, size)
+
+
+def _inside(file: Path) -> Bool[np.ndarray, "H W"]:
+    try:
+        with Pillow.open(file) as picture:
+            pixels = np.asarray(picture)
+            opaque = {"LA": 1, "RGBA": 3}.get(picture.mode)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ValueError(f"{file}: not a PNG, or damaged: {error}") from error
+    colours = pixels.reshape(*pixels.shape[:2], -1)[..., :opaque]
+    inside: Bool[np.ndarray, "H W"] = (colours != 0).any(2)
+    return inside

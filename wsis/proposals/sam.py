@@ -1,0 +1,195 @@
+"""Proposals from the Segment Anything Model: an upper anchor, trained with masks."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image as Pillow
+from pycocotools import mask as coco
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+from torchvision.ops import masks_to_boxes, nms
+
+from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
+from wsis.masks import empty, from_masks
+
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+"""Of the model's training images."""
+
+_TOGETHER = 16
+"""Masks at full size at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sam:
+    """What the Segment Anything Model finds around the points of a grid.
+
+    Kirillov et al., "Segment Anything", ICCV 2023, https://arxiv.org/abs/2304.02643,
+    appendix B, without crops: three masks a point; kept are those that the model
+    itself trusts, that barely depend on the threshold, and whose box no better mask
+    has. Sorted by the IoU that the model predicts. It was trained with masks: its
+    proposals make a result fully supervised.
+
+    Args:
+        weights: a folder with config.json and model.safetensors in the layout of
+            transformers; nothing is downloaded.
+        points: on a side of the grid.
+        batch: points at once.
+        min_iou: least IoU that the model predicts of a mask.
+        min_stability: least IoU between a mask and itself where the threshold of its
+            logits is 1 lower or higher.
+        max_overlap: a box with a higher IoU with a better one is dropped.
+        device: where the model runs; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ValueError: if transformers or the weights are missing, or a setting is out of
+            range.
+    """
+
+    weights: str = ""
+    points: int = 32
+    batch: int = 64
+    min_iou: float = 0.88
+    min_stability: float = 0.95
+    max_overlap: float = 0.7
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("points", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1, got {getattr(self, name)}"
+                )
+        for name in ("min_stability", "max_overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if find_spec("transformers") is None:
+            raise ValueError("sam needs transformers: pip install 'wsis[sam]'")
+        folder = Path(self.weights)
+        needed = [folder / "config.json", folder / "model.safetensors"]
+        if not self.weights or not all(path.is_file() for path in needed):
+            raise ValueError(
+                "expected weights=FOLDER with config.json and model.safetensors, got "
+                f"{self.weights or 'none'}; get them, once, with: hf download "
+                "facebook/sam-vit-base --local-dir FOLDER"
+            )
+
+    @property
+    def ledger(self) -> Ledger:
+        """Masks: the model was trained with 1.1 billion of them."""
+        return frozenset({Supervision.MASKS})
+
+    @torch.no_grad()
+    def __call__(self, image: Image) -> Proposals:
+        """The image's proposals; none where nothing passes the filters."""
+        masks: list[Rle] = []
+        boxes, scores = [torch.zeros(0, 4)], [torch.zeros(0)]
+        for mask, score in self._candidates(image):
+            stable = _stability(mask) >= self.min_stability
+            inside = mask[stable] > 0
+            some = inside.flatten(1).any(1)
+            inside = inside[some].cpu()
+            if len(inside):
+                masks += _encoded(inside)
+                boxes.append(masks_to_boxes(inside).float())
+                scores.append(score[stable][some].cpu())
+        score = torch.cat(scores)
+        best = nms(torch.cat(boxes), score, self.max_overlap)
+        size = image.shape[0], image.shape[1]
+        if not len(best):
+            return empty(size, source="sam", ledger=self.ledger)
+        return from_masks(
+            [masks[i] for i in best.tolist()],
+            objectness=score[best],
+            source="sam",
+            ledger=self.ledger,
+        )
+
+    def _candidates(
+        self, image: Image
+    ) -> Iterator[tuple[Float[Tensor, "K H W"], Float[Tensor, " K"]]]:
+        """Logits at full size of masks that the model trusts, some at a time."""
+        model = _model(self.weights, self.device)
+        device, side = model.device, int(model.config.vision_config.image_size)
+        size = image.shape[0], image.shape[1]
+        pixels = _framed(image, side).to(device)
+        embedding = model.get_image_embeddings(pixels[None])
+        small = _size(size, side)
+        step = (torch.arange(self.points) + 0.5) / self.points
+        y, x = torch.meshgrid(step * small[0], step * small[1], indexing="ij")
+        for points in torch.stack([x, y], -1).reshape(-1, 2).split(self.batch):
+            found = model(
+                image_embeddings=embedding,
+                input_points=points[None, :, None].to(device),
+                multimask_output=True,
+            )
+            score = found.iou_scores[0].flatten().float()
+            trusted = score >= self.min_iou
+            logits = found.pred_masks[0].flatten(0, 1)[trusted].float()
+            for part, mine in zip(
+                logits.split(_TOGETHER), score[trusted].split(_TOGETHER), strict=True
+            ):
+                if len(part):
+                    yield _enlarged(part, side, small, size), mine
+
+
+@lru_cache(maxsize=1)
+def _model(weights: str, device: str) -> Any:
+    from transformers import SamModel
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Loading draws a progress bar.
+    with contextlib.redirect_stderr(io.StringIO()):
+        model = SamModel.from_pretrained(
+            weights, local_files_only=True, use_safetensors=True
+        )
+    return model.eval().to(device)
+
+
+def _size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(H, W) with the longer one as long as ``side``."""
+    ratio = side / max(size)
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
+
+
+def _framed(image: Image, side: int) -> Float[Tensor, "3 S S"]:
+    """The image normalised, its longer side as long as ``side``, zeros below it."""
+    height, width = _size(image.shape[:2], side)
+    resized = Pillow.fromarray(image).resize(
+        (width, height), Pillow.Resampling.BILINEAR
+    )
+    pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
+    mean, std = (torch.tensor(one)[:, None, None] for one in (_MEAN, _STD))
+    return pad((pixels - mean) / std, (0, side - width, 0, side - height))
+
+
+def _enlarged(
+    logits: Float[Tensor, "K h w"],
+    side: int,
+    small: tuple[int, int],
+    size: tuple[int, int],
+) -> Float[Tensor, "K H W"]:
+    """Logits of the frame as logits of the photo."""
+    frame = interpolate(logits[None], (side, side), mode="bilinear")
+    return interpolate(frame[..., : small[0], : small[1]], size, mode="bilinear")[0]
+
+
+def _stability(logits: Float[Tensor, "K H W"]) -> Float[Tensor, " K"]:
+    """IoU of the masks at thresholds 1 and −1, which contain each other."""
+    core, all_of_it = ((logits > t).flatten(1).sum(1) for t in (1.0, -1.0))
+    return core / all_of_it.clamp(min=1)
+
+
+def _encoded(masks: Bool[Tensor, "K H W"]) -> list[Rle]:
+    columns = masks.numpy().view(np.uint8).transpose(1, 2, 0)
+    encoded: list[Rle] = coco.encode(np.asfortranarray(columns))
+    return encoded
