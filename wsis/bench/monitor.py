@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from wsis.contracts import DataSource
 from wsis.model import BranchStep
-from wsis.proposals.store import CachedSource
+from wsis.proposals.store import KeptSource
 
 
 @runtime_checkable
@@ -30,7 +30,7 @@ class Watcher(Protocol):
         ...
 
 
-Watch = Callable[[DataSource, CachedSource], Watcher]
+Watch = Callable[[DataSource, KeptSource], Watcher]
 """Makes the watcher of a run, of its data and its proposals; may read masks."""
 
 

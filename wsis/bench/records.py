@@ -7,7 +7,7 @@ from wsis.bench.origin import commit, versions
 from wsis.bench.supervision import by_label, level
 from wsis.config import settings_hash
 from wsis.contracts import Predictions
-from wsis.evaluation import Evaluation
+from wsis.evaluation import Evaluation, average
 
 METRICS = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
 BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
@@ -34,6 +34,9 @@ class Run:
         device: where it ran.
         versions: of what it was made with.
         commit: of the code, where it is known.
+        anatomy: what is wrong with its predictions, as ``Anatomy.results`` has it; the
+            mean over seeds stands in ``results.json``. None of a validation set without
+            objects.
         trace: what a watcher saw of training, where there was one.
     """
 
@@ -53,6 +56,7 @@ class Run:
     device: str = ""
     versions: dict[str, str] = field(default_factory=versions)
     commit: str | None = field(default_factory=commit)
+    anatomy: dict[str, Any] | None = None
     trace: list[dict[str, Any]] | None = None
 
 
@@ -105,20 +109,33 @@ class Comparison:
             "random_per_class": self.random.per_class,
             "variants": self.variants,
             "verdict": self.verdict,
+            "anatomy": self._anatomy(),
             "trace": {
                 run.miner: run.trace
                 for run in reversed(self.runs)
                 if run.trace is not None
             },
             "runs": [
-                {name: getattr(run, name) for name in RUN if name != "trace"}
+                {name: getattr(run, name) for name in RUN if name not in _APART}
                 for run in self.runs
             ],
         }
 
 
+    def _anatomy(self) -> dict[str, Any]:
+        """Each variant's, averaged over its seeds."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for run in self.runs:
+            if run.anatomy is not None:
+                found.setdefault(run.miner, []).append(run.anatomy)
+        return {label: average(some) for label, some in found.items()}
+
+
 RUN = tuple(Run.__dataclass_fields__)
-"""What a run is in ``runs.jsonl``; in ``results.json`` its trace stands apart."""
+"""What a run is in ``runs.jsonl``."""
+
+_APART = ("anatomy", "trace")
+"""What stands apart from the runs in ``results.json``."""
 
 TIMES = ("train_seconds", "predict_seconds", "peak_memory_mb")
 """Of these, what differs when the same is run again."""

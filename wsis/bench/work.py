@@ -17,7 +17,7 @@ from wsis.bench.supervision import ledger, level
 from wsis.config import Settings
 from wsis.contracts import DataSource, Predictions
 from wsis.cues.kept import Cues
-from wsis.evaluation import evaluate
+from wsis.evaluation import dissect, evaluate
 from wsis.memory import peak_megabytes, reset_peak
 from wsis.pipeline import Pipeline
 
@@ -150,6 +150,14 @@ class Work:
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
             device=str(pipeline.device),
+            anatomy=dissect(
+                predictions,
+                truths,
+                (bag.proposals for bag in validation),
+                self.train.classes,
+            ).results()
+            if any(not bool(truth.ignore.all()) for truth in truths)
+            else None,
             trace=watcher.results() if watcher else None,
         )
         return run, predictions, match(predictions, truths, self.train.classes)

@@ -20,6 +20,7 @@ from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
 from wsis.cli.verdicts import print_summary, print_verdict
+from wsis.evaluation import Trace
 from wsis.files import atomic_write, write_json
 from wsis.pipeline import Pipeline
 from wsis.report import write_report
@@ -72,6 +73,7 @@ def bench(
     setup: Setup,
     *,
     overwrite: bool,
+    trace: bool = False,
 ) -> None:
     """Writes ``results.json`` and ``report.html`` into ``out``; prints the table."""
     parts = pipeline(setup)
@@ -88,6 +90,7 @@ def bench(
                 monitor=bars,
                 folder=out,
                 fresh=overwrite,
+                watch=Trace.of if trace else None,
             )
     except BaseException:
         if (out / RUNS).is_file():

@@ -117,6 +117,14 @@ def bench(
             help="Compare CIM with itself without each of its components in turn.",
         ),
     ] = False,
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace",
+            help="Compare what branches are taught with the masks of the training "
+            "photos, from outside: training sees none of them.",
+        ),
+    ] = False,
     seeds: Annotated[
         int, typer.Option(min=1, help="Every strategy runs with seeds 0 to N-1.")
     ] = 1,
@@ -166,7 +174,9 @@ def bench(
     compared = Compared(miners=miners, vary=vary, ablate=ablate)
     chosen = Data(data, images, train, val, val_images, classes)
     setup = Setup(tuple(settings or ()), device, cache_folder(cache))
-    run_bench(compared, seeds, jobs, out, chosen, setup, overwrite=overwrite)
+    run_bench(
+        compared, seeds, jobs, out, chosen, setup, overwrite=overwrite, trace=trace
+    )
 
 
 @benches.command(

@@ -16,7 +16,7 @@ from wsis.evaluation.kinds import FOUND, IGNORED, Kind, Meeting, Rules, kinds_of
 from wsis.masks import areas, to_dense
 from wsis.model import BranchStep
 from wsis.overlaps import cross_iou
-from wsis.proposals.store import CachedSource
+from wsis.proposals.store import KeptSource
 
 BINS = 10
 """Of the reliability curve, each a tenth wide."""
@@ -60,7 +60,7 @@ class Trace:
         self._place = {bag.image.id: i for i, bag in enumerate(self.bags)}
 
     @classmethod
-    def of(cls, data: DataSource, source: CachedSource) -> "Trace":
+    def of(cls, data: DataSource, source: KeptSource) -> "Trace":
         """Of a data set's training images and the proposals that training takes.
 
         Raises:
