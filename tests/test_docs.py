@@ -28,6 +28,7 @@ def test_commands_in_the_docs_are_understood(code):
     import typer
 
     from wsis import plugins
+    from wsis.bench import vary
     from wsis.cli import app
     from wsis.config import Part, Settings
 
@@ -36,6 +37,8 @@ def test_commands_in_the_docs_are_understood(code):
         words = line.split("#")[0].split("&&")[0].split()
         command = group
         while words and hasattr(command, "commands"):
+            if words[0].startswith("--") and command is not group:
+                break  # the options of a group that is a command itself
             command = command.commands[words.pop(0)]
         options = {
             name for p in command.params for name in (*p.opts, *p.secondary_opts)
@@ -46,6 +49,10 @@ def test_commands_in_the_docs_are_understood(code):
             if name in ("--miners", "--miner"):
                 for part in value.split(","):
                     assert Part.parse(part).build("miners"), line
+            if name == "--vary":
+                assert all(
+                    v.settings(Settings()) for v in vary(value, Part(name="cim"))
+                )
             if name == "--set":
                 Settings.read([value])
             if name == "--data":

@@ -97,7 +97,7 @@ def test_folders_are_compared(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "expected --miners, --vary or --ablate, got none"),
+        ([], "Missing option '--miners', or --vary, or --ablate"),
         (["--ablate", "--vary", "sampler=none"], "got both"),
         (["--ablate", "--miners", "cim,mist"], "expected one miner"),
         (["--ablate", "--miners", "mist"], "to be cim, got mist"),

@@ -49,7 +49,7 @@ class Compared:
             ValueError: if a setting is unknown or out of range.
         """
         if not (self.miners or self.vary or self.ablate):
-            raise UsageError("expected --miners, --vary or --ablate, got none of them")
+            raise UsageError("Missing option '--miners', or --vary, or --ablate")
         if self.vary and self.ablate:
             raise UsageError("expected --vary or --ablate, got both")
         miners = miner_list(self.miners or "cim")
