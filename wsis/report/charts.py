@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 560, 220, 44, 28
+WIDTH, HEIGHT, LEFT, BOTTOM = 560, 230, 52, 30
 
 Point = tuple[float, float]
 
@@ -75,15 +75,15 @@ def bars(table: Mapping[str, Mapping[str, float]], title: str, unit: str) -> str
     longest = max((sum(row.values()) for row in table.values()), default=0.0)
     if longest <= 0:
         return ""
-    height = 34 * len(table)
+    height = 40 * len(table)
     parts = []
     for k, (name, row) in enumerate(table.items()):
-        x, y = 0.0, 34 * k
-        parts.append(f'<text x="0" y="{y + 12}">{escape(name)}</text>')
+        x, y = 0.0, 40 * k
+        parts.append(f'<text x="0" y="{y + 14}">{escape(name)}</text>')
         for i, (piece, value) in enumerate(row.items()):
             wide = value / longest * WIDTH
             parts.append(
-                f'<rect class="piece c{i % 9}" x="{x:.1f}" y="{y + 16}" '
+                f'<rect class="piece c{i % 9}" x="{x:.1f}" y="{y + 19}" '
                 f'width="{wide:.1f}" height="14"><title>{escape(name)}: '
                 f"{escape(piece)} {value:.1f} {escape(unit)}</title></rect>"
             )

@@ -53,10 +53,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             (panel.strategy for panel in strip.panels if panel.strategy)
             for strip in pictures
         ),
-        shown_kinds=_of(
-            (kind for panel in strip.panels for kind in panel.kinds)
-            for strip in pictures
-        ),
+        shown_kinds=_kinds(pictures),
         shown=SHOWN,
         share=SHARE,
     )
@@ -236,6 +233,13 @@ def _ledger(supervision: Any) -> list[tuple[str, str]]:
     if isinstance(supervision, Mapping):
         return [(label, ", ".join(parts)) for label, parts in supervision.items()]
     return [(label, "") for label in supervision]
+
+
+def _kinds(pictures: Sequence[Strip]) -> list[str]:
+    """The kinds that occur, in order of ``Kind``, whatever else first."""
+    found = _of(panel.kinds for strip in pictures for panel in strip.panels)
+    order = [str(kind) for kind in Kind]
+    return sorted(found, key=lambda one: order.index(one) if one in order else -1)
 
 
 def _of(groups: Iterable[Iterable[str]]) -> list[str]:
