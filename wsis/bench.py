@@ -273,7 +273,7 @@ class _Work:
         if seed not in self.cues:
             self.cues = {seed: pipeline.cues(self.training, seed)}
         reset_peak(pipeline.device)
-        total = pipeline.settings.schedule.epochs * len(self.training)
+        total = pipeline.settings.schedule.images(len(self.training))
         step = monitor.start(f"{title}: train", total)
         began = time.perf_counter()
         model, progress = pipeline.train(

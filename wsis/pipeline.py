@@ -26,7 +26,7 @@ from wsis.features.frozen import (
     LiveFeatures,
     frozen_features,
 )
-from wsis.features.views import scales
+from wsis.features.views import Scale, scales
 from wsis.inference import predict
 from wsis.model import Model, Observer, Strategy
 from wsis.proposals.store import CachedSource
@@ -118,14 +118,9 @@ class Pipeline:
         self, bags: Sequence[Bag], tick: Callable[[Bag], None] = lambda bag: None
     ) -> None:
         """Makes proposals and frozen features ahead, so that runs find them kept."""
-        settings = self.settings
-        views = {
-            *scales(settings.train_sides, flips=settings.train_flips),
-            *scales(settings.test_sides, flips=settings.test_flips),
-        }
         for bag in bags:
-            if len(bag.proposals) and settings.freeze:
-                for scale in views:
+            if len(bag.proposals) and self.settings.freeze:
+                for scale in {*self.train_views, *self.test_views}:
                     self.frozen(bag, scale)
             tick(bag)
 
@@ -188,7 +183,7 @@ class Pipeline:
             self.strategy(miner),
             settings.schedule,
             seed=seed,
-            scales=scales(settings.train_sides, flips=settings.train_flips),
+            scales=self.train_views,
             checkpoint=checkpoint,
             steps=steps,
             observer=observer,
@@ -198,14 +193,29 @@ class Pipeline:
 
     def predict(self, model: Model, bag: Bag) -> Predictions:
         """The instances on one image, scores averaged over the test views."""
-        views = scales(self.settings.test_sides, flips=self.settings.test_flips)
         return predict(
             model,
             bag,
             self.features(model),
-            views,
+            self.test_views,
             self.settings.selection,
             self.ledger,
+        )
+
+    @property
+    def train_views(self) -> list[Scale]:
+        """How training shows images; one is drawn for every image."""
+        return self._views(self.settings.train_sides, self.settings.train_flips)
+
+    @property
+    def test_views(self) -> list[Scale]:
+        """How prediction shows every image."""
+        return self._views(self.settings.test_sides, self.settings.test_flips)
+
+    def _views(self, sides: Sequence[int], flips: bool) -> list[Scale]:
+        settings = self.settings
+        return scales(
+            sides, flips=flips, resize=settings.resize, limit=settings.max_side
         )
 
     def _backbone(self) -> Any:

@@ -33,7 +33,7 @@ def train(
     with Bars() as bars:
         step = bars.start("proposals and features", len(tagged.images))
         parts.prepare(parts.bags(tagged.images), lambda bag: step(bag.image.name))
-        total = steps or parts.settings.schedule.epochs * len(tagged.images)
+        total = steps or parts.settings.schedule.images(len(tagged.images))
         reach = bars.track(f"{chosen[0].label}, seed {seed}: train", total)
         model, progress = parts.train(
             tagged,

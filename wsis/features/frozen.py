@@ -96,7 +96,7 @@ def frozen_features(
 
 
 def _key(bag: Bag, scale: Scale) -> str:
-    return f"{bag.key}-{scale.side}{'-flip' if scale.flip else ''}"
+    return f"{bag.key}-{scale.name}"
 
 
 def _half(tensor: Tensor) -> Tensor:
