@@ -78,8 +78,10 @@ class Pipeline:
         """Features of the backbone as it comes, from the cache."""
         backbone = self._backbone()
         values = self.settings.resolved()
+        # Built even where nothing is pooled from it, so that its settings are checked.
+        head = self._head(backbone.channels)
         return frozen_features(
-            LiveFeatures(backbone, self._head(backbone.channels)),
+            LiveFeatures(backbone, head if self.settings.freeze else None),
             self.cache / "features",
             backbone=values["backbone"],
             head=values["head"],

@@ -122,9 +122,7 @@ class Schedule:
             return torch.optim.SGD(groups, momentum=self.momentum)
         return torch.optim.AdamW(groups)
 
-    def set_rate(
-        self, optimizer: torch.optim.Optimizer, seen: int, count: int
-    ) -> None:
+    def set_rate(self, optimizer: torch.optim.Optimizer, seen: int, count: int) -> None:
         """Sets the rates of what ``build`` made, for the next image."""
         for group, times in zip(optimizer.param_groups, (1, 2), strict=False):
             group["lr"] = self.lr * times * self.factor(seen, count)
@@ -294,4 +292,5 @@ def _calibrate(
     calibrate = getattr(model.head, "calibrate", None)
     if calibrate is not None:
         some = bags[:: max(1, len(bags) // 50)]
-        calibrate(features(bag, scale) for bag in some if len(bag.proposals))
+        with torch.no_grad():
+            calibrate(features(bag, scale) for bag in some if len(bag.proposals))

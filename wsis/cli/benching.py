@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from wsis.bench import METRICS, compare, table
-from wsis.cli.building import data_source, miner_list, pipeline
+from wsis.cli.building import data_source, miner_list, named, pipeline
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.folders import new_folder
 from wsis.cli.options import Data, Setup
@@ -25,7 +25,7 @@ def bench(
 ) -> None:
     """Writes ``results.json`` and ``report.html`` into ``out``; prints the table."""
     chosen, parts = miner_list(miners), pipeline(setup)
-    source = data_source(data, "train", "val")
+    source = data_source(named(data, setup), "train", "val")
     with new_folder(out, overwrite=overwrite) as folder:
         with Bars() as bars:
             found = compare(

@@ -22,6 +22,9 @@ from wsis.cli.options import (
     ImagesOption,
     OverwriteOption,
     PhotosArgument,
+    RecipeDataOption,
+    RecipeOption,
+    RootOption,
     SetOption,
     Setup,
     TrainOption,
@@ -40,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 proposals = typer.Typer(no_args_is_help=True, help="Look at mask proposals.")
+recipes = typer.Typer(no_args_is_help=True, help="Look at recipes: settings by name.")
 
 
 def _examples(*lines: str) -> str:
@@ -100,7 +104,9 @@ def bench(
     out: Annotated[
         Path, typer.Option(help="New folder for results.json and report.html.")
     ] = Path("wsis-bench"),
-    data: DataOption = "scenes",
+    recipe: RecipeOption = None,
+    data: RecipeDataOption = None,
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -120,8 +126,8 @@ def bench(
     refuse_existing(out, overwrite=overwrite)
     from wsis.cli.benching import bench as run_bench
 
-    chosen = Data(data, images, train, val, val_images, classes)
-    setup = Setup(tuple(settings or ()), device, cache_folder(cache))
+    chosen = Data(data or "", images, train, val, val_images, classes, root)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_bench(miners, seeds, jobs, out, chosen, setup, overwrite=overwrite)
 
 
@@ -129,14 +135,22 @@ def bench(
     epilog=_examples(
         "wsis train --out run",
         "wsis train --out run --data coco --images photos --train tags.json --resume",
+        "wsis train --out run --data folder --root photos",
+        "wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit "
+        "--set backbone.weights=resnet50.pth",
     )
 )
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the run, new unless --resume.")],
     miner: Annotated[
-        str, typer.Option(help="A miner, with settings: cim:p_seed=0.2.")
-    ] = "cim",
-    data: DataOption = "scenes",
+        str | None,
+        typer.Option(
+            help="A miner, with settings: cim:p_seed=0.2. The recipe's, or cim."
+        ),
+    ] = None,
+    recipe: RecipeOption = None,
+    data: RecipeDataOption = None,
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -161,8 +175,8 @@ def train(
     refuse_existing(out, overwrite=resume, instead="--resume to go on with its run")
     from wsis.cli.training import train as run_train
 
-    chosen = Data(data, images, train, val, None, classes)
-    setup = Setup(tuple(settings or ()), device, cache_folder(cache))
+    chosen = Data(data or "", images, train, val, None, classes, root)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_train(out, miner, chosen, setup, seed=seed, steps=steps, resume=resume)
 
 
@@ -213,6 +227,7 @@ def evaluate(
         typer.Option(help="COCO's list of results, of the validation photos."),
     ] = None,
     data: DataOption = "scenes",
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -233,7 +248,7 @@ def evaluate(
         raise UsageError("expected --run, --predictions or both, got neither")
     from wsis.cli.evaluating import evaluate as run_evaluate
 
-    chosen = Data(data, images, train, val, val_images, classes)
+    chosen = Data(data, images, train, val, val_images, classes, root)
     setup = Setup((), device, cache_folder(cache))
     run_evaluate(run, predictions, chosen, setup, figures=figures)
 
@@ -266,6 +281,78 @@ def show(
 
 
 app.add_typer(proposals, name="proposals")
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """List the recipes that come with wsis."""
+    from wsis.cli.recipes import list_recipes as run_list
+
+    run_list()
+
+
+@recipes.command("show", epilog=_examples("wsis recipe show voc12-cim-r50"))
+def show_recipe(
+    name: Annotated[str, typer.Argument(help="A recipe, or a TOML file of your own.")],
+) -> None:
+    """Show every setting of a recipe, the parts' defaults included."""
+    from wsis.cli.recipes import show_recipe as run_show
+
+    run_show(name)
+
+
+@recipes.command(
+    epilog=_examples(
+        "wsis recipe diff voc12-cim-r50",
+        "wsis recipe diff voc12-cim-r50 voc12-cim-vgg16",
+    )
+)
+def diff(
+    name: Annotated[str, typer.Argument(help="A recipe, or a TOML file of your own.")],
+    other: Annotated[
+        str | None,
+        typer.Argument(help="Another one; the defaults of wsis if not given."),
+    ] = None,
+) -> None:
+    """Show what differs between two recipes, or one and the defaults."""
+    from wsis.cli.recipes import diff_recipes
+
+    diff_recipes(name, other)
+
+
+app.add_typer(recipes, name="recipe")
+
+
+@app.command(
+    epilog=_examples(
+        "wsis convert model_step89999.pth --recipe voc12-cim-r50 --out run"
+    )
+)
+def convert(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="Of CIM's authors: .pth (tensors only) or .safetensors."),
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Which model it is of. See: wsis recipe list."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="New folder of the run.")],
+    settings: SetOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Make a run of a checkpoint that the authors of CIM released.
+
+    Every tensor of the model must be in the file, of the right shape, and every tensor
+    of the file must be used. The folder is what predict and evaluate take.
+    """
+    refuse_existing(out)
+    from wsis.cli.converting import convert as run_convert
+
+    setup = Setup(tuple(settings or ()), "cpu", cache_folder(cache), recipe)
+    run_convert(checkpoint, out, setup)
 
 
 @app.command(epilog=_examples("wsis parts", "wsis parts miners"))

@@ -12,7 +12,6 @@ from torch.nn import functional
 from wsis import masks
 from wsis.contracts import Backbone, Image, Proposals, View
 
-
 Resize = Literal["longer", "shorter"]
 """Which of an image's sides a scale is the length of."""
 
@@ -94,15 +93,16 @@ def view(
     if scale.flip:
         proposals = masks.flip(proposals)
     height, width = proposals.size
+    device = feature_map.device
     cells = torch.tensor(
         [feature_map.shape[-1] / width, feature_map.shape[-2] / height]
     ).repeat(2)
     return View(
         feature_map,
-        masks.boxes(proposals) * cells,
-        masks.crops(proposals, crop),
-        proposals.regions,
-        proposals.members,
+        (masks.boxes(proposals) * cells).to(device),
+        masks.crops(proposals, crop).to(device),
+        proposals.regions.to(device),
+        proposals.members.to(device),
     )
 
 
