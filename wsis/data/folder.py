@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 
 from wsis.contracts import Annotated, Tagged, TaggedImage
 from wsis.data.images import images_in, read_image
-from wsis.data.lazy import LazyTruths
 from wsis.randomness import generator
 
 LACKS = (
@@ -27,7 +25,7 @@ class FolderData:
 
     The CSV's ``file`` is a path from ``root``; ``tags`` are parted by ``;``, or by
     ``,`` between quotes. A photo may have no tags: training then leaves it out. There
-    are no masks: the photos held back are for those who look at predictions.
+    are no masks: photos held back are there to look at what is predicted.
 
     Args:
         root: the folder.
@@ -73,19 +71,13 @@ class FolderData:
         """
         return self._half(held_out=False)
 
-    def val(self) -> Annotated:
-        """The photos held back, with tags; asking for a truth raises ``ValueError``.
+    def held_back(self) -> Tagged:
+        """The photos that training does not see, and their tags; else as ``train``."""
+        return self._half(held_out=True)
 
-        Raises:
-            FileNotFoundError: as ``train``.
-            ValueError: as ``train``, and if none are held back.
-        """
-        tagged = self._half(held_out=True)
-        if not tagged.images:
-            raise ValueError("expected photos held back; none are, see held_out")
-        return Annotated(
-            tagged=tagged, truths=LazyTruths([_no_truth] * len(tagged.images))
-        )
+    def val(self) -> Annotated:
+        """Raises ``ValueError``: there are no masks to measure by."""
+        raise ValueError(LACKS)
 
     def _half(self, *, held_out: bool) -> Tagged:
         path = self.tags or self.root / "tags.csv"
@@ -103,10 +95,6 @@ class FolderData:
             load = partial(read_image, self.root / name)
             images.append(TaggedImage(id=i + 1, name=name, tags=row, load=load))
         return Tagged(name=self.root.resolve().name, classes=classes, images=images)
-
-
-def _no_truth() -> NoReturn:
-    raise ValueError(LACKS)
 
 
 def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:
