@@ -150,9 +150,8 @@ def test_the_rate_warms_up_and_drops_at_the_milestones():
     assert factors == pytest.approx([1 / 3, 1 / 3, 2 / 3, 1, 1, 0.1, 0.01])
     assert schedule.images(1000) == 200
     assert Schedule(epochs=3).images(10) == 30
-    assert [Schedule(epochs=3).factor(s, 10) for s in (19, 20)] == pytest.approx(
-        [1, 0.1]
-    )
+    by_share = [Schedule(epochs=3).factor(seen, 10) for seen in (19, 20)]
+    assert by_share == pytest.approx([1, 0.1])
 
 
 def test_biases_may_learn_twice_as_fast_without_decay():

@@ -12,7 +12,7 @@ from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
 from wsis.recipes import names
 
 SETTINGS = (
-    *("backbone.weights=random", "head.width=8", "source.nodes=20", "source.pairs=0"),
+    *("backbone.weights=random", "head.width=8", "source.nodes=8", "source.pairs=0"),
     *("train_sides=64", "test_sides=64", "test_flips=false", "max_side=0"),
 )
 TINY = ("--device", "cpu", *(word for one in SETTINGS for word in ("--set", one)))
@@ -104,7 +104,10 @@ def test_recipes_are_listed_shown_and_compared():
             ["--recipe", "scenes-small", "--set", "schedule.ephocs=1"],
             "did you mean 'schedule.epochs'",
         ),
-        (["--recipe", "voc12-cim-r50"], "needs the setting 'root'"),
+        (
+            ["--recipe", "voc12-cim-r50", "--set", "backbone=efficientnet_lite0"],
+            "needs the setting 'root'",
+        ),
         (["--data", "scenes", "--root", "x"], "no setting 'root'"),
     ],
 )
