@@ -44,6 +44,7 @@ class Pipeline:
         settings: name the parts.
         cache: folder for proposals and frozen features.
         device: where models are.
+        consumed: labels that a trained model consumed, beside those of the parts.
 
     Raises:
         LookupError: if a part is not installed.
@@ -53,6 +54,7 @@ class Pipeline:
     settings: Settings
     cache: Path
     device: torch.device = CPU
+    consumed: Ledger = frozenset()
 
     def __post_init__(self) -> None:
         # Every part is built once here, so that a wrong setting fails before any work.
@@ -94,6 +96,7 @@ class Pipeline:
         cues: Ledger = self.settings.build("cues").ledger
         return (
             frozenset({Supervision.TAGS})
+            | self.consumed
             | self.source.ledger
             | self.frozen.live.backbone.ledger
             | cues

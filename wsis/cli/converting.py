@@ -12,6 +12,7 @@ from wsis.config import Settings
 from wsis.contracts import Supervision, Tagged
 from wsis.converter import class_count, load_theirs, read_checkpoint
 from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
+from wsis.features.backbones import RANDOM
 from wsis.pipeline import Pipeline
 from wsis.runs import Card, save_run
 from wsis.training import Progress
@@ -28,9 +29,8 @@ _THEIRS = {Supervision.TAGS, Supervision.IMAGENET, Supervision.BOUNDARIES}
 def convert(checkpoint: Path, out: Path, setup: Setup) -> None:
     """Writes the run that the checkpoint makes of a recipe."""
     chosen = recipe(setup.recipe)
-    # The run's own file has the backbone's weights; none of ImageNet are needed.
     settings = Settings.read(
-        [*setup.settings, "backbone.weights=random"], chosen.settings
+        [*setup.settings, f"backbone.weights={RANDOM}"], chosen.settings
     )
     classes = _CLASSES.get(chosen.data.name)
     if settings.freeze or classes is None:
