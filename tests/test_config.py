@@ -35,8 +35,8 @@ def test_a_part_is_read_with_its_settings():
     ("override", "message"),
     [
         ("brnches=2", "did you mean 'branches'"),
-        ("schedule.epoch=2", "epoch"),
-        ("schedule.epochs=0", "epochs, lr and clip must be positive"),
+        ("schedule.epoch=2", "did you mean 'schedule.epochs'"),
+        ("schedule.epochs=0", "epochs and lr must be positive"),
         ("branches=0", "greater than or equal to 1"),
         ("train_sides=8", "greater than or equal to 32"),
         ("branches", "expected key=value"),

@@ -2,10 +2,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.photos import draw_photos
 from wsis.config import Part, Settings
+from wsis.contracts import Supervision
 from wsis.data.coco import CocoData
+from wsis.features.backbones import efficientnet_lite0
 from wsis.pipeline import Pipeline
 from wsis.runs import CARD, MODEL, Card, RunError, begin, load_run, save_run
 from wsis.training import Progress
@@ -52,6 +55,24 @@ def test_a_run_comes_back_as_it_was(saved, pipeline, data):
     assert run.card.losses == [{"total": 1.5}]
     assert run.card.settings == pipeline.settings
     assert not run.model.training
+
+
+def test_a_run_that_trained_its_backbone_needs_no_file_of_weights(tmp_path, data):
+    weights, folder = tmp_path / "w.safetensors", tmp_path / "run"
+    save_file(efficientnet_lite0("random").net.state_dict(), weights)
+    own = (f"backbone.weights={weights}", "freeze=false")
+    small = ("source.nodes=20", "test_sides=64")
+    pipeline = Pipeline(Settings.read([*own, *small]), tmp_path / "cache")
+    card = Card.of(pipeline, Part.parse("cim"), 0, data.train())
+    begin(folder, card)
+    save_run(folder, pipeline.model(2, 0), card, Progress())
+    weights.unlink()
+
+    run = load_run(folder, tmp_path / "cache", CPU)
+    found = run.predict(data.train().images[0])
+
+    assert run.card.settings == pipeline.settings
+    assert found.ledger == {Supervision.IMAGENET, Supervision.TAGS}
 
 
 def test_categories_count_from_one_where_data_have_none(pipeline, data):

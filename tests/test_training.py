@@ -140,3 +140,57 @@ def test_an_image_of_one_colour_trains_without_harm(tmp_path):
 def test_schedules_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Schedule(**wrong)
+
+
+def test_the_rate_warms_up_and_drops_at_the_milestones():
+    schedule = Schedule(iterations=100, batch=2, warmup=10, milestones=(60, 90))
+
+    factors = [schedule.factor(seen, 1000) for seen in (0, 1, 10, 20, 119, 120, 180)]
+
+    assert factors == pytest.approx([1 / 3, 1 / 3, 2 / 3, 1, 1, 0.1, 0.01])
+    assert schedule.images(1000) == 200
+    assert Schedule(epochs=3).images(10) == 30
+    by_share = [Schedule(epochs=3).factor(seen, 10) for seen in (19, 20)]
+    assert by_share == pytest.approx([1, 0.1])
+
+
+def test_biases_may_learn_twice_as_fast_without_decay():
+    model = torch.nn.Linear(2, 1)
+    optimizer = Schedule(optimizer="sgd", lr=0.5, free_biases=True).build(model)
+    weight, bias = optimizer.param_groups
+
+    Schedule(lr=0.5, warmup=3, free_biases=True).set_rate(optimizer, 0, 10)
+
+    assert (weight["params"], bias["params"]) == ([model.weight], [model.bias])
+    assert (weight["weight_decay"], bias["weight_decay"]) == (5e-4, 0)
+    assert (weight["lr"], bias["lr"]) == pytest.approx((0.5 / 3, 1 / 3))
+    assert weight["momentum"] == 0.9
+
+
+def test_gradients_of_a_batch_are_averaged(tmp_path):
+    once = Pipeline(settings("schedule.batch=2", "schedule.optimizer=sgd"), tmp_path)
+    tagged = Squares().train()
+    repeated = dataclasses.replace(tagged, images=[tagged.images[0]] * 2)
+    single = dataclasses.replace(tagged, images=tagged.images[:1])
+    plain = Pipeline(settings("schedule.optimizer=sgd"), tmp_path)
+    miner = Part(name="oicr")
+
+    twice, _ = once.train(repeated, miner, 0, steps=2)
+    alone, _ = plain.train(single, miner, 0, steps=1)
+
+    for key, value in alone.state_dict().items():
+        assert value.allclose(twice.state_dict()[key], atol=1e-6), key
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch": 0}, "batch positive"),
+        ({"momentum": 1.0}, "momentum must be in"),
+        ({"milestones": (5, 5)}, "milestones must be positive and rise"),
+        ({"clip": -1.0}, "clip and weight_decay at least 0"),
+    ],
+)
+def test_wrong_schedules_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Schedule(**wrong)

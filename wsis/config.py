@@ -1,13 +1,21 @@
 """The settings of a run: validated, hashed, overridden by ``key=value``."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from inspect import Parameter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from wsis import plugins
+from wsis.features.views import Resize
 from wsis.files import digest
 from wsis.inference import Selection
 from wsis.training import Schedule
@@ -90,10 +98,12 @@ class Settings(BaseModel):
             localization to the cues; the paper has none, 0.
         anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
         freeze: keeps the backbone as it is and its features on disk.
-        train_sides: longer sides of training images, in pixels, one drawn a step.
+        train_sides: lengths of training images, in pixels, one drawn a step.
         train_flips: mirrored images as well.
-        test_sides: longer sides whose scores are averaged.
+        test_sides: lengths whose scores are averaged.
         test_flips: mirrored images as well.
+        resize: ``longer`` or ``shorter``, the side that has these lengths.
+        max_side: no image gets a longer side than this; 0 sets no limit.
         schedule: how the weights move.
         selection: which scored proposals become instances.
     """
@@ -116,8 +126,20 @@ class Settings(BaseModel):
     train_flips: bool = False
     test_sides: Sides = (576,)
     test_flips: bool = False
+    resize: Resize = "longer"
+    max_side: int = Field(default=0, ge=0)
     schedule: Schedule = Schedule()
     selection: Selection = Selection()
+
+    @model_validator(mode="after")
+    def _within(self) -> "Settings":
+        highest = max(*self.train_sides, *self.test_sides)
+        if self.max_side and self.max_side < highest:
+            raise ValueError(
+                f"max_side must be 0 or at least the largest side, {highest}, got "
+                f"{self.max_side}"
+            )
+        return self
 
     @classmethod
     def read(
@@ -129,28 +151,24 @@ class Settings(BaseModel):
 
         A part is replaced by ``source=NAME`` and set by ``source.nodes=300``.
 
+        Args:
+            overrides: each ``key=value``, the last one counting.
+            base: what is overridden, where it is not the defaults.
+
         Raises:
             SettingsError: if a key is unknown (the message lists the right ones) or a
                 value is not allowed.
         """
-        values: dict[str, Any] = {
-            key: asdict(value) if isinstance(value, Schedule | Selection) else value
-            for key, value in base or ()
-        }
+        base = base or cls()
+        values: dict[str, Any] = {key: getattr(base, key) for key in cls.model_fields}
         for text in overrides:
             key, value = _pair(text)
             head, _, rest = key.partition(".")
-            if head not in cls.model_fields:
-                raise SettingsError(
-                    f"no setting is called {head!r}"
-                    f"{plugins.nearest(head, list(cls.model_fields))}; the settings "
-                    f"are: {', '.join(cls.model_fields)}"
-                )
-            default = cls.model_fields[head].default
+            check_name(head, cls.model_fields)
             if not rest:
                 values[head] = value
             elif head in PART_KINDS:
-                part = _part(values.get(head, default))
+                part = _part(values[head])
                 if part is None:
                     raise SettingsError(
                         f"expected {head}=NAME before {key}={value}, as there is no "
@@ -160,7 +178,22 @@ class Settings(BaseModel):
                     name=part.name, settings={**part.settings, rest: value}
                 )
             else:
-                values[head] = {**values.get(head, {}), rest: value}
+                values[head] = _nested(head, values[head], rest, value)
+        return cls.checked(values)
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> "Settings":
+        """The settings that have these values, and else the defaults.
+
+        Raises:
+            SettingsError: as ``read``.
+        """
+        for key, value in values.items():
+            check_name(key, cls.model_fields)
+            default = cls.model_fields[key].default
+            if isinstance(value, Mapping) and is_dataclass(default):
+                for inner in value:
+                    check_name(f"{key}.{inner}", _names(key, default))
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -196,9 +229,36 @@ PART_KINDS: Mapping[str, plugins.Kind] = {
 }
 
 
+def check_name(name: str, known: Iterable[str]) -> None:
+    """Makes sure that a setting exists.
+
+    Raises:
+        SettingsError: if it does not; says which is nearest, and lists all.
+    """
+    names = list(known)
+    if name not in names:
+        raise SettingsError(
+            f"no setting is called {name!r}{plugins.nearest(name, names)}; the "
+            f"settings are: {', '.join(names)}"
+        )
+
+
 def settings_hash(values: Mapping[str, Any]) -> str:
     """A short name of settings: two runs with the same one are comparable."""
     return digest(dict(values))
+
+
+def _names(field: str, value: Any) -> list[str]:
+    return [f"{field}.{one.name}" for one in fields(value)]
+
+
+def _nested(field: str, value: Any, key: str, new: Any) -> dict[str, Any]:
+    """A group of settings, one of them changed."""
+    if not is_dataclass(value) and not isinstance(value, Mapping):
+        raise SettingsError(f"the setting {field!r} has no settings of its own")
+    if isinstance(value, Mapping):
+        return {**value, key: new}
+    return {**{one.name: getattr(value, one.name) for one in fields(value)}, key: new}
 
 
 def _pair(text: str) -> tuple[str, str]:

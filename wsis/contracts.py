@@ -349,6 +349,17 @@ class ProposalHead(Protocol):
 
 
 @runtime_checkable
+class Recomputing(Protocol):
+    """A head that pools and computes a few proposals at a time, backwards as well.
+
+    Where the backbone trains, what is pooled need not be kept then: it is made again
+    in the backward pass, so that memory does not grow with the number of proposals.
+    """
+
+    def vectors(self, view: View) -> Float[Tensor, "N D"]: ...
+
+
+@runtime_checkable
 class CueSource(Protocol):
     """Finds pre-computed pseudo labels for the anti-noise branch.
 
@@ -467,6 +478,7 @@ __all__ = [
     "ProposalSource",
     "Proposals",
     "PseudoInstances",
+    "Recomputing",
     "Rle",
     "Supervision",
     "Tagged",

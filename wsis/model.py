@@ -18,6 +18,7 @@ from wsis.contracts import (
     ProposalHead,
     PseudoInstances,
     Targets,
+    View,
 )
 from wsis.heads.mil import MILHead
 from wsis.heads.refinement import RefinementHead
@@ -180,9 +181,13 @@ class Model(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, pooled: Float[Tensor, "N ..."]) -> Scores:
-        """Scores of one image's proposals."""
-        vectors = self.head(pooled.to(self.device))
+    def forward(self, pooled: Float[Tensor, "N ..."] | View) -> Scores:
+        """Scores of one image's proposals, pooled or to be pooled by the head."""
+        head: Any = self.head
+        if isinstance(pooled, View):
+            vectors = head.vectors(pooled)
+        else:
+            vectors = head(pooled.to(self.device))
         return Scores(
             self.anti_noise(vectors),
             tuple(branch(vectors) for branch in self.refinement),

@@ -27,7 +27,7 @@ from wsis.features.frozen import (
     LiveFeatures,
     frozen_features,
 )
-from wsis.features.views import scales
+from wsis.features.views import Scale, scales
 from wsis.files import Cache, digest
 from wsis.inference import predict
 from wsis.model import Model, Observer, Strategy
@@ -46,6 +46,7 @@ class Pipeline:
         settings: name the parts.
         cache: folder for proposals, frozen features and cues.
         device: where models are.
+        consumed: labels that a trained model consumed, beside those of the parts.
 
     Raises:
         LookupError: if a part is not installed.
@@ -55,6 +56,7 @@ class Pipeline:
     settings: Settings
     cache: Path
     device: torch.device = CPU
+    consumed: Ledger = frozenset()
 
     def __post_init__(self) -> None:
         # Every part is built once here, so that a wrong setting fails before any work.
@@ -87,8 +89,10 @@ class Pipeline:
         backbone = self._backbone()
         values = self.settings.resolved()
         origin = {"origin": self.source.origin} if self.source.origin else {}
+        # Built even where nothing is pooled from it, so that its settings are checked.
+        head = self._head(backbone.channels)
         return frozen_features(
-            LiveFeatures(backbone, self._head(backbone.channels)),
+            LiveFeatures(backbone, head if self.settings.freeze else None),
             self.cache / "features",
             backbone=values["backbone"],
             head=values["head"],
@@ -108,7 +112,7 @@ class Pipeline:
             "source": self.source.ledger,
             "backbone": self.frozen.live.backbone.ledger,
             "cues": cues,
-            "training": frozenset({Supervision.TAGS}),
+            "training": frozenset({Supervision.TAGS}) | self.consumed,
         }
 
     def strategy(self, miner: Part) -> Strategy:
@@ -134,14 +138,9 @@ class Pipeline:
         self, bags: Sequence[Bag], tick: Callable[[Bag], None] = lambda bag: None
     ) -> None:
         """Makes proposals and frozen features ahead, so that runs find them kept."""
-        settings = self.settings
-        views = {
-            *scales(settings.train_sides, flips=settings.train_flips),
-            *scales(settings.test_sides, flips=settings.test_flips),
-        }
         for bag in bags:
-            if len(bag.proposals) and settings.freeze:
-                for scale in views:
+            if len(bag.proposals) and self.settings.freeze:
+                for scale in {*self.train_views, *self.test_views}:
                     self.frozen(bag, scale)
             tick(bag)
 
@@ -233,7 +232,7 @@ class Pipeline:
             self.strategy(miner),
             settings.schedule,
             seed=seed,
-            scales=scales(settings.train_sides, flips=settings.train_flips),
+            scales=self.train_views,
             checkpoint=checkpoint,
             steps=steps,
             observer=observer,
@@ -243,14 +242,29 @@ class Pipeline:
 
     def predict(self, model: Model, bag: Bag) -> Predictions:
         """The instances on one image, scores averaged over the test views."""
-        views = scales(self.settings.test_sides, flips=self.settings.test_flips)
         return predict(
             model,
             bag,
             self.features(model),
-            views,
+            self.test_views,
             self.settings.selection,
             self.ledger,
+        )
+
+    @property
+    def train_views(self) -> list[Scale]:
+        """How training shows images; one is drawn for every image."""
+        return self._views(self.settings.train_sides, self.settings.train_flips)
+
+    @property
+    def test_views(self) -> list[Scale]:
+        """How prediction shows every image."""
+        return self._views(self.settings.test_sides, self.settings.test_flips)
+
+    def _views(self, sides: Sequence[int], flips: bool) -> list[Scale]:
+        settings = self.settings
+        return scales(
+            sides, flips=flips, resize=settings.resize, limit=settings.max_side
         )
 
     def _backbone(self) -> Any:

@@ -10,9 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from wsis import plugins
 from wsis.bench import versions
 from wsis.config import Part, Settings
-from wsis.contracts import Predictions, Tagged, TaggedImage
+from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
+from wsis.features.backbones import RANDOM
 from wsis.files import atomic_write, write_json
 from wsis.model import Model
 from wsis.pipeline import Pipeline
@@ -197,7 +199,8 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
         raise RunError(f"expected {path}, it is missing; train again")
     if _sha256(path) != card.weights:
         raise RunError(f"{path} is damaged or of another run; train again")
-    pipeline = Pipeline(card.settings, cache, device)
+    consumed = frozenset(Supervision(name) for name in card.supervision)
+    pipeline = Pipeline(_own_weights(card.settings), cache, device, consumed)
     model = pipeline.model(len(card.classes), card.seed)
     try:
         model.load_state_dict(load_file(path))
@@ -206,6 +209,14 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
             f"{path} does not fit this version's model: {_first_line(error)}"
         ) from None
     return Run(card=card, model=model.eval(), pipeline=pipeline)
+
+
+def _own_weights(settings: Settings) -> Settings:
+    """Settings that ask for no file of weights where the model holds the backbone."""
+    backbone = settings.backbone
+    if settings.freeze or "weights" not in plugins.settings("backbones", backbone.name):
+        return settings
+    return Settings.read([f"backbone.weights={RANDOM}"], settings)
 
 
 def _sha256(path: Path) -> str:

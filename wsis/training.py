@@ -1,14 +1,16 @@
 """The training loop: one image a step, from tags alone."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Int
+from pydantic import BeforeValidator
 from torch import Tensor, nn
 
 from wsis.bags import Bag
@@ -23,43 +25,107 @@ Clusters = Callable[[Bag], Int[Tensor, "N C1"] | None]
 """The cues of a bag: the cluster labels of its proposals, or None."""
 
 
+def _milestones(value: Any) -> Any:
+    return [one for one in value.split(",") if one] if isinstance(value, str) else value
+
+
+Milestones = Annotated[tuple[int, ...], BeforeValidator(_milestones)]
+"""Iterations; on the command line with commas between."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """How a model is optimised.
 
+    An iteration is one step of the optimiser, after ``batch`` images.
+
     Args:
-        epochs: passes over the images.
-        optimizer: ``adamw`` or ``sgd`` (momentum 0.9).
+        epochs: passes over the images, where ``iterations`` is 0.
+        iterations: of the optimiser; 0 leaves the length to ``epochs``.
+        batch: images an iteration, one after the other; their gradients are averaged.
+        optimizer: ``adamw`` or ``sgd``.
         lr: learning rate.
+        momentum: of SGD, in [0, 1).
         weight_decay: decoupled for AdamW, L2 for SGD.
-        decay_at: share of the steps after which the rate is multiplied by 0.1.
-        clip: largest gradient norm.
+        decay_at: share of the length after which the rate is multiplied by 0.1.
+        milestones: iterations at each of which the rate is multiplied by 0.1; without
+            any, ``decay_at`` says when.
+        warmup: iterations over which the rate rises from a third to all of it.
+        free_biases: biases learn at twice the rate and do not decay, as in Caffe.
+        clip: largest gradient norm; 0 sets no limit.
     """
 
     epochs: int = 20
+    iterations: int = 0
+    batch: int = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
+    momentum: float = 0.9
     weight_decay: float = 5e-4
     decay_at: float = 2 / 3
+    milestones: Milestones = ()
+    warmup: int = 0
+    free_biases: bool = False
     clip: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.lr <= 0 or self.clip <= 0 or self.weight_decay < 0:
+        if self.epochs < 1 or self.lr <= 0 or self.clip < 0 or self.weight_decay < 0:
             raise ValueError(
-                "epochs, lr and clip must be positive and weight_decay at least 0, got "
+                "epochs and lr must be positive, clip and weight_decay at least 0, got "
                 f"{self.epochs}, {self.lr}, {self.clip} and {self.weight_decay}"
             )
         if not 0 < self.decay_at <= 1:
             raise ValueError(f"decay_at must be in (0, 1], got {self.decay_at}")
+        if self.iterations < 0 or self.batch < 1 or self.warmup < 0:
+            raise ValueError(
+                "iterations and warmup must be at least 0 and batch positive, got "
+                f"{self.iterations}, {self.warmup} and {self.batch}"
+            )
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+        if any(m < 1 for m in self.milestones) or list(self.milestones) != sorted(
+            set(self.milestones)
+        ):
+            raise ValueError(
+                f"milestones must be positive and rise, got {list(self.milestones)}"
+            )
+
+    def images(self, count: int) -> int:
+        """How many images training sees in all, of a data set of ``count``."""
+        return self.iterations * self.batch or self.epochs * count
+
+    def factor(self, seen: int, count: int) -> float:
+        """What the rate is multiplied by after ``seen`` images."""
+        iteration = seen // self.batch
+        if self.milestones:
+            drops = sum(iteration >= milestone for milestone in self.milestones)
+        else:
+            drops = int(seen >= self.decay_at * self.images(count))
+        share = min(1.0, iteration / self.warmup) if self.warmup else 1.0
+        return 0.1**drops * ((1 + 2 * share) / 3)
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of the parameters that train."""
-        parameters = [p for p in model.parameters() if p.requires_grad]
+        """The optimiser of the parameters that train; ``set_rate`` sets their rates."""
+        named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
+        free = {k for k, _ in named if self.free_biases and k.endswith("bias")}
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [p for k, p in named if k not in free],
+                "lr": self.lr,
+                "weight_decay": self.weight_decay,
+            }
+        ]
+        if free:
+            biases = [p for k, p in named if k in free]
+            groups.append({"params": biases, "lr": 2 * self.lr, "weight_decay": 0.0})
         if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                parameters, self.lr, momentum=0.9, weight_decay=self.weight_decay
-            )
-        return torch.optim.AdamW(parameters, self.lr, weight_decay=self.weight_decay)
+            return torch.optim.SGD(groups, momentum=self.momentum)
+        return torch.optim.AdamW(groups)
+
+    def set_rate(self, optimizer: torch.optim.Optimizer, seen: int, count: int) -> None:
+        """Sets the rates of what ``build`` made, for the next image."""
+        for group, times in zip(optimizer.param_groups, (1, 2), strict=False):
+            group["lr"] = self.lr * times * self.factor(seen, count)
 
 
 @dataclass(slots=True)
@@ -129,14 +195,12 @@ def fit(
         progress = Progress(**state.load(checkpoint, run))
     else:
         _calibrate(model, bags, features, scales[0])
-    last = schedule.epochs * len(bags) if steps is None else steps
-    drops = schedule.decay_at * schedule.epochs * len(bags)
+    last = schedule.images(len(bags)) if steps is None else steps
     model.train()
     while progress.step < last:
         sums: dict[str, float] = {}
+        waiting = 0
         for bag, scale in islice(_epoch(bags, scales, order), last - progress.step):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.lr * (0.1 if progress.step >= drops else 1)
             watch = _watching(observer, bag, progress.step // len(bags))
             losses = _step(
                 model, bag, scale, features, clusters, strategy, sampling, watch
@@ -144,12 +208,21 @@ def fit(
             if isinstance(losses, str):
                 progress.skip(losses)
             else:
-                _descend(losses, model, optimizer, schedule.clip)
+                (losses.total / schedule.batch).backward()
+                waiting += 1
                 for name, value in _named(losses).items():
                     sums[name] = sums.get(name, 0.0) + value
                 sums["images"] = sums.get("images", 0) + 1
             progress.step += 1
+            if waiting and progress.step % schedule.batch == 0:
+                schedule.set_rate(optimizer, progress.step - 1, len(bags))
+                _descend(model, optimizer, schedule.clip)
+                waiting = 0
             tick(progress)
+        if waiting:
+            # A checkpoint holds no gradients, so that none may wait at its time.
+            schedule.set_rate(optimizer, progress.step - 1, len(bags))
+            _descend(model, optimizer, schedule.clip)
         count = sums.pop("images", 0)
         if not count:
             raise ValueError(
@@ -208,14 +281,11 @@ def _step(
     return losses if bool(losses.total.isfinite()) else "loss not finite"
 
 
-def _descend(
-    losses: Losses, model: Model, optimizer: torch.optim.Optimizer, clip: float
-) -> None:
-    optimizer.zero_grad()
-    losses.total.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+def _descend(model: Model, optimizer: torch.optim.Optimizer, clip: float) -> None:
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
     if bool(norm.isfinite()):
         optimizer.step()
+    optimizer.zero_grad()
 
 
 _LOSSES = (
@@ -240,4 +310,5 @@ def _calibrate(
     calibrate = getattr(model.head, "calibrate", None)
     if calibrate is not None:
         some = bags[:: max(1, len(bags) // 50)]
-        calibrate(features(bag, scale) for bag in some if len(bag.proposals))
+        with torch.no_grad():
+            calibrate(features(bag, scale) for bag in some if len(bag.proposals))

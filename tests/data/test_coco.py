@@ -9,9 +9,11 @@ from PIL import Image as Pillow
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
+from tests.data.layouts import write_coco
 from wsis.contracts import DataSource
 from wsis.data.annotations import UnknownClassError
 from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
+from wsis.data.names import COCO_CATEGORIES
 
 LEFT = [[0, 0, 3, 0, 3, 4, 0, 4]]
 RIGHT = {"size": [4, 6], "counts": [12, 12]}
@@ -228,3 +230,41 @@ def test_real_annotations_are_read_as_pycocotools_reads_them():
         present[truth.label - 1] = True
         assert tagged.tags.equal(present)
     assert annotated.tagged.images[0].load().shape[:2] == annotated.truths[0].size
+
+
+@pytest.mark.parametrize("year", [2014, 2017])
+def test_cocos_own_layout_is_found(tmp_path, year):
+    root = write_coco(tmp_path / "coco", year=year)
+    data = CocoData(root=root)
+    tagged, annotated = data.train(), data.val()
+
+    assert len(tagged.classes) == 80
+    assert tagged.classes == tuple(COCO_CATEGORIES)
+    assert data.category_ids() == tuple(COCO_CATEGORIES.values())
+    assert tagged.name == f"instances_train{year}"
+    assert len(tagged.images) == 3
+    assert len(annotated.truths) == 2
+    assert tagged.images[0].load().shape == (60, 80, 3)
+    assert annotated.tagged.images[0].load().shape == (60, 80, 3)
+
+
+def test_photos_may_lie_in_images(tmp_path):
+    root = write_coco(tmp_path)
+    (root / "images").mkdir()
+    (root / "train2017").rename(root / "images" / "train2017")
+
+    assert CocoData(root=root).train().images[0].load().shape == (60, 80, 3)
+
+
+def test_what_is_given_goes_before_what_lies_in_the_root(tmp_path):
+    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 9)])
+    data = CocoData(root=write_coco(tmp_path), train_json=path, images=photos)
+
+    assert data.train().classes == ("cat", "dog")
+
+
+def test_a_root_of_something_else_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"instances_train2017\.json"):
+        CocoData(root=tmp_path)
+    with pytest.raises(ValueError, match="'images', or 'root'"):
+        CocoData()

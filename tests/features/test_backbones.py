@@ -55,6 +55,46 @@ def test_batch_norms_and_the_stem_never_train():
     assert any(key.startswith("layer3") for key in trainable)
 
 
+def test_a_training_step_moves_no_statistic_and_no_frozen_weight():
+    backbone = backbones.resnet50(weights="random").train()
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    optimizer = torch.optim.SGD(backbone.parameters(), 0.1)
+
+    backbone(torch.rand(1, 3, 32, 32)).square().mean().backward()
+    optimizer.step()
+
+    moved = {k for k, v in backbone.state_dict().items() if not v.equal(before[k])}
+    assert moved
+    assert not any("running" in key or "num_batches" in key for key in moved)
+    assert not any(
+        key.startswith(("net.conv1", "net.bn1", "net.layer1")) for key in moved
+    )
+
+
+def test_vgg_may_be_dilated_to_stride_8():
+    plain, dilated = (backbones.vgg16("random", dilated=d) for d in (False, True))
+
+    assert dilated.stride == 8
+    with torch.no_grad():
+        assert dilated(torch.rand(1, 3, 32, 48)).shape == (1, 512, 4, 6)
+    assert plain.state_dict().keys() == dilated.state_dict().keys()
+    frozen = [k for k, p in plain.net.named_parameters() if not p.requires_grad]
+    assert [key for key in frozen if key.endswith("weight")] == [
+        f"features_{i}.weight" for i in (0, 2, 5, 7)
+    ]
+
+
+def test_hrnet_may_give_what_its_classifier_averages():
+    backbone = backbones.hrnet_w48("random", final=True)
+
+    assert (backbone.channels, backbone.stride) == (2048, 32)
+    with torch.no_grad():
+        assert backbone(torch.rand(1, 3, 64, 32)).shape == (1, 2048, 2, 1)
+    names = {k for k, p in backbone.net.named_parameters() if p.requires_grad}
+    assert not any(key.startswith(("conv", "layer1", "stage2")) for key in names)
+    assert any(key.startswith("stage3") for key in names)
+
+
 def test_a_file_with_a_classifier_more_is_taken(tmp_path):
     source = backbones.resnet50(weights="random")
     state = {k: v + 1 for k, v in source.net.state_dict().items()}

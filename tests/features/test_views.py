@@ -19,6 +19,29 @@ def test_sides_are_whole_strides_and_keep_the_shape(backbone):
     assert pixels(image, Scale(128), backbone).shape == (1, 3, 64, 128)
 
 
+def test_the_shorter_side_may_be_scaled_and_the_longer_one_limited(backbone):
+    image = np.zeros((30, 60, 3), np.uint8)
+
+    assert pixels(image, Scale(64, resize="shorter"), backbone).shape[2:] == (64, 128)
+    limited = Scale(64, resize="shorter", limit=96)
+    assert pixels(image, limited, backbone).shape[2:] == (48, 96)
+    assert Scale(64, resize="shorter", limit=2000).ratio(600, 800) == 64 / 600
+    assert Scale(1200, resize="shorter", limit=2000).ratio(100, 400) == 5
+
+
+def test_names_of_scales_differ_where_they_do():
+    some = [
+        *scales([64, 96], flips=True),
+        *scales([64], flips=True, resize="shorter"),
+        *scales([64], flips=True, resize="shorter", limit=96),
+    ]
+
+    assert len({scale.name for scale in some}) == len(some)
+    assert Scale(64).name == "64"
+    with pytest.raises(ValueError, match="0 or at least side, got 32 and 64"):
+        Scale(64, limit=32)
+
+
 def test_pixels_are_normalised_and_mirrored(backbone):
     image = np.zeros((32, 64, 3), np.uint8)
     image[:, :32] = 255

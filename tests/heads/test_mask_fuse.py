@@ -35,6 +35,46 @@ def test_chunks_change_nothing_and_gradients_reach_the_map():
     assert feature_map.grad.abs().sum() > 0
 
 
+def test_vectors_of_a_view_are_those_of_what_is_pooled_and_so_are_gradients():
+    torch.manual_seed(0)
+    masks = [torch.rand(7, 9) > 0.5 for _ in range(5)]
+    head = MaskFuse(channels=2, width=4, chunk=2)
+
+    def run(call):
+        head.zero_grad()
+        feature_map = torch.rand(2, 7, 9, generator=torch.Generator().manual_seed(1))
+        feature_map.requires_grad_()
+        found = call(view_of(feature_map, masks))
+        found.square().sum().backward()
+        return found, feature_map.grad, [p.grad.clone() for p in head.parameters()]
+
+    plain, gradient, weights = run(lambda view: head(head.pool(view)))
+    again, other, others = run(head.vectors)
+
+    assert again.allclose(plain, atol=1e-6)
+    assert other.allclose(gradient, atol=1e-6)
+    assert gradient.abs().sum() > 0
+    assert all(a.allclose(b, atol=1e-5) for a, b in zip(weights, others, strict=True))
+
+
+def test_nothing_is_kept_of_each_proposal_for_the_backward_pass():
+    masks = [torch.rand(7, 9) > 0.5 for _ in range(6)]
+    head = MaskFuse(channels=8, width=4, chunk=2)
+
+    def kept(call):
+        sizes = []
+
+        def pack(tensor):
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            call(view_of(torch.rand(8, 7, 9, requires_grad=True), masks))
+        return sum(sizes)
+
+    assert kept(head.vectors) < kept(lambda view: head(head.pool(view))) / 5
+
+
 def test_a_width_of_none_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         MaskFuse(channels=2, width=0)

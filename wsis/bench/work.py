@@ -111,7 +111,7 @@ class Work:
         cues = self._cues_of(variant.label, seed)
         watcher = self.watch(self.data, pipeline.source) if self.watch else None
         reset_peak(pipeline.device)
-        total = pipeline.settings.schedule.epochs * len(training)
+        total = pipeline.settings.schedule.images(len(training))
         step = monitor.start(f"{title}: train", total)
         began = time.perf_counter()
         model, progress = pipeline.train(

@@ -15,7 +15,7 @@ from wsis.bench import (
 )
 from wsis.bench.folder import DESIGN, RUNS
 from wsis.bench.summary import caption, to_csv, to_markdown
-from wsis.cli.building import data_source, miner_list, pipeline
+from wsis.cli.building import data_source, miner_list, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
@@ -78,7 +78,7 @@ def bench(
     """Writes ``results.json`` and ``report.html`` into ``out``; prints the table."""
     parts = pipeline(setup)
     variants = compared.variants(parts)
-    source = data_source(data, "train", "val")
+    source = data_source(named(data, setup), "train", "val")
     try:
         with Bars() as bars:
             found = compare(

@@ -1,5 +1,6 @@
 """What options are turned into: data sets, miners, pipelines, devices."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from wsis.cli.options import Data, Device, Setup
 from wsis.config import Part, Settings
 from wsis.contracts import DataSource
 from wsis.pipeline import Pipeline
+from wsis.recipes import Recipe, defaults
 
 
 def data_source(data: Data, *halves: Literal["train", "val"]) -> DataSource:
@@ -20,6 +22,7 @@ def data_source(data: Data, *halves: Literal["train", "val"]) -> DataSource:
         UsageError: if the annotations of a half are missing.
     """
     options = {
+        "root": data.root,
         "images": data.images,
         "train_json": data.train,
         "val_json": data.val,
@@ -30,7 +33,8 @@ def data_source(data: Data, *halves: Literal["train", "val"]) -> DataSource:
     source: DataSource = Part.parse(data.name).build("datasets", **given)
     for half in halves:
         if getattr(source, f"{half}_json", half) is None:
-            raise UsageError(f"expected --{half}: the annotations of these photos")
+            need = f"expected --{half}: the annotations of these photos"
+            raise UsageError(getattr(source, "lacks", need))
     return source
 
 
@@ -55,8 +59,23 @@ def miner_list(text: str) -> list[Part]:
 
 def pipeline(setup: Setup) -> Pipeline:
     """The parts that the settings name, ready to run."""
-    settings = Settings.read(setup.settings)
+    settings = Settings.read(setup.settings, recipe(setup.recipe).settings)
     return Pipeline(settings, setup.cache, torch_device(setup.device))
+
+
+def recipe(name: str | None) -> Recipe:
+    """The recipe of that name or path; what commands do anyway where there is none.
+
+    Raises:
+        UnknownRecipeError: if there is no such recipe.
+        SettingsError: if a file of one's own is wrong.
+    """
+    return defaults() if name is None else Recipe.read(name)
+
+
+def named(data: Data, setup: Setup) -> Data:
+    """The data set that the options name, or else the recipe."""
+    return data if data.name else replace(data, name=recipe(setup.recipe).data.label)
 
 
 def torch_device(name: Device) -> torch.device:

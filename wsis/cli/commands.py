@@ -23,6 +23,9 @@ from wsis.cli.options import (
     ImagesOption,
     OverwriteOption,
     PhotosArgument,
+    RecipeDataOption,
+    RecipeOption,
+    RootOption,
     SetOption,
     Setup,
     TrainOption,
@@ -42,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+recipes = typer.Typer(no_args_is_help=True, help="Look at recipes: settings by name.")
 
 
 class _Benches(TyperGroup):
@@ -144,7 +148,9 @@ def bench(
             "--resume", help="Go on with the bench in --out, as also without it."
         ),
     ] = False,
-    data: DataOption = "scenes",
+    recipe: RecipeOption = None,
+    data: RecipeDataOption = None,
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -172,8 +178,8 @@ def bench(
 
     refuse_other(out, overwrite=overwrite, resume=resume)
     compared = Compared(miners=miners, vary=vary, ablate=ablate)
-    chosen = Data(data, images, train, val, val_images, classes)
-    setup = Setup(tuple(settings or ()), device, cache_folder(cache))
+    chosen = Data(data or "", images, train, val, val_images, classes, root)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_bench(
         compared, seeds, jobs, out, chosen, setup, overwrite=overwrite, trace=trace
     )
@@ -208,14 +214,22 @@ app.add_typer(benches, name="bench")
     epilog=_examples(
         "wsis train --out run",
         "wsis train --out run --data coco --images photos --train tags.json --resume",
+        "wsis train --out run --data folder --root photos",
+        "wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit "
+        "--set backbone.weights=resnet50.pth",
     )
 )
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the run, new unless --resume.")],
     miner: Annotated[
-        str, typer.Option(help="A miner, with settings: cim:p_seed=0.2.")
-    ] = "cim",
-    data: DataOption = "scenes",
+        str | None,
+        typer.Option(
+            help="A miner, with settings: cim:p_seed=0.2. The recipe's, or cim."
+        ),
+    ] = None,
+    recipe: RecipeOption = None,
+    data: RecipeDataOption = None,
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -240,8 +254,8 @@ def train(
     refuse_existing(out, overwrite=resume, instead="--resume to go on with its run")
     from wsis.cli.training import train as run_train
 
-    chosen = Data(data, images, train, val, None, classes)
-    setup = Setup(tuple(settings or ()), device, cache_folder(cache))
+    chosen = Data(data or "", images, train, val, None, classes, root)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_train(out, miner, chosen, setup, seed=seed, steps=steps, resume=resume)
 
 
@@ -292,6 +306,7 @@ def evaluate(
         typer.Option(help="COCO's list of results, of the validation photos."),
     ] = None,
     data: DataOption = "scenes",
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -312,7 +327,7 @@ def evaluate(
         raise UsageError("expected --run, --predictions or both, got neither")
     from wsis.cli.evaluating import evaluate as run_evaluate
 
-    chosen = Data(data, images, train, val, val_images, classes)
+    chosen = Data(data, images, train, val, val_images, classes, root)
     setup = Setup((), device, cache_folder(cache))
     run_evaluate(run, predictions, chosen, setup, figures=figures)
 
@@ -334,6 +349,78 @@ def report(
 
 
 app.add_typer(proposals, name="proposals")
+
+
+@recipes.command("list")
+def list_recipes() -> None:
+    """List the recipes that come with wsis."""
+    from wsis.cli.recipes import list_recipes as run_list
+
+    run_list()
+
+
+@recipes.command("show", epilog=_examples("wsis recipe show voc12-cim-r50"))
+def show_recipe(
+    name: Annotated[str, typer.Argument(help="A recipe, or a TOML file of your own.")],
+) -> None:
+    """Show every setting of a recipe, the parts' defaults included."""
+    from wsis.cli.recipes import show_recipe as run_show
+
+    run_show(name)
+
+
+@recipes.command(
+    epilog=_examples(
+        "wsis recipe diff voc12-cim-r50",
+        "wsis recipe diff voc12-cim-r50 voc12-cim-vgg16",
+    )
+)
+def diff(
+    name: Annotated[str, typer.Argument(help="A recipe, or a TOML file of your own.")],
+    other: Annotated[
+        str | None,
+        typer.Argument(help="Another one; the defaults of wsis if not given."),
+    ] = None,
+) -> None:
+    """Show what differs between two recipes, or one and the defaults."""
+    from wsis.cli.recipes import diff_recipes
+
+    diff_recipes(name, other)
+
+
+app.add_typer(recipes, name="recipe")
+
+
+@app.command(
+    epilog=_examples(
+        "wsis convert model_step89999.pth --recipe voc12-cim-r50 --out run"
+    )
+)
+def convert(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="Of CIM's authors: .pth (tensors only) or .safetensors."),
+    ],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Which model it is of. See: wsis recipe list."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="New folder of the run.")],
+    settings: SetOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Make a run of a checkpoint that the authors of CIM released.
+
+    Every tensor of the model must be in the file, of the right shape, and every tensor
+    of the file must be used. The folder is what predict and evaluate take.
+    """
+    refuse_existing(out)
+    from wsis.cli.converting import convert as run_convert
+
+    setup = Setup(tuple(settings or ()), "cpu", cache_folder(cache), recipe)
+    run_convert(checkpoint, out, setup)
 
 
 @app.command(epilog=_examples("wsis parts", "wsis parts miners"))

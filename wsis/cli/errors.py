@@ -57,9 +57,10 @@ def _is_usage(error: Exception) -> bool:
     from wsis.data.annotations import UnknownClassError
     from wsis.features.backbones import WeightsError
     from wsis.plugins import SettingError, UnknownPartError
+    from wsis.recipes import UnknownRecipeError
 
     if isinstance(error.__cause__, WeightsError):
         return False
     settings = SettingsError, SettingError
-    names = UnknownClassError, UnknownPartError
+    names = UnknownClassError, UnknownPartError, UnknownRecipeError
     return isinstance(error, (UsageError, *settings, *names))

@@ -14,8 +14,36 @@ DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="Data set: scenes (drawn), coco, or another installed one, with its "
+        help="Data set: scenes (drawn), voc, coco, or another installed one, with its "
         "settings: scenes:train_images=100:seed=3.",
+        rich_help_panel="Data",
+    ),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        help="Folder of the whole data set: VOCdevkit for voc, COCO as it is unpacked "
+        "for coco, tagged photos for folder.",
+        rich_help_panel="Data",
+    ),
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help="A recipe, or a TOML file of your own, that --set then changes. See: wsis "
+        "recipe list.",
+    ),
+]
+RecipeDataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Data set: scenes (drawn), voc, coco, folder, or another installed one, "
+        "with its settings: scenes:train_images=100:seed=3. The recipe's, or scenes, "
+        "if not given.",
         rich_help_panel="Data",
     ),
 ]
@@ -104,12 +132,13 @@ class Data:
     """A data set as the options name it; None leaves a setting at its default.
 
     Args:
-        name: with further settings: ``scenes:seed=3``.
+        name: with further settings: ``scenes:seed=3``; empty for a recipe's.
         images: folder of the photos.
         train: annotations of the training photos.
         val: annotations of the validation photos.
         val_images: folder of the validation photos.
         classes: which ones.
+        root: folder of the whole data set.
     """
 
     name: str
@@ -118,15 +147,17 @@ class Data:
     val: Path | None
     val_images: Path | None
     classes: str | None
+    root: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Settings, where models run, and where caches are."""
+    """Settings, where models run, where caches are, and what settings begin with."""
 
     settings: tuple[str, ...]
     device: Device
     cache: Path
+    recipe: str | None = None
 
 
 def cache_folder(option: Path | None) -> Path:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import typer
 
-from wsis.cli.building import category_ids, data_source, miner_list, pipeline
+from wsis.cli.building import (
+    category_ids,
+    data_source,
+    miner_list,
+    named,
+    pipeline,
+    recipe,
+)
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
@@ -13,7 +20,7 @@ from wsis.runs import CHECKPOINT, Card, begin, save_run
 
 def train(
     out: Path,
-    miner: str,
+    miner: str | None,
     data: Data,
     setup: Setup,
     *,
@@ -22,10 +29,11 @@ def train(
     resume: bool,
 ) -> None:
     """Trains into the folder ``out``, or goes on with what it holds."""
+    miner = miner or recipe(setup.recipe).miner.label
     chosen, parts = miner_list(miner), pipeline(setup)
     if len(chosen) != 1:
         raise UsageError(f"expected one miner, got {miner}")
-    source = data_source(data, "train")
+    source = data_source(named(data, setup), "train")
     tagged = source.train()
     numbers = category_ids(source, len(tagged.classes))
     card = Card.of(parts, chosen[0], seed, tagged, numbers)
@@ -33,7 +41,7 @@ def train(
     with Bars() as bars:
         step = bars.start("proposals and features", len(tagged.images))
         parts.prepare(parts.bags(tagged.images), lambda bag: step(bag.image.name))
-        total = steps or parts.settings.schedule.epochs * len(tagged.images)
+        total = steps or parts.settings.schedule.images(len(tagged.images))
         reach = bars.track(f"{chosen[0].label}, seed {seed}: train", total)
         model, progress = parts.train(
             tagged,

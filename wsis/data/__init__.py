@@ -2,13 +2,17 @@
 
 from wsis.data.annotations import UnknownClassError
 from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
+from wsis.data.folder import FolderData
 from wsis.data.images import images_in, read_image
 from wsis.data.scenes import Scenes
+from wsis.data.voc import VocData
 
 __all__ = [
     "CocoData",
+    "FolderData",
     "Scenes",
     "UnknownClassError",
+    "VocData",
     "category_ids",
     "images_in",
     "read_annotated",

@@ -24,6 +24,9 @@ class CocoData:
     Files are read, and their errors raised, when ``train`` or ``val`` is called.
 
     Args:
+        root: COCO as it is unpacked: ``annotations/instances_train2017.json`` and
+            ``train2017/``, or those of 2014, and of ``val`` alike; says what is not
+            given otherwise.
         images: folder of the photos.
         train_json: annotations of the training photos; only their classes are read.
         val_json: annotations of the validation photos.
@@ -31,17 +34,32 @@ class CocoData:
         classes: ``all`` of the file, in order of category id; ``voc``, the 20 of Pascal
             VOC; or names with commas between. Names match whatever their case and
             whether words are parted by a space, ``-`` or ``_``.
+
+    Raises:
+        FileNotFoundError: if ``root`` has no annotations in COCO's layout.
+        ValueError: if neither ``root`` nor ``images`` is given.
     """
 
-    images: Path
+    root: Path | None = None
+    images: Path | None = None
     train_json: Path | None = None
     val_json: Path | None = None
     val_images: Path | None = None
     classes: str = "all"
 
+    def __post_init__(self) -> None:
+        if self.root is not None:
+            for name, path in _layout(self.root).items():
+                if getattr(self, name) is None:
+                    # What root says, as if it had been given.
+                    object.__setattr__(self, name, path)
+        elif self.images is None:
+            raise ValueError("it needs the setting 'images', or 'root'")
+
     def train(self) -> Tagged:
         """The training photos and their tags, as ``read_tagged`` gives them."""
-        return read_tagged(_given(self.train_json, "train"), self.images, self.classes)
+        path = _given(self.train_json, "train")
+        return read_tagged(path, _folder(self.images), self.classes)
 
     def val(self) -> Annotated:
         """The validation photos and their masks, as ``read_annotated`` gives them.
@@ -49,7 +67,8 @@ class CocoData:
         With a training file, ``all`` are that file's classes.
         """
         path = _given(self.val_json, "val")
-        return read_annotated(path, self.val_images or self.images, self._classes())
+        photos = _folder(self.val_images or self.images)
+        return read_annotated(path, photos, self._classes())
 
     def train_truths(self) -> Sequence[GroundTruth]:
         """The training photos' masks, for ``wsis.evaluation.trace`` alone.
@@ -172,6 +191,30 @@ class _Objects:
             ignore=torch.tensor([one.crowd for one in self.objects], dtype=torch.bool),
             area=torch.tensor(areas, dtype=torch.float32),
         )
+
+
+def _layout(root: Path) -> dict[str, Path]:
+    """Where annotations and photos of both halves are, of the newest year there is."""
+    for year in ("2017", "2014"):
+        found: dict[str, Path] = {}
+        for half, folder in (("train", "images"), ("val", "val_images")):
+            annotations = root / "annotations" / f"instances_{half}{year}.json"
+            if annotations.is_file():
+                inside = root / "images" / f"{half}{year}"
+                found[f"{half}_json"] = annotations
+                found[folder] = inside if inside.is_dir() else root / f"{half}{year}"
+        if found:
+            return found
+    raise FileNotFoundError(
+        f"expected COCO in {root}, there is no annotations/instances_train2017.json, "
+        "nor that of val or of 2014"
+    )
+
+
+def _folder(path: Path | None) -> Path:
+    if path is None:
+        raise ValueError("expected a folder of photos as images, got none")
+    return path
 
 
 def _given(path: Path | None, split: str) -> Path:

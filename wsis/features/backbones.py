@@ -29,6 +29,7 @@ class TimmBackbone(nn.Module):
         name: timm's name of the network.
         reduction: the stride of the level taken.
         output_stride: 16 dilates later stages in place of striding; None leaves them.
+        final: takes what the classifier would average, at stride 32, not a level.
         frozen: first parts of the names of parameters that never train.
     """
 
@@ -38,6 +39,7 @@ class TimmBackbone(nn.Module):
         *,
         reduction: int = 16,
         output_stride: int | None = None,
+        final: bool = False,
         mean: tuple[float, float, float] = IMAGENET_MEAN,
         std: tuple[float, float, float] = IMAGENET_STD,
         frozen: tuple[str, ...] = (),
@@ -46,14 +48,23 @@ class TimmBackbone(nn.Module):
         stride: dict[str, Any] = {}
         if output_stride is not None:
             stride["output_stride"] = output_stride
-        whole: Any = timm.create_model(name, features_only=True, **stride)
-        levels = whole.feature_info
-        level = max(i for i, r in enumerate(levels.reduction()) if r == reduction)
-        with seeded(0):
-            self.net = timm.create_model(
-                name, features_only=True, out_indices=(level,), **stride
-            )
-        self.channels: int = levels.channels()[level]
+        channels: int
+        if final:
+            with seeded(0):
+                whole: Any = timm.create_model(name, num_classes=0, global_pool="")
+            self.net = whole
+            channels, reduction = whole.num_features, 32
+        else:
+            with torch.device("meta"):
+                whole = timm.create_model(name, features_only=True, **stride)
+            levels = whole.feature_info
+            level = max(i for i, r in enumerate(levels.reduction()) if r == reduction)
+            with seeded(0):
+                self.net = timm.create_model(
+                    name, features_only=True, out_indices=(level,), **stride
+                )
+            channels = levels.channels()[level]
+        self.channels = channels
         self.stride = reduction
         self.mean = mean
         self.std = std
@@ -72,7 +83,8 @@ class TimmBackbone(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
         """Feature maps of normalised images."""
-        features: Tensor = self.net(images)[0]
+        found = self.net(images)
+        features: Tensor = found[0] if isinstance(found, list) else found
         return features
 
 
@@ -106,24 +118,37 @@ def resnet50(weights: str = "") -> TimmBackbone:
     return _with_weights(network, weights)
 
 
-def vgg16(weights: str = "") -> TimmBackbone:
-    """VGG-16 up to its last convolution (512 channels); the first two never train.
+def vgg16(weights: str = "", dilated: bool = False) -> TimmBackbone:
+    """VGG-16 up to its last convolution (512 channels); the first four never train.
 
     Args:
         weights: a file in torchvision's or timm's naming, or ``random``.
+        dilated: leaves out the fourth pooling and dilates the last three convolutions,
+            for stride 8, as the authors of CIM do (lib/modeling/vgg16.py); their paper
+            does not say.
     """
-    network = TimmBackbone("vgg16", frozen=("features_0.", "features_2."))
+    frozen = tuple(f"features_{i}." for i in (0, 2, 5, 7))
+    network = TimmBackbone("vgg16", frozen=frozen)
+    if dilated:
+        layers: Any = network.net
+        layers["features_23"] = nn.Identity()
+        for i in (24, 26, 28):
+            layers[f"features_{i}"].dilation = layers[f"features_{i}"].padding = (2, 2)
+        network.stride = 8
     return _with_weights(network, weights)
 
 
-def hrnet_w48(weights: str = "") -> TimmBackbone:
-    """HRNet-W48's stride-16 level (512 channels); the stem never trains.
+def hrnet_w48(weights: str = "", final: bool = False) -> TimmBackbone:
+    """HRNet-W48's stride-16 level (512 channels); its first two stages never train.
 
     Args:
         weights: a file in timm's naming, or ``random``.
+        final: takes the classifier's 2,048 channels at stride 32 in place of the
+            level, as the authors of CIM do (lib/modeling/HRNet.py); their paper does
+            not say.
     """
-    frozen = ("conv1", "bn1", "conv2", "bn2", "layer1")
-    network = TimmBackbone("hrnet_w48", frozen=frozen)
+    frozen = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition1", "stage2")
+    network = TimmBackbone("hrnet_w48", frozen=frozen, final=final)
     return _with_weights(network, weights)
 
 

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsis.bags import Bag
-from wsis.contracts import Backbone, ProposalHead
+from wsis.contracts import Backbone, ProposalHead, Recomputing, View
 from wsis.features.views import Scale, pixels, view
 from wsis.files import Cache
 
-Features = Callable[[Bag, Scale], Tensor]
-"""Pooled features of a bag's proposals at one scale; (N, …)."""
+Features = Callable[[Bag, Scale], Tensor | View]
+"""Pooled features of a bag's proposals at a scale, (N, …), or what is to be pooled."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,15 +24,29 @@ class LiveFeatures:
 
     Args:
         backbone: makes the maps, on its own device.
-        head: pools them.
+        head: pools them; None where maps alone are asked for.
     """
 
     backbone: Backbone
-    head: ProposalHead
+    head: ProposalHead | None
 
-    def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."]:
-        """Pooled features, on the backbone's device, with their gradient."""
-        return self.head.pool(view(self.map(bag, scale), bag.proposals, scale))
+    def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."] | View:
+        """Pooled features, on the backbone's device, with their gradient.
+
+        For a head that pools by itself, what is to be pooled.
+        """
+        laid = view(self.map(bag, scale), bag.proposals, scale)
+        return laid if isinstance(self.head, Recomputing) else self.pool(laid)
+
+    def pool(self, laid: View) -> Float[Tensor, "N ..."]:
+        """Pooled features of the proposals of a view.
+
+        Raises:
+            ValueError: if there is no head.
+        """
+        if self.head is None:
+            raise ValueError("expected a head that pools, got maps alone")
+        return self.head.pool(laid)
 
     def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
         """The backbone's feature map of the photo."""
@@ -63,7 +77,7 @@ class FrozenFeatures:
 
         def pool() -> dict[str, Tensor]:
             laid = view(self.map(bag, scale), bag.proposals, scale)
-            return {"pooled": _half(self.live.head.pool(laid))}
+            return {"pooled": _half(self.live.pool(laid))}
 
         return self.pooled.get(_key(bag, scale), pool)["pooled"]
 
@@ -96,7 +110,7 @@ def frozen_features(
 
 
 def _key(bag: Bag, scale: Scale) -> str:
-    return f"{bag.key}-{scale.side}{'-flip' if scale.flip else ''}"
+    return f"{bag.key}-{scale.name}"
 
 
 def _half(tensor: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -11,28 +12,54 @@ from torch.nn import functional
 from wsis import masks
 from wsis.contracts import Backbone, Image, Proposals, View
 
+Resize = Literal["longer", "shorter"]
+"""Which of an image's sides a scale is the length of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How an image is shown to the backbone.
 
     Args:
-        side: length of the longer side in pixels, rounded to the backbone's stride.
+        side: length of a side in pixels, rounded to the backbone's stride.
         flip: mirrored left to right.
+        resize: which side ``side`` is the length of.
+        limit: the longer side has at most so many pixels; 0 sets no limit.
     """
 
     side: int
     flip: bool = False
+    resize: Resize = "longer"
+    limit: int = 0
 
     def __post_init__(self) -> None:
         if self.side < 32:
             raise ValueError(f"side must be at least 32 pixels, got {self.side}")
+        if self.limit and self.limit < self.side:
+            raise ValueError(
+                f"limit must be 0 or at least side, got {self.limit} and {self.side}"
+            )
+
+    @property
+    def name(self) -> str:
+        """All of it in a few characters, for file names."""
+        short = "" if self.resize == "longer" else "-shorter"
+        limit = f"-{self.limit}" if self.limit else ""
+        return f"{self.side}{short}{limit}{'-flip' if self.flip else ''}"
+
+    def ratio(self, height: int, width: int) -> float:
+        """By how much an image of this size grows."""
+        longer, shorter = max(height, width), min(height, width)
+        ratio = self.side / (longer if self.resize == "longer" else shorter)
+        return min(ratio, self.limit / longer) if self.limit else ratio
 
 
-def scales(sides: Sequence[int], *, flips: bool) -> list[Scale]:
+def scales(
+    sides: Sequence[int], *, flips: bool, resize: Resize = "longer", limit: int = 0
+) -> list[Scale]:
     """Every side, and every side mirrored when ``flips``."""
     return [
-        Scale(side, flip)
+        Scale(side, flip, resize, limit)
         for side in sides
         for flip in ((False, True) if flips else (False,))
     ]
@@ -41,7 +68,7 @@ def scales(sides: Sequence[int], *, flips: bool) -> list[Scale]:
 def pixels(image: Image, scale: Scale, backbone: Backbone) -> Float[Tensor, "1 3 h w"]:
     """The image resized (bilinear, antialiased) and normalised for ``backbone``."""
     height, width = image.shape[:2]
-    ratio = scale.side / max(height, width)
+    ratio = scale.ratio(height, width)
     size = [
         max(1, round(length * ratio / backbone.stride)) * backbone.stride
         for length in (height, width)
@@ -66,15 +93,16 @@ def view(
     if scale.flip:
         proposals = masks.flip(proposals)
     height, width = proposals.size
+    device = feature_map.device
     cells = torch.tensor(
         [feature_map.shape[-1] / width, feature_map.shape[-2] / height]
     ).repeat(2)
     return View(
         feature_map,
-        masks.boxes(proposals) * cells,
-        masks.crops(proposals, crop),
-        proposals.regions,
-        proposals.members,
+        (masks.boxes(proposals) * cells).to(device),
+        masks.crops(proposals, crop).to(device),
+        proposals.regions.to(device),
+        proposals.members.to(device),
     )
 
 

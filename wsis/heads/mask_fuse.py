@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torchvision.ops import roi_align
 
 from wsis.contracts import View
@@ -22,6 +23,7 @@ class MaskFuse(nn.Module):
         channels: D, of the feature map.
         width: of the two layers.
         chunk: proposals pooled and convolved at a time; bounds memory, changes nothing.
+            More of them than that are pooled and convolved again in the backward pass.
     """
 
     def __init__(self, channels: int, width: int = 512, chunk: int = 256) -> None:
@@ -45,15 +47,44 @@ class MaskFuse(nn.Module):
 
     def pool(self, view: View) -> Float[Tensor, "N D1 7 7"]:
         """Box features and, as the last channel, the mask; (N, D + 1, 7, 7)."""
-        boxes = roi_align(view.map[None], [view.boxes], _GRID, aligned=True)
-        return torch.cat([boxes, view.crops[:, None].to(boxes.dtype)], dim=1)
+        return _pool(view.map, view.boxes, view.crops)
 
     def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N W"]:
         """``width`` numbers a proposal."""
         return torch.cat([self._vectors(part) for part in pooled.split(self.chunk)])
+
+    def vectors(self, view: View) -> Float[Tensor, "N W"]:
+        """The same of what is not pooled yet; keeps nothing per proposal but these."""
+        parts = zip(
+            view.boxes.split(self.chunk), view.crops.split(self.chunk), strict=True
+        )
+        again = torch.is_grad_enabled() and len(view.boxes) > self.chunk
+        found = []
+        for boxes, crops in parts:
+            given = (view.map, boxes, crops)
+            if again:
+                one = checkpoint(
+                    self._of, *given, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                one = self._of(*given)
+            found.append(one)
+        return torch.cat(found)
+
+    def _of(self, feature_map: Tensor, boxes: Tensor, crops: Tensor) -> Tensor:
+        return self._vectors(_pool(feature_map, boxes, crops))
 
     def _vectors(self, pooled: Tensor) -> Tensor:
         boxes, mask = pooled[:, :-1], pooled[:, -1:]
         fused = self.fuse(torch.cat([boxes, boxes * mask], dim=1))
         vectors: Tensor = self.layers(fused.flatten(1))
         return vectors
+
+
+def _pool(
+    feature_map: Float[Tensor, "D h w"],
+    boxes: Float[Tensor, "N 4"],
+    crops: Float[Tensor, "N P P"],
+) -> Float[Tensor, "N D1 7 7"]:
+    pooled = roi_align(feature_map[None], [boxes], _GRID, aligned=True)
+    return torch.cat([pooled, crops[:, None].to(pooled.dtype)], dim=1)

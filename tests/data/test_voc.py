@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+from pycocotools import mask as rle
+
+from tests.data import layouts
+from tests.data.layouts import DOG, PERSON, drawn, write_sbd, write_voc, xml
+from wsis import plugins
+from wsis.contracts import DataSource
+from wsis.data import voc
+from wsis.data.names import VOC_NAMES
+from wsis.data.voc import VocData
+
+
+def names(tagged):
+    return [image.name.removesuffix(".jpg") for image in tagged.images]
+
+
+def labels(image):
+    return (image.tags.nonzero().flatten() + 1).tolist()
+
+
+def annotation(root, name):
+    return root / "VOC2012" / "Annotations" / f"{name}.xml"
+
+
+def test_training_photos_come_with_the_classes_of_their_xml(tmp_path):
+    root = write_voc(tmp_path)
+    annotation(root, "2007_000001").write_text(xml(drawn(1)[1], ["sofa", "sofa"]))
+
+    tagged = VocData(root=root).train()
+
+    assert tagged.classes == VOC_NAMES
+    assert tagged.name == "voc2012-train"
+    assert names(tagged) == ["2007_000000", "2007_000001", "2007_000002"]
+    assert [image.id for image in tagged.images] == [2007000000, 2007000001, 2007000002]
+    assert labels(tagged.images[0]) == [DOG, PERSON]
+    assert labels(tagged.images[1]) == [VOC_NAMES.index("sofa") + 1]
+    assert tagged.images[0].load().shape == (*layouts.SIZE, 3)
+
+
+@pytest.mark.parametrize("inside", ["..", ".", "VOC2012"])
+def test_the_root_may_be_the_devkit_its_place_or_the_year(tmp_path, inside):
+    root = write_voc(tmp_path) / inside
+
+    assert len(VocData(root=root).train().images) == 3
+
+
+def test_objects_are_those_of_the_palette_and_void_is_none(tmp_path):
+    annotated = VocData(root=write_voc(tmp_path)).val()
+
+    assert names(annotated.tagged) == ["2007_000003", "2007_000004"]
+    for seed, truth in zip((3, 4), annotated.truths, strict=True):
+        objects = drawn(seed)[1]
+        assert truth.size == layouts.SIZE
+        assert truth.label.tolist() == [DOG, PERSON]
+        assert truth.ignore.tolist() == [False, False]
+        for number, mask in enumerate(truth.masks, 1):
+            assert np.array_equal(rle.decode(mask), objects == number)
+        assert truth.area.tolist() == [22 * 30, 22 * 30]
+    assert annotated.truths[0].image_id == annotated.tagged.images[0].id
+
+
+def test_difficult_objects_are_tags_but_neither_found_nor_missed(tmp_path):
+    root = write_voc(tmp_path)
+    for name, seed in (("2007_000003", 3), ("2007_000000", 0)):
+        text = xml(drawn(seed)[1], ["dog", "person"], difficult=[2])
+        annotation(root, name).write_text(text)
+
+    data = VocData(root=root)
+
+    assert labels(data.train().images[0]) == [DOG, PERSON]
+    assert data.val().truths[0].ignore.tolist() == [False, True]
+    counted = plugins.create("datasets", "voc", {"root": root, "difficult": "count"})
+    assert counted.val().truths[0].ignore.tolist() == [False, False]
+
+
+def test_sbd_adds_photos_but_none_of_val(tmp_path):
+    data = VocData(root=write_voc(tmp_path, train=2, val=2, sbd=2))
+    tagged = data.train()
+
+    assert tagged.name == "voc2012-trainaug"
+    assert names(tagged) == ["2007_000000", "2007_000001", "2007_000004", "2007_000005"]
+    assert [labels(image) for image in tagged.images] == [[DOG, PERSON]] * 4
+    plain = VocData(root=data.root, train_set="train").train()
+    assert names(plain) == ["2007_000000", "2007_000001"]
+
+
+def test_objects_of_sbd_stand_in_where_voc_has_none(tmp_path):
+    root = write_voc(tmp_path, train=1, val=1)
+    write_sbd(tmp_path / "else", {"2007_000001": 1})
+    for kind in ("SegmentationObject", "SegmentationClass"):
+        (root / "VOC2012" / kind / "2007_000001.png").unlink()
+    data = VocData(root=root, sbd=tmp_path / "else")
+
+    [truth] = data.val().truths
+
+    assert truth.label.tolist() == [DOG, PERSON]
+    assert np.array_equal(rle.decode(truth.masks[0]), drawn(1)[1] == 1)
+
+
+def test_a_list_of_trainaug_of_ones_own_is_taken(tmp_path):
+    root = write_voc(tmp_path)
+    lists = root / "VOC2012" / "ImageSets" / "Segmentation"
+    (lists / "trainaug.txt").write_text("2007_000002\n2007_000000\n")
+
+    assert names(VocData(root=root).train()) == ["2007_000002", "2007_000000"]
+
+
+def test_training_opens_no_mask(tmp_path, monkeypatch):
+    root = write_voc(tmp_path, sbd=1)
+    monkeypatch.setattr(voc, "_indices", lambda path: pytest.fail(f"opened {path}"))
+    monkeypatch.setattr(voc.SBD, "objects", lambda *args: pytest.fail("opened inst"))
+
+    for image in VocData(root=root).train().images:
+        assert labels(image) == [DOG, PERSON]
+        image.load()
+
+
+def test_torchvision_downloads_when_told(tmp_path, monkeypatch):
+    calls = []
+
+    def voc_segmentation(root, **options):
+        calls.append(options)
+        write_voc(tmp_path / "there")
+
+    def sbd_dataset(root, **options):
+        calls.append(options)
+        write_sbd(tmp_path / "there" / "SBD", {})
+
+    monkeypatch.setattr(voc.torchvision.datasets, "VOCSegmentation", voc_segmentation)
+    monkeypatch.setattr(voc.torchvision.datasets, "SBDataset", sbd_dataset)
+
+    with pytest.raises(FileNotFoundError, match="download=true downloads it"):
+        VocData(root=tmp_path / "there")
+    assert calls == []
+    tagged = VocData(root=tmp_path / "there", download=True).train()
+
+    assert calls == [
+        {"year": "2012", "image_set": "train", "download": True},
+        {"image_set": "train", "download": True},
+    ]
+    assert len(tagged.images) == 3
+
+
+def test_a_failed_download_is_told(tmp_path, monkeypatch):
+    def fails(*args, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(voc.torchvision.datasets, "VOCSegmentation", fails)
+
+    with pytest.raises(FileNotFoundError, match=r"could not download VOC .*no network"):
+        VocData(root=tmp_path, download=True)
+
+
+def test_it_is_a_data_source(tmp_path):
+    assert isinstance(VocData(root=write_voc(tmp_path)), DataSource)
+
+
+@pytest.mark.parametrize(
+    ("broken", "half", "error", "message"),
+    [
+        ("JPEGImages/2007_000001.jpg", "train", FileNotFoundError, "1 of 3 photos"),
+        ("Annotations/2007_000001.xml", "train", FileNotFoundError, "the classes on"),
+        ("SegmentationObject/2007_000003.png", "val", FileNotFoundError, "1 of 2 mask"),
+        ("ImageSets/Segmentation/val.txt", "val", FileNotFoundError, "are: train"),
+    ],
+)
+def test_missing_files_are_named(tmp_path, broken, half, error, message):
+    root = write_voc(tmp_path)
+    (root / "VOC2012" / broken).unlink()
+
+    with pytest.raises(error, match=message):
+        getattr(VocData(root=root), half)()
+
+
+def test_damaged_annotations_are_named(tmp_path):
+    root = write_voc(tmp_path)
+    annotation(root, "2007_000000").write_text("<annotation>")
+    with pytest.raises(ValueError, match=r"2007_000000\.xml: expected XML"):
+        VocData(root=root).train()
+    annotation(root, "2007_000000").write_text(xml(drawn(0)[1], ["dgo"]))
+    with pytest.raises(ValueError, match="a class of VOC, got 'dgo'"):
+        VocData(root=root).train()
+    masks = root / "VOC2012" / "SegmentationObject" / "2007_000003.png"
+    masks.write_bytes(b"none")
+    with pytest.raises(ValueError, match=r"2007_000003\.png: expected a PNG"):
+        VocData(root=root)._objects("2007_000003")
+
+
+def test_damaged_files_of_sbd_are_named(tmp_path):
+    root = write_voc(tmp_path, sbd=1)
+    (tmp_path / "SBD" / "cls" / "2007_000005.mat").write_bytes(b"none")
+
+    with pytest.raises(ValueError, match=r"2007_000005\.mat: .* file with GTcls"):
+        VocData(root=root).train()
+
+
+def test_trainaug_without_sbd_says_what_to_do(tmp_path):
+    data = VocData(root=write_voc(tmp_path), train_set="trainaug")
+
+    with pytest.raises(FileNotFoundError, match="train_set=train"):
+        data.train()
+    with pytest.raises(FileNotFoundError, match="no folders cls and inst"):
+        VocData(root=data.root, sbd=tmp_path)

@@ -1,0 +1,339 @@
+"""PASCAL VOC 2012 in its own layout: tags from XML, masks for evaluation alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+import torchvision
+from jaxtyping import UInt8
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+from pycocotools import mask as rle
+
+from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
+from wsis.data.images import read_image
+from wsis.data.lazy import LazyTruths
+from wsis.data.names import VOC_NAMES
+from wsis.data.sbd import SBD
+
+_VOID = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocData:
+    """PASCAL VOC 2012, with the Semantic Boundaries Dataset (SBD) where it is there.
+
+    Training takes the classes on each photo: from ``Annotations/*.xml``, or else from
+    SBD's class files; no mask is opened. With SBD it takes the 10,582 photos that
+    papers call ``trainaug``: those of VOC's ``train`` and of SBD that are not in
+    VOC's ``val``. Validation takes the 1,449 of ``val``, with the objects of
+    ``SegmentationObject`` and ``SegmentationClass``, or else of SBD; void pixels (255)
+    belong to none.
+
+    Args:
+        root: ``VOCdevkit``, the folder that it lies in, or ``VOC2012`` itself.
+        sbd: SBD's folder (with ``cls`` and ``inst``), where it is not in or beside
+            ``root``.
+        train_set: ``trainaug``, or a list of photos by its name in
+            ``ImageSets/Segmentation``; ``auto`` is ``trainaug`` if SBD or such a list
+            is there, and else ``train``.
+        val_set: such a list.
+        difficult: whether objects that VOC marks as difficult are to be found
+            (``count``) or neither found nor missed (``ignore``); for training they are
+            tags like others. The published figures of the field count them.
+        download: lets torchvision download VOC 2012 and SBD into ``root`` first, if
+            they are not there; 3 GB.
+
+    Raises:
+        FileNotFoundError: if ``root`` or ``sbd`` holds no such data set.
+    """
+
+    root: Path
+    sbd: Path | None = None
+    train_set: str = "auto"
+    val_set: str = "val"
+    difficult: Literal["ignore", "count"] = "ignore"
+    download: bool = False
+
+    def __post_init__(self) -> None:
+        if self.download:
+            _download(self.root)
+        _ = self._folder
+        if self.sbd is not None and SBD.find(self.sbd) is None:
+            raise FileNotFoundError(
+                f"expected SBD in {self.sbd}, there are no folders cls and inst"
+            )
+
+    def train(self) -> Tagged:
+        """The training photos and their tags.
+
+        Raises:
+            FileNotFoundError: if a list, photos or annotations are missing.
+            ValueError: if annotations are damaged or name other classes.
+        """
+        wanted = self._training_set()
+        return self._tagged(wanted, self._names(wanted))
+
+    def val(self) -> Annotated:
+        """The validation photos and their objects, read when asked for.
+
+        Raises:
+            FileNotFoundError: as ``train``.
+            ValueError: as ``train``; a truth raises it if its masks are damaged.
+        """
+        names = self._names(self.val_set)
+        tagged = self._tagged(self.val_set, names)
+        self._check_masks(names)
+        return Annotated(
+            tagged=tagged,
+            truths=LazyTruths(
+                [
+                    partial(self._truth, name, image.id)
+                    for name, image in zip(names, tagged.images, strict=True)
+                ]
+            ),
+        )
+
+    @property
+    def _folder(self) -> Path:
+        for inside in ("", "VOC2012", "VOCdevkit/VOC2012"):
+            folder = self.root / inside
+            if (folder / "JPEGImages").is_dir():
+                return folder
+        raise FileNotFoundError(
+            f"expected VOC 2012 in {self.root}, there is no folder JPEGImages in it, "
+            "in VOC2012 or in VOCdevkit/VOC2012; download=true downloads it"
+        )
+
+    @property
+    def _sbd(self) -> SBD | None:
+        if self.sbd is not None:
+            return SBD.find(self.sbd)
+        return SBD.find(self._folder, self.root, self.root.parent)
+
+    def _training_set(self) -> str:
+        if self.train_set != "auto":
+            return self.train_set
+        there = self._sbd is not None or self._list("trainaug").is_file()
+        return "trainaug" if there else "train"
+
+    def _list(self, name: str) -> Path:
+        return self._folder / "ImageSets" / "Segmentation" / f"{name}.txt"
+
+    def _names(self, wanted: str) -> list[str]:
+        path = self._list(wanted)
+        if wanted == "trainaug" and not path.is_file():
+            return self._augmented()
+        if not path.is_file():
+            lists = sorted(one.stem for one in path.parent.glob("*.txt"))
+            raise FileNotFoundError(
+                f"expected a list of photos, there is no {path}; there are: "
+                f"{', '.join(lists) or 'none'}"
+            )
+        names = path.read_text().split()
+        if not names:
+            raise ValueError(f"expected photos in {path}, it is empty")
+        return names
+
+    def _augmented(self) -> list[str]:
+        sbd = self._sbd
+        if sbd is None:
+            raise FileNotFoundError(
+                f"expected SBD for trainaug, none is in or beside {self.root}; give "
+                "sbd=FOLDER, download=true, or train_set=train for VOC's own photos"
+            )
+        held_out = set(self._names("val"))
+        names = dict.fromkeys([*self._names("train"), *sbd.names()])
+        return sorted(name for name in names if name not in held_out)
+
+    def _tagged(self, wanted: str, names: Sequence[str]) -> Tagged:
+        photos = self._folder / "JPEGImages"
+        _check(names, photos, ".jpg", "photos")
+        tags = torch.zeros(len(names), len(VOC_NAMES), dtype=torch.bool)
+        for row, name in zip(tags, names, strict=True):
+            row[[label - 1 for label in self._tags(name)]] = True
+        return Tagged(
+            name=f"voc2012-{wanted}",
+            classes=VOC_NAMES,
+            images=[
+                TaggedImage(
+                    id=number,
+                    name=f"{name}.jpg",
+                    tags=row,
+                    load=partial(read_image, photos / f"{name}.jpg", upright=False),
+                )
+                for number, name, row in zip(_numbers(names), names, tags, strict=True)
+            ],
+        )
+
+    def _tags(self, name: str) -> set[int]:
+        if self._xml(name).is_file():
+            return {one.label for one in _boxes(self._xml(name))}
+        sbd = self._sbd
+        if sbd is not None and sbd.has(name):
+            return sbd.tags(name)
+        raise FileNotFoundError(
+            f"expected the classes on photo {name}, there is no {self._xml(name)}"
+            f"{'' if sbd is None else ', and SBD does not hold it'}"
+        )
+
+    def _xml(self, name: str) -> Path:
+        return self._folder / "Annotations" / f"{name}.xml"
+
+    def _check_masks(self, names: Sequence[str]) -> None:
+        sbd = self._sbd
+        rest = [name for name in names if sbd is None or not sbd.has(name)]
+        for kind in ("SegmentationObject", "SegmentationClass"):
+            _check(rest, self._folder / kind, ".png", "masks")
+
+    def _truth(self, name: str, image_id: int) -> GroundTruth:
+        objects, label = self._objects(name)
+        numbers = list(label)
+        masks = [
+            rle.encode(np.asfortranarray(objects == i, dtype=np.uint8)) for i in numbers
+        ]
+        hard = self._difficult(name) if self.difficult == "ignore" else []
+        ignore = [
+            any(box.label == label[i] and _iou(box, objects == i) > 0.5 for box in hard)
+            for i in numbers
+        ]
+        height, width = objects.shape
+        return GroundTruth(
+            image_id=image_id,
+            size=(height, width),
+            label=torch.tensor([label[i] for i in numbers], dtype=torch.long),
+            masks=masks,
+            ignore=torch.tensor(ignore, dtype=torch.bool),
+            area=torch.tensor([float(rle.area(m)) for m in masks], dtype=torch.float32),
+        )
+
+    def _objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
+        """Each pixel's object (0 or 255: none) and each object's label."""
+        path = self._folder / "SegmentationObject" / f"{name}.png"
+        sbd = self._sbd
+        if not path.is_file() and sbd is not None:
+            return sbd.objects(name)
+        objects = _indices(path)
+        classes = _indices(self._folder / "SegmentationClass" / f"{name}.png")
+        if objects.shape != classes.shape:
+            raise ValueError(
+                f"{path}: expected the size of SegmentationClass, {classes.shape}, got "
+                f"{objects.shape}"
+            )
+        label = {}
+        for i in sorted(set(np.unique(objects).tolist()) - {0, _VOID}):
+            counts = np.bincount(classes[objects == i], minlength=_VOID + 1)
+            counts[[0, _VOID]] = 0
+            label[i] = int(counts.argmax())
+            if not 1 <= label[i] <= len(VOC_NAMES):
+                raise ValueError(
+                    f"{path}: expected a class from 1 to 20 for object {i}"
+                )
+        return objects, label
+
+    def _difficult(self, name: str) -> list["_Box"]:
+        path = self._xml(name)
+        return [one for one in _boxes(path) if one.difficult] if path.is_file() else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    label: int
+    difficult: bool
+    xyxy: tuple[float, float, float, float] | None
+
+
+def _boxes(path: Path) -> list[_Box]:
+    """The objects of an annotation; a box that is missing or broken is None."""
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path}: expected XML: {error}") from None
+    found = []
+    for entry in root.findall("object"):
+        name = (entry.findtext("name") or "").strip()
+        if name not in VOC_NAMES:
+            raise ValueError(
+                f"{path}: expected a class of VOC, got {name!r}; they are: "
+                f"{', '.join(VOC_NAMES)}"
+            )
+        hard = (entry.findtext("difficult") or "0").strip() == "1"
+        found.append(_Box(VOC_NAMES.index(name) + 1, hard, _xyxy(entry)))
+    return found
+
+
+def _xyxy(entry: ElementTree.Element) -> tuple[float, float, float, float] | None:
+    sides = [
+        entry.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")
+    ]
+    try:
+        left, top, right, bottom = (float(side or "") for side in sides)
+    except ValueError:
+        return None
+    # VOC counts pixels from 1 and includes the last one.
+    return left - 1, top - 1, right, bottom
+
+
+def _iou(box: _Box, mask: np.ndarray) -> float:
+    """Of a box and a mask's own box."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if box.xyxy is None:
+        return 0.0
+    own = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    one, other = torch.tensor([box.xyxy]), torch.tensor([own]).float()
+    return float(torchvision.ops.box_iou(one, other))
+
+
+def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
+    try:
+        with Pillow.open(path) as picture:
+            if picture.mode not in ("P", "L"):
+                raise ValueError(f"got {picture.mode}")
+            return np.array(picture, np.uint8)
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise ValueError(f"{path}: expected a PNG of numbers: {error}") from None
+
+
+def _check(names: Sequence[str], folder: Path, suffix: str, what: str) -> None:
+    missing = [name for name in names if not (folder / f"{name}{suffix}").is_file()]
+    if missing:
+        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(names)} {what} are not in {folder}: {some}"
+        )
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """Photo 2007_000032 is 2007000032; where names are other than that, 1, 2, …."""
+    plain = [name.replace("_", "") for name in names]
+    if all(one.isascii() and one.isdigit() for one in plain) and len(
+        set(map(int, plain))
+    ) == len(plain):
+        return [int(one) for one in plain]
+    return list(range(1, len(names) + 1))
+
+
+def _download(root: Path) -> None:
+    """Lets torchvision fetch what is not there.
+
+    Raises:
+        FileNotFoundError: if that does not succeed.
+    """
+    datasets = torchvision.datasets
+    try:
+        if not (root / "VOCdevkit" / "VOC2012" / "JPEGImages").is_dir():
+            datasets.VOCSegmentation(
+                str(root), year="2012", image_set="train", download=True
+            )
+        if not (root / "SBD" / "inst").is_dir():
+            # torchvision moves it there and insists on making the folder.
+            datasets.SBDataset(str(root / "SBD"), image_set="train", download=True)
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(
+            f"could not download VOC into {root}: {error}"
+        ) from None
