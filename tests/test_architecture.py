@@ -32,6 +32,7 @@ ROOMS = [
     "pipeline",
     "bench",
     "runs",
+    "refine",
     "drawing",
     "report",
     "cli",

@@ -66,6 +66,12 @@ def digest(*values: Any) -> str:
     return state.hexdigest()[:16]
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Named groups of tensors in a folder, all made with the same settings.

@@ -1,6 +1,5 @@
 """A trained model as a folder: its weights, and what it takes to build it again."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from wsis.bench import versions
 from wsis.config import Part, Settings
 from wsis.contracts import Predictions, Tagged, TaggedImage
-from wsis.files import atomic_write, write_json
+from wsis.files import atomic_write, sha256, write_json
 from wsis.model import Model
 from wsis.pipeline import Pipeline
 from wsis.training import Progress
@@ -171,7 +170,7 @@ def save_run(folder: Path, model: Model, card: Card, progress: Progress) -> None
             "images": progress.step,
             "skipped": progress.skipped,
             "losses": progress.losses,
-            "weights": _sha256(folder / MODEL),
+            "weights": sha256(folder / MODEL),
         }
     ).write(folder)
 
@@ -195,7 +194,7 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
         raise RunError(f"the training of {folder} is not finished; resume it first")
     if not path.is_file():
         raise RunError(f"expected {path}, it is missing; train again")
-    if _sha256(path) != card.weights:
+    if sha256(path) != card.weights:
         raise RunError(f"{path} is damaged or of another run; train again")
     pipeline = Pipeline(card.settings, cache, device)
     model = pipeline.model(len(card.classes), card.seed)
@@ -206,11 +205,6 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
             f"{path} does not fit this version's model: {_first_line(error)}"
         ) from None
     return Run(card=card, model=model.eval(), pipeline=pipeline)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from wsis.evaluation.bounds import Detect, oracle, random_scores
 from wsis.evaluation.coco import coco_ap
+from wsis.evaluation.data_set import coco_data_set
 from wsis.evaluation.report import Evaluation, evaluate
 from wsis.evaluation.results import from_coco, to_coco
 from wsis.evaluation.voc import average_precision, voc_ap
@@ -11,6 +12,7 @@ __all__ = [
     "Evaluation",
     "average_precision",
     "coco_ap",
+    "coco_data_set",
     "evaluate",
     "from_coco",
     "oracle",
