@@ -7,6 +7,7 @@ import typer
 from wsis.bench import METRICS, Row
 from wsis.cli.building import data_source, torch_device
 from wsis.cli.display import Bars, print_rows
+from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
 from wsis.contracts import Annotated, Tagged
 from wsis.evaluation import evaluate, to_coco
@@ -42,6 +43,11 @@ def refine(
     tagged = source.train()
     # A data set of files may come without validation photos.
     val = None if getattr(source, "val_json", True) is None else source.val()
+    if val is not None and val.tagged.classes != tagged.classes:
+        raise UsageError(
+            "expected the same classes in both halves, got "
+            f"{', '.join(tagged.classes)} and {', '.join(val.tagged.classes)}"
+        )
     card = RefinedCard.of(trained, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
     begin_refined(out, card, resume=resume)

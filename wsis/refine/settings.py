@@ -45,7 +45,7 @@ class RefineSettings(BaseModel):
     longest: int = Field(default=640, ge=32)
     flips: bool = True
     batch: int = Field(default=2, ge=1)
-    schedule: Schedule = Schedule(epochs=12, lr=5e-4)
+    schedule: Schedule = Schedule(epochs=10, lr=5e-4)
 
     @property
     def ledger(self) -> Ledger:
