@@ -59,12 +59,13 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     }
 
     measured = wsis(
-        *("evaluate", "--predictions", out / "results.json", *photos.options[:4]),
-        *("--val", photos.val, "--json", tmp_path / "again.json"),
+        *("evaluate", "--run", out, "--predictions", out / "results.json"),
+        *(*photos.options[:4], "--val", photos.val, "--json", tmp_path / "again.json"),
     )
-    assert "results.json" in measured
+    assert "cim+" in measured
     again = json.loads((tmp_path / "again.json").read_text())
-    assert again["results.json"] == figures["cim+"]
+    assert list(again) == ["results.json", "cim+"]
+    assert again["results.json"] == again["cim+"] == figures["cim+"]
 
     found = tmp_path / "found"
     wsis("predict", photos.images / "val0.png", "--run", out, "--out", found)

@@ -284,8 +284,8 @@ def refine(
 
     Instances of the photo's tags with a high score become pseudo labels; no mask of a
     training photo is read. The folder holds pseudo_labels.json (a COCO data set),
-    refined.json and model.safetensors, and is taken by predict as a run is. With
-    validation photos also results.json and figures.json, before and after.
+    refined.json and model.safetensors; predict and evaluate take it as they take a run.
+    With validation photos also results.json and figures.json, before and after.
     """
     from wsis.refine import DETECTORS, RefineSettings
 

@@ -8,8 +8,9 @@ from wsis.bench import METRICS, Row
 from wsis.cli.building import data_source, torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
+from wsis.cli.evaluating import predicted
 from wsis.cli.options import Data, Setup
-from wsis.contracts import Annotated, Tagged
+from wsis.contracts import Annotated
 from wsis.evaluation import evaluate, to_coco
 from wsis.files import write_json
 from wsis.refine import (
@@ -72,7 +73,7 @@ def refine(
     if val is None:
         typer.echo("no --val, so nothing was measured")
     else:
-        _measure(trained, load_refined(out, device), val, tagged, out)
+        _measure(trained, load_refined(out, device), val, out)
 
 
 def _covered(covered: Coverage, settings: RefineSettings) -> str:
@@ -90,19 +91,12 @@ def _covered(covered: Coverage, settings: RefineSettings) -> str:
     )
 
 
-def _measure(
-    run: Run, refined: Refined, val: Annotated, tagged: Tagged, out: Path
-) -> None:
+def _measure(run: Run, refined: Refined, val: Annotated, out: Path) -> None:
     """Writes results and figures, and prints a row before and one after."""
     rows, figures = [], {}
     for name, one in ((run.card.miner.label, run), (refined.card.name, refined)):
-        found = []
-        with Bars() as bars:
-            step = bars.start(f"{name}: predict", len(val.tagged.images))
-            for image in val.tagged.images:
-                found.append(one.predict(image))
-                step(image.name)
-        measured = evaluate(found, val.truths, tagged.classes)
+        found = predicted(one, val)
+        measured = evaluate(found, val.truths, val.tagged.classes)
         figures[name] = {"metrics": measured.metrics, "per_class": measured.per_class}
         rows.append(Row(name=name, seeds=1, mean=measured.metrics, deviation={}))
     write_json(out / "results.json", to_coco(found, refined.card.category_ids))
