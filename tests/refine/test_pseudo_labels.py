@@ -53,7 +53,9 @@ def test_trust_agrees_with_a_plain_loop(data):
         min_score=data.draw(st.sampled_from([0.0, 0.5, 1.0])),
         top_per_tag=data.draw(st.integers(0, 2)),
     )
-    found = predictions(*((label, s, BOX) for label, s in zip(labels, scores)))  # noqa: B905
+    found = predictions(
+        *((label, s, BOX) for label, s in zip(labels, scores, strict=True))
+    )
 
     kept, seen = [], {1: 0, 2: 0, 3: 0}
     for i, (label, score) in enumerate(zip(labels, scores, strict=True)):

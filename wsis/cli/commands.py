@@ -292,7 +292,7 @@ def refine(
     chosen = Data(data, images, train, val, val_images, classes)
     trust = (f"trust.min_score={min_score}", f"trust.top_per_tag={top_per_tag}")
     length = () if epochs is None else (f"schedule.epochs={epochs}",)
-    overrides = (*(settings or ()), *trust, *length)
+    overrides = (*trust, *length, *(settings or ()))
     wanted = RefineSettings.read(DETECTORS[detector], overrides)
     refuse_existing(out, overwrite=resume, instead="--resume to go on with it")
     from wsis.cli.refining import refine as run_refine
