@@ -32,7 +32,7 @@ def test_photos_annotations_and_categories_belong_together():
 
 
 def test_what_does_not_belong_together_is_refused():
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="longer"):
         coco_data_set([], [FOUND], ("cat", "dog"), (5, 9), {})
     with pytest.raises(ValueError, match="expected labels in 1…1, got 2"):
         coco_data_set(["a.png"], [FOUND], ("cat",), (5,), {})
