@@ -34,6 +34,7 @@ ROOMS = [
     "bench",
     "runs",
     "converter",
+    "refine",
     "drawing",
     "report",
     "cli",

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from wsis.files import Cache, CacheMismatchError, atomic_write, digest, write_json
+from wsis.files import (
+    Cache,
+    CacheMismatchError,
+    atomic_write,
+    digest,
+    sha256,
+    write_json,
+)
 
 
 def test_an_interrupted_write_leaves_what_was_there(tmp_path):
@@ -83,3 +90,10 @@ def test_a_folder_of_other_files_is_not_taken_for_a_cache(tmp_path):
 
     with pytest.raises(CacheMismatchError, match="holds other files"):
         Cache(folder=tmp_path, settings={})
+
+
+def test_sha256_is_of_the_content(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")  # the example of FIPS 180-2
+
+    assert sha256(path).startswith("ba7816bf8f01cfea414140de5dae2223")

@@ -75,6 +75,12 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     )
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Named groups of tensors in a folder, all made with the same settings.

@@ -1,6 +1,5 @@
 """A trained model as a folder: its weights, and what it takes to build it again."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,14 @@ from safetensors.torch import load_file, save_file
 from wsis import plugins
 from wsis.bench import versions
 from wsis.config import Part, Settings
+<<<<<<< HEAD
 from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
 from wsis.features.backbones import RANDOM
 from wsis.files import atomic_write, write_json
+=======
+from wsis.contracts import Predictions, Tagged, TaggedImage
+from wsis.files import atomic_write, sha256, write_json
+>>>>>>> h-refine
 from wsis.model import Model
 from wsis.pipeline import Pipeline
 from wsis.training import Progress
@@ -173,7 +177,7 @@ def save_run(folder: Path, model: Model, card: Card, progress: Progress) -> None
             "images": progress.step,
             "skipped": progress.skipped,
             "losses": progress.losses,
-            "weights": _sha256(folder / MODEL),
+            "weights": sha256(folder / MODEL),
         }
     ).write(folder)
 
@@ -197,7 +201,7 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
         raise RunError(f"the training of {folder} is not finished; resume it first")
     if not path.is_file():
         raise RunError(f"expected {path}, it is missing; train again")
-    if _sha256(path) != card.weights:
+    if sha256(path) != card.weights:
         raise RunError(f"{path} is damaged or of another run; train again")
     consumed = frozenset(Supervision(name) for name in card.supervision)
     pipeline = Pipeline(_own_weights(card.settings), cache, device, consumed)
@@ -211,6 +215,7 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
     return Run(card=card, model=model.eval(), pipeline=pipeline)
 
 
+<<<<<<< HEAD
 def _own_weights(settings: Settings) -> Settings:
     """Settings that ask for no file of weights where the model holds the backbone."""
     backbone = settings.backbone
@@ -224,5 +229,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+=======
+>>>>>>> h-refine
 def _first_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]

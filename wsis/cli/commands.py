@@ -5,7 +5,7 @@ What a command does is imported when it runs, so that ``--help`` answers at once
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -25,6 +25,7 @@ from wsis.cli.options import (
     PhotosArgument,
     RecipeDataOption,
     RecipeOption,
+    RefineSetOption,
     RootOption,
     SetOption,
     Setup,
@@ -330,6 +331,68 @@ def evaluate(
     chosen = Data(data, images, train, val, val_images, classes, root)
     setup = Setup((), device, cache_folder(cache))
     run_evaluate(run, predictions, chosen, setup, figures=figures)
+
+
+@app.command(
+    epilog=_examples(
+        "wsis refine --run run --out refined",
+        "wsis refine --run run --out refined --data coco --images photos "
+        "--train tags.json --val val.json --top-per-tag 1",
+        "wsis refine --run run --out refined --detector r50 --set weights=resnet50.pth",
+    )
+)
+def refine(
+    run: Annotated[Path, typer.Option(help="Folder of a trained run.")],
+    out: Annotated[Path, typer.Option(help="New folder, unless --resume.")],
+    data: DataOption = "scenes",
+    images: ImagesOption = None,
+    train: TrainOption = None,
+    val: ValOption = None,
+    val_images: ValImagesOption = None,
+    classes: ClassesOption = None,
+    detector: Annotated[
+        Literal["small", "r50"],
+        typer.Option(
+            help="Mask R-CNN on EfficientNet-Lite0 for CPUs, or the paper's R50-FPN."
+        ),
+    ] = "small",
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Trust instances with this score.")
+    ] = 0.3,
+    top_per_tag: Annotated[
+        int,
+        typer.Option(min=0, help="Trust so many of each tag's best in any case."),
+    ] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the labelled photos.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last finished epoch.")
+    ] = False,
+    settings: RefineSetOption = None,
+    device: DeviceOption = "auto",
+    cache: CacheOption = None,
+) -> None:
+    """Teach a Mask R-CNN what a run finds on its training photos (CIM+).
+
+    Instances of the photo's tags with a high score become pseudo labels; no mask of a
+    training photo is read. The folder holds pseudo_labels.json (a COCO data set),
+    refined.json and model.safetensors; predict and evaluate take it as they take a run.
+    With validation photos also results.json and figures.json, before and after.
+    """
+    from wsis.refine import DETECTORS, RefineSettings
+
+    chosen = Data(data, images, train, val, val_images, classes)
+    trust = (f"trust.min_score={min_score}", f"trust.top_per_tag={top_per_tag}")
+    length = () if epochs is None else (f"schedule.epochs={epochs}",)
+    overrides = (*trust, *length, *(settings or ()))
+    wanted = RefineSettings.read(DETECTORS[detector], overrides)
+    refuse_existing(out, overwrite=resume, instead="--resume to go on with it")
+    from wsis.cli.refining import refine as run_refine
+
+    setup = Setup((), device, cache_folder(cache))
+    run_refine(run, out, chosen, wanted, setup, seed=seed, resume=resume)
 
 
 @app.command(epilog=_examples("wsis report wsis-bench"))

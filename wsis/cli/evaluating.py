@@ -12,6 +12,7 @@ from wsis.contracts import Annotated, Predictions
 from wsis.evaluation import Evaluation, from_coco
 from wsis.evaluation import evaluate as measure
 from wsis.files import write_json
+from wsis.refine import REFINED, Refined, load_refined
 from wsis.runs import Run, load_run
 
 
@@ -32,8 +33,13 @@ def evaluate(
         made = _read(predictions, val, numbers)
         found[predictions.name] = measure(made, val.truths, val.tagged.classes)
     if run is not None:
-        trained = load_run(run, setup.cache, torch_device(setup.device))
-        found |= _of_run(trained, val)
+        device = torch_device(setup.device)
+        if (run / REFINED).is_file():
+            refined = load_refined(run, device)
+            made = predicted(refined, val)
+            found[refined.card.name] = measure(made, val.truths, val.tagged.classes)
+        else:
+            found |= _of_run(load_run(run, setup.cache, device), val)
     if figures is not None:
         write_json(
             figures,
@@ -56,20 +62,31 @@ def _read(path: Path, val: Annotated, numbers: tuple[int, ...]) -> list[Predicti
         raise ValueError(f"{path}: {error}") from None
 
 
-def _of_run(run: Run, val: Annotated) -> dict[str, Evaluation]:
-    """The run's figures, and those of its proposals."""
-    classes, images = val.tagged.classes, val.tagged.images
-    if run.card.classes != classes:
+def predicted(run: Run | Refined, val: Annotated) -> list[Predictions]:
+    """What a run or a refined detector finds on the images.
+
+    Raises:
+        UsageError: if the data are not of its classes.
+    """
+    card, classes = run.card, val.tagged.classes
+    if card.classes != classes:
         raise UsageError(
-            f"expected data of the run's classes, {', '.join(run.card.classes)}; got "
+            f"expected data of the run's classes, {', '.join(card.classes)}; got "
             f"{', '.join(classes)}"
         )
     found = []
     with Bars() as bars:
-        step = bars.start("predict", len(images))
-        for image in images:
+        step = bars.start("predict", len(val.tagged.images))
+        for image in val.tagged.images:
             found.append(run.predict(image))
             step(image.name)
+    return found
+
+
+def _of_run(run: Run, val: Annotated) -> dict[str, Evaluation]:
+    """The run's figures, and those of its proposals."""
+    classes = val.tagged.classes
+    found = predicted(run, val)
     highest, chance = bounds(run.pipeline, val)
     return {
         run.card.miner.label: measure(found, val.truths, classes),

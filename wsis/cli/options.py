@@ -89,6 +89,15 @@ SetOption = Annotated[
         help="A setting, such as schedule.epochs=3 or source.nodes=300; repeatable.",
     ),
 ]
+RefineSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the detector, such as sides=320 or schedule.lr=1e-4; "
+        "repeatable.",
+    ),
+]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where models run; auto takes the fastest.")
 ]

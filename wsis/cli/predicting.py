@@ -1,15 +1,12 @@
 """``wsis predict``: finds instances on photos."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import typer
 from PIL import Image as Pillow
-from pycocotools import mask as rle
 
 from wsis.cli.building import torch_device
 from wsis.cli.display import Bars
@@ -19,9 +16,10 @@ from wsis.cli.options import Setup
 from wsis.contracts import Predictions, TaggedImage
 from wsis.data.images import images_in, read_image
 from wsis.drawing import captions_of, overlay
-from wsis.evaluation import to_coco
+from wsis.evaluation import coco_data_set, to_coco
 from wsis.files import write_json
-from wsis.runs import Card, Run, load_run
+from wsis.refine import REFINED, Refined, load_refined
+from wsis.runs import Run, load_run
 
 
 def predict(
@@ -35,22 +33,36 @@ def predict(
 ) -> None:
     """Writes overlays, ``predictions.json`` and ``results.json`` into ``out``."""
     paths = images_in(photos)
-    trained = load_run(run, setup.cache, torch_device(setup.device))
+    trained = _load(run, setup)
     with new_folder(out, overwrite=overwrite) as folder:
         found = _predict(trained, paths, min_score, folder)
         if not found:
             raise ValueError(f"none of {len(paths)} photos could be read")
         results = to_coco(list(found.values()), trained.card.category_ids)
         write_json(folder / "results.json", results)
-        coco = _data_set(found, results, trained.card)
+        card = trained.card
+        coco = coco_data_set(
+            [path.name for path in found],
+            list(found.values()),
+            card.classes,
+            card.category_ids,
+            {"supervision": list(card.supervision), "versions": card.versions},
+        )
         write_json(folder / "predictions.json", coco)
     skipped = len(paths) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
 
 
+def _load(folder: Path, setup: Setup) -> Run | Refined:
+    device = torch_device(setup.device)
+    if (folder / REFINED).is_file():
+        return load_refined(folder, device)
+    return load_run(folder, setup.cache, device)
+
+
 def _predict(
-    run: Run, paths: list[Path], min_score: float, folder: Path
+    run: Run | Refined, paths: list[Path], min_score: float, folder: Path
 ) -> dict[Path, Predictions]:
     """The predictions of every readable photo; draws them into ``folder``."""
     found: dict[Path, Predictions] = {}
@@ -89,35 +101,3 @@ def _above(predictions: Predictions, min_score: float) -> Predictions:
         boxes=predictions.boxes[:count],
         masks=predictions.masks[:count],
     )
-
-
-def _data_set(
-    found: Mapping[Path, Predictions], results: list[dict[str, Any]], card: Card
-) -> dict[str, Any]:
-    """A COCO data set whose annotations are the results."""
-    return {
-        "info": {"supervision": list(card.supervision), "versions": card.versions},
-        "images": [
-            {
-                "id": predictions.image_id,
-                "file_name": path.name,
-                "width": predictions.size[1],
-                "height": predictions.size[0],
-            }
-            for path, predictions in found.items()
-        ],
-        "annotations": [
-            {
-                "id": number,
-                **result,
-                "bbox": rle.toBbox(result["segmentation"]).tolist(),
-                "area": int(rle.area(result["segmentation"])),
-                "iscrowd": 0,
-            }
-            for number, result in enumerate(results, 1)
-        ],
-        "categories": [
-            {"id": number, "name": name}
-            for number, name in zip(card.category_ids, card.classes, strict=True)
-        ],
-    }

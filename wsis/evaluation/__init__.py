@@ -3,6 +3,7 @@
 from wsis.evaluation.anatomy import Anatomy, average, dissect
 from wsis.evaluation.bounds import Detect, oracle, random_scores
 from wsis.evaluation.coco import coco_ap
+from wsis.evaluation.data_set import coco_data_set
 from wsis.evaluation.kinds import Kind, Rules
 from wsis.evaluation.report import Evaluation, evaluate
 from wsis.evaluation.results import from_coco, to_coco
@@ -19,6 +20,7 @@ __all__ = [
     "average",
     "average_precision",
     "coco_ap",
+    "coco_data_set",
     "dissect",
     "evaluate",
     "from_coco",

@@ -1,0 +1,124 @@
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.photos import draw_photos
+from wsis.cli import app
+
+TINY = [
+    *("--device", "cpu", "--set", "weights=random", "--set", "width=8"),
+    *("--set", "regions=20", "--set", "sampled=16", "--set", "sides=48"),
+]
+TRAIN = [
+    *("--set", "backbone.weights=random", "--set", "source.nodes=30"),
+    *("--set", "source.pairs=0", "--set", "schedule.epochs=1"),
+    *("--set", "train_sides=64", "--set", "test_sides=64", "--device", "cpu"),
+]
+
+
+def wsis(*args, code=0):
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return draw_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return ("--cache", tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photos, cache):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    wsis("train", "--out", folder, *photos.options, *TRAIN, *cache)
+    return folder
+
+
+def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
+    out = tmp_path / "out"
+    options = ("--run", run, "--out", out, *photos.options, *TINY, *cache)
+    text = wsis("refine", *options, "--top-per-tag", 1, "--epochs", 1)
+
+    figures = json.loads((out / "figures.json").read_text())
+    assert "4 pseudo labels on 4 of 4 tagged photos, for 4 of 4 tags" in text
+    assert "refined: " in text
+    assert list(figures) == ["cim", "cim+"]
+    for name in ("mAP25", "mAP50", "mAP70", "mAP75", "AP"):
+        assert name in text
+        assert set(figures["cim"]["metrics"]) >= {name}
+    labels = json.loads((out / "pseudo_labels.json").read_text())
+    assert {one["file_name"] for one in labels["images"]} == {
+        f"train{i}.png" for i in range(4)
+    }
+
+    measured = wsis(
+        *("evaluate", "--run", out, "--predictions", out / "results.json"),
+        *(*photos.options[:4], "--val", photos.val, "--json", tmp_path / "again.json"),
+    )
+    assert "cim+" in measured
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert list(again) == ["results.json", "cim+"]
+    assert again["results.json"] == again["cim+"] == figures["cim+"]
+
+    found = tmp_path / "found"
+    wsis("predict", photos.images / "val0.png", "--run", out, "--out", found)
+    written = json.loads((found / "predictions.json").read_text())
+    assert written["info"]["supervision"] == ["tags"]
+    assert [one["id"] for one in written["categories"]] == [5, 9]
+
+    resumed = wsis("refine", *options, "--top-per-tag", 1, "--epochs", 1, "--resume")
+    assert "4 images" in resumed
+    assert json.loads((out / "figures.json").read_text()) == figures
+
+
+def test_scarce_labels_are_said_with_what_to_do(run, photos, cache, tmp_path):
+    options = ("--run", run, "--out", tmp_path / "out", *photos.options, *TINY, *cache)
+    # By its full name, which wins over the option's default.
+    text = wsis("refine", *options, "--set", "trust.min_score=1", code=1)
+
+    assert "0 pseudo labels on 0 of 4 tagged photos" in text
+    assert "fewer than one pseudo label a photo reaches --min-score 1" in text
+    assert "--top-per-tag 1" in text
+    assert "expected pseudo labels, none of 4 photos has any" in text
+
+
+def test_without_validation_photos_nothing_is_measured(run, photos, cache, tmp_path):
+    options = ("--run", run, "--out", tmp_path / "out", *photos.options[:6], *TINY)
+    text = wsis("refine", *options, *cache, "--top-per-tag", 1, "--epochs", 1)
+
+    assert "no --val, so nothing was measured" in text
+    assert not (tmp_path / "out" / "figures.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "code"),
+    [
+        (["--set", "widht=8"], "did you mean 'width'?", 2),
+        (["--detector", "r100"], "'small', 'r50'", 2),
+        (["--min-score", "2"], "--min-score", 2),
+        (["--classes", "disc"], "training data of the run's classes, square, disc", 1),
+        (["--detector", "r50", "--set", "weights="], "weights=FILE", 1),
+    ],
+)
+def test_wrong_usage_is_named_before_work(
+    options, message, code, run, photos, cache, tmp_path
+):
+    files = ("--run", run, "--out", tmp_path / "out", *photos.options, *cache)
+
+    assert message in wsis("refine", *files, *TINY, *options, code=code)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_exists_is_not_touched(run, photos, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    text = wsis("refine", "--run", run, "--out", tmp_path, *photos.options, code=2)
+
+    assert "--resume to go on with it" in text
+    assert [one.name for one in tmp_path.iterdir()] == ["mine"]

@@ -1,0 +1,34 @@
+"""CIM+: a run's predictions on its training photos teach a Mask R-CNN."""
+
+from wsis.refine.detector import mask_rcnn
+from wsis.refine.pseudo_labels import Coverage, Trust
+from wsis.refine.refined import (
+    PSEUDO_LABELS,
+    REFINED,
+    Refined,
+    RefinedCard,
+    begin_refined,
+    load_refined,
+    pseudo_labels,
+    save_refined,
+)
+from wsis.refine.settings import DETECTORS, RefineSettings
+from wsis.refine.training import detect, fit_detector
+
+__all__ = [
+    "DETECTORS",
+    "PSEUDO_LABELS",
+    "REFINED",
+    "Coverage",
+    "RefineSettings",
+    "Refined",
+    "RefinedCard",
+    "Trust",
+    "begin_refined",
+    "detect",
+    "fit_detector",
+    "load_refined",
+    "mask_rcnn",
+    "pseudo_labels",
+    "save_refined",
+]

@@ -1,0 +1,271 @@
+"""A refined detector as a folder: weights, pseudo labels, and where it came from."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from wsis.bench import versions
+from wsis.contracts import Ledger, Predictions, Supervision, Tagged, TaggedImage
+from wsis.files import atomic_write, sha256, write_json
+from wsis.refine.detector import mask_rcnn
+from wsis.refine.pseudo_labels import (
+    Coverage,
+    counted,
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
+from wsis.refine.settings import RefineSettings
+from wsis.refine.training import detect
+from wsis.runs import MODEL, Card, Run, RunError
+from wsis.training import Progress
+
+REFINED = "refined.json"
+PSEUDO_LABELS = "pseudo_labels.json"
+
+
+class RefinedCard(BaseModel):
+    """What ``refined.json`` says: everything about a refined detector but its weights.
+
+    Args:
+        settings: of the refinement.
+        run: whose predictions it learned from.
+        seed: of everything drawn.
+        data: name of the training set.
+        supervision: the labels consumed, by the run and by the detector.
+        versions: of what it was trained with.
+        labels: how much the pseudo labels cover; None before they are made.
+        images: seen in training.
+        skipped: training photos left out, by reason.
+        losses: mean of each loss per epoch.
+        weights: SHA-256 of the weights' file; empty until training is done.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    settings: RefineSettings
+    run: Card
+    seed: int
+    data: str
+    supervision: tuple[str, ...]
+    versions: dict[str, str]
+    labels: Coverage | None = None
+    images: int = 0
+    skipped: dict[str, int] = {}
+    losses: list[dict[str, float]] = []
+    weights: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of labels 1…C."""
+        return self.run.classes
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The training set's own numbers of these classes."""
+        return self.run.category_ids
+
+    @property
+    def name(self) -> str:
+        """The run's miner with a plus, as the paper calls CIM's refinement."""
+        return f"{self.run.miner.label}+"
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels consumed."""
+        return frozenset(Supervision(one) for one in self.supervision)
+
+    @classmethod
+    def of(
+        cls, run: Run, settings: RefineSettings, seed: int, tagged: Tagged
+    ) -> "RefinedCard":
+        """The card of a refinement that is about to begin.
+
+        Raises:
+            RunError: if the data are not of the run's classes.
+        """
+        if tagged.classes != run.card.classes:
+            raise RunError(
+                "expected training data of the run's classes, "
+                f"{', '.join(run.card.classes)}; got {', '.join(tagged.classes)}"
+            )
+        ledger = {*run.card.supervision, *settings.ledger, Supervision.TAGS}
+        return cls(
+            settings=settings,
+            run=run.card,
+            seed=seed,
+            data=tagged.name,
+            supervision=tuple(sorted(ledger)),
+            versions=versions(),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Writes ``refined.json``, atomically."""
+        write_json(folder / REFINED, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, folder: Path) -> "RefinedCard":
+        """Reads ``refined.json``.
+
+        Raises:
+            RunError: if it is missing, damaged or something else.
+        """
+        path = folder / REFINED
+        if not path.is_file():
+            raise RunError(
+                f"expected {folder} to be the folder of a refined detector, it has no "
+                f"{REFINED}"
+            )
+        try:
+            return cls.model_validate(json.loads(path.read_text()))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(place) for place in problem["loc"])
+            raise RunError(
+                f"{path} does not describe a refined detector: {where}: "
+                f"{problem['msg']}"
+            ) from None
+        except ValueError as error:
+            raise RunError(f"{path} is damaged: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Refined:
+    """A detector trained on pseudo labels, ready to predict.
+
+    Args:
+        card: what it is.
+        model: its weights, in evaluation mode.
+    """
+
+    card: RefinedCard
+    model: nn.Module
+
+    def predict(self, image: TaggedImage) -> Predictions:
+        """The instances on one image; its tags are not looked at."""
+        return detect(self.model, image, self.card.ledger)
+
+
+def begin_refined(folder: Path, card: RefinedCard, *, resume: bool = False) -> None:
+    """Makes the folder, or checks that it holds the beginning of this refinement.
+
+    Raises:
+        RunError: if the folder exists and ``resume`` is False, or holds another one.
+    """
+    if folder.exists() and not resume:
+        raise RunError(
+            f"expected a new folder, {folder} exists; choose another, or resume it"
+        )
+    if folder.exists() and any(folder.iterdir()):
+        found = RefinedCard.read(folder)
+        changes = [
+            key for key in _IDENTITY if getattr(found, key) != getattr(card, key)
+        ]
+        if changes:
+            raise RunError(
+                f"{folder} holds another refinement (of other {', '.join(changes)}); "
+                "choose another folder"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    card.write(folder)
+
+
+_IDENTITY = ("settings", "run", "seed", "data")
+
+
+def pseudo_labels(
+    folder: Path,
+    run: Run,
+    tagged: Tagged,
+    card: RefinedCard,
+    tick: Callable[[str], None] = lambda name: None,
+) -> tuple[list[Predictions], Coverage]:
+    """Each training photo's pseudo labels, and how much they cover.
+
+    Made once and kept in ``pseudo_labels.json``, a data set in COCO's format; from then
+    on read from there. Only pixels and tags are looked at.
+
+    Args:
+        folder: of the refinement.
+        run: finds the instances.
+        tagged: the training photos.
+        card: names what is trusted.
+        tick: called after every photo.
+    """
+    path = folder / PSEUDO_LABELS
+    covered = RefinedCard.read(folder).labels
+    if covered is None or not path.is_file():
+        found = []
+        for image in tagged.images:
+            found.append(run.predict(image))
+            tick(image.name)
+        trust = card.settings.trust
+        trusted = [
+            trust(one, image.tags)
+            for one, image in zip(found, tagged.images, strict=True)
+        ]
+        covered = counted(tagged.images, found, trusted)
+        info = {
+            "description": f"pseudo labels by {card.run.miner.label}",
+            "supervision": list(card.run.supervision),
+            "versions": card.versions,
+        }
+        write_pseudo_labels(
+            path, tagged.images, trusted, card.classes, card.category_ids, info
+        )
+        card.model_copy(update={"labels": covered}).write(folder)
+    return read_pseudo_labels(path, card.category_ids), covered
+
+
+def save_refined(
+    folder: Path,
+    model: nn.Module,
+    card: RefinedCard,
+    covered: Coverage,
+    progress: Progress,
+) -> None:
+    """Writes the weights, then the card that names them; each file atomically."""
+    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+    with atomic_write(folder / MODEL) as temporary:
+        save_file(weights, temporary)
+    card.model_copy(
+        update={
+            "labels": covered,
+            "images": progress.step,
+            "skipped": progress.skipped,
+            "losses": progress.losses,
+            "weights": sha256(folder / MODEL),
+        }
+    ).write(folder)
+
+
+def load_refined(folder: Path, device: torch.device) -> Refined:
+    """The detector of a folder, ready to predict; nothing is unpickled.
+
+    The backbone's ImageNet weights are not needed again.
+
+    Raises:
+        RunError: if the folder is missing, damaged, unfinished or something else.
+    """
+    card = RefinedCard.read(folder)
+    path = folder / MODEL
+    if not card.weights:
+        raise RunError(f"the refinement of {folder} is not finished; resume it first")
+    if not path.is_file():
+        raise RunError(f"expected {path}, it is missing; refine again")
+    if sha256(path) != card.weights:
+        raise RunError(f"{path} is damaged or of another run; refine again")
+    model = mask_rcnn(card.settings, len(card.classes), card.seed, weights=False)
+    try:
+        model.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise RunError(f"{path} does not fit this version's model: {text}") from None
+    return Refined(card=card, model=model.to(device).eval())
