@@ -196,7 +196,7 @@ def test_verify_finds_damage(store, tmp_path):
     assert "no store.json" in wsis("verify", tmp_path, code=1)
 
 
-def test_evaluate_a_source_and_a_store_alike(store, photos, tmp_path):
+def test_a_source_and_its_store_measure_alike(store, photos, tmp_path):
     pytest.importorskip("matplotlib")
     data = [word for word in photos.options if word not in ("--train",)]
     data.remove(str(photos.train))
@@ -218,7 +218,7 @@ def test_evaluate_a_source_and_a_store_alike(store, photos, tmp_path):
     assert first["oracle"]["mAP50"] <= 1
     assert first["by_size"]["small"]["objects"] == 3
     assert "region_tree:nodes=20:pairs=0: none" in made[1].read_text()
-    assert Pillow.open(kept[1]).size[0] > 500
+    assert read_image(kept[1]).std() > 0
     # The same figures give the same picture.
     before = made[1].read_bytes()
     wsis("evaluate", *SOURCE, *data, "--curves", made[1], "--jobs", 1)
