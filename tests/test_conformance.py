@@ -1,12 +1,14 @@
 """What every installed part keeps to, built-in and third-party alike."""
 
 import copy
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 from tests.builders import random_proposals
+from tests.tiny_sam import tiny_sam
 from wsis import plugins
 from wsis.contracts import (
     Assigner,
@@ -25,8 +27,11 @@ from wsis.contracts import (
     Tracing,
 )
 from wsis.features.views import Scale, view
+from wsis.files import digest
 from wsis.masks import areas
 from wsis.overlaps import overlaps
+from wsis.proposals.shard_index import About
+from wsis.proposals.shard_writer import Writer
 
 CLASSES = 4
 PROTOCOLS = {
@@ -61,10 +66,41 @@ def pseudo_instances(seed):
     )
 
 
-@pytest.mark.parametrize("kind", PROTOCOLS)
+def photo():
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    image[10:30, 20:50] = (200, 30, 30)
+    return image
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Settings of the parts that read files, with such files."""
+    folder = tmp_path_factory.mktemp("given")
+    with Writer(folder / "store", About(source="drawn", settings={})) as writer:
+        writer.add(digest(photo()), "photo", random_proposals(9, (48, 64)))
+    found = {"files": {"path": str(folder / "store")}}
+    if find_spec("transformers") is not None:
+        weights = str(tiny_sam(folder / "sam"))
+        lenient = {"min_iou": -9.0, "min_stability": 0.0, "max_overlap": 1.0}
+        found["sam"] = {"weights": weights, "points": 4, **lenient}
+    return found
+
+
+def create(kind, name, given):
+    if name == "sam" and "sam" not in given:
+        pytest.skip("transformers is not installed")
+    return plugins.create(kind, name, given.get(name))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PROTOCOLS if kind != "sources"])
 def test_parts_meet_their_protocol_with_their_defaults(kind):
     for name in plugins.names(kind):
         assert isinstance(plugins.create(kind, name), PROTOCOLS[kind]), name
+
+
+@parts("sources")
+def test_sources_meet_their_protocol(name, given):
+    assert isinstance(create("sources", name, given), ProposalSource)
 
 
 @pytest.mark.parametrize("kind", plugins.KINDS)
@@ -140,10 +176,8 @@ def test_assigners_give_every_proposal_a_target(name, seed):
 
 
 @parts("sources")
-def test_sources_give_whole_proposals_in_order(name):
-    source = plugins.create("sources", name)
-    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-    image[10:30, 20:50] = (200, 30, 30)
+def test_sources_give_whole_proposals_in_order(name, given):
+    source, image = create("sources", name, given), photo()
 
     proposals, again = source(image), source(image)
 

@@ -12,14 +12,9 @@ from safetensors.torch import load_file, save_file
 from wsis import plugins
 from wsis.bench import versions
 from wsis.config import Part, Settings
-<<<<<<< HEAD
 from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
 from wsis.features.backbones import RANDOM
-from wsis.files import atomic_write, write_json
-=======
-from wsis.contracts import Predictions, Tagged, TaggedImage
 from wsis.files import atomic_write, sha256, write_json
->>>>>>> h-refine
 from wsis.model import Model
 from wsis.pipeline import Pipeline
 from wsis.training import Progress
@@ -215,7 +210,6 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
     return Run(card=card, model=model.eval(), pipeline=pipeline)
 
 
-<<<<<<< HEAD
 def _own_weights(settings: Settings) -> Settings:
     """Settings that ask for no file of weights where the model holds the backbone."""
     backbone = settings.backbone
@@ -224,12 +218,5 @@ def _own_weights(settings: Settings) -> Settings:
     return Settings.read([f"backbone.weights={RANDOM}"], settings)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-=======
->>>>>>> h-refine
 def _first_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]

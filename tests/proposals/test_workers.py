@@ -2,10 +2,13 @@ import os
 import signal
 import sys
 import threading
+import time
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
-from tests.proposals.jobs import Die, Fail, draws, pixels
+from tests.proposals.jobs import Die, Fail, draws, hold_a_process, pixels
 from wsis.proposals.making import Photo
 from wsis.proposals.workers import cluster, here, processes
 
@@ -38,6 +41,32 @@ def test_a_photo_that_kills_its_process_costs_nothing_else():
     assert [one.name for one in found] == [job.photo.name for job in jobs]
     assert [one.name for one in found if one.error] == ["big.jpg"]
     assert "process was killed" in found[2].error
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().split()[2] != "Z"
+
+
+def test_processes_end_with_the_one_that_gives_them_work():
+    receiving, sending = get_context("spawn").Pipe(duplex=False)
+    boss = get_context("spawn").Process(target=hold_a_process, args=(sending,))
+    boss.start()
+    assert receiving.poll(60)
+    pid = receiving.recv()
+    assert is_running(pid)
+
+    boss.kill()
+    boss.join()
+
+    deadline = time.monotonic() + 20
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(pid)
 
 
 def test_one_process_is_this_one():

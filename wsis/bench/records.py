@@ -121,7 +121,6 @@ class Comparison:
             ],
         }
 
-
     def _anatomy(self) -> dict[str, Any]:
         """Each variant's, averaged over its seeds."""
         found: dict[str, list[dict[str, Any]]] = {}

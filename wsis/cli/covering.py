@@ -3,7 +3,7 @@
 import json
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -156,5 +156,5 @@ def _print(results: dict[str, Any]) -> None:
     typer.echo(f"supervision: {results['supervision']}")
 
 
-def _percent(row: dict[str, float]) -> list[str]:
+def _percent(row: Mapping[str, Any]) -> list[str]:
     return [f"{100 * row[name]:.1f}" for name in FIGURES]

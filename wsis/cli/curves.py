@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from wsis.evaluation.proposals import BUDGETS
 from wsis.files import atomic_write
 
 PANELS = {
@@ -36,14 +37,18 @@ def draw(results: Sequence[Mapping[str, Any]], path: Path) -> None:
                     [row[name] for row in budgets.values()],
                     marker="o",
                     markersize=3,
-                    label=f"{one['source']} ({one['supervision']})",
+                    label=f"{one['source']}: {one['supervision']}",
                 )
             axis.set(title=title, xscale="log", ylim=(0, 1))
+            axis.set_xticks(BUDGETS, [f"{budget:,}" for budget in BUDGETS])
+            axis.minorticks_off()
             axis.grid(alpha=0.3)
             if name in ("recall50", "recall70"):
                 axis.set_xlabel("masks an image")
         legend, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(legend, labels, loc="outside lower center", title="supervision")
+        figure.legend(
+            legend, labels, loc="outside lower center", title="source (supervision)"
+        )
         form = path.suffix[1:].lower()
         with atomic_write(path) as temporary:
             metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}}

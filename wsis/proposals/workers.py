@@ -1,11 +1,13 @@
 """Where jobs are done: in this process, in several, or on a Dask cluster."""
 
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 import torch
@@ -138,6 +140,15 @@ def _pool(count: int) -> ProcessPoolExecutor:
 def _begin() -> None:
     # Processes share the machine; threads of their own would only be in the way.
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # Processes wait for work for ever where the one that gives it was killed.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class _Dask:

@@ -1,0 +1,252 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from scipy.io import savemat
+from typer.testing import CliRunner
+
+from tests.photos import draw_photos
+from wsis.cli import app
+from wsis.contracts import Supervision
+from wsis.data.images import read_image
+from wsis.files import digest
+from wsis.proposals.region_tree import RegionTree
+from wsis.proposals.shards import Store
+
+SOURCE = ("--source", "region_tree:nodes=20:pairs=0")
+
+
+def wsis(*args, code=0):
+    """What ``wsis proposals`` prints, white space as single spaces."""
+    result = CliRunner().invoke(app, ["proposals", *(str(arg) for arg in args)])
+    assert result.exit_code == code, result.output
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return draw_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, photos):
+    folder = tmp_path_factory.mktemp("made") / "store"
+    wsis("make", photos.images, "--out", folder, *SOURCE, "--jobs", 1)
+    return folder
+
+
+def of(store, path):
+    return Store.open(store).get(digest(read_image(path)))
+
+
+def test_make_keeps_what_the_source_gives(store, photos):
+    found = of(store, photos.images / "val1.png")
+
+    expected = RegionTree(nodes=20, pairs=0)(read_image(photos.images / "val1.png"))
+    assert found.members.equal(expected.members)
+    assert found.regions.equal(expected.regions)
+    assert len(Store.open(store)) == 7
+    assert "7 photos in 1 shards, by region_tree, supervision: none; whole" in (
+        wsis("verify", store)
+    )
+
+
+def test_make_goes_on_where_it_was(photos, tmp_path):
+    first = sorted(photos.images.iterdir())[:3]
+    wsis("make", *first, "--out", tmp_path / "s", *SOURCE, "--jobs", 1)
+
+    text = wsis("make", photos.images, "--out", tmp_path / "s", *SOURCE, "--jobs", 1)
+
+    assert "of 4 photos" in text
+    assert "images/s, 3 were there; supervision: none" in text
+    assert len(Store.open(tmp_path / "s")) == 7
+    other = ("--source", "region_tree:nodes=21:pairs=0", "--jobs", 1)
+    text = wsis("make", photos.images, "--out", tmp_path / "s", *other, code=1)
+    assert "nodes: 20 there, 21 asked for" in text
+
+
+def test_a_photo_that_fails_is_reported_and_left_out(photos, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for path in sorted(photos.images.iterdir())[:2]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "b.png").write_bytes(b"none")
+
+    text = wsis("make", folder, "--out", tmp_path / "s", *SOURCE, "--jobs", 2, code=1)
+
+    assert "of 2 photos" in text
+    assert "1 of 3 photos failed: b.png: expected a photo" in text
+    assert len(Store.open(tmp_path / "s")) == 2
+
+
+def test_make_takes_the_photos_of_a_data_set(photos, tmp_path):
+    wsis("make", *photos.options, "--out", tmp_path / "s", *SOURCE, "--jobs", 1)
+    names = [one.photo for one in Store.open(tmp_path / "s").entries.values()]
+    assert names == [*(f"train{i}.png" for i in range(4)), "val0.png", *names[5:]]
+    assert len(names) == 7
+
+    text = wsis("make", *photos.options[:4], "--out", tmp_path / "t", code=2)
+    assert "expected --train, --val or both" in text
+    text = wsis("make", photos.images, "--data", "scenes", "--out", "t", code=2)
+    assert "expected photos or --data, one of the two" in text
+    assert "expected photos or --data" in wsis("make", "--out", "t", code=2)
+
+
+def test_export_and_import_give_the_same(store, photos, tmp_path):
+    wsis("export", store, "--out", tmp_path / "f.json")
+    into = ("--format", "coco", "--images", photos.images, "--out", tmp_path / "s")
+
+    text = wsis("import", tmp_path / "f.json", *into, "--jobs", 1)
+
+    assert "of 7 photos" in text
+    for path in photos.images.iterdir():
+        one, other = of(store, path), of(tmp_path / "s", path)
+        assert one.regions.equal(other.regions)
+        assert one.members.equal(other.members)
+        assert one.objectness.equal(other.objectness)
+    # Already there: nothing is read twice, nothing is lost.
+    assert "7 were there" in wsis("import", tmp_path / "f.json", *into, "--jobs", 1)
+    assert "exists" in wsis("export", store, "--out", tmp_path / "f.json", code=2)
+    wsis("export", store, "--out", tmp_path / "f.json", "--overwrite")
+
+
+def test_import_matlab_files_and_their_supervision(photos, tmp_path):
+    folder = tmp_path / "mcg"
+    folder.mkdir()
+    labels = np.empty((2, 1), dtype=object)
+    labels[0, 0], labels[1, 0] = np.array([[1]]), np.array([[1, 2]])
+    superpixels = np.repeat([[1, 2]], 64, 0).repeat(40, 1).astype(np.uint16)
+    for name in ("val0", "val1", "elsewhere"):
+        content = {"superpixels": superpixels, "labels": labels}
+        savemat(folder / f"{name}.mat", content)
+    into = ("--format", "mcg", "--images", photos.images, "--out", tmp_path / "s")
+
+    text = wsis("import", folder, *into, "--jobs", 1)
+
+    assert "left out: 5 photos without proposals (train0.png" in text
+    assert "left out: 1 proposals without a photo (elsewhere)" in text
+    assert "4 proposals of 2 photos" in text
+    assert "supervision: boundaries, masks" in text
+    found = of(tmp_path / "s", photos.images / "val1.png")
+    assert found.source == "mcg"
+    assert found.ledger == {Supervision.BOUNDARIES, Supervision.MASKS}
+    less = wsis("import", folder, *into, "--supervision", "none", code=2)
+    assert "these proposals consumed boundaries, masks" in less
+
+
+def test_import_matches_numbers_by_the_annotations(photos, tmp_path):
+    square = [[10, 10, 30, 10, 30, 30, 10, 30]]
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([{"image_id": 2, "segmentation": square}]))
+    into = ("--format", "coco", "--images", photos.images, "--jobs", 1)
+    into += ("--out", tmp_path / "s", "--val", photos.val)
+
+    assert "expected --supervision" in wsis("import", path, *into, code=2)
+    assert "of none, or" not in wsis("import", path, *into, "--supervision", "none")
+
+    # The second photo of the file; its digits say 1.
+    assert len(of(tmp_path / "s", photos.images / "val1.png")) == 1
+    text = wsis("import", path, *into, "--supervision", "tastes", code=2)
+    assert "expected --supervision none, or of tags, points, boundaries" in text
+
+
+def test_import_failures_are_one_photos(photos, tmp_path):
+    for name, size in (("val0", (80, 64)), ("val1", (9, 9))):
+        path = tmp_path / "masks" / name / "0.png"
+        path.parent.mkdir(parents=True)
+        Pillow.new("L", size, 255).save(path)
+    into = ("--format", "png", "--images", photos.images, "--out", tmp_path / "s")
+    into += ("--supervision", "none", "--jobs", 1)
+
+    text = wsis("import", tmp_path / "masks", *into, code=1)
+
+    assert "1 of 2 photos failed: val1.png:" in text
+    assert "expected a mask of 64 x 80 pixels" in text
+    assert len(Store.open(tmp_path / "s")) == 1
+
+
+def test_pickles_are_refused_before_any_work(photos, tmp_path):
+    (tmp_path / "cob.pkl").write_bytes(b"")
+    into = ("--format", "npz", "--images", photos.images, "--out", tmp_path / "s")
+
+    text = wsis("import", tmp_path / "cob.pkl", *into, code=1)
+
+    assert "is a pickle: reading one runs whatever code it holds" in text
+    assert not (tmp_path / "s").exists()
+
+
+def test_verify_finds_damage(store, tmp_path):
+    copy = tmp_path / "s"
+    for path in store.rglob("*"):
+        if path.is_file():
+            target = copy / path.relative_to(store)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    (copy / "shards" / ".tmp").write_bytes(b"")
+    assert "left by an interruption" in wsis("verify", copy)
+    [shard] = (copy / "shards").glob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+
+    text = wsis("verify", copy, code=1)
+
+    assert "damaged, its checksum is not what the index says" in text
+    assert "no store.json" in wsis("verify", tmp_path, code=1)
+
+
+def test_a_source_and_its_store_measure_alike(store, photos, tmp_path):
+    pytest.importorskip("matplotlib")
+    data = [word for word in photos.options if word not in ("--train",)]
+    data.remove(str(photos.train))
+    made = (tmp_path / "made.json", tmp_path / "made.svg")
+    kept = (tmp_path / "kept.json", tmp_path / "kept.png")
+
+    text = wsis("evaluate", *SOURCE, *data, "--out", made[0], "--curves", made[1])
+    beside = ("--curves", kept[1], "--beside", made[0], "--limit", 10)
+    wsis("evaluate", "--store", store, *data, "--out", kept[0], *beside)
+
+    assert "supervision: none" in text
+    assert "region_tree:nodes=20:pairs=0: 3 objects on 3 images" in text
+    first, second = (json.loads(one.read_text()) for one in (made[0], kept[0]))
+    for name in ("ABO", "AR", "recall50", "recall70", "recall85"):
+        assert 0 <= first[name] <= 1
+        assert first["by_budget"]["10"][name] == second[name]
+    assert first["limit"] == 1000
+    assert first["seconds_per_image"] > 0
+    assert first["oracle"]["mAP50"] <= 1
+    assert first["by_size"]["small"]["objects"] == 3
+    assert "region_tree:nodes=20:pairs=0: none" in made[1].read_text()
+    assert read_image(kept[1]).std() > 0
+    # The same figures give the same picture.
+    before = made[1].read_bytes()
+    wsis("evaluate", *SOURCE, *data, "--curves", made[1], "--jobs", 1)
+    assert made[1].read_bytes() == before
+
+
+def test_evaluate_refuses_before_any_work(photos, tmp_path, monkeypatch):
+    text = wsis("evaluate", "--data", "coco", "--images", photos.images, code=2)
+    assert "expected --val" in text
+    assert "to end in .svg, .png or .pdf" in wsis("evaluate", "--curves", "c", code=2)
+    (tmp_path / "x.json").write_text("{}")
+    text = wsis("evaluate", "--beside", tmp_path / "x.json", code=1)
+    assert "expected a file that wsis proposals evaluate --out wrote" in text
+    monkeypatch.setattr("wsis.cli.covering.find_spec", lambda name: None)
+    text = wsis("evaluate", "--curves", "c.svg", code=2)
+    assert "pip install 'wsis[curves]'" in text
+    assert "no source is called 'tre'" in wsis("evaluate", "--source", "tre", code=2)
+
+
+def test_a_store_can_be_shown(store, photos, tmp_path):
+    source = ("--source", f"files:path={store}")
+
+    text = wsis("show", photos.images / "val0.png", "--out", tmp_path / "o", *source)
+
+    assert re.search(r"val0\.png: \d+ proposals", text)
+    assert Path(tmp_path / "o" / "val0.png").exists()
+
+
+def test_every_command_has_examples():
+    for name in ("make", "import", "export", "show", "evaluate", "verify"):
+        assert f"Examples: wsis proposals {name}" in wsis(name, "--help")
