@@ -77,7 +77,7 @@ class CocoData:
             ValueError: as ``read_annotated``, so also if an object has only its tag.
         """
         path = _given(self.train_json, "train")
-        return read_annotated(path, self.images, self.classes).truths
+        return read_annotated(path, _folder(self.images), self.classes).truths
 
     def category_ids(self) -> tuple[int, ...]:
         """The file's own numbers of classes 1…C, for results in COCO's format.
