@@ -202,7 +202,7 @@ def _bars(anatomy: Mapping[str, Any]) -> list[str]:
     }
     charts = [
         bars(gains, "What repairing each kind would gain", "points of mAP50"),
-        bars(top, "Wrong among each class's best predictions", "predictions"),
+        bars(top, "Wrong ones among each class's best", "predictions"),
     ]
     return [chart for chart in charts if chart]
 
