@@ -177,7 +177,7 @@ def test_an_index_that_tells_another_story_is_found(tmp_path):
     index.write_text(index.read_text().replace('"key1"', '"key5"'))
 
     assert "lists other photos" in next(Store.open(tmp_path).damage())
-    with pytest.raises(StoreError, match=r"lacks what index\.jsonl lists"):
+    with pytest.raises(StoreError, match=r"lacks what the index says"):
         Store.open(tmp_path).get("key5")
 
 

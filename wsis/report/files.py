@@ -94,7 +94,7 @@ def anatomies(
 def _joined(results: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
     """What the results themselves say goes before what was kept beside them."""
     more = {key: value for key, value in kept.items() if key != "pictures"}
-    return {**more, **results}
+    return {**more, **{k: v for k, v in results.items() if v or k not in more}}
 
 
 def _read(path: Path) -> dict[str, Any]:
