@@ -84,7 +84,7 @@ def percent(values: Iterable[float]) -> str:
 
 
 def fits(bag: Bag, truth: GroundTruth) -> tuple[Tensor, Tensor]:
-    """Which proposals fit which object that is not ignored, and the objects' classes."""
+    """Which proposals fit which object, and the objects' classes; ignored left out."""
     kept = (~truth.ignore).nonzero().flatten().tolist()
     masks = [truth.masks[i] for i in kept]
     return cross_iou(bag.proposals, masks) > RIGHT, truth.label[kept]

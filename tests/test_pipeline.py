@@ -1,5 +1,9 @@
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+
+from tests.builders import points
 from tests.drawn import Squares, settings
 from wsis.config import Part
 from wsis.contracts import Supervision
@@ -58,3 +62,62 @@ def test_several_views_are_averaged(tmp_path):
 
     assert one.size == four.size
     assert not one.score[:5].equal(four.score[:5])
+
+
+def pointed(images):
+    return [replace(image, points=points((20, 20, 1))) for image in images]
+
+
+def test_cues_of_points_expect_points(tmp_path):
+    pipeline = Pipeline(settings("cues=points"), tmp_path)
+    images = Squares(train=2).train().images
+
+    with pytest.raises(ValueError, match=r"with points .* none of 2 .*points=FILE"):
+        pipeline.cues(pipeline.bags(images), 0)
+    bags = pipeline.bags(pointed(images))
+    assert pipeline.cues(bags, 0)(bags[0]).any()
+    assert Supervision.POINTS in pipeline.ledger
+
+
+def test_cues_go_on_from_what_an_interrupted_run_kept(tmp_path):
+    pipeline = Pipeline(settings("cues=agpl", "cues.epochs=1"), tmp_path)
+    bags = pipeline.bags(Squares(train=4).train().images)
+    first = pipeline.cues(bags, 0)
+    kept = first(bags[0])
+
+    again = pipeline.cues(bags, 0)
+
+    assert again(bags[0]).equal(kept)
+    assert "labeller" not in vars(again.labeller)  # Nothing was learned for that.
+    whole = again(bags[1])
+    assert "labeller" in vars(again.labeller)
+    assert pipeline.cues(bags, 0)(bags[1]).equal(whole)
+
+
+def test_cues_are_kept_apart_for_what_they_depend_on(tmp_path):
+    images = Squares(train=4).train().images
+    pipeline = Pipeline(settings("cues=agpl"), tmp_path)
+    other = Pipeline(settings("cues=agpl", "cues.agreement=0.6"), tmp_path)
+    tagged = [replace(image, tags=torch.ones(2, dtype=torch.bool)) for image in images]
+
+    folders = [
+        parts.cues(parts.bags(given), seed).cache.folder
+        for parts, given, seed in (
+            (pipeline, images, 0),
+            (other, images, 0),
+            (pipeline, images, 1),
+            (pipeline, images[:3], 0),
+            (pipeline, tagged, 0),
+            (pipeline, pointed(images), 0),
+        )
+    ]
+
+    assert len(set(folders)) == len(folders)
+
+
+def test_no_cues_stay_none(tmp_path):
+    pipeline = Pipeline(settings("cues=none"), tmp_path)
+    bags = pipeline.bags(Squares(train=1).train().images)
+
+    for _ in range(2):
+        assert pipeline.cues(bags, 0)(bags[0]) is None

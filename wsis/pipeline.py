@@ -163,7 +163,7 @@ class Pipeline:
         ):
             raise ValueError(
                 f"expected images with points for the cues {self.settings.cues.label}, "
-                f"none of {len(tagged)} has any; give a file of points (--points)"
+                f"none of {len(tagged)} has any; give them as --data NAME:points=FILE"
             )
 
         def learn() -> CueLabeller | None:

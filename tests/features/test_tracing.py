@@ -92,5 +92,5 @@ def test_other_convolutions_are_refused():
 
     backbone = Plain(Own(3, 1, 3, padding=1))
 
-    with pytest.raises(ValueError, match="plain nn.Conv2d.*Own"):
+    with pytest.raises(ValueError, match=r"plain nn\.Conv2d.*Own"):
         trace(backbone, 64)(image(), torch.ones(1, 1, 64, 64))

@@ -47,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 recipes = typer.Typer(no_args_is_help=True, help="Look at recipes: settings by name.")
+cues = typer.Typer(no_args_is_help=True, help="Look at cues.")
 
 
 class _Benches(TyperGroup):
@@ -484,6 +485,55 @@ def convert(
 
     setup = Setup(tuple(settings or ()), "cpu", cache_folder(cache), recipe)
     run_convert(checkpoint, out, setup)
+
+
+@cues.command(
+    "show",
+    epilog=_examples(
+        "wsis cues show --out looks --set cues=agpl",
+        "wsis cues show one.jpg two.jpg --out looks --data coco --images photos "
+        "--train tags.json --set cues=cam:prominence=0.35",
+    ),
+)
+def show_cues(
+    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
+    photos: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Training photos, as the data set names them; some without.",
+        ),
+    ] = None,
+    data: DataOption = "scenes",
+    images: ImagesOption = None,
+    train: TrainOption = None,
+    classes: ClassesOption = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many photos, where none is named.")
+    ] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0,
+    settings: SetOption = None,
+    device: DeviceOption = "auto",
+    cache: CacheOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw the peaks and clusters that cues give to training photos.
+
+    The cues are learned from all the training photos' tags first. Left: peaks, where
+    the cues have any, the most trusted with a light rim; right: what most proposals of
+    each cluster agree on.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    from wsis.cli.cueing import show as run_show
+
+    chosen = Data(data, images, train, None, None, classes)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache))
+    run_show(
+        photos or [], out, chosen, setup, limit=limit, seed=seed, overwrite=overwrite
+    )
+
+
+app.add_typer(cues, name="cues")
 
 
 @app.command(epilog=_examples("wsis parts", "wsis parts miners"))

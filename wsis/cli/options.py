@@ -15,7 +15,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         help="Data set: scenes (drawn), voc, coco, or another installed one, with its "
-        "settings: scenes:train_images=100:seed=3.",
+        "settings: scenes:train_images=100:seed=3; coco:points=FILE.csv adds points.",
         rich_help_panel="Data",
     ),
 ]

@@ -49,6 +49,13 @@ class Pointed:
         """The validation images and their masks."""
         return self.source.val()
 
+    def category_ids(self) -> tuple[int, ...]:
+        """The data set's own numbers of its classes; 1…C where it has none."""
+        own = getattr(self.source, "category_ids", None)
+        if own is None:
+            return tuple(range(1, len(self.source.train().classes) + 1))
+        return tuple(own())
+
 
 def with_points(tagged: Tagged, file: Path) -> Tagged:
     """The same images, those that the file names with the points it has for them.

@@ -55,28 +55,25 @@ def trace(backbone: Backbone, side: int) -> Trace:
 @contextmanager
 def _handing_down(network: nn.Module) -> Iterator[None]:
     """Exchanges gradients for chances, until the block ends."""
-    changed: list[nn.Module] = []
+    changed: dict[Any, Callable[[Tensor], Tensor]] = {}
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            changed[module] = _elementwise(module.forward)
+        elif isinstance(module, nn.Conv2d):
+            if type(module) is not nn.Conv2d or not isinstance(module.padding, tuple):
+                raise ValueError(
+                    "expected a backbone of plain nn.Conv2d to trace through, got "
+                    f"{type(module).__name__}"
+                )
+            changed[module] = _convolution(module)
     try:
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                if type(module) is not nn.Conv2d or not isinstance(
-                    module.padding, tuple
-                ):
-                    raise ValueError(
-                        "expected a backbone of plain nn.Conv2d to trace through, got "
-                        f"{type(module).__name__}"
-                    )
-                setattr(module, "forward", _convolution(module))
-            elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-                setattr(module, "forward", _elementwise(module.forward))
-            else:
-                continue
-            changed.append(module)
+        for module, forward in changed.items():
+            module.forward = forward
         yield
     finally:
         for module in changed:
             # What stood there before was the class's own.
-            del module.forward
+            module.__dict__.pop("forward", None)
 
 
 def _convolution(module: nn.Conv2d) -> Callable[[Tensor], Tensor]:
