@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from wsis.drawing import PALETTE, boundaries, overlay, resized
+from tests.builders import points
+from wsis.drawing import PALETTE, boundaries, overlay, pointed, resized
 
 
 def square(start, stop, size=(60, 80)):
@@ -90,3 +91,23 @@ def test_boundaries_run_where_regions_meet():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_points_are_dots_in_their_classes_colours_where_they_are():
+    photo = grey()
+
+    drawn = pointed(photo, points((20.0, 30.0, 1), (60.0, 10.0, 2)))
+
+    assert drawn[30, 20].tolist() == list(PALETTE[1])
+    assert drawn[10, 60].tolist() == list(PALETTE[2])
+    assert drawn[30, 24].tolist() == [0, 0, 0]
+    assert drawn[10, 64].tolist() == [255, 255, 255]
+    assert (drawn[45:] == 100).all()
+    assert (photo == 100).all()
+
+
+def test_points_keep_their_place_on_smaller_pictures():
+    drawn = pointed(grey(), points((60.0, 40.0, 1)), side=40)
+
+    assert drawn[20, 30].tolist() == list(PALETTE[1])
+    assert pointed(grey(), points(), side=40).shape == (30, 40, 3)
