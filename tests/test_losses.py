@@ -153,6 +153,22 @@ def test_refinement_adds_the_factors() -> None:
     assert first.total.item() == parts.item()
 
 
+def test_refinement_by_cluster_has_pcls_loss() -> None:
+    scores = BranchScores(CLS, INTEGRITY)
+
+    alone, together = (
+        refinement_losses(scores, TARGETS, TAGS, branch=0, by_cluster=by_cluster)
+        for by_cluster in (False, True)
+    )
+
+    assert together.classification.item() == pytest.approx(
+        3 * pcl_loss(CLS, TARGETS).item()
+    )
+    assert together.classification != alone.classification
+    assert together.integrity.equal(alone.integrity)
+    assert together.bag.equal(alone.bag)
+
+
 def test_certain_probabilities_give_finite_losses_and_gradients() -> None:
     cls = torch.eye(3)[[2, 2, 2, 2]].requires_grad_()
     clusters = torch.tensor([[0, 1, 0], [0, 1, 0], [2, 0, 0], [0, 0, 0]])

@@ -152,6 +152,19 @@ def test_cues_lead_the_localization_where_asked():
     )
 
 
+def test_a_strategy_may_classify_by_cluster():
+    scores = model()(torch.randn(5, 6))
+    overlap = overlaps(random_proposals(5))
+
+    alone, together = (
+        supervise(scores, overlap, TAGS, None, how, torch.Generator())
+        for how in (strategy(), replace(strategy(), by_cluster=True))
+    )
+
+    assert together.classification != alone.classification
+    assert together.bag.equal(alone.bag)
+
+
 def test_what_is_no_head_or_of_no_size_is_refused():
     with pytest.raises(TypeError, match="expected a ProposalHead, got Linear"):
         Model(head=nn.Linear(2, 2), classes=2)

@@ -94,6 +94,8 @@ class Settings(BaseModel):
         branches: K, refinement branches.
         integrity_prior: the integrity of every proposal before training, in (0, 1).
         integrity: whether it is learned and used (MaskIoU); else classification alone.
+        by_cluster: whether the proposals of a pseudo instance are classified together,
+            as PCL has it; else each by itself.
         cue_localization: weight of the loss that leads the anti-noise branch's
             localization to the cues; the paper has none, 0.
         anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
@@ -119,6 +121,7 @@ class Settings(BaseModel):
     branches: int = Field(default=3, ge=1)
     integrity_prior: float = Field(default=0.5, gt=0, lt=1)
     integrity: bool = True
+    by_cluster: bool = False
     cue_localization: float = Field(default=0.0, ge=0)
     anti_noise: bool = True
     freeze: bool = True

@@ -47,6 +47,7 @@ def refinement_losses(
     branch: int,
     *,
     integrity: bool = True,
+    by_cluster: bool = False,
 ) -> RefinementLosses:
     """The losses of refinement branch ``branch`` (0, 1, …), with all their factors.
 
@@ -56,6 +57,8 @@ def refinement_losses(
         tags: which classes are present.
         branch: 0…K−1.
         integrity: False of a branch without integrity: that loss is then 0.
+        by_cluster: classification by ``pcl_loss``, so that the proposals of a pseudo
+            instance are judged together.
     """
     scale = FIRST_BRANCH if branch == 0 else 1.0
     cls, localization = scores.classification, scores.localization
@@ -63,7 +66,9 @@ def refinement_losses(
     if integrity:
         of_integrity = INTEGRITY * integrity_loss(localization, targets, scale)
     return RefinementLosses(
-        classification=classification_loss(cls, targets, scale),
+        classification=scale * pcl_loss(cls, targets)
+        if by_cluster
+        else classification_loss(cls, targets, scale),
         integrity=of_integrity,
         bag=bag_loss(cls, localization, targets, tags, scale),
     )

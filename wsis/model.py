@@ -58,6 +58,8 @@ class Strategy:
         miner: scores -> pseudo instances.
         sampler: which of the pseudo instances are kept.
         assigner: pseudo instances -> a target per proposal.
+        by_cluster: whether the proposals of a pseudo instance are classified together,
+            as PCL has it.
         cue_localization: weight of the loss that leads the anti-noise branch's
             localization to the cues; 0 is the paper's.
         anti_noise: whether there is an anti-noise branch. Without it the cues teach
@@ -68,6 +70,7 @@ class Strategy:
     miner: Miner
     sampler: NoiseSampler
     assigner: Assigner
+    by_cluster: bool = False
     cue_localization: float = 0.0
     anti_noise: bool = True
 
@@ -77,6 +80,7 @@ class Strategy:
             miner=_at(self.miner, branch),
             sampler=self.sampler,
             assigner=_at(self.assigner, branch),
+            by_cluster=self.by_cluster,
             cue_localization=self.cue_localization,
             anti_noise=self.anti_noise,
         )
@@ -231,7 +235,12 @@ def supervise(
             observer(BranchStep(k, detached, pseudo, targets, taught))
         if targets is not None:
             losses = refinement_losses(
-                branch, targets, tags, branch=k, integrity=scores.integrity
+                branch,
+                targets,
+                tags,
+                branch=k,
+                integrity=scores.integrity,
+                by_cluster=part.by_cluster,
             )
             classification = classification + losses.classification
             integrity = integrity + losses.integrity

@@ -121,6 +121,7 @@ class Pipeline:
             miner=miner.build("miners"),
             sampler=self.sampler(miner).build("samplers"),
             assigner=self.settings.build("assigner"),
+            by_cluster=self.settings.by_cluster,
             cue_localization=self.settings.cue_localization,
             anti_noise=self.settings.anti_noise,
         )

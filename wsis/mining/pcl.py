@@ -29,6 +29,9 @@ class PCLMiner:
        left.
     3. The ``centres`` best centres are kept and taken out of the pool.
 
+    The paper's loss judges the proposals of a centre together: ``pcl_loss``, which the
+    setting ``by_cluster`` takes in place of each proposal by itself.
+
     Args:
         clusters: of k-means, positive.
         t_graph: the IoU above which two proposals are neighbours, in [0, 1].
