@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.builders import random_proposals
+from tests.proposals.test_hed import write
 from tests.tiny_sam import tiny_sam
 from wsis import plugins
 from wsis.contracts import (
@@ -15,6 +16,7 @@ from wsis.contracts import (
     Backbone,
     BranchScores,
     Cascading,
+    Contours,
     CueSource,
     DataSource,
     Miner,
@@ -36,6 +38,7 @@ from wsis.proposals.shard_writer import Writer
 CLASSES = 4
 PROTOCOLS = {
     "assigners": Assigner,
+    "contours": Contours,
     "cues": CueSource,
     "miners": Miner,
     "samplers": NoiseSampler,
@@ -66,6 +69,12 @@ def pseudo_instances(seed):
     )
 
 
+@pytest.fixture
+def hed_weights(tmp_path, monkeypatch):
+    """Weights of a small network where people's are not installed."""
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(write(tmp_path / "hed.h5")))
+
+
 def photo():
     image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     image[10:30, 20:50] = (200, 30, 30)
@@ -93,7 +102,7 @@ def create(kind, name, given):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PROTOCOLS if kind != "sources"])
-def test_parts_meet_their_protocol_with_their_defaults(kind):
+def test_parts_meet_their_protocol_with_their_defaults(kind, hed_weights):
     for name in plugins.names(kind):
         assert isinstance(plugins.create(kind, name), PROTOCOLS[kind]), name
 
@@ -176,7 +185,7 @@ def test_assigners_give_every_proposal_a_target(name, seed):
 
 
 @parts("sources")
-def test_sources_give_whole_proposals_in_order(name, given):
+def test_sources_give_whole_proposals_in_order(name, given, hed_weights):
     source, image = create("sources", name, given), photo()
 
     proposals, again = source(image), source(image)
@@ -187,6 +196,18 @@ def test_sources_give_whole_proposals_in_order(name, given):
     assert proposals.objectness.diff().max() <= 0
     assert proposals.ledger == source.ledger
     assert proposals.members.equal(again.members)
+
+
+@parts("contours")
+def test_contours_are_shares_of_the_images_size(name, hed_weights):
+    contours = plugins.create("contours", name)
+    image = np.random.default_rng(0).integers(0, 255, (24, 33, 3), np.uint8)
+
+    found, again = contours(image), contours(image)
+
+    assert found.shape == (24, 33)
+    assert 0 <= found.min() <= found.max() <= 1
+    assert np.array_equal(found, again)
 
 
 @parts("cues")

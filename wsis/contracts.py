@@ -287,6 +287,19 @@ class Traceable(Protocol):
 
 
 @runtime_checkable
+class Contours(Protocol):
+    """Tells how likely each pixel lies on an object's contour, in [0, 1].
+
+    States the labels it was made with.
+    """
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def __call__(self, image: Image) -> Float[np.ndarray, "H W"]: ...
+
+
+@runtime_checkable
 class ProposalSource(Protocol):
     """Makes mask proposals from pixels; states the labels it was made with."""
 
@@ -462,6 +475,7 @@ __all__ = [
     "Backbone",
     "BranchScores",
     "Cascading",
+    "Contours",
     "CueLabeller",
     "CueSource",
     "DataSource",

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 Kind = Literal[
     "assigners",
     "backbones",
+    "contours",
     "cues",
     "datasets",
     "heads",

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
+from skimage.color import rgb2lab
 
-from wsis.proposals.contours import derivative, lab_gradient
+from wsis.proposals.contours import LabContours, derivative, lab_gradient
 
 
 def step(height: float) -> np.ndarray:
@@ -33,3 +35,20 @@ def test_derivative_of_a_slope_is_its_steepness():
 
     assert np.allclose(derivative(slope, 1, 1.0)[:, 8:-8], 3, atol=1e-3)
     assert np.allclose(derivative(slope, 0, 1.0), 0)
+
+
+def test_lab_contours_are_the_gradients_share_of_a_certain_one():
+    image = np.zeros((30, 40, 3), np.uint8)
+    image[:, 20:] = 60
+
+    weak = LabContours()(image)
+
+    assert np.allclose(weak, lab_gradient(rgb2lab(image)) / 50)
+    image[:, :20], image[:, 20:] = (0, 0, 255), (255, 255, 0)
+    assert LabContours(sigma=0.5)(image).max() == 1
+    assert LabContours().ledger == frozenset()
+
+
+def test_lab_contours_refuse_a_negative_sigma():
+    with pytest.raises(ValueError, match="sigma must be positive, got -1"):
+        LabContours(sigma=-1.0)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from wsis.proposals.contours import lab_gradient
 from wsis.proposals.merging import Similarity, members
 from wsis.proposals.superpixels import Superpixels, superpixels
 
@@ -56,7 +57,7 @@ def test_one_superpixel_is_the_whole_tree():
 )
 def test_nodes_are_a_tree_of_connected_regions(similarity):
     lab = np.random.default_rng(0).random((30, 30, 3)) * 100
-    base = superpixels(lab, 30, sigma=2.0)
+    base = superpixels(lab, lab_gradient(lab, 2.0), 30)
 
     nodes = members(base, similarity)
 

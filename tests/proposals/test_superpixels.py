@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
+from wsis.proposals.contours import lab_gradient
 from wsis.proposals.superpixels import superpixels
 
 
@@ -15,7 +16,7 @@ def three() -> np.ndarray:
 
 
 def test_finds_the_regions_and_numbers_them_by_size(three):
-    found = superpixels(three, 3, sigma=1.0)
+    found = superpixels(three, lab_gradient(three, 1.0), 3)
 
     assert len(found) == 3
     assert (np.diff(found.area) >= 0).all()
@@ -25,7 +26,7 @@ def test_finds_the_regions_and_numbers_them_by_size(three):
 
 
 def test_describes_colours_and_slopes_as_shares(three):
-    found = superpixels(three, 3, sigma=1.0)
+    found = superpixels(three, lab_gradient(three, 1.0), 3)
 
     assert np.allclose(found.colour.sum(1), 1)
     assert np.allclose(found.texture.sum(1), 1)
@@ -35,7 +36,7 @@ def test_describes_colours_and_slopes_as_shares(three):
 
 
 def test_borders_are_counted_in_pixels(three):
-    found = superpixels(three, 3, sigma=1.0)
+    found = superpixels(three, lab_gradient(three, 1.0), 3)
 
     length = np.zeros((3, 3))
     contrast = np.zeros(3)
@@ -58,7 +59,7 @@ def test_borders_are_counted_in_pixels(three):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (5, 40)])
 def test_small_and_plain_images(size):
-    plain = superpixels(np.full((*size, 3), 50.0), 100, sigma=1.5)
+    plain = superpixels(np.full((*size, 3), 50.0), np.zeros(size), 100)
 
     assert plain.labels.shape == size
     assert plain.area.sum() == size[0] * size[1]

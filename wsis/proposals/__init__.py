@@ -1,7 +1,16 @@
 """Mask proposals: what makes them and what keeps them."""
 
-from wsis.proposals.contours import lab_gradient
+from wsis.proposals.contours import LabContours, lab_gradient
+from wsis.proposals.grouping import Grouping
+from wsis.proposals.hed import HedContours
 from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.store import CachedSource
 
-__all__ = ["CachedSource", "RegionTree", "lab_gradient"]
+__all__ = [
+    "CachedSource",
+    "Grouping",
+    "HedContours",
+    "LabContours",
+    "RegionTree",
+    "lab_gradient",
+]

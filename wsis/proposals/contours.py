@@ -1,8 +1,43 @@
 """How likely each pixel lies on an object's contour."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
+from skimage.color import rgb2lab
+
+from wsis.contracts import Image, Ledger
+
+_STRONGEST = 50.0
+"""Just noticeable differences per pixel from which a contour counts as certain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabContours:
+    """The colour gradient in CIE Lab: no learning, no labels.
+
+    Args:
+        sigma: of the Gaussian whose derivatives are taken, in pixels; positive.
+
+    Raises:
+        ValueError: if ``sigma`` is not positive.
+    """
+
+    sigma: float = 1.5
+
+    def __post_init__(self) -> None:
+        if self.sigma <= 0:
+            raise ValueError(f"sigma must be positive, got {self.sigma}")
+
+    @property
+    def ledger(self) -> Ledger:
+        """Empty: nobody labelled anything."""
+        return frozenset()
+
+    def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
+        """Length of the gradient as a share of a certain contour's, at most 1."""
+        return (lab_gradient(rgb2lab(image), self.sigma) / _STRONGEST).clip(0, 1)
 
 
 def lab_gradient(

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image as Pillow
 from skimage.color import rgb2lab
 
-from wsis.contracts import Image, Ledger, Proposals
+from wsis import plugins
+from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.masks import compact
 from wsis.proposals.merging import Similarity, members
 from wsis.proposals.pooling import distinct, neighbour_pairs
@@ -38,19 +39,22 @@ class RegionTree:
         side: longer side in pixels at which the work is done; at least 32; a smaller
             image stays as it is.
         superpixels: most superpixels.
-        sigma: smoothing of the gradient, in pixels at work.
+        contours: what finds them: a part of the kind ``contours``, such as ``hed``.
+        sigma: smoothing of the gradient of ``lab``, in pixels at work.
         min_area: smaller ones are dropped; share of the image.
         max_overlap: a candidate with an IoU above this with a kept one is dropped.
         neighbours: the first nodes, among which pairs are sought.
 
     Raises:
         ValueError: if a setting is out of range.
+        UnknownPartError: if there are no such contours.
     """
 
     nodes: int = 600
     pairs: int = 400
     side: int = 400
     superpixels: int = 800
+    contours: str = "lab"
     sigma: float = 1.5
     min_area: float = 0.0002
     max_overlap: float = 0.9
@@ -74,15 +78,18 @@ class RegionTree:
             raise ValueError(f"min_area must be in [0, 1), got {self.min_area}")
         if not 0 < self.max_overlap <= 1:
             raise ValueError(f"max_overlap must be in (0, 1], got {self.max_overlap}")
+        self._contours()
 
     @property
     def ledger(self) -> Ledger:
-        """Empty: nobody labelled anything."""
-        return frozenset()
+        """That of the contours; empty for ``lab``: nobody labelled anything."""
+        return self._contours().ledger
 
     def __call__(self, image: Image) -> Proposals:
         """The image's proposals; any first part of them is a good set by itself."""
-        base = superpixels(_shrunk(image, self.side), self.superpixels, self.sigma)
+        small = shrunk(image, self.side)
+        contour = self._contours()(small)
+        base = superpixels(rgb2lab(small), contour, self.superpixels)
         limits = base.area, self.max_overlap
         nodes = distinct(self._candidates(base), *limits, count=self.nodes)
         pairs = neighbour_pairs(nodes[: self.neighbours], base.edges)
@@ -92,13 +99,18 @@ class RegionTree:
         order = place.argsort(kind="stable")
         return compact(
             Proposals(
-                regions=torch.from_numpy(_enlarged(base.labels, image.shape[:2])),
+                regions=torch.from_numpy(enlarged(base.labels, image.shape[:2])),
                 members=torch.from_numpy(np.concatenate([nodes, pairs])[order]),
                 objectness=torch.from_numpy(1 - place[order]).float(),
                 source="region_tree",
                 ledger=self.ledger,
             )
         )
+
+    def _contours(self) -> Contours:
+        given = {"sigma": self.sigma} if self.contours == "lab" else {}
+        found: Contours = plugins.create("contours", self.contours, given)
+        return found
 
     def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K S"]:
         """Nodes of all trees, those merged last first."""
@@ -114,17 +126,15 @@ def _even(count: int) -> Float[np.ndarray, " K"]:
     return (np.arange(count) + 0.5) / max(count, 1)
 
 
-def _shrunk(image: Image, side: int) -> Float[np.ndarray, "h w 3"]:
-    """The image in CIE Lab, its longer side at most ``side``."""
+def shrunk(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The image, its longer side at most ``side``."""
     height, width = image.shape[:2]
     ratio = min(1.0, side / max(height, width))
     size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    small = Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC)
-    lab: Float[np.ndarray, "h w 3"] = rgb2lab(np.asarray(small))
-    return lab
+    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC))
 
 
-def _enlarged(
+def enlarged(
     labels: Int[np.ndarray, "h w"], size: tuple[int, int]
 ) -> Int[np.ndarray, "H W"]:
     """Each pixel takes the label under its centre."""

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
 
-from wsis.proposals.contours import derivative, lab_gradient
+from wsis.proposals.contours import derivative
 
 _COLOURS, _SLOPES = 25, 10
 """Bins of a colour channel and of an orientation, as in Selective Search."""
@@ -42,15 +42,19 @@ class Superpixels:
 
 
 def superpixels(
-    lab: Float[np.ndarray, "H W 3"], count: int, sigma: float
+    lab: Float[np.ndarray, "H W 3"], contour: Float[np.ndarray, "H W"], count: int
 ) -> Superpixels:
     """The ``count`` most separate regions of an image's ultrametric contour map.
 
     The map is that of Arbeláez et al., "Contour Detection and Hierarchical Image
-    Segmentation", PAMI 2011, section 4, on the colour gradient.
+    Segmentation", PAMI 2011, section 4.
+
+    Args:
+        lab: the image in CIE Lab.
+        contour: how strongly each pixel is on a contour.
+        count: most superpixels.
     """
-    contour = lab_gradient(lab, sigma)
-    labels = _cut(contour, count)
+    labels = cut(contour, count)
     number = int(labels.max()) + 1
     area = np.bincount(labels.ravel(), minlength=number).astype(float)
     boxes = [
@@ -59,7 +63,8 @@ def superpixels(
     dy, dx = (derivative(lab, axis, 1.0) for axis in (0, 1))
     turns = np.arange(8) * np.pi / 4
     slopes = [np.maximum(np.cos(t) * dx + np.sin(t) * dy, 0) for t in turns]
-    edges, length, contrast = _borders(labels, contour)
+    edges, length, contrast = borders(labels, contour)
+    contrast /= max((contrast / length).mean(), 1e-6) if len(edges) else 1.0
     return Superpixels(
         labels=labels,
         area=area,
@@ -72,13 +77,16 @@ def superpixels(
     )
 
 
-def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
+def cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
+    """The ``count`` most separate regions, numbered from small to large."""
     if contour.size == 1:
         # Higra refuses a graph without edges.
         return np.zeros(contour.shape, dtype=np.int64)
     graph = hg.get_4_adjacency_graph(contour.shape)
     weights = hg.weight_graph(graph, contour, hg.WeightFunction.mean)
     tree, altitudes = hg.mean_pb_hierarchy(graph, weights, contour.shape)
+    # Means of the same numbers in another order may be smaller by a rounding error.
+    altitudes = hg.tree_monotonic_regression(tree, altitudes, "max")
     count = min(count, tree.num_leaves())
     cut = hg.labelisation_horizontal_cut_from_num_regions(tree, altitudes, count)
     _, labels = np.unique(np.asarray(cut), return_inverse=True)
@@ -103,9 +111,10 @@ def _histograms(
     return histograms
 
 
-def _borders(
+def borders(
     labels: Int[np.ndarray, "H W"], contour: Float[np.ndarray, "H W"]
 ) -> tuple[Int[np.ndarray, "E 2"], Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
+    """Touching regions, each pair once; their borders' lengths and summed contours."""
     beside = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
     pairs = [np.stack([labels[a], labels[b]], -1).reshape(-1, 2) for a, b in beside]
     heights = [((contour[a] + contour[b]) / 2).ravel() for a, b in beside]
@@ -115,6 +124,5 @@ def _borders(
     number = int(labels.max()) + 1
     key, edge = np.unique(pair @ [number, 1], return_inverse=True)
     length = np.bincount(edge, minlength=len(key)).astype(float)
-    total = np.bincount(edge, height, minlength=len(key))
-    mean = max((total / length).mean(), 1e-6) if len(key) else 1.0
-    return np.stack([key // number, key % number], 1), length, total / mean
+    total = np.bincount(edge, height, minlength=len(key)).astype(float)
+    return np.stack([key // number, key % number], 1), length, total

