@@ -1,5 +1,12 @@
 """Shapes and types are checked at run time in every test."""
 
+import os
+
+import torch
 from jaxtyping import install_import_hook
 
 install_import_hook("wsis", "beartype.beartype")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: more threads than these make all of them wait.
+    torch.set_num_threads(1)
