@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.photos import draw_photos
 from wsis.bench import METRICS, Comparison, Run
+from wsis.cli import app
 from wsis.config import Settings
 from wsis.contracts import Predictions
 from wsis.data.coco import CocoData
@@ -344,6 +346,16 @@ def test_a_folder_without_results_is_refused(tmp_path):
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(ReportError, match="another version"):
         rebuild(tmp_path)
+
+
+def test_the_command_rebuilds_and_says_where(tmp_path):
+    write_json(tmp_path / "results.json", results(*TWO))
+
+    said = CliRunner().invoke(app, ["report", str(tmp_path)])
+
+    assert said.exit_code == 0, said.output
+    assert "report: " in said.output
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_without_pictures_the_page_has_figures_alone(tmp_path):
