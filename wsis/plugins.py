@@ -4,7 +4,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -105,8 +105,10 @@ def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
 
 
 @cache
-def _registered(kind: Kind) -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
+def _registered(kind: Kind) -> dict[str, Any]:
+    # Once the backport importlib_metadata is imported (dask does), entry points are its
+    # own, which are no importlib.metadata.EntryPoint.
+    found: dict[str, Any] = {}
     for point in entry_points(group=f"wsis.{kind}"):
         other = found.setdefault(point.name, point)
         if other.value != point.value:
