@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsis.cli.errors import UsageError
-from wsis.files import publish
 
 
 def refuse_existing(
@@ -37,6 +36,9 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         UsageError: if ``path`` exists and may not be written into.
     """
+    # Here, as commands import this module before they run: --help waits for no torch.
+    from wsis.files import publish
+
     refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
