@@ -216,13 +216,13 @@ def fit(
             progress.step += 1
             if waiting and progress.step % schedule.batch == 0:
                 schedule.set_rate(optimizer, progress.step - 1, len(bags))
-                _descend(model, optimizer, schedule.clip)
+                descend(model, optimizer, schedule.clip)
                 waiting = 0
             tick(progress)
         if waiting:
             # A checkpoint holds no gradients, so that none may wait at its time.
             schedule.set_rate(optimizer, progress.step - 1, len(bags))
-            _descend(model, optimizer, schedule.clip)
+            descend(model, optimizer, schedule.clip)
         count = sums.pop("images", 0)
         if not count:
             raise ValueError(
@@ -281,11 +281,14 @@ def _step(
     return losses if bool(losses.total.isfinite()) else "loss not finite"
 
 
-def _descend(model: Model, optimizer: torch.optim.Optimizer, clip: float) -> None:
+def descend(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> bool:
+    """Takes a step and forgets the gradients; False, and no step, if not finite."""
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
-    if bool(norm.isfinite()):
+    finite = bool(norm.isfinite())
+    if finite:
         optimizer.step()
     optimizer.zero_grad()
+    return finite
 
 
 _LOSSES = (

@@ -92,6 +92,24 @@ def test_losses_fall(images, labels):
     assert progress.losses[-1]["total"] < 0.8 * progress.losses[0]["total"]
 
 
+def test_the_whole_schedule_counts(images, labels):
+    begun = mask_rcnn(refine_settings(), 2, 0)
+    free, _ = trained(images, labels, "schedule.clip=0", "schedule.weight_decay=0")
+    short, progress = trained(images, labels, "schedule.iterations=3", "batch=2")
+    halted, _ = trained(
+        images, labels, "schedule.iterations=3", "batch=2", "schedule.milestones=1,2"
+    )
+
+    # No limit to gradients is not a limit of 0.
+    assert any(
+        not a.equal(b)
+        for a, b in zip(free.parameters(), begun.parameters(), strict=True)
+    )
+    assert progress.step == 6
+    assert len(progress.losses) == 2
+    assert not same(short, halted)
+
+
 def test_photos_without_labels_are_left_out(images, labels):
     some = [labels[0], predictions(image_id=1), labels[2], predictions(image_id=3)]
     _, progress = trained(images, some)

@@ -56,7 +56,7 @@ def refine(
         step = bars.start("pseudo labels", len(tagged.images))
         labels, covered = pseudo_labels(out, trained, tagged, card, step)
         bars.say(_covered(covered, settings))
-        total = settings.schedule.epochs * sum(len(one) > 0 for one in labels)
+        total = settings.paced.images(sum(len(one) > 0 for one in labels))
         reach = bars.track(f"{card.name}, seed {seed}: train", total)
         progress = fit_detector(
             model,

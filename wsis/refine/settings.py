@@ -1,9 +1,10 @@
 """The settings of a refinement: trust in labels, the detector, its training."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsis.config import SettingsError, Sides
 from wsis.contracts import Ledger, Supervision
@@ -46,6 +47,20 @@ class RefineSettings(BaseModel):
     flips: bool = True
     batch: int = Field(default=2, ge=1)
     schedule: Schedule = Schedule(epochs=10, lr=5e-4)
+
+    @model_validator(mode="after")
+    def _one_batch(self) -> "RefineSettings":
+        if self.schedule.batch != 1:
+            raise ValueError(
+                "expected batch, the images per step, in place of schedule.batch, got "
+                f"schedule.batch={self.schedule.batch}"
+            )
+        return self
+
+    @property
+    def paced(self) -> Schedule:
+        """The schedule, its iterations being of ``batch`` images."""
+        return replace(self.schedule, batch=self.batch)
 
     @property
     def ledger(self) -> Ledger:

@@ -17,7 +17,7 @@ from wsis.masks import to_dense
 from wsis.randomness import generator, seeded
 from wsis.refine.detector import image_tensor
 from wsis.refine.settings import RefineSettings
-from wsis.training import Progress
+from wsis.training import Progress, descend
 
 UNLABELLED = "no pseudo label"
 
@@ -58,7 +58,7 @@ def fit_detector(
             f"expected pseudo labels, none of {len(images)} photos has any; lower "
             "trust.min_score or raise trust.top_per_tag"
         )
-    schedule, draws = settings.schedule, generator(seed, "refine")
+    schedule, draws = settings.paced, generator(seed, "refine")
     optimizer = schedule.build(model)
     state = TrainingState(model, optimizer, {"draws": draws})
     run = json.dumps([settings.model_dump(mode="json"), seed, len(pairs)])
@@ -67,15 +67,16 @@ def fit_detector(
         progress = Progress(**state.load(checkpoint, run))
     elif len(pairs) < len(images):
         progress.skipped[UNLABELLED] = len(images) - len(pairs)
-    drops = schedule.decay_at * schedule.epochs * len(pairs)
+    last = schedule.images(len(pairs))
     model.train()
-    while len(progress.losses) < schedule.epochs:
+    while progress.step < last:
         sums: dict[str, float] = {}
         order = torch.randperm(len(pairs), generator=draws)
         mirrored = torch.rand(len(pairs), generator=draws) < 0.5
         for some in order.split(settings.batch):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.lr * (0.1 if progress.step >= drops else 1)
+            if progress.step >= last:
+                break
+            schedule.set_rate(optimizer, progress.step, len(pairs))
             examples = [
                 _example(*pairs[i], flip=settings.flips and bool(mirrored[i]))
                 for i in some.tolist()
@@ -83,7 +84,12 @@ def fit_detector(
             # torchvision draws what it samples from the global state.
             with seeded(int(torch.randint(2**31, (1,), generator=draws))):
                 losses = _losses(model, examples)
-            if _descend(losses, model, optimizer, schedule.clip):
+            total: Any = sum(losses.values())
+            finite = bool(total.isfinite())
+            if finite:
+                total.backward()
+                finite = descend(model, optimizer, schedule.clip)
+            if finite:
                 for name, loss in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(loss.detach()) * len(some)
                 sums["images"] = sums.get("images", 0) + len(some)
@@ -159,24 +165,6 @@ def _losses(model: nn.Module, examples: Sequence[_Example]) -> dict[str, Tensor]
         [{k: v.to(device) for k, v in target.items()} for _, target in examples],
     )
     return losses
-
-
-def _descend(
-    losses: dict[str, Tensor],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    clip: float,
-) -> bool:
-    """Takes a step, unless something is not finite."""
-    total: Any = sum(losses.values())
-    if not bool(total.isfinite()):
-        return False
-    optimizer.zero_grad()
-    total.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
-    if bool(norm.isfinite()):
-        optimizer.step()
-    return bool(norm.isfinite())
 
 
 def _device(model: nn.Module) -> torch.device:
