@@ -8,6 +8,7 @@ import torch
 
 from tests.drawn import Squares, settings
 from wsis.bench import METRICS, compare, table, vary
+from wsis.bench.work import Pipelines, Work
 from wsis.config import Part
 from wsis.pipeline import Pipeline
 from wsis.plugins import SettingError, UnknownPartError
@@ -192,6 +193,19 @@ def test_a_watcher_sees_every_step_and_changes_nothing(cache, comparison):
     }
     assert watched.runs[0].losses == comparison.runs[0].losses
     assert comparison.results()["trace"] == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "apart"),
+    [("resize=longer,shorter", 2), ("max_side=0,2000", 2), ("schedule.lr=1,2", 1)],
+)
+def test_all_features_are_prepared_before_the_runs(cache, text, apart):
+    variants = vary(text, MINERS[0])
+    pipelines = Pipelines(variants, settings(), cache, torch.device("cpu"))
+
+    chores = Work(Squares(), variants, pipelines).chores()
+
+    assert len({label for label, _ in chores}) == apart
 
 
 def test_proposals_can_be_what_differs(cache):

@@ -24,6 +24,7 @@ from wsis.pipeline import Pipeline
 _OF_FEATURES = (
     *("source", "backbone", "head", "freeze"),
     *("train_sides", "train_flips", "test_sides", "test_flips"),
+    *("resize", "max_side"),
 )
 _OF_CUES = ("source", "backbone", "head", "cues", "train_sides")
 
