@@ -43,7 +43,7 @@ class Part(BaseModel):
         name, *pairs = text.strip().split(":")
         if not name:
             raise SettingsError(f"expected the name of a part, got {text!r}")
-        return cls(name=name, settings=dict(_pair(pair) for pair in pairs))
+        return cls(name=name, settings=dict(pair(one) for one in pairs))
 
     @property
     def label(self) -> str:
@@ -165,7 +165,7 @@ class Settings(BaseModel):
         base = base or cls()
         values: dict[str, Any] = {key: getattr(base, key) for key in cls.model_fields}
         for text in overrides:
-            key, value = _pair(text)
+            key, value = pair(text)
             head, _, rest = key.partition(".")
             check_name(head, cls.model_fields)
             if not rest:
@@ -200,11 +200,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(place) for place in problem["loc"])
-            raise SettingsError(
-                f"setting {where}: {problem['msg']}, got {problem['input']!r}"
-            ) from None
+            raise refused(error) from None
 
     def build(self, field: str, **given: Any) -> Any:
         """The part that ``field`` names; ``given`` are settings the caller knows."""
@@ -246,6 +242,19 @@ def check_name(name: str, known: Iterable[str]) -> None:
         )
 
 
+def refused(error: ValidationError) -> SettingsError:
+    """The first of the settings that pydantic refuses, and why."""
+    problem = error.errors()[0]
+    return SettingsError(
+        f"setting {place(error)}: {problem['msg']}, got {problem['input']!r}"
+    )
+
+
+def place(error: ValidationError) -> str:
+    """Where the first problem is, as a dotted name."""
+    return ".".join(str(one) for one in error.errors()[0]["loc"])
+
+
 def settings_hash(values: Mapping[str, Any]) -> str:
     """A short name of settings: two runs with the same one are comparable."""
     return digest(dict(values))
@@ -264,7 +273,12 @@ def _nested(field: str, value: Any, key: str, new: Any) -> dict[str, Any]:
     return {**{one.name: getattr(value, one.name) for one in fields(value)}, key: new}
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Reads ``key=value``.
+
+    Raises:
+        SettingsError: if it does not read so.
+    """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise SettingsError(f"expected key=value, got {text!r}")

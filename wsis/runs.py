@@ -3,15 +3,17 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from wsis import plugins
 from wsis.bench import versions
-from wsis.config import Part, Settings
+from wsis.config import Part, Settings, place
 from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
 from wsis.features.backbones import RANDOM
 from wsis.files import atomic_write, sha256, write_json
@@ -26,6 +28,9 @@ CHECKPOINT = "checkpoint.safetensors"
 
 class RunError(ValueError):
     """A folder holds no run, a damaged one, or another one than expected."""
+
+
+C = TypeVar("C", bound=BaseModel)
 
 
 class Card(BaseModel):
@@ -93,21 +98,7 @@ class Card(BaseModel):
         Raises:
             RunError: if it is missing, damaged or something else.
         """
-        path = folder / CARD
-        if not path.is_file():
-            raise RunError(
-                f"expected {folder} to be the folder of a trained run, it has no {CARD}"
-            )
-        try:
-            return cls.model_validate(json.loads(path.read_text()))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(place) for place in problem["loc"])
-            raise RunError(
-                f"{path} does not describe a run: {where}: {problem['msg']}"
-            ) from None
-        except ValueError as error:
-            raise RunError(f"{path} is damaged: {error}") from None
+        return read_card(cls, folder / CARD, folder_of="a trained run", of="a run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,15 +155,13 @@ _IDENTITY = {"settings", "miner", "seed", "data", "classes", "category_ids"}
 
 def save_run(folder: Path, model: Model, card: Card, progress: Progress) -> None:
     """Writes the weights, then the card that names them; each file atomically."""
-    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-    with atomic_write(folder / MODEL) as temporary:
-        save_file(weights, temporary)
+    written = write_weights(folder / MODEL, model)
     card.model_copy(
         update={
             "images": progress.step,
             "skipped": progress.skipped,
             "losses": progress.losses,
-            "weights": sha256(folder / MODEL),
+            "weights": written,
         }
     ).write(folder)
 
@@ -191,22 +180,13 @@ def load_run(folder: Path, cache: Path, device: torch.device) -> Run:
         ValueError: if the backbone's weights are missing.
     """
     card = Card.read(folder)
-    path = folder / MODEL
     if not card.weights:
         raise RunError(f"the training of {folder} is not finished; resume it first")
-    if not path.is_file():
-        raise RunError(f"expected {path}, it is missing; train again")
-    if sha256(path) != card.weights:
-        raise RunError(f"{path} is damaged or of another run; train again")
+    check_weights(folder / MODEL, card.weights, again="train again")
     consumed = frozenset(Supervision(name) for name in card.supervision)
     pipeline = Pipeline(_own_weights(card.settings), cache, device, consumed)
     model = pipeline.model(len(card.classes), card.seed)
-    try:
-        model.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        raise RunError(
-            f"{path} does not fit this version's model: {_first_line(error)}"
-        ) from None
+    read_weights(folder / MODEL, model)
     return Run(card=card, model=model.eval(), pipeline=pipeline)
 
 
@@ -218,5 +198,70 @@ def _own_weights(settings: Settings) -> Settings:
     return Settings.read([f"backbone.weights={RANDOM}"], settings)
 
 
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def read_card(kind: type[C], path: Path, *, folder_of: str, of: str) -> C:
+    """What a folder's JSON says of it, validated.
+
+    Args:
+        kind: of card.
+        path: of the file.
+        folder_of: what the folder should be of, for messages.
+        of: what the file should describe, for messages.
+
+    Raises:
+        RunError: if the file is missing, damaged or something else.
+    """
+    if not path.is_file():
+        raise RunError(
+            f"expected {path.parent} to be the folder of {folder_of}, it has no "
+            f"{path.name}"
+        )
+    try:
+        return kind.model_validate(json.loads(path.read_text()))
+    except ValidationError as error:
+        raise RunError(
+            f"{path} does not describe {of}: {place(error)}: {error.errors()[0]['msg']}"
+        ) from None
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+
+
+def write_weights(path: Path, model: nn.Module) -> str:
+    """Writes a model's weights, atomically.
+
+    Returns:
+        The file's SHA-256.
+    """
+    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+    with atomic_write(path) as temporary:
+        save_file(weights, temporary)
+    return sha256(path)
+
+
+def check_weights(path: Path, expected: str, *, again: str) -> None:
+    """Makes sure that a file of weights is the one that a card names.
+
+    Args:
+        path: of the file.
+        expected: its SHA-256.
+        again: what to do if it is not, for messages.
+
+    Raises:
+        RunError: if it is missing or another one.
+    """
+    if not path.is_file():
+        raise RunError(f"expected {path}, it is missing; {again}")
+    if sha256(path) != expected:
+        raise RunError(f"{path} is damaged or of another run; {again}")
+
+
+def read_weights(path: Path, model: nn.Module) -> None:
+    """Gives a model the weights that ``write_weights`` wrote; nothing is unpickled.
+
+    Raises:
+        RunError: if they are another model's.
+    """
+    try:
+        model.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise RunError(f"{path} does not fit this version's model: {text}") from None

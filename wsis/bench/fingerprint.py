@@ -1,12 +1,11 @@
 """What a data set is, in a digest: two benches of one digest saw the same."""
 
-import hashlib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged
-from wsis.files import digest
+from wsis.files import digest, sha256
 
 
 def describe(source: DataSource, train: Tagged, val: Annotated) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def describe(source: DataSource, train: Tagged, val: Annotated) -> dict[str, Any
             if not isinstance(value, Path):
                 given[field.name] = value
             elif value.is_file() and not field.name.startswith("train"):
-                given[field.name] = _sha256(value)
+                given[field.name] = sha256(value)
     return {
         "name": train.name,
         "settings": {k: v for k, v in given.items() if v is not None},
@@ -50,8 +49,3 @@ def of_truths(truths: list[GroundTruth]) -> str:
 def _half(tagged: Tagged) -> list[Any]:
     images = [[image.id, image.name, image.tags.tolist()] for image in tagged.images]
     return [tagged.classes, images]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

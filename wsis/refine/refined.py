@@ -1,19 +1,16 @@
 """A refined detector as a folder: weights, pseudo labels, and where it came from."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from wsis.bench import versions
 from wsis.contracts import Ledger, Predictions, Supervision, Tagged, TaggedImage
-from wsis.files import atomic_write, sha256, write_json
+from wsis.files import write_json
 from wsis.refine.detector import mask_rcnn
 from wsis.refine.pseudo_labels import (
     Coverage,
@@ -23,7 +20,16 @@ from wsis.refine.pseudo_labels import (
 )
 from wsis.refine.settings import RefineSettings
 from wsis.refine.training import detect
-from wsis.runs import MODEL, Card, Run, RunError
+from wsis.runs import (
+    MODEL,
+    Card,
+    Run,
+    RunError,
+    check_weights,
+    read_card,
+    read_weights,
+    write_weights,
+)
 from wsis.training import Progress
 
 REFINED = "refined.json"
@@ -116,23 +122,8 @@ class RefinedCard(BaseModel):
         Raises:
             RunError: if it is missing, damaged or something else.
         """
-        path = folder / REFINED
-        if not path.is_file():
-            raise RunError(
-                f"expected {folder} to be the folder of a refined detector, it has no "
-                f"{REFINED}"
-            )
-        try:
-            return cls.model_validate(json.loads(path.read_text()))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(place) for place in problem["loc"])
-            raise RunError(
-                f"{path} does not describe a refined detector: {where}: "
-                f"{problem['msg']}"
-            ) from None
-        except ValueError as error:
-            raise RunError(f"{path} is damaged: {error}") from None
+        what = "a refined detector"
+        return read_card(cls, folder / REFINED, folder_of=what, of=what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -232,16 +223,14 @@ def save_refined(
     progress: Progress,
 ) -> None:
     """Writes the weights, then the card that names them; each file atomically."""
-    weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-    with atomic_write(folder / MODEL) as temporary:
-        save_file(weights, temporary)
+    written = write_weights(folder / MODEL, model)
     card.model_copy(
         update={
             "labels": covered,
             "images": progress.step,
             "skipped": progress.skipped,
             "losses": progress.losses,
-            "weights": sha256(folder / MODEL),
+            "weights": written,
         }
     ).write(folder)
 
@@ -255,17 +244,9 @@ def load_refined(folder: Path, device: torch.device) -> Refined:
         RunError: if the folder is missing, damaged, unfinished or something else.
     """
     card = RefinedCard.read(folder)
-    path = folder / MODEL
     if not card.weights:
         raise RunError(f"the refinement of {folder} is not finished; resume it first")
-    if not path.is_file():
-        raise RunError(f"expected {path}, it is missing; refine again")
-    if sha256(path) != card.weights:
-        raise RunError(f"{path} is damaged or of another run; refine again")
+    check_weights(folder / MODEL, card.weights, again="refine again")
     model = mask_rcnn(card.settings, len(card.classes), card.seed, weights=False)
-    try:
-        model.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise RunError(f"{path} does not fit this version's model: {text}") from None
+    read_weights(folder / MODEL, model)
     return Refined(card=card, model=model.to(device).eval())

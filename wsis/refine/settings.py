@@ -6,10 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from wsis.config import SettingsError, Sides
+from wsis.config import SettingsError, Sides, check_name, pair, refused
 from wsis.contracts import Ledger, Supervision
 from wsis.features.backbones import RANDOM
-from wsis.plugins import nearest
 from wsis.refine.pseudo_labels import Trust
 from wsis.training import Schedule
 
@@ -79,26 +78,16 @@ class RefineSettings(BaseModel):
         """
         values = cls.model_validate(dict(base)).model_dump()
         for text in overrides:
-            key, equals, value = (part.strip() for part in text.partition("="))
+            key, value = pair(text)
             head, _, rest = key.partition(".")
-            if not equals:
-                raise SettingsError(f"expected key=value, got {text!r}")
-            if head not in values:
-                raise SettingsError(
-                    f"no setting is called {head!r}{nearest(head, values)}; the "
-                    f"settings are: {', '.join(values)}"
-                )
+            check_name(head, values)
             if rest and not isinstance(values[head], dict):
                 raise SettingsError(f"the setting {head!r} has no parts, got {key!r}")
             values[head] = {**values[head], rest: value} if rest else value
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(place) for place in problem["loc"])
-            raise SettingsError(
-                f"setting {where}: {problem['msg']}, got {problem['input']!r}"
-            ) from None
+            raise refused(error) from None
 
 
 DETECTORS: Mapping[str, Mapping[str, Any]] = {
