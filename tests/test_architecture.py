@@ -8,6 +8,7 @@ import wsis
 ROOMS = [
     "contracts",
     "plugins",
+    "checks",
     "randomness",
     "files",
     "memory",

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wsis.checks import branch_index, fraction
 from wsis.contracts import Overlaps, PseudoInstances, Targets
-from wsis.mining.checks import branch_index, fraction
 from wsis.mining.cim import oversized as oversized_proposals
 
 

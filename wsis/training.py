@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from wsis.bags import Bag
 from wsis.checkpoints import TrainingState
+from wsis.checks import fraction, proper
 from wsis.features.frozen import Features
 from wsis.features.views import Scale
 from wsis.model import Losses, Model, Observer, Strategy, supervise
@@ -74,15 +75,13 @@ class Schedule:
                 "epochs and lr must be positive, clip and weight_decay at least 0, got "
                 f"{self.epochs}, {self.lr}, {self.clip} and {self.weight_decay}"
             )
-        if not 0 < self.decay_at <= 1:
-            raise ValueError(f"decay_at must be in (0, 1], got {self.decay_at}")
+        fraction("decay_at", self.decay_at)
         if self.iterations < 0 or self.batch < 1 or self.warmup < 0:
             raise ValueError(
                 "iterations and warmup must be at least 0 and batch positive, got "
                 f"{self.iterations}, {self.warmup} and {self.batch}"
             )
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
+        proper("momentum", self.momentum)
         if any(m < 1 for m in self.milestones) or list(self.milestones) != sorted(
             set(self.milestones)
         ):

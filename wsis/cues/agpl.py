@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wsis.checks import inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,
@@ -18,7 +19,6 @@ from wsis.contracts import (
 )
 from wsis.cues.classifier import Classifier, fit_peaks
 from wsis.cues.clusters import all_background, clusters, iou_with_regions
-from wsis.cues.peaks import find_peaks
 
 
 def agreed(
@@ -101,10 +101,8 @@ class AgplCues:
     lr: float = 1e-3
 
     def __post_init__(self) -> None:
-        for name in ("agreement", "near"):
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise ValueError(f"{name} must be in (0, 1), got {value}")
+        inside("agreement", self.agreement)
+        inside("near", self.near)
         if self.decay < 0 or self.epochs < 0 or self.lr <= 0:
             raise ValueError(
                 "decay and epochs must be at least 0 and lr positive, got "
@@ -145,12 +143,7 @@ class AgplLabeller:
         self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
     ) -> Points:
         """The peaks of tagged classes, ascending."""
-        return find_peaks(
-            self.classifier.responses(map),
-            image.tags.nonzero().flatten() + 1,
-            size,
-            threshold=self.cues.threshold,
-        )[0]
+        return self.classifier.peaks(image, map, size, self.cues.threshold)
 
     def __call__(
         self,

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from wsis.checks import fraction, inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,
@@ -54,14 +55,10 @@ class CamCues:
     steps: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "near"):
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise ValueError(f"{name} must be in (0, 1), got {value}")
-        for name in ("prominence", "apart"):
-            value = getattr(self, name)
-            if not 0 < value <= 1:
-                raise ValueError(f"{name} must be in (0, 1], got {value}")
+        inside("threshold", self.threshold)
+        inside("near", self.near)
+        fraction("prominence", self.prominence)
+        fraction("apart", self.apart)
         if self.decay < 0 or self.steps < 1:
             raise ValueError(
                 "decay must be at least 0 and steps positive, got "

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from wsis.cues.peaks import stimulated
+from wsis.contracts import Points, TaggedImage
+from wsis.cues.peaks import find_peaks, stimulated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +28,18 @@ class Classifier:
         """Each class's evidence at each cell: class response (or activation) maps."""
         evidence = torch.einsum("cd,dhw->chw", self.weight, feature_map.float())
         return evidence + self.bias[:, None, None]
+
+    def peaks(
+        self,
+        image: TaggedImage,
+        feature_map: Float[Tensor, "D h w"],
+        size: tuple[int, int],
+        threshold: float,
+    ) -> Points:
+        """The peaks of the classes that an image is tagged with, as ``find_peaks``."""
+        tagged = image.tags.nonzero().flatten() + 1
+        responses = self.responses(feature_map)
+        return find_peaks(responses, tagged, size, threshold=threshold)[0]
 
 
 def fit_averages(

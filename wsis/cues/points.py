@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wsis.checks import inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,
@@ -36,10 +37,8 @@ class PointCues:
     near: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("agreement", "near"):
-            value = getattr(self, name)
-            if not 0 < value < 1:
-                raise ValueError(f"{name} must be in (0, 1), got {value}")
+        inside("agreement", self.agreement)
+        inside("near", self.near)
 
     @property
     def ledger(self) -> Ledger:

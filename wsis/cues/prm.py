@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from wsis.checks import at_least, inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,
@@ -20,7 +21,6 @@ from wsis.contracts import (
 )
 from wsis.cues.classifier import Classifier, fit_peaks
 from wsis.cues.clusters import clusters
-from wsis.cues.peaks import find_peaks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +59,9 @@ class PrmCues:
     lr: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not 0 < self.near < 1:
-            raise ValueError(f"near must be in (0, 1), got {self.near}")
+        inside("near", self.near)
         for name in ("penalty", "decay", "epochs"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"{name} must be at least 0, got {getattr(self, name)}"
-                )
+            at_least(name, getattr(self, name), 0)
         if self.most < 1 or self.lr <= 0:
             raise ValueError(
                 f"most and lr must be positive, got {self.most} and {self.lr}"
@@ -111,12 +107,7 @@ class PrmLabeller:
         self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
     ) -> Points:
         """The highest peaks of tagged classes, ascending."""
-        points, _ = find_peaks(
-            self.classifier.responses(map),
-            image.tags.nonzero().flatten() + 1,
-            size,
-            threshold=self.cues.threshold,
-        )
+        points = self.classifier.peaks(image, map, size, self.cues.threshold)
         last = slice(max(0, len(points) - self.cues.most), None)
         return Points(xy=points.xy[last], label=points.label[last])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from wsis.checks import proper
 from wsis.contracts import Annotated, Tagged, TaggedImage
 from wsis.data.images import images_in, read_image
 from wsis.randomness import generator
@@ -48,8 +49,7 @@ class FolderData:
             raise FileNotFoundError(
                 f"expected a folder of photos, there is no {self.root}"
             )
-        if not 0 <= self.held_out < 1:
-            raise ValueError(f"held_out must be in [0, 1), got {self.held_out}")
+        proper("held_out", self.held_out)
         if self.tags is not None and not self.tags.is_file():
             raise FileNotFoundError(f"expected a CSV of tags, there is no {self.tags}")
 

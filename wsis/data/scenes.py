@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from PIL import Image as Pillow
 from pycocotools import mask as rle
 
+from wsis.checks import at_least
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data.canvas import Layer, Paint
 from wsis.data.figures import FIGURES, NEUTRALS
@@ -48,13 +49,13 @@ class Scenes:
     size: int = 320
 
     def __post_init__(self) -> None:
-        for name, least in (("train_images", 1), ("val_images", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}"
-                )
-        if self.size < 64:
-            raise ValueError(f"size must be at least 64, got {self.size}")
+        for name, least in (
+            ("train_images", 1),
+            ("val_images", 1),
+            ("seed", 0),
+            ("size", 64),
+        ):
+            at_least(name, getattr(self, name), least)
 
     def train(self) -> Tagged:
         """The training pictures and their tags."""

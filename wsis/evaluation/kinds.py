@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pycocotools import mask as rle
 
+from wsis.checks import inside
 from wsis.contracts import GroundTruth, Predictions, Proposals, Rle
 from wsis.evaluation.pairs import pair, together
 from wsis.overlaps import cross_iou
@@ -79,8 +80,7 @@ class Rules:
     near: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.iou < 1:
-            raise ValueError(f"iou must be in (0, 1), got {self.iou}")
+        inside("iou", self.iou)
         least = 2 * self.iou / (1 + self.iou)
         if not least <= self.contained <= 1:
             raise ValueError(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsis.checks import inside
 from wsis.contracts import BranchScores
 
 
@@ -27,8 +28,7 @@ class RefinementHead(nn.Module):
         self, width: int, classes: int, prior: float = 0.5, *, integrity: bool = True
     ) -> None:
         super().__init__()
-        if not 0 < prior < 1:
-            raise ValueError(f"prior must be in (0, 1), got {prior}")
+        inside("prior", prior)
         self.classification = nn.Linear(width, classes + 1)
         # Drawn in any case: what is drawn after it must not depend on the switch.
         drawn = nn.Linear(width, classes + 1)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from wsis.checks import branch_index, fraction
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining.checks import branch_index, fraction
 from wsis.mining.merge import each_once
 from wsis.mining.nms import greedy_nms, ranked
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from wsis.checks import branch_index
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining.checks import branch_index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

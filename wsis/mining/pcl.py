@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wsis.checks import fraction, positive
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining.checks import fraction, positive
 
 _EPS = 1e-9
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from wsis.checks import at_least
 from wsis.contracts import Image, Ledger, Proposals
 from wsis.files import digest
 from wsis.masks import compact, select
@@ -33,8 +34,7 @@ class StoredProposals:
     limit: int = 0
 
     def __post_init__(self) -> None:
-        if self.limit < 0:
-            raise ValueError(f"limit must be at least 0, got {self.limit}")
+        at_least("limit", self.limit, 0)
         _ = self.store
 
     @property

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.color import rgb2lab
 
 from wsis import plugins
+from wsis.checks import at_least, fraction, proper
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.masks import compact
 from wsis.proposals.contours import lab_gradient
@@ -82,14 +83,9 @@ class Grouping:
             ("superpixels", 1),
             ("pairs", 0),
         ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}"
-                )
-        if not 0 <= self.min_area < 1:
-            raise ValueError(f"min_area must be in [0, 1), got {self.min_area}")
-        if not 0 < self.max_overlap <= 1:
-            raise ValueError(f"max_overlap must be in (0, 1], got {self.max_overlap}")
+            at_least(name, getattr(self, name), least)
+        proper("min_area", self.min_area)
+        fraction("max_overlap", self.max_overlap)
         self._contours()
 
     @property

@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 from skimage.color import rgb2lab
 
 from wsis import plugins
+from wsis.checks import at_least, fraction, proper
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.masks import compact
 from wsis.proposals.merging import Similarity, members
@@ -68,16 +69,11 @@ class RegionTree:
             ("superpixels", 1),
             ("neighbours", 0),
         ):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}"
-                )
+            at_least(name, getattr(self, name), least)
         if self.sigma <= 0:
             raise ValueError(f"sigma must be positive, got {self.sigma}")
-        if not 0 <= self.min_area < 1:
-            raise ValueError(f"min_area must be in [0, 1), got {self.min_area}")
-        if not 0 < self.max_overlap <= 1:
-            raise ValueError(f"max_overlap must be in (0, 1], got {self.max_overlap}")
+        proper("min_area", self.min_area)
+        fraction("max_overlap", self.max_overlap)
         self._contours()
 
     @property

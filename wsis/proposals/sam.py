@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.ops import masks_to_boxes, nms
 
+from wsis.checks import at_least, fraction
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
 from wsis.masks import empty, from_masks
 
@@ -64,13 +65,9 @@ class Sam:
 
     def __post_init__(self) -> None:
         for name in ("points", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1, got {getattr(self, name)}"
-                )
+            at_least(name, getattr(self, name), 1)
         for name in ("min_stability", "max_overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+            fraction(name, getattr(self, name), zero=True)
         if find_spec("transformers") is None:
             raise ValueError("sam needs transformers: pip install 'wsis[sam]'")
         folder = Path(self.weights)

@@ -1,0 +1,61 @@
+"""The ranges of parts' settings, checked and named in one way."""
+
+
+def fraction(name: str, value: int | float, *, zero: bool = False) -> None:
+    """Refuses a value outside (0, 1], or outside [0, 1] where ``zero`` is allowed.
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if not (0 <= value <= 1 and (zero or value > 0)):
+        raise ValueError(f"{name} must be in {'[' if zero else '('}0, 1], got {value}")
+
+
+def branch_index(branch: int) -> None:
+    """Refuses a negative branch.
+
+    Raises:
+        ValueError: if it is.
+    """
+    if branch < 0:
+        raise ValueError(f"branch must be 0 or more, got {branch}")
+
+
+def positive(name: str, value: int) -> None:
+    """Refuses a count below 1.
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if value < 1:
+        raise ValueError(f"{name} must be positive, got {value}")
+
+
+def at_least(name: str, value: int | float, least: int | float) -> None:
+    """Refuses a value below ``least``.
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def inside(name: str, value: int | float) -> None:
+    """Refuses a value outside (0, 1).
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must be in (0, 1), got {value}")
+
+
+def proper(name: str, value: int | float) -> None:
+    """Refuses a value outside [0, 1).
+
+    Raises:
+        ValueError: if it is; the message names the setting.
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value}")
