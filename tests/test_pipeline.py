@@ -8,6 +8,7 @@ from tests.drawn import Squares, settings
 from wsis.config import Part
 from wsis.contracts import Supervision
 from wsis.features.backbones import WeightsError
+from wsis.features.views import Scale
 from wsis.pipeline import Pipeline
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.sampling import AntiNoiseSampler, KeepAll
@@ -121,3 +122,13 @@ def test_no_cues_stay_none(tmp_path):
 
     for _ in range(2):
         assert pipeline.cues(bags, 0)(bags[0]) is None
+
+
+def test_cues_see_photos_at_the_first_scale_of_training(tmp_path):
+    pipeline = Pipeline(
+        settings("train_sides=64,96", "resize=shorter", "max_side=128"), tmp_path
+    )
+
+    bags = pipeline.bags(Squares(train=2).train().images)
+
+    assert pipeline.cues(bags, 0).scale == Scale(64, resize="shorter", limit=128)

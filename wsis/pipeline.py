@@ -155,7 +155,8 @@ class Pipeline:
             ValueError: if no bag has tags, or the source goes by points and none has
                 any.
         """
-        side, source = self.settings.train_sides[0], self.settings.build("cues")
+        source = self.settings.build("cues")
+        scale = self._views(self.settings.train_sides, flips=False)[0]
         tagged = [bag for bag in bags if bag.tags.any()]
         if not tagged:
             raise ValueError(f"expected images with tags, none of {len(bags)} has any")
@@ -169,7 +170,7 @@ class Pipeline:
 
         def learn() -> CueLabeller | None:
             labeller: CueLabeller | None = source.fit(
-                Maps(self.frozen, tagged, side),
+                Maps(self.frozen, tagged, scale),
                 torch.stack([bag.tags for bag in tagged]),
                 generator(seed, "cues"),
             )
@@ -180,12 +181,12 @@ class Pipeline:
             self.cache / "cues",
             {
                 **{key: values[key] for key in ("cues", "backbone", "source")},
-                "side": side,
+                "scale": scale.name,
                 "seed": seed,
                 "images": digest(*(label_key(bag) for bag in tagged)),
             },
         )
-        return Cues(Learned(learn), self.frozen, side, kept)
+        return Cues(Learned(learn), self.frozen, scale, kept)
 
     def model(self, classes: int, seed: int) -> Model:
         """A fresh model; its weights depend on the seed alone."""

@@ -6,6 +6,7 @@ from torch import nn
 from wsis.contracts import TaggedImage
 from wsis.features.backbones import efficientnet_lite0
 from wsis.features.tracing import trace
+from wsis.features.views import Scale
 
 
 def image(pixels=None):
@@ -44,7 +45,7 @@ def test_a_convolution_shares_by_input_and_positive_weight():
     gradient = torch.zeros(1, 1, 32, 32)
     gradient[0, 0, 4, 5] = 7
 
-    [chance] = trace(Plain(convolution(weight)), 32)(image(pixels), gradient)
+    [chance] = trace(Plain(convolution(weight)), Scale(32))(image(pixels), gradient)
 
     # 200 · 1 and 100 · 3 of what the cell saw; the negative weight has no part.
     assert chance[4, 5] == pytest.approx(0.4)
@@ -63,7 +64,7 @@ def test_chances_stay_inside_what_the_cell_saw_and_sum_to_one():
     gradients = torch.zeros(2, 2, 64, 64)
     gradients[0, :, 10, 20], gradients[1, :, 50, 40] = 1, 1
 
-    maps = trace(backbone, 64)(image(), gradients)
+    maps = trace(backbone, Scale(64))(image(), gradients)
 
     assert maps.shape == (2, 64, 64)
     assert maps.min() >= 0
@@ -78,7 +79,7 @@ def test_the_backbone_is_left_as_it_was():
     with torch.no_grad():
         before = backbone(given)
 
-    maps = trace(backbone, 64)(image(), torch.ones(1, 320, 4, 4))
+    maps = trace(backbone, Scale(64))(image(), torch.ones(1, 320, 4, 4))
 
     with torch.no_grad():
         assert backbone(given).equal(before)
@@ -93,4 +94,4 @@ def test_other_convolutions_are_refused():
     backbone = Plain(Own(3, 1, 3, padding=1))
 
     with pytest.raises(ValueError, match=r"plain nn\.Conv2d.*Own"):
-        trace(backbone, 64)(image(), torch.ones(1, 1, 64, 64))
+        trace(backbone, Scale(64))(image(), torch.ones(1, 1, 64, 64))

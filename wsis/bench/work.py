@@ -26,7 +26,10 @@ _OF_FEATURES = (
     *("train_sides", "train_flips", "test_sides", "test_flips"),
     *("resize", "max_side"),
 )
-_OF_CUES = ("source", "backbone", "head", "cues", "train_sides")
+_OF_CUES = (
+    *("source", "backbone", "head", "cues"),
+    *("train_sides", "resize", "max_side"),
+)
 
 
 class Pipelines:

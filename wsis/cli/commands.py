@@ -346,6 +346,7 @@ def refine(
     run: Annotated[Path, typer.Option(help="Folder of a trained run.")],
     out: Annotated[Path, typer.Option(help="New folder, unless --resume.")],
     data: DataOption = "scenes",
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -384,7 +385,7 @@ def refine(
     """
     from wsis.refine import DETECTORS, RefineSettings
 
-    chosen = Data(data, images, train, val, val_images, classes)
+    chosen = Data(data, images, train, val, val_images, classes, root)
     trust = (f"trust.min_score={min_score}", f"trust.top_per_tag={top_per_tag}")
     length = () if epochs is None else (f"schedule.epochs={epochs}",)
     overrides = (*trust, *length, *(settings or ()))
@@ -504,7 +505,9 @@ def show_cues(
             help="Training photos, as the data set names them; some without.",
         ),
     ] = None,
-    data: DataOption = "scenes",
+    recipe: RecipeOption = None,
+    data: RecipeDataOption = None,
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     classes: ClassesOption = None,
@@ -526,8 +529,8 @@ def show_cues(
     refuse_existing(out, overwrite=overwrite)
     from wsis.cli.cueing import show as run_show
 
-    chosen = Data(data, images, train, None, None, classes)
-    setup = Setup(tuple(settings or ()), device, cache_folder(cache))
+    chosen = Data(data or "", images, train, None, None, classes, root)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_show(
         photos or [], out, chosen, setup, limit=limit, seed=seed, overwrite=overwrite
     )

@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from wsis.bags import Bag
-from wsis.cli.building import data_source, pipeline
+from wsis.cli.building import data_source, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import new_folder, unique
@@ -18,7 +18,6 @@ from wsis.cli.options import Data, Setup
 from wsis.contracts import Pointing, Proposals, Rle
 from wsis.cues.kept import Cues
 from wsis.drawing import overlay, pointed, sheet
-from wsis.features.views import Scale
 from wsis.masks import from_masks, rles
 from wsis.plugins import nearest
 
@@ -37,7 +36,7 @@ def show(
 ) -> None:
     """Writes one PNG a photo into ``out``: its peaks, then its clusters."""
     parts = pipeline(setup)
-    tagged = data_source(data, "train").train()
+    tagged = data_source(named(data, setup), "train").train()
     bags = parts.bags(tagged.images)
     chosen = _chosen(bags, photos, limit)
     with new_folder(out, overwrite=overwrite) as folder, Bars() as bars:
@@ -73,7 +72,7 @@ def _page(cues: Cues, bag: Bag, classes: tuple[str, ...]) -> UInt8[np.ndarray, "
         raise UsageError("expected cues that label, these label nothing")
     tiles = [overlay(image, [], side=SIDE)]
     if isinstance(labeller, Pointing):
-        map = cues.features.map(bag, Scale(cues.side))
+        map = cues.features.map(bag, cues.scale)
         points = labeller.peaks(bag.image, map, bag.proposals.size)
         tiles = [pointed(image, points, side=SIDE)]
     masks, captions = _clusters(labels, bag.proposals, classes)

@@ -16,6 +16,7 @@ from wsis.cli.options import (
     JobsOption,
     OverwriteOption,
     PhotosArgument,
+    RootOption,
     TrainOption,
     ValImagesOption,
     ValOption,
@@ -69,6 +70,7 @@ def make(
             rich_help_panel="Data",
         ),
     ] = None,
+    root: RootOption = None,
     images: ImagesOption = None,
     train: TrainOption = None,
     val: ValOption = None,
@@ -82,7 +84,9 @@ def make(
     """
     from wsis.cli.storing import make as run_make
 
-    chosen = None if data is None else Data(data, images, train, val, val_images, None)
+    chosen = (
+        None if data is None else Data(data, images, train, val, val_images, None, root)
+    )
     run_make(photos or [], chosen, out, source, jobs=jobs, address=cluster)
 
 
@@ -179,6 +183,7 @@ def evaluate(
         int, typer.Option(min=1, help="Most masks an image, its first ones.")
     ] = 1000,
     data: DataOption = "scenes",
+    root: RootOption = None,
     images: ImagesOption = None,
     val: ValOption = None,
     val_images: ValImagesOption = None,
@@ -206,7 +211,7 @@ def evaluate(
     """
     from wsis.cli.covering import evaluate as run_evaluate
 
-    chosen = Data(data, images, None, val, val_images, classes)
+    chosen = Data(data, images, None, val, val_images, classes, root)
     run_evaluate(
         source,
         store,

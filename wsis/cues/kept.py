@@ -26,13 +26,13 @@ class Cues:
         labeller: makes them; None gives no cues. A ``Learned`` one is trained when the
             first labels are missing that it shall make.
         features: gives the maps.
-        side: of the image the maps are of.
+        scale: of the images that the maps are of.
         cache: keeps the labels between runs; made for this labeller alone.
     """
 
     labeller: "CueLabeller | Learned | None"
     features: FrozenFeatures
-    side: int
+    scale: Scale
     cache: Cache | None = None
     kept: dict[str, Tensor | None] = field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class Cues:
         found = self.labeller
         labeller = found.labeller if isinstance(found, Learned) else found
         if isinstance(labeller, Tracing):
-            return labeller.through(trace(self.features.live.backbone, self.side))
+            return labeller.through(trace(self.features.live.backbone, self.scale))
         return labeller
 
     def _label(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
@@ -67,7 +67,7 @@ class Cues:
         proposals = bag.proposals
         return labeller(
             bag.image,
-            self.features.map(bag, Scale(self.side)),
+            self.features.map(bag, self.scale),
             proposals,
             overlaps(proposals),
         )
@@ -96,12 +96,12 @@ class Maps(Sequence[Tensor]):
     Args:
         features: gives them.
         bags: one a map.
-        side: of the image the maps are of.
+        scale: of the images that the maps are of.
     """
 
     features: FrozenFeatures
     bags: Sequence[Bag]
-    side: int
+    scale: Scale
 
     def __len__(self) -> int:
         return len(self.bags)
@@ -112,8 +112,8 @@ class Maps(Sequence[Tensor]):
     def __getitem__(self, index: slice) -> "Maps": ...
     def __getitem__(self, index: int | slice) -> "Tensor | Maps":
         if isinstance(index, slice):
-            return Maps(self.features, self.bags[index], self.side)
-        return self.features.map(self.bags[index], Scale(self.side))
+            return Maps(self.features, self.bags[index], self.scale)
+        return self.features.map(self.bags[index], self.scale)
 
 
 def label_key(bag: Bag) -> str:

@@ -16,8 +16,8 @@ from wsis.features.views import Scale, pixels
 _EPS = 1e-10
 
 
-def trace(backbone: Backbone, side: int) -> Trace:
-    """The way back through ``backbone`` from maps of photos of ``side`` pixels.
+def trace(backbone: Backbone, scale: Scale) -> Trace:
+    """The way back through ``backbone`` from maps of photos at one scale.
 
     Zhou et al., https://arxiv.org/abs/1804.00880, section 3.2: the chance to have
     caused a cell is handed down layer by layer. A convolution's inputs share what an
@@ -36,7 +36,7 @@ def trace(backbone: Backbone, side: int) -> Trace:
     ) -> Float[Tensor, "P H W"]:
         network: Any = backbone
         device = next(network.parameters()).device
-        seen = pixels(image.load(), Scale(side), backbone).to(device)
+        seen = pixels(image.load(), scale, backbone).to(device)
         seen.requires_grad_()
         maps = []
         with torch.enable_grad(), _handing_down(network):
