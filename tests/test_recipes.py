@@ -20,6 +20,7 @@ schedule.epochs = 2
 def test_every_recipe_that_comes_with_wsis_is_whole():
     assert set(recipes.names()) >= {
         "coco-cim-r50",
+        "photos-small",
         "scenes-small",
         "voc12-cim-hrnet48",
         "voc12-cim-points",
@@ -122,3 +123,8 @@ def test_the_message_names_the_file(tmp_path):
 def test_unknown_recipes_are_named_with_the_nearest():
     with pytest.raises(UnknownRecipeError, match="did you mean 'voc12-cim-r50'"):
         Recipe.read("voc12-cim-r5")
+
+
+def test_the_sampler_shown_is_the_one_that_runs():
+    assert Recipe.read("scenes-small").values()["sampler"] == "anti_noise"
+    assert recipes.defaults().values()["sampler"] == "anti_noise"

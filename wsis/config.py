@@ -207,6 +207,15 @@ class Settings(BaseModel):
         part: Part = getattr(self, field)
         return part.build(PART_KINDS[field], **given)
 
+    def sampler_of(self, miner: Part) -> Part:
+        """The sampler that is set, or else the one that the miner is published with.
+
+        Raises:
+            LookupError: if no such miner is installed.
+        """
+        own = getattr(plugins.find("miners", miner.name), "sampler", "none")
+        return self.sampler or Part(name=own)
+
     def resolved(self) -> dict[str, Any]:
         """All settings as JSON-like values, the parts' defaults included."""
         values = self.model_dump(mode="json")

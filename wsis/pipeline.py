@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from wsis import plugins
 from wsis.bags import Bag
 from wsis.config import Part, Settings, SettingsError
 from wsis.contracts import (
@@ -128,8 +127,7 @@ class Pipeline:
 
     def sampler(self, miner: Part) -> Part:
         """The settings' sampler, or else the one that the miner is published with."""
-        own = getattr(plugins.find("miners", miner.name), "sampler", "none")
-        return self.settings.sampler or Part(name=own)
+        return self.settings.sampler_of(miner)
 
     def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
         """One bag an image, in order."""

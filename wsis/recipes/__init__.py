@@ -93,9 +93,14 @@ class Recipe:
 
     def values(self) -> dict[str, Any]:
         """All of it by dotted key, the parts' defaults included."""
-        miner = {"name": self.miner.name, "settings": self.miner.resolved("miners")}
+        sampler = self.settings.sampler_of(self.miner)
         return _flat(
-            {"data": self.data.label, "miner": miner, **self.settings.resolved()}
+            {
+                "data": self.data.label,
+                "miner": _whole(self.miner, "miners"),
+                **self.settings.resolved(),
+                "sampler": _whole(sampler, "samplers"),
+            }
         )
 
 
@@ -125,6 +130,10 @@ def differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
     keys = dict.fromkeys([*ours, *theirs])
     pairs = [(key, ours.get(key), theirs.get(key)) for key in keys]
     return [(key, a, b) for key, a, b in pairs if a != b]
+
+
+def _whole(part: Part, kind: plugins.Kind) -> dict[str, Any]:
+    return {"name": part.name, "settings": part.resolved(kind)}
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
