@@ -280,7 +280,8 @@ class DataSource(Protocol):
 class Traceable(Protocol):
     """A data source that also knows the objects of its training images.
 
-    They are for ``wsis.evaluation.trace`` alone, which watches training from outside.
+    They are for evaluation alone: for ``wsis.evaluation.trace``, which watches training
+    from outside, and for a bench's folds, which hold training images out in turn.
     """
 
     def train_truths(self) -> Sequence[GroundTruth]: ...

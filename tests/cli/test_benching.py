@@ -103,6 +103,8 @@ def test_folders_are_compared(folder, tmp_path):
         (["--ablate", "--miners", "mist"], "to be cim, got mist"),
         (["--vary", "samplr=none"], "did you mean 'sampler'"),
         (["--vary", "sampler=nne"], "installed samplers are"),
+        (["--ablate", "--folds", "1"], "folds must be from 2 to"),
+        (["--ablate", "--folds", "999"], "folds must be from 2 to 180, the number"),
         (["--ablate", "--resume", "--overwrite"], "--overwrite or --resume"),
         (["--ablate", "--set", "cues=none"], "expected cues where anti_noise is false"),
     ],
