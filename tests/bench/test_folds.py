@@ -215,7 +215,7 @@ def test_masks_never_reach_training(cache, kept):
                 state["open"] = set(folds[int(fold)])
             elif "train" in title:
                 state["open"] = set()
-            elif title == "folds together":
+            elif title == "errors by kind":
                 assert state["read"] == set(range(9))
                 state["open"] = set(range(9))
             return lambda note: None

@@ -16,6 +16,7 @@ from pycocotools import mask as rle
 from wsis.bench.design import differences
 from wsis.bench.matches import Matches, joined
 from wsis.bench.records import Run
+from wsis.bench.shown import Shown
 from wsis.contracts import Predictions, Supervision
 from wsis.files import atomic_write, digest, write_json
 
@@ -75,13 +76,19 @@ class Folder:
         }
 
     def keep(
-        self, run: Run, predictions: Sequence[Predictions], matches: Matches
+        self,
+        run: Run,
+        predictions: Sequence[Predictions],
+        matches: Matches,
+        shown: Shown | None = None,
     ) -> None:
         """Writes a finished run."""
         self._begin()
         key = run.miner, run.seed, run.fold
         matches.save(matches_path(self.root, *key))
         write_predictions(predictions_path(self.root, *key), predictions)
+        if shown is not None:
+            shown.save(shown_path(self.root, *key))
         line = json.dumps(run.values(), allow_nan=False)
         with (self.root / RUNS).open("a+b") as file:
             if file.seek(0, os.SEEK_END):
@@ -127,6 +134,11 @@ def read_runs(root: Path) -> list[Run]:
 def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
     """Where a run's matches are."""
     return root / KEPT / f"{_name(label, seed, fold)}.matches.safetensors"
+
+
+def shown_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
+    """Where what reports show of a run is; the first seed has it."""
+    return root / KEPT / f"{_name(label, seed, fold)}.shown.json.gz"
 
 
 def read_matches(

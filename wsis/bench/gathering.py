@@ -10,10 +10,12 @@ from wsis.bench.folder import (
     predictions_path,
     read_matches,
     read_predictions,
+    shown_path,
 )
 from wsis.bench.matches import Matches, joined
 from wsis.bench.records import Run
 from wsis.bench.resampling import of_classes, point
+from wsis.bench.shown import Shown
 from wsis.bench.work import Done
 from wsis.contracts import Predictions
 
@@ -38,6 +40,7 @@ class Gathered:
     runs: dict[Key, Run] = field(default_factory=dict)
     _matches: dict[Key, Matches] = field(default_factory=dict)
     _predictions: dict[Key, list[Predictions]] = field(default_factory=dict)
+    _shown: dict[Key, Shown] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.folder is not None:
@@ -55,12 +58,14 @@ class Gathered:
         run = done.run
         key = run.miner, run.seed, run.fold
         if self.folder is not None:
-            self.folder.keep(run, done.predictions, done.matches)
+            self.folder.keep(run, done.predictions, done.matches, done.shown)
         self.runs[key] = run
         self._matches[key] = done.matches
         # Of folds, those of all seeds are dissected at the end.
         if run.seed == self.first or (self.folder is None and self.folds is not None):
             self._predictions[key] = done.predictions
+        if done.shown is not None:
+            self._shown[key] = done.shown
 
     def of_seed(self, label: str, seed: int) -> list[Run]:
         """A seed's runs, fold by fold."""
@@ -83,6 +88,27 @@ class Gathered:
             else:
                 found += self._predictions[key]
         return found
+
+    def shown(self, label: str) -> Shown | None:
+        """What reports show of the first seed, of all folds; None if not all is kept.
+
+        Folders of older versions have none.
+        """
+        parts = []
+        for fold in self.parts:
+            key = label, self.first, fold
+            path = None if self.folder is None else shown_path(self.folder.root, *key)
+            if key in self._shown:
+                parts.append(self._shown[key])
+            elif path is not None and path.is_file():
+                parts.append(Shown.load(path))
+            else:
+                return None
+        return Shown(
+            predictions={i: x for part in parts for i, x in part.predictions.items()},
+            objects={i: x for part in parts for i, x in part.objects.items()},
+            mined={i: x for part in parts for i, x in part.mined.items()},
+        )
 
 
 def pooled(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsis.bench.origin import commit, versions
+from wsis.bench.shown import Shown
 from wsis.bench.supervision import by_label, level
 from wsis.config import settings_hash
 from wsis.contracts import Annotated, Predictions
@@ -92,6 +93,7 @@ class Comparison:
             folds, then of variants. They have no anatomy of their own.
         val: the images that ``pictures`` are of, in their order, and their objects.
         pipelines: each variant's.
+        shown: what each variant's pictures tell besides, first seed.
     """
 
     settings: dict[str, Any]
@@ -108,6 +110,7 @@ class Comparison:
     folds: list[Run] = field(default_factory=list)
     val: Annotated | None = None
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    shown: dict[str, Shown] = field(default_factory=dict)
 
     def results(self) -> dict[str, Any]:
         """The content of ``results.json``."""

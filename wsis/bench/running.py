@@ -14,6 +14,7 @@ from wsis.bench.monitor import Monitor, Silent, Watch
 from wsis.bench.origin import versions
 from wsis.bench.pool import doing
 from wsis.bench.records import Comparison, Run
+from wsis.bench.shown import Shown
 from wsis.bench.verdicts import judge
 from wsis.bench.work import Pipelines, Work
 from wsis.config import Part
@@ -95,7 +96,11 @@ def compare(
     )
     pairs = [(variant, seed) for seed in seeds for variant in variants]
     single = [(v, seed, k) for seed in seeds for k in found.parts for v in variants]
-    missing = [one for one in single if (one[0].label, *one[1:]) not in found.runs]
+    missing = [
+        (variant, seed, fold, seed == seeds[0])
+        for variant, seed, fold in single
+        if (variant.label, seed, fold) not in found.runs
+    ]
     runs: dict[tuple[str, int], Run] = {}
     began = time.perf_counter()
     with doing(work, jobs, data, shared, cache, device, watch, split) as do:
@@ -107,19 +112,28 @@ def compare(
         for done in do(Work.finish, missing, monitor):
             found.add(done)
         matches = {(v.label, s): found.matches(v.label, s) for v, s in pairs}
+        shown = {v.label: found.shown(v.label) for v in variants}
         if folds is None:
             runs = {(v.label, s): found.runs[v.label, s, None] for v, s in pairs}
-        else:
-            step = monitor.start("folds together", len(pairs))
-            whole = [(v.label, s, found.predictions(v.label, s)) for v, s in pairs]
-            for label, seed, anatomy in do(Work.dissect, whole, None):
+        # What is not known yet: of folds all, else what an older version left.
+        whole = [
+            (v.label, s, found.predictions(v.label, s))
+            for v, s in pairs
+            if folds is not None or (s == seeds[0] and shown[v.label] is None)
+        ]
+        step = monitor.start("errors by kind", len(whole)) if whole else step
+        for label, seed, anatomy in do(Work.dissect, whole, None):
+            if folds is not None:
                 runs[label, seed] = pooled(
                     found.of_seed(label, seed),
                     matches[label, seed],
                     work.train.classes,
                     None if anatomy is None else anatomy.results(),
                 )
-                step(label)
+            if seed == seeds[0]:
+                known = shown[label]
+                shown[label] = Shown.of(anatomy, known.mined if known else None)
+            step(label)
     ordered = {(v.label, seed): matches[v.label, seed] for v, seed in _sorted(pairs)}
     step = monitor.start("oracle and random scores", 2)
     highest, chance = bounds(pipelines.of[variants[0].label], work.val, step)
@@ -143,6 +157,7 @@ def compare(
         folds=[found.runs[v.label, s, k] for v, s, k in single if k is not None],
         val=work.val,
         pipelines=dict(pipelines.of),
+        shown={label: one for label, one in shown.items() if one is not None},
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from wsis.bench.folds import Folds, described, in_turn
 from wsis.bench.matches import Matches, match
 from wsis.bench.monitor import Monitor, Silent, Watch
 from wsis.bench.records import METRICS, Run
+from wsis.bench.shown import MINED, Shown, mine, spread
 from wsis.bench.supervision import ledger, level
 from wsis.config import Settings
 from wsis.contracts import (
@@ -68,11 +69,13 @@ class Done:
         run: its figures.
         predictions: on the images that it did not train on.
         matches: what these found.
+        shown: what reports show beside them, where it was asked for.
     """
 
     run: Run
     predictions: list[Predictions]
     matches: Matches
+    shown: Shown | None = None
 
 
 class Work:
@@ -107,6 +110,8 @@ class Work:
         self.fingerprint = describe(data, self.train, self.val, both=bool(folds))
         if folds is not None:
             self.fingerprint["folds"] = described(self.folds, folds)
+        images = self.val.tagged.images
+        self._looked_into = {images[i].id for i in spread(MINED, len(images))}
         self._cues: dict[tuple[int, int | None, str], Cues] = {}
         self._bags: dict[str, list[Bag]] = {}
 
@@ -149,11 +154,16 @@ class Work:
         self, variant: Variant, seed: int, monitor: Monitor | None
     ) -> tuple[Run, list[Predictions], Matches]:
         """Trains, predicts and evaluates on the data set's own halves."""
-        done = self.finish(variant, seed, None, monitor)
+        done = self.finish(variant, seed, None, False, monitor)
         return done.run, done.predictions, done.matches
 
     def finish(
-        self, variant: Variant, seed: int, fold: int | None, monitor: Monitor | None
+        self,
+        variant: Variant,
+        seed: int,
+        fold: int | None,
+        show: bool,
+        monitor: Monitor | None,
     ) -> Done:
         """Trains, predicts and evaluates.
 
@@ -161,6 +171,7 @@ class Work:
             variant: what is run.
             seed: of everything drawn.
             fold: what is held out; None for the data set's own halves.
+            show: whether to tell what reports show beside predictions.
             monitor: is told of progress.
         """
         monitor = monitor or Silent()
@@ -221,7 +232,16 @@ class Work:
             fold=fold,
         )
         matches = match(predictions, truths, train.classes)
-        return Done(run=run, predictions=predictions, matches=matches)
+        done = Done(run=run, predictions=predictions, matches=matches)
+        if not show:
+            return done
+        strategy = pipeline.strategy(variant.miner)
+        mined = {
+            bag.image.id: mine(pipeline, model, strategy, bag, cues)
+            for bag in validation
+            if bag.image.id in self._looked_into
+        }
+        return replace(done, shown=Shown.of(anatomy, mined))
 
     def dissect(
         self,
