@@ -366,8 +366,8 @@ def test_seeds_and_pseudo_instances_are_drawn_branch_by_branch(drawn, tmp_path):
 
     assert not any(strip.branches for strip in others)
     assert (one.title, one.strategy, one.branch) == ("cim, branch 0", "cim", 0)
-    assert one.note == "2 of 7 pseudo instances, 1 grown from another seed"
-    assert two.note == "2 pseudo instances, 0 grown from another seed"
+    assert one.note == "2 of 7 pseudo instances, 1 grown from a seed"
+    assert two.note == "2 pseudo instances"
     # The white line of the seed is the one difference between them.
     assert one.uri != two.uri
     write_report(found, val, pipeline, tmp_path / "report.html")

@@ -1,10 +1,8 @@
 import json
-import re
 
 import pytest
-from typer.testing import CliRunner
 
-from wsis.cli import app
+from tests.command import wsis
 from wsis.contracts import Supervision
 
 SETTINGS = [
@@ -16,12 +14,6 @@ TINY = [
     *("--data", "scenes:train_images=2:val_images=2:size=64"),
     *(word for one in SETTINGS for word in ("--set", one)),
 ]
-
-
-def wsis(*args, code=0):
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
 
 
 @pytest.fixture(autouse=True)

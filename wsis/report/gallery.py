@@ -36,7 +36,7 @@ BUDGET = 3_500_000
 """Characters of all pictures together; no further image is shown beyond."""
 
 
-BRANCH_SIDE = 240
+BRANCH_SIDE = 260
 """The same of a picture of what a branch is taught."""
 
 
@@ -194,7 +194,7 @@ def _taught(
 ) -> Panel:
     """The pseudo instances of a branch, and the other proposals they grew from."""
     captions = [
-        f"{classes[label - 1]} {weight:.2f}"
+        f"{classes[label - 1]} {weight:.2g}"
         for label, weight in zip(mined.label, mined.weight, strict=True)
     ]
     grown = [
@@ -211,12 +211,13 @@ def _taught(
     )
     count = len(mined.index)
     note = f"{count} of {mined.count}" if count < mined.count else f"{count}"
+    note += " pseudo instances"
     return Panel(
         title=f"{strategy}, branch {mined.branch}",
         uri=_uri(picture),
         strategy=strategy,
         branch=mined.branch,
-        note=f"{note} pseudo instances, {len(grown)} grown from another seed",
+        note=note + (f", {len(grown)} grown from a seed" if grown else ""),
     )
 
 
