@@ -147,7 +147,7 @@ def whole(data: DataSource) -> Annotated:
         )
     try:
         truths = data.train_truths()
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise ValueError(
             f"folds take the masks of the training half, too: {error}"
         ) from None
