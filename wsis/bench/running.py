@@ -109,7 +109,7 @@ def compare(
         for name in do(Work.prepare, chores, None):
             step(name)
         prepared = time.perf_counter() - began
-        for done in do(Work.finish, missing, monitor):
+        for done in do(Work.run, missing, monitor):
             found.add(done)
         matches = {(v.label, s): found.matches(v.label, s) for v, s in pairs}
         shown = {v.label: found.shown(v.label) for v in variants}

@@ -151,13 +151,6 @@ class Work:
         return bag.image.name
 
     def run(
-        self, variant: Variant, seed: int, monitor: Monitor | None
-    ) -> tuple[Run, list[Predictions], Matches]:
-        """Trains, predicts and evaluates on the data set's own halves."""
-        done = self.finish(variant, seed, None, False, monitor)
-        return done.run, done.predictions, done.matches
-
-    def finish(
         self,
         variant: Variant,
         seed: int,
