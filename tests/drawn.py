@@ -81,3 +81,10 @@ class Squares:
         mask[y : y + 26, x : x + 26] = True
         image[mask] = COLOURS[i % 2]
         return image, mask
+
+
+class Masked(Squares):
+    """Squares that know the objects of their training images, too."""
+
+    def train_truths(self):
+        return [self._truth("train", i) for i in range(self.counts["train"])]

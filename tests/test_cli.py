@@ -6,6 +6,7 @@ import pytest
 from PIL import Image as Pillow
 from typer.testing import CliRunner
 
+from tests.command import wsis
 from tests.photos import draw_photos
 from wsis.bench import work as benching
 from wsis.cli import app
@@ -19,13 +20,6 @@ SETTINGS = [
     *("schedule.epochs=1", "train_sides=64", "test_sides=64"),
 ]
 TINY = ["--device", "cpu", *(word for one in SETTINGS for word in ("--set", one))]
-
-
-def wsis(*args, code=0):
-    """What a command prints: stdout and stderr, white space as single spaces."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
 
 
 @pytest.fixture(autouse=True)

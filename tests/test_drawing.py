@@ -33,6 +33,16 @@ def test_the_first_mask_lies_on_top():
     assert drawn[5, 20].tolist() == list(PALETTE[1])
 
 
+def test_what_a_mask_grew_from_is_a_white_line_over_all():
+    drawn = overlay(grey(), [square(10, 40)], inner=[square(20, 30)])
+
+    assert drawn[20, 25].tolist() == [255, 255, 255]
+    assert drawn[21, 25].tolist() == [0, 0, 0]
+    assert (drawn[25, 25] == overlay(grey(), [square(10, 40)])[25, 25]).all()
+    with pytest.raises(ValueError, match="of the photo's size"):
+        overlay(grey(), [], inner=[square(1, 3, size=(6, 6))])
+
+
 def test_captions_stand_at_their_masks_and_do_not_cover_each_other():
     masks = [square(24, 50), square(24, 49)]
     plain = overlay(grey(), masks, opacity=0.0)

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from tests.photos import draw_photos
 from wsis.bench import METRICS, Comparison, Run
+from wsis.bench.shown import Mined, Shown
 from wsis.cli import app
 from wsis.config import Settings
 from wsis.contracts import Predictions
 from wsis.data.coco import CocoData
-from wsis.evaluation import Evaluation
+from wsis.evaluation import Evaluation, dissect
 from wsis.evaluation.anatomy import KINDS
 from wsis.files import write_json
 from wsis.masks import rles
@@ -120,6 +121,7 @@ def results(*runs: Run) -> dict[str, Any]:
 
 TALLY = {"count": 3, "share": 30.0, "top": 1, "other_class": 0, "gain": 2.5}
 ANATOMY = {"kinds": dict.fromkeys(KINDS, TALLY)}
+AVERAGED = ANATOMY | {"rules": {}}
 TRACE = [
     {
         "epoch": epoch,
@@ -271,6 +273,11 @@ def found_by(pipeline, image, scores):
     )
 
 
+def dissected(val, pipeline, predictions):
+    proposals = [bag.proposals for bag in pipeline.bags(val.tagged.images)]
+    return dissect(predictions, list(val.truths), proposals, val.tagged.classes)
+
+
 def test_pictures_show_photo_oracle_miners_and_truth(drawn, tmp_path):
     val, pipeline = drawn
     predictions = [found_by(pipeline, i, [0.9, 0.5]) for i in val.tagged.images]
@@ -316,7 +323,12 @@ def test_pictures_stop_at_the_budget(drawn, monkeypatch):
 def test_the_kinds_of_errors_are_told_and_kept(drawn, tmp_path):
     val, pipeline = drawn
     predictions = [found_by(pipeline, i, [0.9, 0.5]) for i in val.tagged.images]
-    found = replace(comparison(*TWO), pictures={"cim": predictions})
+    runs = [replace(one, anatomy=AVERAGED) for one in TWO]
+    found = replace(
+        comparison(*runs),
+        pictures={"cim": predictions},
+        shown={"cim": Shown.of(dissected(val, pipeline, predictions))},
+    )
     page = tmp_path / "report.html"
 
     write_report(found, val, pipeline, page)
@@ -330,8 +342,64 @@ def test_the_kinds_of_errors_are_told_and_kept(drawn, tmp_path):
     panels = kept["pictures"][0]["panels"]
     assert panels[2]["strategy"] == "cim"
     assert panels[2]["kinds"]
-    assert set(kept["anatomy"]) == {"cim"}
+    assert set(kept) == {"pictures"}
     assert "kinds" in Page(written).tables
+
+
+def test_seeds_and_pseudo_instances_are_drawn_branch_by_branch(drawn, tmp_path):
+    val, pipeline = drawn
+    image = val.tagged.images[0]
+    predictions = [found_by(pipeline, i, [0.9]) for i in val.tagged.images]
+    given = {"label": [1, 2], "weight": [0.8, 0.1]}
+    mined = [
+        Mined(branch=0, count=7, index=[0, 1], seed=[5, 1], **given),
+        Mined(branch=1, count=2, index=[0, 1], seed=[0, 1], **given),
+    ]
+    found = replace(
+        comparison(*TWO),
+        pictures={"cim": predictions},
+        shown={"cim": Shown(mined={image.id: mined})},
+    )
+
+    first, *others = strips(found, val, pipeline)
+    one, two = first.branches
+
+    assert not any(strip.branches for strip in others)
+    assert (one.title, one.strategy, one.branch) == ("cim, branch 0", "cim", 0)
+    assert one.note == "2 of 7 pseudo instances, 1 grown from a seed"
+    assert two.note == "2 pseudo instances"
+    # The white line of the seed is the one difference between them.
+    assert one.uri != two.uri
+    write_report(found, val, pipeline, tmp_path / "report.html")
+    write_json(tmp_path / "results.json", found.results())
+    written = (tmp_path / "report.html").read_text()
+    assert rebuild(tmp_path).read_text() == written
+    assert written.count('<details class="branches">') == 1
+    assert "Of 1 images it can be opened" in written
+
+
+def test_each_strategy_has_the_best_proposals_of_its_own_source(drawn):
+    val, pipeline = drawn
+    few = Pipeline(Settings.read(["source.nodes=2"], pipeline.settings), pipeline.cache)
+    predictions = [found_by(few, i, [0.9]) for i in val.tagged.images]
+    pipelines = {"all": pipeline, "few": few, "same": pipeline}
+    found = replace(
+        comparison(*TWO),
+        pictures=dict.fromkeys(pipelines, predictions),
+        pipelines=pipelines,
+    )
+
+    panels = strips(found, val, pipeline)[0].panels
+
+    assert [panel.title for panel in panels] == [
+        *("image", "oracle, all, same", "oracle, few"),
+        *("all", "few", "same", "ground truth"),
+    ]
+    assert panels[1].uri != panels[2].uri
+    variants = [{"label": "a", "overrides": ["source.nodes=2"]}]
+    page = render(results(*TWO) | {"variants": variants}, [])
+    assert "chosen from the first miner" in page
+    assert "chosen from these proposals" in render(results(*TWO), [])
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
@@ -385,6 +453,12 @@ const look = () => {
 };
 const choose = (name, value) =>
   document.querySelector(`input[name="${name}"][value="${value}"]`).click();
+const taught = () => visible("figure[data-branch]").length;
+const branches = [taught()];
+document.querySelector(".branches summary").click(); branches.push(taught());
+choose("branch", "1"); branches.push(taught(), visible(".strip").length);
+choose("strategy", "mist"); branches.push(taught());
+choose("branch", ""); choose("strategy", ""); branches.push(taught());
 look();
 choose("class", "disc"); look();
 choose("class", ""); choose("strategy", "mist"); look();
@@ -393,19 +467,20 @@ choose("kind", "duplicate"); look();
 choose("strategy", ""); choose("kind", ""); look();
 const wide = document.documentElement.scrollWidth <= window.innerWidth;
 document.body.innerHTML = ""; 
-document.body.append(JSON.stringify({seen, wide, title: document.title}));
+document.body.append(JSON.stringify({seen, wide, branches, title: document.title}));
 </script>
 """
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_filters_work_in_a_browser(tmp_path):
-    def panel(strategy="", kinds=()):
+    def panel(strategy="", kinds=(), branch=None):
         return Panel(
             title=strategy or "image",
             uri="data:image/gif;base64,R0lGODlhAQABAAAAACw=",
             strategy=strategy,
             kinds=kinds,
+            branch=branch,
         )
 
     pictures = [
@@ -413,6 +488,11 @@ def test_filters_work_in_a_browser(tmp_path):
             name="one",
             classes=("square",),
             panels=[panel(), panel("cim", ("found",)), panel("mist", ("part",))],
+            branches=[
+                panel(strategy, branch=branch)
+                for strategy in ("cim", "mist")
+                for branch in range(3)
+            ],
         ),
         Strip(
             name="two",
@@ -451,6 +531,8 @@ def test_filters_work_in_a_browser(tmp_path):
         [0, 0, "0 images"],
         [2, 4, "2 images"],
     ]
+    # Closed, open, of one branch (one image has any), of one strategy, all again.
+    assert found["branches"] == [0, 6, 2, 1, 1, 6]
     assert found["wide"]
     assert not found["title"].startswith("error")
     assert "CONSOLE" not in shown.stderr

@@ -205,14 +205,24 @@ class PseudoInstances:
         index: the proposal.
         label: its class, 1…C.
         weight: how much it is trusted, in [0, 1].
+        seed: the proposal that it was found from, for pictures; None where each is its
+            own.
     """
 
     index: Int[Tensor, " S"]
     label: Int[Tensor, " S"]
     weight: Float[Tensor, " S"]
+    seed: Int[Tensor, " S"] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def chosen(self, which: Tensor) -> "PseudoInstances":
+        """Some of them: a mask, or places in their order."""
+        seed = None if self.seed is None else self.seed[which]
+        return PseudoInstances(
+            self.index[which], self.label[which], self.weight[which], seed
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -280,7 +290,8 @@ class DataSource(Protocol):
 class Traceable(Protocol):
     """A data source that also knows the objects of its training images.
 
-    They are for ``wsis.evaluation.trace`` alone, which watches training from outside.
+    They are for evaluation alone: for ``wsis.evaluation.trace``, which watches training
+    from outside, and for a bench's folds, which hold training images out in turn.
     """
 
     def train_truths(self) -> Sequence[GroundTruth]: ...

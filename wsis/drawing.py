@@ -33,6 +33,7 @@ def overlay(
     *,
     side: int | None = None,
     opacity: float = 0.45,
+    inner: Sequence[Rle] = (),
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The photo with each mask tinted, outlined and captioned.
 
@@ -46,6 +47,8 @@ def overlay(
         captions: one a mask, or none at all.
         side: longer side of the result in pixels; None keeps the photo's.
         opacity: of the tint, in [0, 1].
+        inner: masks drawn over all others as a white line with a dark rim, such as the
+            seeds that the others were grown from.
 
     Raises:
         ValueError: if a mask is not of the photo's size, captions are not as many as
@@ -57,7 +60,7 @@ def overlay(
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be in [0, 1], got {opacity}")
-    for i, mask in enumerate(masks):
+    for i, mask in enumerate([*masks, *inner]):
         if tuple(mask["size"]) != image.shape[:2]:
             raise ValueError(
                 f"expected masks of the photo's size {image.shape[:2]}, mask {i} is of "
@@ -65,11 +68,16 @@ def overlay(
             )
     small = resized(image, side)
     canvas = small.astype(np.float32)
+    thickness = max(1, max(small.shape) // 300)
     dense = [_dense(mask, (small.shape[0], small.shape[1])) for mask in masks]
     for i, mask in reversed(list(enumerate(dense))):
         colour = np.array(PALETTE[i % len(PALETTE)], np.float32)
         canvas[mask] = (1 - opacity) * canvas[mask] + opacity * colour
-        canvas[_outline(mask, thickness=max(1, max(small.shape) // 300))] = colour
+        canvas[_outline(mask, thickness)] = colour
+    for one in inner:
+        seed = _dense(one, (small.shape[0], small.shape[1]))
+        canvas[_outline(seed, 2 * thickness)] = 0
+        canvas[_outline(seed, thickness)] = 255
     drawn = Pillow.fromarray(canvas.round().astype(np.uint8))
     _write(drawn, dense, captions)
     return np.asarray(drawn)

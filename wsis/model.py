@@ -85,6 +85,20 @@ class Strategy:
             anti_noise=self.anti_noise,
         )
 
+    def mine(
+        self,
+        branch: int,
+        previous: BranchScores,
+        overlaps: Overlaps,
+        tags: Bool[Tensor, " C"],
+        clusters: Int[Tensor, "N C1"] | None,
+    ) -> PseudoInstances:
+        """What a branch is taught by the scores of the one before, before sampling."""
+        if branch == 0 and not self.anti_noise:
+            return clusters_as_instances(clusters, overlaps)
+        miner: Miner = _at(self.miner, branch)
+        return miner(previous, overlaps, tags)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
@@ -222,10 +236,7 @@ def supervise(
             previous.classification.detach(), previous.localization.detach()
         )
         part = strategy.at(k)
-        if k == 0 and not strategy.anti_noise:
-            found = clusters_as_instances(clusters, overlaps)
-        else:
-            found = part.miner(detached, overlaps, tags)
+        found = strategy.mine(k, detached, overlaps, tags, clusters)
         pseudo = part.sampler(found, generator)
         targets = part.assigner(pseudo, overlaps) if len(pseudo) else None
         if observer is not None:

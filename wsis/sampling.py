@@ -46,9 +46,7 @@ class AntiNoiseSampler:
         if not (pseudo.weight.isfinite() & (pseudo.weight >= 0)).all():
             raise ValueError(f"weights must be finite and >= 0, got {pseudo.weight}")
         keep = self._draw(pseudo, generator).to(pseudo.index.device)
-        return PseudoInstances(
-            pseudo.index[keep], pseudo.label[keep], pseudo.weight[keep]
-        )
+        return pseudo.chosen(keep)
 
     def _draw(
         self, pseudo: PseudoInstances, generator: torch.Generator

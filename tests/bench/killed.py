@@ -1,4 +1,4 @@
-"""Benches that are killed: python -m tests.bench.killed CACHE WHOLE BROKEN.
+"""Benches that are killed: python -m tests.bench.killed CACHE WHOLE BROKEN [FOLDS].
 
 Runs one bench into WHOLE undisturbed, and the same into BROKEN, killed at random
 moments and started again. Prints how often it was killed.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests.drawn import Squares, settings
+from tests.drawn import Masked, Squares, settings
 from wsis.bench import Comparison, compare
 from wsis.config import Part
 from wsis.pipeline import Pipeline
@@ -22,18 +22,19 @@ MINERS = [Part(name="cim"), Part(name="oicr")]
 KILLS = 4
 
 
-def bench(cache: Path, folder: Path) -> Comparison:
-    pipeline = Pipeline(settings("schedule.epochs=4"), cache)
-    return compare(Squares(), MINERS, pipeline, seeds=[0, 1], folder=folder)
+def bench(cache: Path, folder: Path, folds: int | None = None) -> Comparison:
+    pipeline = Pipeline(settings(f"schedule.epochs={1 if folds else 4}"), cache)
+    data = Masked(train=5, val=4) if folds else Squares()
+    return compare(data, MINERS, pipeline, seeds=[0, 1], folder=folder, folds=folds)
 
 
-def started(cache: Path, folder: Path) -> int:
+def started(cache: Path, folder: Path, folds: int | None) -> int:
     """A process that benches; forked, as importing everything takes longest."""
     child = os.fork()
     if not child:
         torch.set_num_threads(1)
         try:
-            bench(cache, folder)
+            bench(cache, folder, folds)
         except BaseException as error:
             print(error, file=sys.stderr)
             os._exit(1)
@@ -41,21 +42,21 @@ def started(cache: Path, folder: Path) -> int:
     return child
 
 
-def main(cache: Path, whole: Path, broken: Path) -> int:
+def main(cache: Path, whole: Path, broken: Path, folds: int | None = None) -> int:
     began = time.perf_counter()
-    if os.waitpid(started(cache, whole), 0)[1]:
+    if os.waitpid(started(cache, whole, folds), 0)[1]:
         return 1
     took = time.perf_counter() - began
     moments = random.Random(3)
     killed = 0
-    for _ in range(KILLS):
-        child = started(cache, broken)
+    for _ in range(2 if folds else KILLS):
+        child = started(cache, broken, folds)
         time.sleep(took * moments.uniform(0.2, 0.7))
         os.kill(child, signal.SIGKILL)
         killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
     print(killed)
-    return os.waitstatus_to_exitcode(os.waitpid(started(cache, broken), 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(started(cache, broken, folds), 0)[1])
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(Path(argument) for argument in sys.argv[1:])))
+    sys.exit(main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:])))

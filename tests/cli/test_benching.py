@@ -1,10 +1,8 @@
 import json
-import re
 
 import pytest
-from typer.testing import CliRunner
 
-from wsis.cli import app
+from tests.command import wsis
 from wsis.contracts import Supervision
 
 SETTINGS = [
@@ -16,12 +14,6 @@ TINY = [
     *("--data", "scenes:train_images=2:val_images=2:size=64"),
     *(word for one in SETTINGS for word in ("--set", one)),
 ]
-
-
-def wsis(*args, code=0):
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +95,8 @@ def test_folders_are_compared(folder, tmp_path):
         (["--ablate", "--miners", "mist"], "to be cim, got mist"),
         (["--vary", "samplr=none"], "did you mean 'sampler'"),
         (["--vary", "sampler=nne"], "installed samplers are"),
+        (["--ablate", "--folds", "1"], "folds must be from 2 to"),
+        (["--ablate", "--folds", "999"], "folds must be from 2 to 180, the number"),
         (["--ablate", "--resume", "--overwrite"], "--overwrite or --resume"),
         (["--ablate", "--set", "cues=none"], "expected cues where anti_noise is false"),
     ],

@@ -1,11 +1,9 @@
 import json
-import re
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.command import wsis
 from tests.photos import draw_photos
-from wsis.cli import app
 
 TINY = [
     *("--device", "cpu", "--set", "weights=random", "--set", "width=8"),
@@ -16,12 +14,6 @@ TRAIN = [
     *("--set", "source.pairs=0", "--set", "schedule.epochs=1"),
     *("--set", "train_sides=64", "--set", "test_sides=64", "--device", "cpu"),
 ]
-
-
-def wsis(*args, code=0):
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from scipy.io import savemat
-from typer.testing import CliRunner
 
+from tests import command
 from tests.photos import draw_photos
-from wsis.cli import app
 from wsis.contracts import Supervision
 from wsis.data.images import read_image
 from wsis.files import digest
@@ -21,9 +20,7 @@ SOURCE = ("--source", "region_tree:nodes=20:pairs=0")
 
 def wsis(*args, code=0):
     """What ``wsis proposals`` prints, white space as single spaces."""
-    result = CliRunner().invoke(app, ["proposals", *(str(arg) for arg in args)])
-    assert result.exit_code == code, result.output
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+    return command.wsis("proposals", *args, code=code)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pycocotools import mask as rle
 from tests.data import layouts
 from tests.data.layouts import DOG, PERSON, drawn, write_sbd, write_voc, xml
 from wsis import plugins
-from wsis.contracts import DataSource
+from wsis.contracts import DataSource, Traceable
 from wsis.data import voc
 from wsis.data.names import VOC_NAMES
 from wsis.data.voc import VocData
@@ -104,6 +104,15 @@ def test_a_list_of_trainaug_of_ones_own_is_taken(tmp_path):
     (lists / "trainaug.txt").write_text("2007_000002\n2007_000000\n")
 
     assert names(VocData(root=root).train()) == ["2007_000002", "2007_000000"]
+
+
+def test_the_objects_of_the_training_photos_are_for_evaluation(tmp_path):
+    data = VocData(root=write_voc(tmp_path))
+
+    assert isinstance(data, Traceable)
+    truths = data.train_truths()
+    assert [truth.image_id for truth in truths] == [i.id for i in data.train().images]
+    assert np.array_equal(rle.decode(truths[1].masks[0]), drawn(1)[1] == 1)
 
 
 def test_training_opens_no_mask(tmp_path, monkeypatch):

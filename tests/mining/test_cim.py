@@ -22,6 +22,22 @@ def test_grows_a_part_to_the_whole() -> None:
     assert found(pseudo) == [(1, 1, 0.25)]
 
 
+def test_tells_the_seed_of_each_instance() -> None:
+    scores = scores_of([0.75, 0.5, 0.25, 0.125], loc=[[0.25, 0.5, 0.125, 1.0]])
+
+    pseudo = CIMMiner(p_seed=0.75)(scores, SCENE, tags_of(1))
+
+    # The part and the whole are seeds of the whole; the part is classified higher.
+    assert pseudo.seed is not None
+    assert list(zip(pseudo.seed.tolist(), pseudo.index.tolist(), strict=True)) == [
+        (0, 1),
+        (2, 2),
+    ]
+    some = pseudo.chosen(torch.tensor([1])).seed
+    assert some is not None
+    assert some.tolist() == [2]
+
+
 def test_finds_every_instance() -> None:
     scores = scores_of([0.75, 0.5, 0.25, 0.125], loc=[[0.25, 0.5, 0.125, 1.0]])
 

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -7,6 +6,7 @@ import torch
 
 from tests.drawn import Squares, settings
 from tests.refine.builders import refine_settings
+from tests.traps import Trap
 from wsis.config import Part
 from wsis.contracts import Supervision
 from wsis.evaluation import evaluate
@@ -94,27 +94,13 @@ def test_no_mask_is_read_before_evaluation(tmp_path, run, refined):
     """Truths are replaced by a trap: whoever reads one before training ends fails."""
     done = []
 
-    class Trap(Sequence):
-        armed = False
-
-        def __init__(self, truths):
-            self.truths = truths
-
-        def __len__(self):
-            return len(self.truths)
-
-        def __getitem__(self, index):
-            assert done or not self.armed, "a mask was read before training had ended"
-            return self.truths[index]
-
     class Guarded(Squares):
         def _truth(self, split, i):
             assert split == "val", "the mask of a training photo was read"
             return super()._truth(split, i)
 
     data = Guarded()
-    val = replace(data.val(), truths=Trap(data.val().truths))
-    # The type checker of the tests looks into sequences when they are passed.
+    val = replace(data.val(), truths=Trap(data.val().truths, done))
     val.truths.armed = True
 
     model = refine(tmp_path / "out", run, data)

@@ -1,4 +1,4 @@
-"""Compares strategies under identical settings: variants × seeds, one data set."""
+"""Compares strategies under identical settings: variants × seeds × folds."""
 
 from wsis.bench.comparing import compare_folders
 from wsis.bench.design import Variant, ablation, of_miners, vary

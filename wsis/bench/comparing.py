@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsis.bench.design import differences
-from wsis.bench.folder import BenchError, matches_path
+from wsis.bench.folder import BenchError, read_matches
 from wsis.bench.matches import Matches
 from wsis.bench.verdicts import judge
 
@@ -48,10 +48,10 @@ def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
             name = f"{label} ({folder.name})" if label in others else label
             for run in results["runs"]:
                 if run["miner"] == label:
-                    path = matches_path(folder, label, run["seed"])
-                    if not path.is_file():
-                        raise BenchError(f"expected {path}, it is missing")
-                    runs[name, run["seed"]] = Matches.load(path)
+                    folds = results["settings"]["data"].get("folds")
+                    runs[name, run["seed"]] = read_matches(
+                        folder, label, run["seed"], folds and folds["count"]
+                    )
     return judge(runs)
 
 

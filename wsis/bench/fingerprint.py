@@ -8,12 +8,20 @@ from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged
 from wsis.files import digest, sha256
 
 
-def describe(source: DataSource, train: Tagged, val: Annotated) -> dict[str, Any]:
+def describe(
+    source: DataSource, train: Tagged, val: Annotated, *, both: bool = False
+) -> dict[str, Any]:
     """Name, settings and digest of a data set; no mask is decoded.
 
     The digest covers classes, images' ids and names, and tags of both halves, the
     source's settings, and what is in the annotation files that evaluation reads. Paths
     do not count, so that a data set may move; pixels do not either.
+
+    Args:
+        source: the data set.
+        train: its training half.
+        val: its validation half.
+        both: whether evaluation reads the annotations of the training half, too.
     """
     given: dict[str, Any] = {}
     if is_dataclass(source):
@@ -21,7 +29,7 @@ def describe(source: DataSource, train: Tagged, val: Annotated) -> dict[str, Any
             value = getattr(source, field.name)
             if not isinstance(value, Path):
                 given[field.name] = value
-            elif value.is_file() and not field.name.startswith("train"):
+            elif value.is_file() and (both or not field.name.startswith("train")):
                 given[field.name] = sha256(value)
     return {
         "name": train.name,

@@ -14,8 +14,9 @@ import torch
 from pycocotools import mask as rle
 
 from wsis.bench.design import differences
-from wsis.bench.matches import Matches
-from wsis.bench.records import RUN, Run
+from wsis.bench.matches import Matches, joined
+from wsis.bench.records import Run
+from wsis.bench.shown import Shown
 from wsis.contracts import Predictions, Supervision
 from wsis.files import atomic_write, digest, write_json
 
@@ -45,8 +46,8 @@ class Folder:
     fresh: bool = False
     _begun: bool = field(default=False, init=False)
 
-    def finished(self) -> dict[tuple[str, int], Run]:
-        """The runs that are there already, by label and seed.
+    def finished(self, fold: int | None = None) -> dict[tuple[str, int], Run]:
+        """The runs that are there already, by label and seed; those of one fold.
 
         Raises:
             BenchError: if the folder holds a bench that differs; says in what.
@@ -71,17 +72,24 @@ class Folder:
         return {
             (run.miner, run.seed): run
             for run in read_runs(self.root)
-            if run.miner in asked
+            if run.miner in asked and run.fold == fold
         }
 
     def keep(
-        self, run: Run, predictions: Sequence[Predictions], matches: Matches
+        self,
+        run: Run,
+        predictions: Sequence[Predictions],
+        matches: Matches,
+        shown: Shown | None = None,
     ) -> None:
         """Writes a finished run."""
         self._begin()
-        matches.save(matches_path(self.root, run.miner, run.seed))
-        write_predictions(predictions_path(self.root, run.miner, run.seed), predictions)
-        line = json.dumps({name: getattr(run, name) for name in RUN}, allow_nan=False)
+        key = run.miner, run.seed, run.fold
+        matches.save(matches_path(self.root, *key))
+        write_predictions(predictions_path(self.root, *key), predictions)
+        if shown is not None:
+            shown.save(shown_path(self.root, *key))
+        line = json.dumps(run.values(), allow_nan=False)
         with (self.root / RUNS).open("a+b") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -118,19 +126,44 @@ def read_runs(root: Path) -> list[Run]:
             run = Run(**json.loads(line))
         except (ValueError, TypeError):
             continue
-        if predictions_path(root, run.miner, run.seed).is_file():
+        if predictions_path(root, run.miner, run.seed, run.fold).is_file():
             found.append(run)
     return found
 
 
-def matches_path(root: Path, label: str, seed: int) -> Path:
+def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
     """Where a run's matches are."""
-    return root / KEPT / f"{_name(label, seed)}.matches.safetensors"
+    return root / KEPT / f"{_name(label, seed, fold)}.matches.safetensors"
 
 
-def predictions_path(root: Path, label: str, seed: int) -> Path:
+def shown_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
+    """Where what reports show of a run is; the first seed has it."""
+    return root / KEPT / f"{_name(label, seed, fold)}.shown.json.gz"
+
+
+def read_matches(
+    root: Path, label: str, seed: int, folds: int | None = None
+) -> Matches:
+    """The matches of a seed; those of all folds joined, where there are folds.
+
+    Raises:
+        BenchError: if a file is missing.
+        ValueError: if one is damaged.
+    """
+    parts = []
+    for fold in [None] if folds is None else range(folds):
+        path = matches_path(root, label, seed, fold)
+        if not path.is_file():
+            raise BenchError(f"expected {path}, it is missing")
+        parts.append(Matches.load(path))
+    return joined(parts)
+
+
+def predictions_path(
+    root: Path, label: str, seed: int, fold: int | None = None
+) -> Path:
     """Where a run's predictions are."""
-    return root / KEPT / f"{_name(label, seed)}.predictions.json.gz"
+    return root / KEPT / f"{_name(label, seed, fold)}.predictions.json.gz"
 
 
 def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
@@ -188,6 +221,7 @@ def _predictions(one: Mapping[str, Any]) -> Predictions:
     )
 
 
-def _name(label: str, seed: int) -> str:
+def _name(label: str, seed: int, fold: int | None) -> str:
     plain = re.sub(r"[^A-Za-z0-9.]+", "-", label).strip("-.")[:60]
-    return f"{plain}-{digest(label)[:6]}-{seed}"
+    held_out = "" if fold is None else f"-fold{fold}"
+    return f"{plain}-{digest(label)[:6]}-{seed}{held_out}"

@@ -71,6 +71,20 @@ class Matches:
 _KEYS = ("image", "label", "score", "state", "objects")
 
 
+def joined(parts: Sequence[Matches]) -> Matches:
+    """Matches of several image sets as those of one, the sets one after another."""
+    starts = np.cumsum([0, *(len(part.objects) for part in parts)])
+    return Matches(
+        image=np.concatenate(
+            [p.image + start for p, start in zip(parts, starts, strict=False)]
+        ),
+        **{
+            key: np.concatenate([getattr(part, key) for part in parts])
+            for key in _KEYS[1:]
+        },
+    )
+
+
 def match(
     predictions: Sequence[Predictions],
     truths: Sequence[GroundTruth],

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from wsis.bench.design import Variant
+from wsis.bench.folds import Folds
 from wsis.bench.monitor import Monitor, Watch
 from wsis.bench.work import Pipelines, Work, single_thread
 from wsis.config import Settings
@@ -28,6 +29,7 @@ def doing(
     cache: Path,
     device: torch.device,
     watch: Watch | None = None,
+    folds: Folds | None = None,
 ) -> Iterator[Do]:
     """Gives what calls ``work``'s methods; processes build their own from the rest."""
     if jobs == 1:
@@ -35,7 +37,7 @@ def doing(
             method(work, *call, monitor) for call in calls
         )
         return
-    given = (data, work.variants, shared, cache, device, watch)
+    given = (data, work.variants, shared, cache, device, watch, folds)
     with ProcessPoolExecutor(
         jobs, get_context("spawn"), initializer=_begin, initargs=given
     ) as pool:
@@ -69,10 +71,11 @@ def _begin(
     cache: Path,
     device: torch.device,
     watch: Watch | None,
+    folds: Folds | None,
 ) -> None:
     single_thread()
     pipelines = Pipelines(variants, shared, cache, device)
-    _of_process[:] = [Work(data, variants, pipelines, watch)]
+    _of_process[:] = [Work(data, variants, pipelines, watch, folds)]
 
 
 def _call(method: Callable[..., Any], call: tuple[Any, ...]) -> Any:

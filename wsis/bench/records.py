@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsis.bench.origin import commit, versions
+from wsis.bench.shown import Shown
 from wsis.bench.supervision import by_label, level
 from wsis.config import settings_hash
-from wsis.contracts import Predictions
+from wsis.contracts import Annotated, Predictions
 from wsis.evaluation import Evaluation, average
+from wsis.pipeline import Pipeline
 
 METRICS = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
 BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
@@ -38,6 +40,8 @@ class Run:
             mean over seeds stands in ``results.json``. None of a validation set without
             objects.
         trace: what a watcher saw of training, where there was one.
+        fold: which part of the images was held out, 0…K−1; None where the data set's
+            own halves are taken, or where it stands for all folds of a seed.
     """
 
     miner: str
@@ -58,6 +62,14 @@ class Run:
     commit: str | None = field(default_factory=commit)
     anatomy: dict[str, Any] | None = None
     trace: list[dict[str, Any]] | None = None
+    fold: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """All fields, the fold where there is one."""
+        found = {name: getattr(self, name) for name in RUN}
+        if self.fold is None:
+            del found["fold"]
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +81,19 @@ class Comparison:
         data: name, numbers of images, classes.
         oracle: what the proposals allow, in percent; the first variant's proposals.
         random: what they give by chance, in percent.
-        runs: in the order of seeds, then of variants.
+        runs: in the order of seeds, then of variants; with folds, those of a seed
+            together.
         supervision: the labels consumed by any run.
         prepare_seconds: for proposals and frozen features, cached ones included.
         pictures: each variant's predictions on the validation images, first seed.
         variants: each variant's label and what is its own.
         verdict: as ``verdicts.judge`` has it.
         truths: digest of the objects that were to be found.
+        folds: the single runs, where there are folds; in the order of seeds, then of
+            folds, then of variants. They have no anatomy of their own.
+        val: the images that ``pictures`` are of, in their order, and their objects.
+        pipelines: each variant's.
+        shown: what each variant's pictures tell besides, first seed.
     """
 
     settings: dict[str, Any]
@@ -89,10 +107,15 @@ class Comparison:
     variants: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     truths: str = ""
+    folds: list[Run] = field(default_factory=list)
+    val: Annotated | None = None
+    pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    shown: dict[str, Shown] = field(default_factory=dict)
 
     def results(self) -> dict[str, Any]:
         """The content of ``results.json``."""
         labels: dict[str, list[str]] = {label: [] for label in self.supervision}
+        folds = {"folds": [_plain(run) for run in self.folds]} if self.folds else {}
         return {
             "settings": self.settings,
             "settings_hash": settings_hash(self.settings),
@@ -115,10 +138,8 @@ class Comparison:
                 for run in reversed(self.runs)
                 if run.trace is not None
             },
-            "runs": [
-                {name: getattr(run, name) for name in RUN if name not in _APART}
-                for run in self.runs
-            ],
+            "runs": [_plain(run) for run in self.runs],
+            **folds,
         }
 
     def _anatomy(self) -> dict[str, Any]:
@@ -136,5 +157,6 @@ RUN = tuple(Run.__dataclass_fields__)
 _APART = ("anatomy", "trace")
 """What stands apart from the runs in ``results.json``."""
 
-TIMES = ("train_seconds", "predict_seconds", "peak_memory_mb")
-"""Of these, what differs when the same is run again."""
+
+def _plain(run: Run) -> dict[str, Any]:
+    return {k: v for k, v in run.values().items() if k not in _APART}

@@ -61,6 +61,22 @@ def point(matches: Matches) -> dict[str, float]:
     return {name: float(values[0]) for name, values in figures(matches, every).items()}
 
 
+def of_classes(matches: Matches) -> list[dict[str, float | None]]:
+    """Each class's figures on the images as they are; None where it has no object."""
+    every = np.ones((1, len(matches.objects)), np.int64)
+    found = []
+    for c in range(matches.objects.shape[1]):
+        table = 100 * _of_class(matches, c + 1, every)[:, 0]  # (T)
+        row = [*table[: len(VOC)].tolist(), float(table[len(VOC) :].mean())]
+        found.append(
+            {
+                name: None if np.isnan(value) else value
+                for name, value in zip(NAMES, row, strict=True)
+            }
+        )
+    return found
+
+
 def _of_class(
     matches: Matches, label: int, weights: Int[np.ndarray, "B N"]
 ) -> Float[np.ndarray, "T B"]:

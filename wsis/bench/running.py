@@ -1,4 +1,4 @@
-"""Runs a bench: variants × seeds under identical settings, one data set."""
+"""Runs a bench: variants × seeds × folds under identical settings."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,21 +7,18 @@ from typing import Any
 
 from wsis.bench.design import Variant, common, identity, of_miners
 from wsis.bench.fingerprint import of_truths
-from wsis.bench.folder import (
-    Folder,
-    matches_path,
-    predictions_path,
-    read_predictions,
-)
-from wsis.bench.matches import Matches
+from wsis.bench.folder import Folder
+from wsis.bench.folds import Folds
+from wsis.bench.gathering import Gathered, pooled
 from wsis.bench.monitor import Monitor, Silent, Watch
 from wsis.bench.origin import versions
 from wsis.bench.pool import doing
 from wsis.bench.records import Comparison, Run
+from wsis.bench.shown import Shown
 from wsis.bench.verdicts import judge
 from wsis.bench.work import Pipelines, Work
 from wsis.config import Part
-from wsis.contracts import Annotated, DataSource, Predictions
+from wsis.contracts import Annotated, DataSource
 from wsis.evaluation import Evaluation, oracle, random_scores
 from wsis.pipeline import Pipeline
 from wsis.randomness import generator
@@ -38,12 +35,19 @@ def compare(
     folder: Path | None = None,
     fresh: bool = False,
     watch: Watch | None = None,
+    folds: int | None = None,
 ) -> Comparison:
     """Trains and evaluates every variant with every seed on the same everything.
 
     Proposals and frozen features are made once; cues, initial weights, the images'
     order and the sampler's draws are those of the seed, where what is varied allows.
     Masks are read after training, by evaluation alone.
+
+    With ``folds`` the images of both halves are parted (``Folds``), alike for all
+    variants and seeds, and every variant trains once for each part and seed, on all
+    images but that part. A seed's figures are then those of all images, each predicted
+    by the model that has not seen it. Intervals cover which images there are and the
+    seeds; not that another split would have given other models.
 
     Args:
         data: the data set; with several jobs it is pickled.
@@ -59,11 +63,13 @@ def compare(
         fresh: forgets the runs that are there.
         watch: makes what looks on from outside training, for each run; pickled with
             several jobs.
+        folds: how many; None takes the data set's own halves.
 
     Raises:
         LookupError: if a part is not installed.
         ValueError: if a part's settings are out of range, two variants are the same,
-            the data have no tags to learn from, or the folder holds another bench.
+            the data have no tags to learn from, or the folder holds another bench; of
+            folds, if there cannot be so many, or the training half has no masks.
     """
     monitor = monitor or Silent()
     variants = _variants(compared)
@@ -71,7 +77,8 @@ def compare(
         raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
     shared, cache, device = pipeline.settings, pipeline.cache, pipeline.device
     pipelines = Pipelines(variants, shared, cache, device)
-    work = Work(data, variants, pipelines, watch)
+    split = None if folds is None else Folds(count=folds)
+    work = Work(data, variants, pipelines, watch, split)
     identities = {
         variant.label: {
             **identity(variant, pipelines.of[variant.label]),
@@ -80,36 +87,53 @@ def compare(
         }
         for variant in variants
     }
-    kept = None
-    finished: dict[tuple[str, int], Run] = {}
-    if folder is not None:
-        kept = Folder(root=folder, design=identities, fresh=fresh)
-        finished = kept.finished()
+    found = Gathered(
+        folder=None
+        if folder is None
+        else Folder(root=folder, design=identities, fresh=fresh),
+        folds=folds,
+        first=seeds[0],
+    )
     pairs = [(variant, seed) for seed in seeds for variant in variants]
-    missing = [pair for pair in pairs if (pair[0].label, pair[1]) not in finished]
-    matches: dict[tuple[str, int], Matches] = {}
-    pictures: dict[tuple[str, int], list[Predictions]] = {}
+    single = [(v, seed, k) for seed in seeds for k in found.parts for v in variants]
+    missing = [
+        (variant, seed, fold, seed == seeds[0])
+        for variant, seed, fold in single
+        if (variant.label, seed, fold) not in found.runs
+    ]
+    runs: dict[tuple[str, int], Run] = {}
     began = time.perf_counter()
-    with doing(work, jobs, data, shared, cache, device, watch) as do:
+    with doing(work, jobs, data, shared, cache, device, watch, split) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
         for name in do(Work.prepare, chores, None):
             step(name)
         prepared = time.perf_counter() - began
-        for run, predictions, found in do(Work.run, missing, monitor):
-            key = run.miner, run.seed
-            if kept is not None:
-                kept.keep(run, predictions, found)
-            finished[key] = run
-            matches[key] = found
-            if run.seed == seeds[0]:
-                pictures[key] = predictions
-    for variant, seed in pairs:
-        key = variant.label, seed
-        if folder is not None and key not in matches:
-            matches[key] = Matches.load(matches_path(folder, *key))
-        if folder is not None and key not in pictures and seed == seeds[0]:
-            pictures[key] = read_predictions(predictions_path(folder, *key))
+        for done in do(Work.run, missing, monitor):
+            found.add(done)
+        matches = {(v.label, s): found.matches(v.label, s) for v, s in pairs}
+        shown = {v.label: found.shown(v.label) for v in variants}
+        if folds is None:
+            runs = {(v.label, s): found.runs[v.label, s, None] for v, s in pairs}
+        # What is not known yet: of folds all, else what an older version left.
+        whole = [
+            (v.label, s, found.predictions(v.label, s))
+            for v, s in pairs
+            if folds is not None or (s == seeds[0] and shown[v.label] is None)
+        ]
+        step = monitor.start("errors by kind", len(whole)) if whole else step
+        for label, seed, anatomy in do(Work.dissect, whole, None):
+            if folds is not None:
+                runs[label, seed] = pooled(
+                    found.of_seed(label, seed),
+                    matches[label, seed],
+                    work.train.classes,
+                    None if anatomy is None else anatomy.results(),
+                )
+            if seed == seeds[0]:
+                known = shown[label]
+                shown[label] = Shown.of(anatomy, known.mined if known else None)
+            step(label)
     ordered = {(v.label, seed): matches[v.label, seed] for v, seed in _sorted(pairs)}
     step = monitor.start("oracle and random scores", 2)
     highest, chance = bounds(pipelines.of[variants[0].label], work.val, step)
@@ -123,13 +147,17 @@ def compare(
         data=work.description(),
         oracle=highest,
         random=chance,
-        runs=[finished[variant.label, seed] for variant, seed in pairs],
+        runs=[runs[variant.label, seed] for variant, seed in pairs],
         supervision=sorted(set().union(*(p.ledger for p in pipelines.of.values()))),
         prepare_seconds=prepared,
-        pictures={v.label: pictures[v.label, seeds[0]] for v in variants},
+        pictures={v.label: found.predictions(v.label, seeds[0]) for v in variants},
         variants=_described(variants, pipelines),
         verdict=judge(ordered),
         truths=of_truths(list(work.val.truths)),
+        folds=[found.runs[v.label, s, k] for v, s, k in single if k is not None],
+        val=work.val,
+        pipelines=dict(pipelines.of),
+        shown={label: one for label, one in shown.items() if one is not None},
     )
 
 

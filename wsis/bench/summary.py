@@ -78,9 +78,15 @@ def caption(results: Mapping[str, Any]) -> str:
         f"{label} ({', '.join(parts)})" if parts else label
         for label, parts in results["supervision"].items()
     )
+    images = (
+        f"{data['val_images']} images, each held out once in {data['folds']} folds "
+        f"(one split: the interval does not cover others), "
+        if data.get("folds")
+        else f"{data['train_images']} training and {data['val_images']} validation "
+        f"images, "
+    )
     return (
-        f"Percent; mean (95 % interval over seeds and images). "
-        f"{data['train_images']} training and {data['val_images']} validation images, "
+        f"Percent; mean (95 % interval over seeds and images). {images}"
         f"{len(data['classes'])} classes; images resampled {verdict['samples']} times. "
         f"Labels consumed: {consumed}: {results['level']}. "
         f"Settings {results['settings_hash']}."

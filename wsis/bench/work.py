@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ import torch
 from wsis.bags import Bag
 from wsis.bench.design import Variant
 from wsis.bench.fingerprint import describe
+from wsis.bench.folds import Folds, described, in_turn
 from wsis.bench.matches import Matches, match
 from wsis.bench.monitor import Monitor, Silent, Watch
 from wsis.bench.records import METRICS, Run
+from wsis.bench.shown import MINED, Shown, mine, spread
 from wsis.bench.supervision import ledger, level
 from wsis.config import Settings
-from wsis.contracts import DataSource, Predictions
+from wsis.contracts import (
+    Annotated,
+    DataSource,
+    GroundTruth,
+    Predictions,
+    Tagged,
+    TaggedImage,
+)
 from wsis.cues.kept import Cues
-from wsis.evaluation import dissect, evaluate
+from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.memory import peak_megabytes, reset_peak
 from wsis.pipeline import Pipeline
 
@@ -54,8 +64,29 @@ class Pipelines:
             built[key].strategy(variant.miner)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """All that one run gives.
+
+    Args:
+        run: its figures.
+        predictions: on the images that it did not train on.
+        matches: what these found.
+        shown: what reports show beside them, where it was asked for.
+    """
+
+    run: Run
+    predictions: list[Predictions]
+    matches: Matches
+    shown: Shown | None = None
+
+
 class Work:
-    """What a process needs to do any part of a bench."""
+    """What a process needs to do any part of a bench.
+
+    ``train`` and ``val`` are the data set's halves; with folds both are all images,
+    those that the first fold holds out first.
+    """
 
     def __init__(
         self,
@@ -63,30 +94,47 @@ class Work:
         variants: list[Variant],
         pipelines: Pipelines,
         watch: Watch | None = None,
+        folds: Folds | None = None,
     ) -> None:
         self.data, self.watch = data, watch
         self.pipelines = pipelines.of
         self.variants = variants
-        self.train, self.val = data.train(), data.val()
+        self.folds = [] if folds is None else folds.of(data)
+        if folds is None:
+            self.train, self.val = data.train(), data.val()
+        else:
+            self.val = in_turn(self.folds)
+            self.train = self.val.tagged
         if self.train.classes != self.val.tagged.classes:
             raise ValueError(
                 "expected the same classes in both halves, got "
                 f"{self.train.classes} and {self.val.tagged.classes}"
             )
-        self.fingerprint = describe(data, self.train, self.val)
-        self._cues: dict[tuple[int, str], Cues] = {}
-        self._bags: dict[str, tuple[list[Bag], list[Bag]]] = {}
+        self.fingerprint = describe(data, self.train, self.val, both=bool(folds))
+        if folds is not None:
+            self.fingerprint["folds"] = described(self.folds, folds)
+        images = self.val.tagged.images
+        self._looked_into = {images[i].id for i in spread(MINED, len(images))}
+        self._cues: dict[tuple[int, int | None, str], Cues] = {}
+        self._bags: dict[str, list[Bag]] = {}
 
-    def bags(self, label: str) -> tuple[list[Bag], list[Bag]]:
-        """A variant's training and validation bags."""
+    def bags(self, label: str, fold: int | None = None) -> tuple[list[Bag], list[Bag]]:
+        """A variant's training and validation bags, those of a fold."""
         pipeline = self.pipelines[label]
         key = _key({"source": pipeline.settings.resolved()["source"]})
         if key not in self._bags:
-            self._bags[key] = (
-                pipeline.bags(self.train.images),
-                pipeline.bags(self.val.tagged.images),
+            self._bags[key] = pipeline.bags(self._images())
+        bags = self._bags[key]
+        if self.folds:
+            # Bags of the images in order of the folds; each knows its photo's key.
+            at = {bag.image.id: bag for bag in bags}
+            train, val = self._halves(fold)
+            return (
+                [at[image.id] for image in train.images],
+                [at[image.id] for image in val.tagged.images],
             )
-        return self._bags[key]
+        count = len(self.train.images)
+        return bags[:count], bags[count:]
 
     def chores(self) -> list[tuple[str, int]]:
         """What ``prepare`` has to be called with: a variant and an image's place."""
@@ -94,32 +142,49 @@ class Work:
             _key(self._resolved(variant.label, _OF_FEATURES)): variant.label
             for variant in reversed(self.variants)
         }
-        count = len(self.train.images) + len(self.val.tagged.images)
+        count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
     def prepare(self, label: str, index: int, monitor: Monitor | None) -> str:
         """Makes one image's proposals and features."""
         del monitor
         train, val = self.bags(label)
-        bag = train[index] if index < len(train) else val[index - len(train)]
+        bag = (val if self.folds else train + val)[index]
         self.pipelines[label].prepare([bag])
         return bag.image.name
 
     def run(
-        self, variant: Variant, seed: int, monitor: Monitor | None
-    ) -> tuple[Run, list[Predictions], Matches]:
-        """Trains, predicts and evaluates."""
+        self,
+        variant: Variant,
+        seed: int,
+        fold: int | None,
+        show: bool,
+        monitor: Monitor | None,
+    ) -> Done:
+        """Trains, predicts and evaluates.
+
+        Args:
+            variant: what is run.
+            seed: of everything drawn.
+            fold: what is held out; None for the data set's own halves.
+            show: whether to tell what reports show beside predictions.
+            monitor: is told of progress.
+        """
         monitor = monitor or Silent()
         pipeline, title = self.pipelines[variant.label], f"{variant.label}, seed {seed}"
-        training, validation = self.bags(variant.label)
-        cues = self._cues_of(variant.label, seed)
-        watcher = self.watch(self.data, pipeline.source) if self.watch else None
+        if fold is not None:
+            title += f", fold {fold}"
+        train, val = self._halves(fold)
+        training, validation = self.bags(variant.label, fold)
+        cues = self._cues_of(variant.label, seed, fold)
+        data = self.data if fold is None else self.folds[fold]
+        watcher = self.watch(data, pipeline.source) if self.watch else None
         reset_peak(pipeline.device)
         total = pipeline.settings.schedule.images(len(training))
         step = monitor.start(f"{title}: train", total)
         began = time.perf_counter()
         model, progress = pipeline.train(
-            self.train,
+            train,
             variant.miner,
             seed,
             cues=cues,
@@ -133,8 +198,12 @@ class Work:
             predictions.append(pipeline.predict(model, bag))
             step(bag.image.name)
         predicted = time.perf_counter()
-        truths = list(self.val.truths)
-        evaluation = evaluate(predictions, truths, self.train.classes)
+        truths = list(val.truths)
+        evaluation = evaluate(predictions, truths, train.classes)
+        # Of folds, all images of a seed are dissected together.
+        anatomy = (
+            self._dissected(predictions, truths, validation) if fold is None else None
+        )
         consumed = ledger(pipeline)
         run = Run(
             miner=variant.label,
@@ -154,32 +223,77 @@ class Work:
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
             device=str(pipeline.device),
-            anatomy=dissect(
-                predictions,
-                truths,
-                (bag.proposals for bag in validation),
-                self.train.classes,
-            ).results()
-            if any(not bool(truth.ignore.all()) for truth in truths)
-            else None,
+            anatomy=None if anatomy is None else anatomy.results(),
             trace=watcher.results() if watcher else None,
+            fold=fold,
         )
-        return run, predictions, match(predictions, truths, self.train.classes)
+        matches = match(predictions, truths, train.classes)
+        done = Done(run=run, predictions=predictions, matches=matches)
+        if not show:
+            return done
+        strategy = pipeline.strategy(variant.miner)
+        mined = {
+            bag.image.id: mine(pipeline, model, strategy, bag, cues)
+            for bag in validation
+            if bag.image.id in self._looked_into
+        }
+        return replace(done, shown=Shown.of(anatomy, mined))
+
+    def dissect(
+        self,
+        label: str,
+        seed: int,
+        predictions: list[Predictions],
+        monitor: Monitor | None,
+    ) -> tuple[str, int, Anatomy | None]:
+        """What is wrong with a variant's predictions on the images of ``val``.
+
+        Returns:
+            The label and the seed with it, as results may come in any order.
+        """
+        del monitor
+        _, bags = self.bags(label)
+        return label, seed, self._dissected(predictions, list(self.val.truths), bags)
 
     def description(self) -> dict[str, Any]:
-        """The data set in figures."""
+        """The data set in figures; with folds all images are in both halves."""
         return {
             "name": self.train.name,
             "train_images": len(self.train.images),
             "val_images": len(self.val.tagged.images),
             "classes": list(self.train.classes),
+            **({"folds": len(self.folds)} if self.folds else {}),
         }
 
-    def _cues_of(self, label: str, seed: int) -> Cues:
-        self._cues = {key: kept for key, kept in self._cues.items() if key[0] == seed}
-        key = seed, _key(self._resolved(label, _OF_CUES))
+    def _images(self) -> list[TaggedImage]:
+        """All of them, each once."""
+        train, val = self.train.images, self.val.tagged.images
+        return list(val) if self.folds else [*train, *val]
+
+    def _halves(self, fold: int | None) -> tuple[Tagged, Annotated]:
+        if fold is None:
+            return self.train, self.val
+        return self.folds[fold].train(), self.folds[fold].val()
+
+    def _dissected(
+        self,
+        predictions: list[Predictions],
+        truths: list[GroundTruth],
+        bags: list[Bag],
+    ) -> Anatomy | None:
+        """None of images without an object to find."""
+        if all(bool(truth.ignore.all()) for truth in truths):
+            return None
+        proposals = (bag.proposals for bag in bags)
+        return dissect(predictions, truths, proposals, self.train.classes)
+
+    def _cues_of(self, label: str, seed: int, fold: int | None) -> Cues:
+        now = seed, fold
+        self._cues = {key: kept for key, kept in self._cues.items() if key[:2] == now}
+        key = seed, fold, _key(self._resolved(label, _OF_CUES))
         if key not in self._cues:
-            self._cues[key] = self.pipelines[label].cues(self.bags(label)[0], seed)
+            bags, _ = self.bags(label, fold)
+            self._cues[key] = self.pipelines[label].cues(bags, seed)
         return self._cues[key]
 
     def _resolved(self, label: str, fields: tuple[str, ...]) -> dict[str, Any]:

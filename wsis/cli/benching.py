@@ -74,6 +74,7 @@ def bench(
     *,
     overwrite: bool,
     trace: bool = False,
+    folds: int | None = None,
 ) -> None:
     """Writes ``results.json`` and ``report.html`` into ``out``; prints the table."""
     parts = pipeline(setup)
@@ -91,6 +92,7 @@ def bench(
                 folder=out,
                 fresh=overwrite,
                 watch=Trace.of if trace else None,
+                folds=folds,
             )
     except BaseException:
         if (out / RUNS).is_file():
@@ -100,7 +102,7 @@ def bench(
     write_json(out / "results.json", results)
     _write(out / "summary.csv", to_csv(results))
     _write(out / "summary.md", to_markdown(results))
-    write_report(found, source.val(), parts, out / "report.html")
+    write_report(found, found.val or source.val(), parts, out / "report.html")
     print_summary(results)
     typer.echo(caption(results))
     typer.echo(f"report: {out / 'report.html'}")

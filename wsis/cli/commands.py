@@ -92,6 +92,7 @@ def _options(
         "wsis bench --miners cim,cim:p_seed=0.2 --seeds 3 --set schedule.epochs=8",
         "wsis bench --vary sampler=none,anti_noise --miners cim --seeds 5",
         "wsis bench --ablate --seeds 3 --out ablation",
+        "wsis bench --miners cim,mist --seeds 3 --folds 5 --out folds",
         "wsis bench compare one-folder another-folder",
         "wsis bench --miners cim --data scenes:train_images=100:seed=3",
         "wsis bench --miners cim,mist:reading=box --data coco --images photos "
@@ -134,6 +135,14 @@ def bench(
     seeds: Annotated[
         int, typer.Option(min=1, help="Every strategy runs with seeds 0 to N-1.")
     ] = 1,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Cross-validate: part the images of both halves in K, from 2 up, and "
+            "hold each part out once, for every strategy and seed.",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes, of one thread each if several.")
     ] = min(2, os.cpu_count() or 1),
@@ -183,7 +192,15 @@ def bench(
     chosen = Data(data or "", images, train, val, val_images, classes, root)
     setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_bench(
-        compared, seeds, jobs, out, chosen, setup, overwrite=overwrite, trace=trace
+        compared,
+        seeds,
+        jobs,
+        out,
+        chosen,
+        setup,
+        overwrite=overwrite,
+        trace=trace,
+        folds=folds,
     )
 
 

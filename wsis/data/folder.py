@@ -69,32 +69,23 @@ class FolderData:
             FileNotFoundError: if photos that the CSV lists are missing.
             ValueError: if the CSV is not one, or nothing is tagged.
         """
-        return self._half(held_out=False)
-
-    def held_back(self) -> Tagged:
-        """The photos that training does not see, and their tags; else as ``train``."""
-        return self._half(held_out=True)
-
-    def val(self) -> Annotated:
-        """Raises ``ValueError``: there are no masks to measure by."""
-        raise ValueError(LACKS)
-
-    def _half(self, *, held_out: bool) -> Tagged:
         path = self.tags or self.root / "tags.csv"
         listed = _read(path, self.root) if path.is_file() else _subfolders(self.root)
         classes = _classes([tag for _, tags in listed for tag in tags], self.root)
         order = torch.randperm(
             len(listed), generator=generator(self.seed, "held out")
         ).tolist()
-        count = round(self.held_out * len(listed))
-        chosen = sorted(order[:count] if held_out else order[count:])
         images = []
-        for i in chosen:
+        for i in sorted(order[round(self.held_out * len(listed)) :]):
             name, tags = listed[i]
             row = torch.tensor([one in tags for one in classes])
             load = partial(read_image, self.root / name)
             images.append(TaggedImage(id=i + 1, name=name, tags=row, load=load))
         return Tagged(name=self.root.resolve().name, classes=classes, images=images)
+
+    def val(self) -> Annotated:
+        """Raises ``ValueError``: there are no masks to measure by."""
+        raise ValueError(LACKS)
 
 
 def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:

@@ -88,16 +88,15 @@ class VocData:
         """
         names = self._names(self.val_set)
         tagged = self._tagged(self.val_set, names)
-        self._check_masks(names)
-        return Annotated(
-            tagged=tagged,
-            truths=LazyTruths(
-                [
-                    partial(self._truth, name, image.id)
-                    for name, image in zip(names, tagged.images, strict=True)
-                ]
-            ),
-        )
+        return Annotated(tagged=tagged, truths=self._truths(names))
+
+    def train_truths(self) -> Sequence[GroundTruth]:
+        """The training photos' objects, for evaluation alone, as ``val`` gives them.
+
+        Raises:
+            FileNotFoundError: if a list or masks are missing.
+        """
+        return self._truths(self._names(self._training_set()))
 
     @property
     def _folder(self) -> Path:
@@ -190,6 +189,15 @@ class VocData:
         rest = [name for name in names if sbd is None or not sbd.has(name)]
         for kind in ("SegmentationObject", "SegmentationClass"):
             _check(rest, self._folder / kind, ".png", "masks")
+
+    def _truths(self, names: Sequence[str]) -> LazyTruths:
+        self._check_masks(names)
+        return LazyTruths(
+            [
+                partial(self._truth, name, number)
+                for name, number in zip(names, _numbers(names), strict=True)
+            ]
+        )
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
         objects, label = self._objects(name)

@@ -85,7 +85,11 @@ class CIMMiner:
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
     ) -> PseudoInstances:
-        """Pseudo instances by proposal index; ties in any step: the lowest index."""
+        """Pseudo instances by proposal index; ties in any step: the lowest index.
+
+        Of the seeds of one complete instance, the one that it has its weight from is
+        told; of several, the one of highest classification.
+        """
         label = tags.nonzero().flatten() + 1
         cls = scores.classification[:, label]  # (N, K)
         loc = scores.localization[:, label]
@@ -103,7 +107,7 @@ class CIMMiner:
         fitness = choice.index_select(1, column).where(candidate, -torch.inf)
         complete = fitness.argmax(0)
         found = candidate.any(0)
-        complete, column = complete[found], column[found]
+        complete, column, seed = complete[found], column[found], seed[found]
 
         weight = cls[complete, column] * loc[complete, column]
-        return each_once(PseudoInstances(complete, label[column], weight))
+        return each_once(PseudoInstances(complete, label[column], weight, seed))

@@ -15,5 +15,4 @@ def each_once(found: PseudoInstances) -> PseudoInstances:
     index = found.index[order]
     first = torch.ones_like(index, dtype=torch.bool)
     first[1:] = index[1:] != index[:-1]
-    keep = order[first]
-    return PseudoInstances(found.index[keep], found.label[keep], found.weight[keep])
+    return found.chosen(order[first])

@@ -1,6 +1,6 @@
 """A comparison as one self-contained HTML page."""
 
-from wsis.report.files import ReportError, anatomies, rebuild, write_report
+from wsis.report.files import ReportError, rebuild, write_report
 from wsis.report.gallery import Panel, Strip, strips
 from wsis.report.page import figure, render
 
@@ -8,7 +8,6 @@ __all__ = [
     "Panel",
     "ReportError",
     "Strip",
-    "anatomies",
     "figure",
     "rebuild",
     "render",

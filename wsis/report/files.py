@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wsis.bench import Comparison
-from wsis.contracts import Annotated, Predictions
-from wsis.evaluation import Anatomy, dissect
+from wsis.contracts import Annotated
 from wsis.files import atomic_write, write_json
 from wsis.pipeline import Pipeline
 from wsis.report.gallery import Panel, Strip, strips
@@ -26,24 +25,20 @@ def write_report(
 ) -> None:
     """Writes a comparison as a self-contained HTML page, atomically.
 
-    Beside it, ``report.json`` keeps the pictures and the anatomy of the first seed's
-    predictions, so that ``rebuild`` needs neither photos nor masks.
+    Beside it, ``report.json`` keeps the pictures, so that ``rebuild`` needs neither
+    photos nor masks.
 
     Args:
         comparison: what ``bench.compare`` returned.
-        val: the validation set it was made with.
-        pipeline: the one it was made with; gives the proposals.
+        val: the images that its pictures are of, and their objects.
+        pipeline: the one it was made with; gives the proposals where the comparison
+            does not know whose are whose.
         path: of the page.
     """
-    found = anatomies(comparison.pictures, val, pipeline)
-    pictures = strips(comparison, val, pipeline, found)
-    kept = {
-        "anatomy": {label: one.results() for label, one in found.items()},
-        "random_per_class": comparison.random.per_class,
-        "pictures": [asdict(strip) for strip in pictures],
-    }
+    pictures = strips(comparison, val, pipeline)
+    kept = {"pictures": [asdict(strip) for strip in pictures]}
     write_json(path.parent / KEPT, kept)
-    _write(path, render(_joined(comparison.results(), kept), pictures))
+    _write(path, render(comparison.results(), pictures))
 
 
 def rebuild(folder: Path) -> Path:
@@ -61,11 +56,9 @@ def rebuild(folder: Path) -> Path:
         pictures = [
             Strip(
                 name=strip["name"],
-                panels=[
-                    Panel(**{**panel, "kinds": tuple(panel["kinds"])})
-                    for panel in strip["panels"]
-                ],
+                panels=_panels(strip["panels"]),
                 classes=tuple(strip["classes"]),
+                branches=_panels(strip.get("branches", [])),
             )
             for strip in kept.get("pictures", [])
         ]
@@ -78,21 +71,12 @@ def rebuild(folder: Path) -> Path:
     return folder / PAGE
 
 
-def anatomies(
-    pictures: Mapping[str, Sequence[Predictions]], val: Annotated, pipeline: Pipeline
-) -> dict[str, Anatomy]:
-    """The anatomy of each strategy's predictions on the validation images."""
-    truths, bags = list(val.truths), pipeline.bags(val.tagged.images)
-    return {
-        label: dissect(
-            made, truths, (bag.proposals for bag in bags), val.tagged.classes
-        )
-        for label, made in pictures.items()
-    }
+def _panels(kept: Sequence[Mapping[str, Any]]) -> list[Panel]:
+    return [Panel(**{**panel, "kinds": tuple(panel["kinds"])}) for panel in kept]
 
 
 def _joined(results: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """What the results themselves say goes before what was kept beside them."""
+    """Results with what older versions kept beside them; what they say goes before."""
     more = {key: value for key, value in kept.items() if key != "pictures"}
     return {**more, **{k: v for k, v in results.items() if v or k not in more}}
 

@@ -2,8 +2,9 @@
 
 import base64
 import io
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,9 +13,9 @@ from PIL import Image as Pillow
 
 from wsis import masks
 from wsis.bench import Comparison
-from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals
+from wsis.bench.shown import Mined, Shown, spread
+from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals, Rle
 from wsis.drawing import captions_of, overlay
-from wsis.evaluation import Anatomy
 from wsis.evaluation.kinds import FOUND, MISSES
 from wsis.overlaps import cross_iou
 from wsis.pipeline import Pipeline
@@ -35,6 +36,10 @@ BUDGET = 3_500_000
 """Characters of all pictures together; no further image is shown beyond."""
 
 
+BRANCH_SIDE = 260
+"""The same of a picture of what a branch is taught."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One picture.
@@ -44,12 +49,16 @@ class Panel:
         uri: itself.
         strategy: whose predictions it shows; empty for what is common to all.
         kinds: of the predictions drawn and of the objects missed.
+        branch: what this branch is taught is shown, and no predictions.
+        note: more about it.
     """
 
     title: str
     uri: str
     strategy: str = ""
     kinds: tuple[str, ...] = ()
+    branch: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,96 +69,161 @@ class Strip:
         name: of the image.
         panels: in order.
         classes: of its objects.
+        branches: of some images, what each strategy's branches are taught on it.
     """
 
     name: str
     panels: list[Panel]
     classes: tuple[str, ...] = ()
+    branches: list[Panel] = field(default_factory=list)
 
 
-def strips(
-    comparison: Comparison,
-    val: Annotated,
-    pipeline: Pipeline,
-    anatomies: Mapping[str, Anatomy] | None = None,
-) -> list[Strip]:
+def strips(comparison: Comparison, val: Annotated, pipeline: Pipeline) -> list[Strip]:
     """Pictures of up to ``PICTURES`` validation images, as far as ``BUDGET`` allows.
 
     They are spread evenly over the validation set. Beside the photo stand the best
     proposal of every object, the predictions of every strategy (first seed; the
     ``SHOWN`` best, if their score is at least ``SHARE`` of the image's highest), with
-    the kind of error where their anatomy is given, and the ground truth.
+    the kind of error where it is known, and the ground truth. Of some images it is also
+    shown what each branch is taught: pseudo instances, and the seeds that they were
+    found from.
+
+    Args:
+        comparison: what ``bench.compare`` returned.
+        val: the images of its pictures, and their objects.
+        pipeline: gives the proposals, where the comparison does not know whose are
+            whose.
     """
     images = val.tagged.images
-    count = min(PICTURES, len(images))
+    pipelines = {
+        name: comparison.pipelines.get(name, pipeline) for name in comparison.pictures
+    }
     found: list[Strip] = []
     size = 0
-    for i in (np.arange(count) * len(images) // max(count, 1)).tolist():
-        [bag] = pipeline.bags([images[i]])
-        truth = val.truths[i]
-        strip = Strip(
-            name=images[i].name,
-            panels=_panels(
-                bag.pixels,
-                bag.proposals,
-                truth,
-                {name: made[i] for name, made in comparison.pictures.items()},
-                val.tagged.classes,
-                anatomies or {},
-            ),
-            classes=tuple(
-                val.tagged.classes[label - 1]
-                for label in sorted(set(truth.label.tolist()))
-            ),
-        )
-        size += sum(len(panel.uri) for panel in strip.panels)
+    for i in spread(PICTURES, len(images)):
+        strip = _strip(comparison, val, i, pipelines or {"": pipeline})
+        size += sum(len(panel.uri) for panel in (*strip.panels, *strip.branches))
         if size > BUDGET:
             break
         found.append(strip)
     return found
 
 
-def _panels(
-    image: Image,
-    proposals: Proposals,
-    truth: GroundTruth,
-    predictions: Mapping[str, Predictions],
-    classes: Sequence[str],
-    anatomies: Mapping[str, Anatomy],
-) -> list[Panel]:
+def _strip(
+    comparison: Comparison, val: Annotated, i: int, pipelines: Mapping[str, Pipeline]
+) -> Strip:
+    tagged, truth, classes = val.tagged.images[i], val.truths[i], val.tagged.classes
+    image = tagged.load()
     names = [classes[label - 1] for label in truth.label.tolist()]
-    panels = [
-        Panel(title="image", uri=_uri(overlay(image, [], side=SIDE))),
-        Panel(title="oracle", uri=_oracle(image, proposals, truth, names)),
-    ]
-    for strategy, found in predictions.items():
-        count = sum(s >= SHARE * found.score[0] for s in found.score[:SHOWN].tolist())
-        captions = captions_of(found, classes)[:count]
-        kinds: list[str] = []
-        anatomy = anatomies.get(strategy)
-        if anatomy is not None:
-            drawn = anatomy.of_predictions[truth.image_id][:count]
-            missed = anatomy.of_objects[truth.image_id]
-            captions = [
-                caption if kind == FOUND else f"{caption} {kind}"
-                for caption, kind in zip(captions, drawn, strict=True)
-            ]
-            kinds = [*drawn, *(kind for kind in missed if kind in MISSES)]
-        picture = overlay(image, list(found.masks[:count]), captions, side=SIDE)
-        panels.append(
-            Panel(
-                title=strategy,
-                uri=_uri(picture),
-                strategy=strategy,
-                kinds=tuple(dict.fromkeys(kinds)),
+    panels = [Panel(title="image", uri=_uri(overlay(image, [], side=SIDE)))]
+    sources = _sources(pipelines)
+    proposals: dict[str, Proposals] = {}
+    for labels in sources:
+        [bag] = pipelines[labels[0]].bags([tagged])
+        proposals |= dict.fromkeys(labels, bag.proposals)
+        title = "oracle" + (f", {', '.join(labels)}" if len(sources) > 1 else "")
+        uri = _oracle(image, proposals[labels[0]], truth, names)
+        panels.append(Panel(title=title, uri=uri))
+    branches: list[Panel] = []
+    for strategy, predictions in comparison.pictures.items():
+        shown = comparison.shown.get(strategy, Shown())
+        panels.append(_found(image, truth, strategy, predictions[i], shown, classes))
+        for mined in shown.mined.get(tagged.id, ()):
+            branches.append(
+                _taught(image, proposals[strategy], strategy, mined, classes)
             )
-        )
     captions = [
         f"{name} (ignored)" if ignored else name
         for name, ignored in zip(names, truth.ignore.tolist(), strict=True)
     ]
     objects = overlay(image, list(truth.masks), captions, side=SIDE)
-    return [*panels, Panel(title="ground truth", uri=_uri(objects))]
+    panels.append(Panel(title="ground truth", uri=_uri(objects)))
+    present = sorted(set(truth.label.tolist()))
+    return Strip(
+        name=tagged.name,
+        panels=panels,
+        classes=tuple(classes[label - 1] for label in present),
+        branches=branches,
+    )
+
+
+def _sources(pipelines: Mapping[str, Pipeline]) -> list[list[str]]:
+    """Strategies by the proposals that they take, in order."""
+    found: dict[str, list[str]] = {}
+    for name, pipeline in pipelines.items():
+        source = json.dumps(pipeline.settings.resolved()["source"], default=str)
+        found.setdefault(source, []).append(name)
+    return list(found.values())
+
+
+def _found(
+    image: Image,
+    truth: GroundTruth,
+    strategy: str,
+    found: Predictions,
+    shown: Shown,
+    classes: Sequence[str],
+) -> Panel:
+    """A strategy's best predictions, with the kinds of errors where they are known."""
+    count = sum(s >= SHARE * found.score[0] for s in found.score[:SHOWN].tolist())
+    captions = captions_of(found, classes)[:count]
+    kinds: list[str] = []
+    if truth.image_id in shown.predictions:
+        drawn = shown.predictions[truth.image_id][:count]
+        missed = shown.objects[truth.image_id]
+        captions = [
+            caption if kind == FOUND else f"{caption} {kind}"
+            for caption, kind in zip(captions, drawn, strict=True)
+        ]
+        kinds = [*drawn, *(kind for kind in missed if kind in MISSES)]
+    picture = overlay(image, list(found.masks[:count]), captions, side=SIDE)
+    return Panel(
+        title=strategy,
+        uri=_uri(picture),
+        strategy=strategy,
+        kinds=tuple(dict.fromkeys(kinds)),
+    )
+
+
+def _taught(
+    image: Image,
+    proposals: Proposals,
+    strategy: str,
+    mined: Mined,
+    classes: Sequence[str],
+) -> Panel:
+    """The pseudo instances of a branch, and the other proposals they grew from."""
+    captions = [
+        f"{classes[label - 1]} {weight:.2g}"
+        for label, weight in zip(mined.label, mined.weight, strict=True)
+    ]
+    grown = [
+        seed
+        for seed, index in zip(mined.seed, mined.index, strict=True)
+        if seed != index
+    ]
+    picture = overlay(
+        image,
+        _masks(proposals, mined.index),
+        captions,
+        side=BRANCH_SIDE,
+        inner=_masks(proposals, grown),
+    )
+    count = len(mined.index)
+    note = f"{count} of {mined.count}" if count < mined.count else f"{count}"
+    note += " pseudo instances"
+    return Panel(
+        title=f"{strategy}, branch {mined.branch}",
+        uri=_uri(picture),
+        strategy=strategy,
+        branch=mined.branch,
+        note=note + (f", {len(grown)} grown from a seed" if grown else ""),
+    )
+
+
+def _masks(proposals: Proposals, index: Sequence[int]) -> list[Rle]:
+    device = proposals.members.device
+    return masks.rles(proposals, torch.tensor(index, dtype=torch.long, device=device))
 
 
 def _oracle(

@@ -39,6 +39,8 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         columns=[*METRICS, "ABO"],
         rows=[_cells(row, rows) for row in rows],
         miners=miners,
+        folds=results["data"].get("folds"),
+        runs=results.get("folds") or results["runs"],
         verdicts=_verdicts(results.get("verdict") or {}),
         classes=_per_class(results, miners),
         charts=_charts(results, miners),
@@ -54,6 +56,20 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             for strip in pictures
         ),
         shown_kinds=_kinds(pictures),
+        shown_branches=sorted(
+            {
+                panel.branch
+                for strip in pictures
+                for panel in strip.branches
+                if panel.branch is not None
+            }
+        ),
+        mined=sum(bool(strip.branches) for strip in pictures),
+        sources=any(
+            one.startswith("source")
+            for variant in results.get("variants") or []
+            for one in variant["overrides"]
+        ),
         shown=SHOWN,
         share=SHARE,
     )
