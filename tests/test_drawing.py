@@ -3,7 +3,8 @@ import pytest
 from pycocotools import mask as rle
 
 from tests.builders import points
-from wsis.drawing import PALETTE, boundaries, overlay, pointed, resized
+from tests.evaluation.drawing import found
+from wsis.drawing import PALETTE, boundaries, legible, overlay, pointed, resized
 
 
 def square(start, stop, size=(60, 80)):
@@ -121,3 +122,17 @@ def test_points_keep_their_place_on_smaller_pictures():
 
     assert drawn[20, 30].tolist() == list(PALETTE[1])
     assert pointed(grey(), points(), side=40).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize(
+    ("scores", "count"),
+    [
+        ([], 0),
+        ([0.04, 0.02, 0.012, 0.0119], 3),
+        ([0.9, 0.1], 1),
+        ([0.5] * 9, 5),
+        ([0.0, 0.0], 2),
+    ],
+)
+def test_legible_predictions_are_near_the_best_and_few(scores, count):
+    assert legible(found(*((score, 1, 0, 4) for score in scores))) == count

@@ -26,6 +26,23 @@ PALETTE: tuple[Colour, ...] = (
 )
 
 
+SHOWN = 5
+"""Most predictions drawn on one photo."""
+
+SHARE = 0.3
+"""Of the photo's highest score: predictions below it are not drawn."""
+
+
+def legible(predictions: Predictions) -> int:
+    """How many of the first predictions a drawing shows.
+
+    Scores say what is more likely on one photo rather than how likely it is; so those
+    are shown whose score is at least ``SHARE`` of the photo's best, ``SHOWN`` at most.
+    """
+    score = predictions.score[:SHOWN]
+    return int((score >= SHARE * score[:1]).sum())
+
+
 def overlay(
     image: Image,
     masks: Sequence[Rle],

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from tests.command import wsis
 from tests.data.layouts import write_coco, write_voc
-from tests.test_cli import wsis
 from tests.test_converter import Theirs
 from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
 from wsis.recipes import names

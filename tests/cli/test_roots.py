@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image as Pillow
 
+from tests.command import wsis
 from tests.data.layouts import drawn, write_voc
-from tests.test_cli import wsis
 from wsis.proposals.shards import Store
 
 SOURCE = ("--source", "region_tree:nodes=8:pairs=0")

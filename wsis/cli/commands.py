@@ -300,9 +300,10 @@ def predict(
 ) -> None:
     """Find instances on photos with a trained run.
 
-    For every photo a PNG with its instances drawn. predictions.json is a COCO data set
-    of images, annotations with scores, and categories; results.json is COCO's list of
-    results. A photo that cannot be read is reported and left out.
+    For every photo a PNG with its likeliest instances drawn: five at most, of scores
+    near the photo's best. predictions.json has all, as a COCO data set of images,
+    annotations with scores, and categories; results.json is COCO's list of results. A
+    photo that cannot be read is reported and left out.
     """
     refuse_existing(out, overwrite=overwrite)
     from wsis.cli.predicting import predict as run_predict

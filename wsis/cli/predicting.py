@@ -15,7 +15,7 @@ from wsis.cli.folders import new_folder, unique
 from wsis.cli.options import Setup
 from wsis.contracts import Predictions, TaggedImage
 from wsis.data.images import images_in, read_image
-from wsis.drawing import captions_of, overlay
+from wsis.drawing import captions_of, legible, overlay
 from wsis.evaluation import coco_data_set, to_coco
 from wsis.files import write_json
 from wsis.refine import REFINED, Refined, load_refined
@@ -83,8 +83,9 @@ def _predict(
                 load=partial(read_image, path),
             )
             predictions = _above(run.predict(image), min_score)
-            captions = captions_of(predictions, run.card.classes)
-            drawn = overlay(pixels, predictions.masks, captions)
+            count = legible(predictions)
+            captions = captions_of(predictions, run.card.classes)[:count]
+            drawn = overlay(pixels, predictions.masks[:count], captions)
             Pillow.fromarray(drawn).save(folder / f"{name}.png")
             found[path] = predictions
             step(path.name)

@@ -15,19 +15,13 @@ from wsis import masks
 from wsis.bench import Comparison
 from wsis.bench.shown import Mined, Shown, spread
 from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals, Rle
-from wsis.drawing import captions_of, overlay
+from wsis.drawing import captions_of, legible, overlay
 from wsis.evaluation.kinds import FOUND, MISSES
 from wsis.overlaps import cross_iou
 from wsis.pipeline import Pipeline
 
 PICTURES = 24
 """Most validation images shown."""
-
-SHOWN = 5
-"""Most predictions drawn on one image."""
-
-SHARE = 0.3
-"""Of the image's highest score: predictions below it are not drawn."""
 
 SIDE = 320
 """Longer side of a picture in pixels."""
@@ -165,7 +159,7 @@ def _found(
     classes: Sequence[str],
 ) -> Panel:
     """A strategy's best predictions, with the kinds of errors where they are known."""
-    count = sum(s >= SHARE * found.score[0] for s in found.score[:SHOWN].tolist())
+    count = legible(found)
     captions = captions_of(found, classes)[:count]
     kinds: list[str] = []
     if truth.image_id in shown.predictions:

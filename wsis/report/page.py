@@ -7,9 +7,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsis.bench import METRICS, Row, table
+from wsis.drawing import SHARE, SHOWN
 from wsis.evaluation.kinds import FALSE, Kind
 from wsis.report.charts import bars, curves
-from wsis.report.gallery import SHARE, SHOWN, Strip
+from wsis.report.gallery import Strip
 
 BOUNDS = ("oracle", "random")
 
