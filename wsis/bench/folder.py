@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from wsis.bench.design import differences
 from wsis.bench.matches import Matches
 from wsis.bench.records import RUN, Run
 from wsis.contracts import Predictions, Supervision
-from wsis.files import atomic_write, digest, write_json
+from wsis.files import append_json, atomic_write, digest, write_json
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
 
@@ -81,15 +80,7 @@ class Folder:
         self._begin()
         matches.save(matches_path(self.root, run.miner, run.seed))
         write_predictions(predictions_path(self.root, run.miner, run.seed), predictions)
-        line = json.dumps({name: getattr(run, name) for name in RUN}, allow_nan=False)
-        with (self.root / RUNS).open("a+b") as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # half a line that a crash left
-                    file.write(b"\n")
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_json(self.root / RUNS, {name: getattr(run, name) for name in RUN})
 
     def _begin(self) -> None:
         if self._begun:
