@@ -77,19 +77,22 @@ def integrity(seen: Seen) -> Float[Tensor, " C"]:
 def evidence(seen: Seen) -> Float[Tensor, " C"]:
     """Correlation, over pixels, of the best proposal with a tag classifier's responses.
 
-    A part leaves response outside, too large a mask has ground inside: both lower it.
-    The classifier is linear, on frozen features, and knows no proposals. The response
-    is taken as constant in each region. NaN where it is so in the whole photo, or the
-    proposal is all of it.
+    A part leaves response outside, too large a mask has ground inside: both lower it;
+    all of the photo has 0. The classifier is linear, on frozen features, and knows no
+    proposals. The response is taken as constant in each region; NaN where it is so in
+    the whole photo.
     """
-    size = region_areas(seen.proposals.regions).float()
+    size = region_areas(seen.proposals.regions).double()
     share = size / size.sum()
-    inside = seen.proposals.members[_best(seen.plain)].float().T  # (R, C)
-    mask = inside - share @ inside
-    response = seen.evidence - share @ seen.evidence
-    spread = ((share @ mask.square()) * (share @ response.square())).sqrt()
-    correlation = (share @ (mask * response)) / spread
-    return _present(correlation.where(spread > 0, torch.nan), seen)
+    inside = seen.proposals.members[_best(seen.plain)].double().T  # (R, C)
+    covered = share @ inside
+    response = seen.evidence.double() - share @ seen.evidence.double()
+    spread = share @ response.square()
+    covariance = share @ (inside * response)
+    correlation = covariance / (covered * (1 - covered) * spread).sqrt()
+    whole = inside.bool().all(0)
+    found = correlation.where(~whole, 0).where(spread > 0, torch.nan)
+    return _present(found.float(), seen)
 
 
 def mean_ap(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:

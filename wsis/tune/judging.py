@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import stats
 
 from wsis.randomness import generator
@@ -41,12 +41,19 @@ def interval(
     one: Values, other: Values, samples: int = SAMPLES, level: float = LEVEL
 ) -> tuple[float, float] | None:
     """Bootstrap interval of Spearman's correlation over settings (percentiles)."""
-    draws = _draws(len(one), len(one), samples, "tuning bootstrap", again=True)
-    found = [correlation(one[draw], other[draw]) for draw in draws]
-    known = [value for value in found if value is not None]
-    if len(known) < samples / 2:
+    if len(one) < 3:
         return None
-    low, high = np.quantile(known, [level / 2, 1 - level / 2]).tolist()
+    draws = _draws(len(one), len(one), samples, "tuning bootstrap", again=True)
+    mine, theirs = (
+        stats.rankdata(values[draws], axis=1) - (len(one) + 1) / 2
+        for values in (one, other)
+    )
+    spread = np.sqrt((mine**2).sum(1) * (theirs**2).sum(1))
+    known = spread > 0  # a sample may have one value only
+    if known.sum() < samples / 2:
+        return None
+    found = (mine * theirs).sum(1)[known] / spread[known]
+    low, high = np.quantile(found, [level / 2, 1 - level / 2]).tolist()
     return low, high
 
 
@@ -126,6 +133,9 @@ def judge(
 
 def _draws(
     size: int, count: int, samples: int, purpose: str, *, again: bool
-) -> list[np.ndarray]:
+) -> Int[np.ndarray, "B K"]:
+    """Places of ``count`` of ``size`` settings, drawn ``samples`` times."""
     random = np.random.default_rng(generator(0, purpose).initial_seed())
-    return [random.choice(size, count, replace=again) for _ in range(samples)]
+    if again:
+        return random.integers(size, size=(samples, count))
+    return random.random((samples, size)).argsort(1)[:, :count]
