@@ -7,8 +7,8 @@ from wsis.report.scatter import Dot, binned, scatter
 
 def test_means_in_equal_parts_of_the_range():
     # Parts [0, 5) and [5, 10]; the end belongs to the last.
-    assert binned([0, 4, 10], [1, 3, 7], bins=2) == [(2, 2), (10, 7)]
-    assert binned([3, 3], [1, 5], bins=2) == [(3, 3)]
+    assert binned([0.0, 4.0, 10.0], [1.0, 3.0, 7.0], bins=2) == [(2, 2), (10, 7)]
+    assert binned([3.0, 3.0], [1.0, 5.0], bins=2) == [(3, 3)]
 
 
 def centres(page):
@@ -16,7 +16,7 @@ def centres(page):
 
 
 def test_equal_factors_are_equal_distances():
-    dots = [Dot(x=x, y=y, name="a") for x, y in ((0.01, 0), (0.1, 1), (1, 2))]
+    dots = [Dot(x=x, y=y, name="a") for x, y in ((0.01, 0.0), (0.1, 1.0), (1.0, 2.0))]
 
     (x0, y0), (x1, y1), (x2, y2) = centres(scatter(dots, "a by b", log=True))
 
@@ -25,7 +25,7 @@ def test_equal_factors_are_equal_distances():
 
 
 def test_marked_dots_lie_above_others_and_names_are_escaped():
-    dots = [Dot(x=1, y=1, name="<b>", mark=1), Dot(x=2, y=1, name="c")]
+    dots = [Dot(x=1.0, y=1.0, name="<b>", mark=1), Dot(x=2.0, y=1.0, name="c")]
 
     page = scatter(dots, "a < b")
 
