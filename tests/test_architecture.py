@@ -33,6 +33,7 @@ ROOMS = [
     "recipes",
     "pipeline",
     "bench",
+    "tune",
     "runs",
     "converter",
     "refine",

@@ -54,6 +54,22 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def append_json(path: Path, value: Any) -> None:
+    """Appends ``value`` as one line of JSON and waits until it is on disk.
+
+    Half a line that a crash left is closed first, so that it spoils no other.
+    """
+    line = json.dumps(value, allow_nan=False).encode()
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def digest(*values: Any) -> str:
     """A short name for arrays and JSON-like values: 16 hex digits of SHA-256."""
     state = hashlib.sha256()

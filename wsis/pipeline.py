@@ -154,7 +154,7 @@ class Pipeline:
                 any.
         """
         source = self.settings.build("cues")
-        scale = self._views(self.settings.train_sides, flips=False)[0]
+        scale = self.train_views[0]
         tagged = [bag for bag in bags if bag.tags.any()]
         if not tagged:
             raise ValueError(f"expected images with tags, none of {len(bags)} has any")

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from wsis.bench.matches import Matches, joined
 from wsis.bench.records import Run
 from wsis.bench.shown import Shown
 from wsis.contracts import Predictions, Supervision
-from wsis.files import atomic_write, digest, write_json
+from wsis.files import append_json, atomic_write, digest, write_json
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
 
@@ -89,15 +88,7 @@ class Folder:
         write_predictions(predictions_path(self.root, *key), predictions)
         if shown is not None:
             shown.save(shown_path(self.root, *key))
-        line = json.dumps(run.values(), allow_nan=False)
-        with (self.root / RUNS).open("a+b") as file:
-            if file.seek(0, os.SEEK_END):
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # half a line that a crash left
-                    file.write(b"\n")
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_json(self.root / RUNS, run.values())
 
     def _begin(self) -> None:
         if self._begun:

@@ -231,6 +231,129 @@ app.add_typer(benches, name="bench")
 
 @app.command(
     epilog=_examples(
+        "wsis tune --data folder --root photos",
+        "wsis tune --miner cim --settings 40 --seeds 2 --set schedule.epochs=5",
+        "wsis tune --sweep p_seed=0.01..0.3:log --sweep t_cls=0.1..0.5 --by flips",
+        "wsis tune --miner pcl --sweep clusters=2..6:int --sweep schedule.lr="
+        "1e-5..1e-3:log",
+        "wsis tune --data coco --images photos --train train.json --val val.json",
+    )
+)
+def tune(
+    miner: Annotated[
+        str,
+        typer.Option(
+            help="Miner, with settings of its own that are not swept: "
+            "cim:oversize=0.8. See: wsis parts miners."
+        ),
+    ] = "cim",
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOW..HIGH",
+            help="A setting and its range, with :log for equal factors or :int for "
+            "whole numbers; repeatable. A field of the miner or the assigner, of both "
+            "where they share its value (miner.NAME, assigner.NAME: of one), or any "
+            "setting, such as schedule.lr. For cim: p_seed, containment, t_cls, t_iou, "
+            "step, unless others are named.",
+        ),
+    ] = None,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--settings",
+            min=2,
+            help="How many settings are tried, the default among them. More may be "
+            "asked for later with the same --out.",
+        ),
+    ] = 40,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Every setting runs with seeds 0 to N-1.")
+    ] = 1,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            help="Share of the tagged training photos, in (0, 1), that training does "
+            "not see and that settings are ranked by."
+        ),
+    ] = 0.25,
+    views: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How many of these are looked at mirrored and smaller, too, for the "
+            "criteria flips and scales.",
+        ),
+    ] = 60,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Criterion that chooses: combined, tag-ap, bag-ap, agreement, flips, "
+            "scales, integrity, evidence or loss. All are reported."
+        ),
+    ] = "combined",
+    judge: Annotated[
+        bool | None,
+        typer.Option(
+            "--judge/--no-judge",
+            help="Whether the masks of the validation photos tell how well the "
+            "criteria rank; they choose nothing. Where there are some, unless told.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes, of one thread each if several.")
+    ] = min(2, os.cpu_count() or 1),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for tune.json, tune.csv, tune.html and all trials; new, or of "
+            "the same tuning, which is gone on with."
+        ),
+    ] = Path("wsis-tune"),
+    recipe: RecipeOption = None,
+    data: RecipeDataOption = None,
+    root: RootOption = None,
+    images: ImagesOption = None,
+    train: TrainOption = None,
+    val: ValOption = None,
+    val_images: ValImagesOption = None,
+    classes: ClassesOption = None,
+    settings: SetOption = None,
+    device: DeviceOption = "auto",
+    cache: CacheOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Set thresholds from tags alone, and see how far that can be trusted.
+
+    Settings are drawn evenly over their ranges, trained, and ranked by what their
+    models do on held-out photos of which only the tags are known. Where there are
+    masks, these tell afterwards how well each criterion ranks. Ends with the options
+    of wsis bench for the choice.
+
+    Every finished trial is kept in --out: stopped at any moment and started again, the
+    same command does what is missing.
+    """
+    from wsis.cli.tuning import Asked, refuse_other
+    from wsis.cli.tuning import tune as run_tune
+
+    refuse_other(out, overwrite=overwrite)
+    asked = Asked(
+        miner=miner,
+        sweeps=sweep or [],
+        settings=count,
+        seeds=seeds,
+        held_out=held_out,
+        views=views,
+        by=by,
+        judge=judge,
+    )
+    chosen = Data(data or "", images, train, val, val_images, classes, root)
+    setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
+    run_tune(asked, jobs, out, chosen, setup, overwrite=overwrite)
+
+
+@app.command(
+    epilog=_examples(
         "wsis train --out run",
         "wsis train --out run --data coco --images photos --train tags.json --resume",
         "wsis train --out run --data folder --root photos",

@@ -1,0 +1,138 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from wsis.cli import app
+
+SETTINGS = [
+    *("backbone.weights=random", "source.nodes=20", "source.pairs=0"),
+    *("schedule.epochs=1", "train_sides=64", "test_sides=64", "head.width=8"),
+]
+TINY = [
+    *("--device", "cpu", "--jobs", "1", "--settings", "3", "--views", "1"),
+    *(word for one in SETTINGS for word in ("--set", one)),
+]
+SCENES = ["--data", "scenes:train_images=8:val_images=2:size=64"]
+
+
+def wsis(*args, code=0):
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.getbasetemp() / "tuning-cache"
+    monkeypatch.setenv("WSIS_CACHE", str(folder))
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    out = tmp_path_factory.mktemp("tune") / "out"
+    cache = tmp_path_factory.getbasetemp() / "tuning-cache"
+    return out, wsis("tune", *SCENES, *TINY, "--out", out, "--cache", cache)
+
+
+def test_settings_are_ranked_and_judged(tuned):
+    out, text = tuned
+    results = json.loads((out / "tune.json").read_text())
+
+    assert [row["rank"] for row in results["settings"]] == [1, 2, 3]
+    assert results["by"] == "combined"
+    assert results["verdict"]["settings"] == 3
+    assert "Spearman" in text
+    assert "tag-ap" in text
+    assert (out / "tune.csv").read_text().count("\n") == 4
+
+
+def test_it_ends_with_the_options_of_a_bench(tuned):
+    from wsis.config import Part, Settings
+
+    _, text = tuned
+
+    words = text[text.rindex("wsis bench --miners") :].split()
+    assert Part.parse(words[3]).build("miners")
+    assert words[4::2] == ["--set"] * len(words[4::2])
+    Settings.read(words[5::2])
+
+
+def test_the_page_has_a_curve_of_each_axis_and_no_address(tuned):
+    page = (tuned[0] / "tune.html").read_text()
+
+    for name in ("p_seed", "containment", "t_cls", "t_iou", "step"):
+        assert f"combined by {name}" in page
+        assert f"mAP50 by {name}" in page
+    assert page.count("<svg") == 10
+    assert "http" not in page
+    assert page.count('class="dot') == 30
+
+
+def test_the_same_command_does_nothing_again_and_another_is_refused(tuned):
+    out, _ = tuned
+    before = (out / "trials.jsonl").read_bytes()
+
+    wsis("tune", *SCENES, *TINY, "--out", out, "--by", "flips")
+    assert (out / "trials.jsonl").read_bytes() == before
+    other = ["--set", "schedule.lr=0.5"]
+    text = wsis("tune", *SCENES, *TINY, *other, "--out", out, code=1)
+
+    assert "schedule.lr: 0.0001 there, 0.5 asked for" in text
+    assert (out / "trials.jsonl").read_bytes() == before
+
+
+def test_photos_of_ones_own_with_nothing_but_tags(tmp_path):
+    photos, lines = tmp_path / "photos", ["file,tags"]
+    photos.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(8):
+        pixels = random.integers(0, 255, (48, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(photos / f"{i}.png")
+        lines.append(f"{i}.png,{'red' if i % 2 else 'blue'}")
+    (photos / "tags.csv").write_text("\n".join(lines))
+    data = ["--data", "folder", "--root", photos]
+
+    text = wsis("tune", *data, *TINY, "--out", tmp_path / "out", "--held-out", 0.5)
+
+    assert "no masks judged" in text
+    assert "wsis bench --miners cim" in text
+    results = json.loads((tmp_path / "out" / "tune.json").read_text())
+    assert results["verdict"] is None
+    assert results["settings"][0]["criteria"]["tag-ap"] is not None
+    page = (tmp_path / "out" / "tune.html").read_text()
+    assert "Nothing was judged by masks" in page
+    assert page.count("<svg") == 5
+    text = wsis("tune", *data, *TINY, "--judge", "--out", tmp_path / "new", code=2)
+    assert "no masks" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sweep", "p_sed=0.1..0.2"], "did you mean 'p_seed'"),
+        (["--sweep", "p_seed"], "expected NAME=LOW..HIGH"),
+        (["--sweep", "t_cls=0.5..0.9"], "cannot sweep t_cls=0.9"),
+        (["--by", "flip"], "expected --by one of combined, tag-ap"),
+        (["--miner", "cmi"], "installed miners are"),
+        (["--miner", "cim,mist"], "expected one miner"),
+        (["--held-out", "1"], "expected --held-out in (0, 1)"),
+        (["--settings", "1"], "greater than or equal to 2"),
+    ],
+)
+def test_wrong_usage_is_refused_before_work(options, message, tmp_path):
+    text = wsis("tune", *SCENES, *TINY, *options, "--out", tmp_path / "new", code=2)
+
+    assert message in text
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path):
+    (tmp_path / "photo.jpg").write_text("")
+
+    text = wsis("tune", *SCENES, *TINY, "--out", tmp_path, code=2)
+
+    assert "exists; choose another --out" in text
