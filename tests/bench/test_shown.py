@@ -11,6 +11,7 @@ from wsis.config import Part
 from wsis.contracts import PseudoInstances
 from wsis.cues.kept import Cues
 from wsis.evaluation import dissect
+from wsis.features.views import Scale
 from wsis.overlaps import overlaps
 from wsis.pipeline import Pipeline
 
@@ -84,7 +85,7 @@ def test_cues_in_place_of_the_first_branch_are_shown_where_there_are_any(cache, 
     if cues == "points":
         none = torch.zeros(0, 2, dtype=torch.bool)
         labeller = pipeline.settings.build("cues").fit([], none, torch.Generator())
-        given = Cues(labeller, pipeline.frozen, 64)
+        given = Cues(labeller, pipeline.frozen, Scale(64))
     else:
         given = pipeline.cues(pipeline.bags(Squares().train().images), 0)
 
