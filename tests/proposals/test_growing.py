@@ -31,7 +31,7 @@ def test_the_weakest_contour_goes_first():
 
     family = grow(base, Criterion())
 
-    nodes = membership(family, 4)
+    nodes = membership(family)
     assert spelled(nodes) == ["a", "b", "c", "d", "bc", "abc", "abcd"]
     assert family.until.tolist()[:7] == [5, 4, 4, 6, 5, 6, 7]
     assert np.allclose(family.inside[:7], [0, 0, 0, 0, 0.1, 0.5, 0.9])
@@ -63,23 +63,23 @@ def test_borders_of_unions_are_what_is_left_of_their_parts():
 def test_colours_count_beside_contours(criterion, first):
     family = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), criterion)
 
-    assert spelled(membership(family, 3))[3] == first
+    assert spelled(membership(family))[3] == first
 
 
 def test_what_fills_its_box_little_or_has_grown_is_held_back():
     # By contours alone a grows along the row: ab, abc, abcd.
     base = row(0.1, 0.11, 0.12)
 
-    assert spelled(membership(grow(base, Criterion()), 4))[4:6] == ["ab", "abc"]
+    assert spelled(membership(grow(base, Criterion())))[4:6] == ["ab", "abc"]
     held = grow(base, Criterion(shape=1.0))
-    assert spelled(membership(held, 4))[4:6] == ["ab", "cd"]
+    assert spelled(membership(held))[4:6] == ["ab", "cd"]
 
 
 def test_small_regions_merge_before_large_ones():
     base = replace(row(0.1, 0.15), area=np.array([64.0, 64, 4]))
 
-    assert spelled(membership(grow(base, Criterion()), 3))[3] == "ab"
-    assert spelled(membership(grow(base, Criterion(size=0.25)), 3))[3] == "bc"
+    assert spelled(membership(grow(base, Criterion())))[3] == "ab"
+    assert spelled(membership(grow(base, Criterion(size=0.25))))[3] == "bc"
 
 
 def test_borders_agree_with_counting_pixels():
@@ -92,7 +92,7 @@ def test_borders_agree_with_counting_pixels():
         neighbourhood(labels, random.random((9, 20, 3)), contour), Criterion()
     )
 
-    nodes = membership(family, 12)
+    nodes = membership(family)
     first, second = family.parts[family.nodes :].T
     for k, members in enumerate(np.concatenate([nodes, nodes[first] | nodes[second]])):
         mask = members[labels]

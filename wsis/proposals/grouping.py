@@ -36,6 +36,9 @@ _CRITERIA = (
 _DETAIL = 1 / 300
 """Of the colour gradient, added to learned contours, so that small things part."""
 
+_POOL = 6
+"""Candidates compared for each proposal wanted; the others are too far down."""
+
 _FAVOUR = 1.1
 """How much more often an octave of size has its turn than the next smaller one."""
 
@@ -120,23 +123,25 @@ class Grouping:
         return found
 
     def _candidates(self, base: Neighbourhood) -> Bool[np.ndarray, "K S"]:
-        """Nodes and pairs of all trees, best first."""
-        total = base.area.sum()
-        sets, area, until = [], [], []
-        for criterion in _CRITERIA:
-            family = grow(base, criterion)
-            nodes = membership(family, len(base))
-            chosen = promising(family, self.pairs)
-            first, second = family.parts[chosen].T
-            sets += [nodes, nodes[first] | nodes[second]]
-            index = np.append(np.arange(family.nodes), chosen)
-            area.append(family.area[index])
-            until.append(family.until[index])
-        share = np.concatenate(area) / total
-        order = in_turns(share, np.concatenate(until))
+        """The first of the nodes and pairs of all trees, best first."""
+        families = [grow(base, criterion) for criterion in _CRITERIA]
+        rows = [
+            np.append(np.arange(family.nodes), promising(family, self.pairs))
+            for family in families
+        ]
+        chosen = list(zip(families, rows, strict=True))
+        share = np.concatenate([f.area[r] for f, r in chosen]) / base.area.sum()
+        order = in_turns(share, np.concatenate([f.until[r] for f, r in chosen]))
         # An image that is all small is still a proposal.
         large = share[order] >= min(self.min_area, share.max())
-        ranked: Bool[np.ndarray, "K S"] = np.concatenate(sets)[order[large]]
+        order = order[large][: _POOL * self.count]
+        tree = np.repeat(np.arange(len(rows)), [len(r) for r in rows])[order]
+        row = np.concatenate(rows)[order]
+        ranked = np.empty((len(order), len(base)), dtype=bool)
+        for number, family in enumerate(families):
+            nodes = membership(family)
+            first, second = family.parts[row[tree == number]].T
+            ranked[tree == number] = nodes[first] | nodes[second]
         return ranked
 
 
