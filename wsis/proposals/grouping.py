@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 from skimage.color import rgb2lab
 
 from wsis import plugins
@@ -22,8 +21,8 @@ from wsis.proposals.growing import (
     membership,
 )
 from wsis.proposals.pooling import distinct
-from wsis.proposals.region_tree import enlarged, shrunk
-from wsis.proposals.superpixels import borders, cut
+from wsis.proposals.scaling import enlarged, shrunk
+from wsis.proposals.superpixels import borders, bounds, cut
 
 _CRITERIA = (
     Criterion(),
@@ -163,13 +162,7 @@ def neighbourhood(
     return Neighbourhood(
         area=area,
         colour=np.stack(colour, 1),
-        boxes=np.array(
-            [
-                (x.start, y.start, x.stop, y.stop)
-                for y, x in ndimage.find_objects(labels + 1)
-            ],
-            dtype=float,
-        ),
+        boxes=bounds(labels),
         frame=np.asarray(frame, dtype=float),
         edges=edges,
         length=length,
