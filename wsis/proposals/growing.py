@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from wsis.proposals.unions import Unions, joined
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighbourhood:
@@ -57,91 +59,59 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Family:
-    """The nodes of a tree, then the unions of two nodes that were neighbours.
+class Tree:
+    """The nodes of a tree, and the pairs of nodes that were neighbours at any time.
 
     Nodes are numbered as they arise, the superpixels first.
 
     Args:
-        parts: the two nodes of a union; a node's own number twice.
         children: of the nodes after the superpixels.
-        area: pixels.
-        perimeter: length of the border to others, in pixels.
-        strength: contour strength summed along it.
-        frame: pixels on the image's own border.
-        inside: the strongest mean contour that was merged over.
-        until: number of the node into which it, or the first of its two nodes to go,
-            is merged; the number of nodes for the last.
+        nodes: each one its own and only part.
+        pairs: two parts each, in the order in which they met.
     """
 
-    parts: Int[np.ndarray, "K 2"]
     children: Int[np.ndarray, "M 2"]
-    area: Float[np.ndarray, " K"]
-    perimeter: Float[np.ndarray, " K"]
-    strength: Float[np.ndarray, " K"]
-    frame: Float[np.ndarray, " K"]
-    inside: Float[np.ndarray, " K"]
-    until: Int[np.ndarray, " K"]
-
-    def __len__(self) -> int:
-        return len(self.area)
-
-    @property
-    def nodes(self) -> int:
-        """How many of the rows are nodes."""
-        return 2 * len(self.children) + 1
+    nodes: Unions
+    pairs: Unions
 
 
-def grow(base: Neighbourhood, criterion: Criterion) -> Family:
+def grow(base: Neighbourhood, criterion: Criterion) -> Tree:
     """Merges the nearest neighbours until one region is left.
 
     Ties go by the regions' numbers. Every two regions that touched at any time are a
-    union; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
+    pair; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
     al., "Multiscale Combinatorial Grouping", PAMI 2017, section 6).
     """
     growing = _Growing(base, criterion)
     merges = growing.run()
-    count = len(base)
+    count = len(base) + len(merges)
     children = np.array(merges, dtype=int).reshape(-1, 2)
-    own = np.arange(count + len(merges))[:, None].repeat(2, 1)
-    until = np.full(count + len(merges), count + len(merges))
-    until[children] = count + np.arange(len(merges))[:, None]
-    pairs = np.array(growing.pairs, dtype=float).reshape(-1, 4)
-    first, second = pairs[:, :2].astype(int).T
-    length, contour = pairs[:, 2:].T
-    area, perimeter, strength, frame, inside = (
-        np.array(values, dtype=float)
-        for values in (
-            growing.area,
-            growing.perimeter,
-            growing.strength,
-            growing.frame,
-            growing.inside,
-        )
+    until = np.full(count, count)
+    until[children] = len(base) + np.arange(len(merges))[:, None]
+    nodes = Unions(
+        parts=np.arange(count)[:, None],
+        area=np.array(growing.area, dtype=float),
+        perimeter=np.array(growing.perimeter, dtype=float),
+        strength=np.array(growing.strength, dtype=float),
+        frame=np.array(growing.frame, dtype=float),
+        inside=np.array(growing.inside, dtype=float),
+        until=until,
     )
-    return Family(
-        parts=np.concatenate([own, np.stack([first, second], 1)]),
+    met = np.array(growing.pairs, dtype=float).reshape(-1, 4)
+    first, second = met[:, :2].astype(int).T
+    return Tree(
         children=children,
-        area=np.append(area, area[first] + area[second]),
-        perimeter=np.append(
-            perimeter, perimeter[first] + perimeter[second] - 2 * length
-        ),
-        strength=np.append(strength, strength[first] + strength[second] - 2 * contour),
-        frame=np.append(frame, frame[first] + frame[second]),
-        inside=np.append(
-            inside,
-            np.maximum.reduce([inside[first], inside[second], contour / length]),
-        ),
-        until=np.append(until, np.minimum(until[first], until[second])),
+        nodes=nodes,
+        pairs=joined(nodes, first, nodes, second, *met[:, 2:].T),
     )
 
 
-def membership(family: Family) -> Bool[np.ndarray, "nodes S"]:
+def membership(tree: Tree) -> Bool[np.ndarray, "nodes S"]:
     """The nodes of a tree as sets of superpixels."""
-    count = family.nodes - len(family.children)
-    sets = np.zeros((family.nodes, count), dtype=bool)
+    count = len(tree.nodes) - len(tree.children)
+    sets = np.zeros((len(tree.nodes), count), dtype=bool)
     sets[np.arange(count), np.arange(count)] = True
-    for node, (first, second) in enumerate(family.children.tolist(), count):
+    for node, (first, second) in enumerate(tree.children.tolist(), count):
         np.logical_or(sets[first], sets[second], out=sets[node])
     return sets
 
