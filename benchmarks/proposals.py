@@ -1,15 +1,16 @@
 """How well a proposal source covers the objects of a COCO-format folder, and its cost.
 
     python benchmarks/proposals.py --images DIR --annotations A.json --source hed
-    python benchmarks/proposals.py ... --selective-search    # boxes against boxes
+    python benchmarks/proposals.py ... --source hed,lab --selective-search
 
 Prints, for every budget, the average best overlap (ABO), the average recall over IoU
 0.5 to 0.95 and the recall at 0.5, 0.7 and 0.85 over all objects (crowds left out), and
 at the last budget by COCO's sizes; then the seconds a photo by step and the memory.
 ``wsis proposals evaluate`` gives the same figures without the times. With
 ``--selective-search`` the boxes of the masks are set beside those of opencv-contrib
-(``pip install opencv-contrib-python-headless``), against the boxes of the objects. The
-annotations are only measured against.
+(``pip install opencv-contrib-python-headless``), against the boxes of the objects, at
+every budget; ``--curves FILE.svg`` draws them. The annotations are only measured
+against.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from jaxtyping import Float
 from pycocotools import mask as coco
 
 from wsis import plugins
+from wsis.cli.curves import draw
 from wsis.contracts import Annotated, Image
 from wsis.data.coco import CocoData
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
@@ -35,7 +37,8 @@ from wsis.proposals import grouping
 STEPS = {
     "superpixels": ("cut", "neighbourhood"),
     "trees": ("grow", "membership"),
-    "choice": ("promising", "in_turns", "distinct"),
+    "unions": ("new_pairs", "promising", "triplets"),
+    "choice": ("in_turns", "distinct"),
 }
 """Steps of ``Grouping`` and the functions that do them."""
 
@@ -131,24 +134,43 @@ def selective_search(image: Image) -> Float[np.ndarray, "N 4"]:
     return found
 
 
-def beside(data: Annotated, source: Any, limit: int) -> None:
-    """Prints the boxes' figures of both, budget by budget."""
-    ours: Callable[[Image], Any] = lambda image: boxes(source(image)).numpy()  # noqa: E731
+def beside(
+    data: Annotated, sources: dict[str, Any], limit: int, curves: Path | None
+) -> None:
+    """Prints the boxes' figures of all, budget by budget, and draws them."""
+    drawn = []
     budgets = [b for b in BUDGETS if b < limit] + [limit]
-    for name, find in (("ours", ours), ("selective search", selective_search)):
-        best, seconds = [], []
+    finders: dict[str, Callable[[Image], Any]] = {
+        name: lambda image, source=source: boxes(source(image)).numpy()
+        for name, source in sources.items()
+    }
+    for name, find in {**finders, "selective search": selective_search}.items():
+        best, seconds, count = [], [], []
         for image, truth in zip(data.tagged.images, data.truths, strict=True):
             pixels = image.load()
             start = time.perf_counter()
             found = find(pixels)
             seconds.append(time.perf_counter() - start)
+            count.append(len(found))
             wanted = np.array(coco.toBbox(list(truth.masks)), float).reshape(-1, 4)
             wanted[:, 2:] += wanted[:, :2]
             iou = box_overlaps(found, wanted[~truth.ignore.numpy()])
             best.append(np.stack([iou[:b].max(0, initial=0) for b in budgets]))
-        for budget, line in zip(budgets, np.concatenate(best, 1), strict=True):
+        lines = np.concatenate(best, 1)
+        for budget, line in zip(budgets, lines, strict=True):
             print(row(f"{name}, boxes, {budget}", line))
-        print(f"{name}: {np.median(seconds):.2f} s a photo (median)")
+        print(f"{name}: {np.median(seconds):.2f} s a photo (median)", flush=True)
+        figures = Coverage(
+            budgets=tuple(budgets),
+            best=lines,
+            area=np.zeros(lines.shape[1]),
+            count=np.array(count),
+            oracle={},
+            ledger=sources[name].ledger if name in sources else frozenset(),
+        )
+        drawn.append({"source": f"{name}, boxes", **figures.results()})
+    if curves:
+        draw(drawn, curves)
 
 
 def main() -> None:
@@ -157,21 +179,29 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, required=True)
     parser.add_argument("--photos", type=int, help="every n-th, so many in all")
     parser.add_argument("--limit", type=int, default=1000)
-    parser.add_argument("--source", default="region_tree")
+    parser.add_argument(
+        "--source", default="region_tree", help="several with commas, beside others"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--selective-search", action="store_true")
+    parser.add_argument("--curves", type=Path, help="draw the boxes' figures, .svg")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
-    settings = dict(item.split("=", 1) for item in arguments.set)
-    source = plugins.create("sources", arguments.source, settings)
+    settings: dict[str, Any] = dict(item.split("=", 1) for item in arguments.set)
+    sources = {
+        name: plugins.create("sources", name, settings)
+        for name in arguments.source.split(",")
+    }
     data = CocoData(images=arguments.images, val_json=arguments.annotations).val()
     data = some(data, arguments.photos)
-    print(f"{source}\nsupervision: {supervision(source.ledger)}")
+    for source in sources.values():
+        print(f"{source}\nsupervision: {supervision(source.ledger)}")
     print("| masks | ABO | AR | R@.5 | R@.7 | R@.85 |\n|---|---|---|---|---|---|")
     if arguments.selective_search:
-        beside(data, source, arguments.limit)
+        beside(data, sources, arguments.limit, arguments.curves)
         return
+    [source] = sources.values()
     figures, costs = measured(data, source, arguments.limit)
     for budget, best in zip(figures.budgets, figures.best, strict=True):
         print(row(str(budget), best))
