@@ -5,12 +5,12 @@
 
 Prints, for every budget, the average best overlap (ABO), the average recall over IoU
 0.5 to 0.95 and the recall at 0.5, 0.7 and 0.85 over all objects (crowds left out), and
-at the last budget by COCO's sizes; then the seconds a photo by step and the memory.
-``wsis proposals evaluate`` gives the same figures without the times. With
-``--selective-search`` the boxes of the masks are set beside those of opencv-contrib
-(``pip install opencv-contrib-python-headless``), against the boxes of the objects, at
-every budget; ``--curves FILE.svg`` draws them. The annotations are only measured
-against.
+at the last budget by COCO's sizes; then the seconds of one core (not of the clock on
+the wall) a photo by step, and the memory. ``wsis proposals evaluate`` gives the same
+figures without the times. With ``--selective-search`` the boxes of the masks are set
+beside those of opencv-contrib (``pip install opencv-contrib-python-headless``), against
+the boxes of the objects, at every budget; ``--curves FILE.svg`` draws them. The
+annotations are only measured against.
 """
 
 import argparse
@@ -44,7 +44,7 @@ STEPS = {
 
 
 class Clock:
-    """Adds up the seconds spent in functions of a module while it is open."""
+    """Adds up the seconds of a core spent in functions of a module."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
@@ -53,9 +53,9 @@ class Clock:
         """The same function, its seconds added to those of ``step``'s last photo."""
 
         def run(*given: Any, **named: Any) -> Any:
-            start = time.perf_counter()
+            start = time.process_time()
             result = function(*given, **named)
-            self.seconds[step][-1] += time.perf_counter() - start
+            self.seconds[step][-1] += time.process_time() - start
             return result
 
         return run
@@ -86,9 +86,9 @@ def measured(data: Annotated, source: Any, limit: int) -> tuple[Coverage, list[s
         for image in data.tagged.images:
             pixels = image.load()
             clock.photo()
-            start = time.perf_counter()
+            start = time.process_time()
             found = source(pixels)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
             yield found
 
     figures = coverage(
@@ -148,9 +148,9 @@ def beside(
         best, seconds, count = [], [], []
         for image, truth in zip(data.tagged.images, data.truths, strict=True):
             pixels = image.load()
-            start = time.perf_counter()
+            start = time.process_time()
             found = find(pixels)
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
             count.append(len(found))
             wanted = np.array(coco.toBbox(list(truth.masks)), float).reshape(-1, 4)
             wanted[:, 2:] += wanted[:, :2]

@@ -1,4 +1,4 @@
-"""Proposals from several trees of regions and the pairs of neighbours in them."""
+"""Proposals from several trees of regions, pairs and triplets of neighbours in them."""
 
 from dataclasses import dataclass
 from functools import partial
