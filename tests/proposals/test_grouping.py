@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.proposals.test_growing import row
 from tests.proposals.test_region_tree import drawing, parts
 from wsis.masks import areas
 from wsis.overlaps import cross_iou, overlaps
 from wsis.plugins import create
-from wsis.proposals.grouping import Grouping, in_turns, promising
-from wsis.proposals.growing import Criterion, grow
+from wsis.proposals.grouping import Grouping, in_turns
 
 
 def test_finds_parts_and_wholes():
@@ -62,6 +60,14 @@ def test_the_smallest_and_the_plainest_images(size, seed):
     assert found.size == size
 
 
+@pytest.mark.parametrize(("pairs", "triplets"), [(0, 0), (0, 20), (20, 0)])
+def test_does_without_pairs_or_triplets(pairs, triplets):
+    found = Grouping(count=60, pairs=pairs, triplets=triplets)(drawing())
+
+    best = cross_iou(found, torch.from_numpy(parts())).amax(0)
+    assert (best > 0.8).all()
+
+
 def test_octaves_take_turns_the_largest_first():
     share = np.array([0.9, 0.6, 0.3, 0.3, 0.26, 0.2])
     worth = np.array([1, 2, 5, 9, 7, 0])
@@ -72,21 +78,12 @@ def test_octaves_take_turns_the_largest_first():
     assert order.tolist() == [1, 3, 5, 0, 4, 2]
 
 
-def test_promising_pairs_have_strong_contours_around_and_weak_ones_inside():
-    family = grow(row(0.9, 0.1, 0.8, 0.2), Criterion())
-    pairs = promising(family, 2)
-
-    # Of a|b c|d e: bc has strong contours on both sides and a weak one inside.
-    assert set(family.parts[pairs[0]].tolist()) == {1, 2}
-    assert len(pairs) == 2
-    assert len(promising(family, 0)) == 0
-
-
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
         ("count", 0),
         ("pairs", -1),
+        ("triplets", -1),
         ("side", 8),
         ("superpixels", 0),
         ("min_area", 1.0),

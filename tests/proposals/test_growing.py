@@ -5,6 +5,7 @@ import pytest
 
 from wsis.proposals.grouping import neighbourhood
 from wsis.proposals.growing import Criterion, Neighbourhood, grow, membership
+from wsis.proposals.unions import triplets
 
 
 def row(*contours: float, colour: tuple[float, ...] | None = None) -> Neighbourhood:
@@ -29,28 +30,28 @@ def spelled(sets: np.ndarray) -> list[str]:
 def test_the_weakest_contour_goes_first():
     base = row(0.5, 0.1, 0.9)
 
-    family = grow(base, Criterion())
+    tree = grow(base, Criterion())
 
-    nodes = membership(family, 4)
+    nodes = membership(tree)
     assert spelled(nodes) == ["a", "b", "c", "d", "bc", "abc", "abcd"]
-    assert family.until.tolist()[:7] == [5, 4, 4, 6, 5, 6, 7]
-    assert np.allclose(family.inside[:7], [0, 0, 0, 0, 0.1, 0.5, 0.9])
-    first, second = family.parts[7:].T
+    assert tree.nodes.until.tolist() == [5, 4, 4, 6, 5, 6, 7]
+    assert np.allclose(tree.nodes.inside, [0, 0, 0, 0, 0.1, 0.5, 0.9])
+    first, second = tree.pairs.parts.T
     unions = spelled(nodes[first] | nodes[second])
     # First those of the superpixels, then the new node's, which are nodes again.
     assert unions == ["ab", "bc", "cd", "abc", "bcd", "abcd"]
 
 
 def test_borders_of_unions_are_what_is_left_of_their_parts():
-    family = grow(row(0.5, 0.1, 0.9), Criterion())
+    tree = grow(row(0.5, 0.1, 0.9), Criterion())
 
-    bc, bcd = 4, 7 + 4
-    assert (family.perimeter[bc], family.perimeter[bcd]) == (8, 4)
-    assert family.strength[bc] == pytest.approx(4 * (0.5 + 0.9))
-    assert family.strength[bcd] == pytest.approx(4 * 0.5)
-    assert (family.frame[bc], family.frame[bcd]) == (16, 28)
-    assert (family.area[bcd], family.inside[bcd]) == (48, 0.9)
-    assert family.until[bcd] == 5
+    nodes, pairs, bc, bcd = tree.nodes, tree.pairs, 4, 4
+    assert (nodes.perimeter[bc], pairs.perimeter[bcd]) == (8, 4)
+    assert nodes.strength[bc] == pytest.approx(4 * (0.5 + 0.9))
+    assert pairs.strength[bcd] == pytest.approx(4 * 0.5)
+    assert (nodes.frame[bc], pairs.frame[bcd]) == (16, 28)
+    assert (pairs.area[bcd], pairs.inside[bcd]) == (48, 0.9)
+    assert pairs.until[bcd] == 5
 
 
 @pytest.mark.parametrize(
@@ -61,25 +62,25 @@ def test_borders_of_unions_are_what_is_left_of_their_parts():
     ],
 )
 def test_colours_count_beside_contours(criterion, first):
-    family = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), criterion)
+    tree = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), criterion)
 
-    assert spelled(membership(family, 3))[3] == first
+    assert spelled(membership(tree))[3] == first
 
 
 def test_what_fills_its_box_little_or_has_grown_is_held_back():
     # By contours alone a grows along the row: ab, abc, abcd.
     base = row(0.1, 0.11, 0.12)
 
-    assert spelled(membership(grow(base, Criterion()), 4))[4:6] == ["ab", "abc"]
+    assert spelled(membership(grow(base, Criterion())))[4:6] == ["ab", "abc"]
     held = grow(base, Criterion(shape=1.0))
-    assert spelled(membership(held, 4))[4:6] == ["ab", "cd"]
+    assert spelled(membership(held))[4:6] == ["ab", "cd"]
 
 
 def test_small_regions_merge_before_large_ones():
     base = replace(row(0.1, 0.15), area=np.array([64.0, 64, 4]))
 
-    assert spelled(membership(grow(base, Criterion()), 3))[3] == "ab"
-    assert spelled(membership(grow(base, Criterion(size=0.25)), 3))[3] == "bc"
+    assert spelled(membership(grow(base, Criterion())))[3] == "ab"
+    assert spelled(membership(grow(base, Criterion(size=0.25))))[3] == "bc"
 
 
 def test_borders_agree_with_counting_pixels():
@@ -88,25 +89,33 @@ def test_borders_agree_with_counting_pixels():
     labels = labels.repeat(3, 0).repeat(5, 1)
     contour = random.random(labels.shape)
 
-    family = grow(
-        neighbourhood(labels, random.random((9, 20, 3)), contour), Criterion()
-    )
+    tree = grow(neighbourhood(labels, random.random((9, 20, 3)), contour), Criterion())
 
-    nodes = membership(family, 12)
-    first, second = family.parts[family.nodes :].T
-    for k, members in enumerate(np.concatenate([nodes, nodes[first] | nodes[second]])):
-        mask = members[labels]
-        length = strength = 0.0
-        for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-            border = mask[a] != mask[b]
-            length += border.sum()
-            strength += ((contour[a] + contour[b]) / 2)[border].sum()
-        assert family.area[k] == mask.sum()
-        assert family.perimeter[k] == length
-        assert family.strength[k] == pytest.approx(strength)
+    nodes = membership(tree)
+    thirds = triplets(tree.nodes, tree.pairs, tree.pairs)
+    assert len(thirds) > 0
+    for unions in (tree.nodes, tree.pairs, thirds):
+        sets = np.logical_or.reduce([nodes[part] for part in unions.parts.T])
+        for k, members in enumerate(sets):
+            mask = members[labels]
+            length, strength = outline(mask, contour)
+            assert unions.area[k] == mask.sum()
+            assert unions.perimeter[k] == length
+            assert unions.strength[k] == pytest.approx(strength)
 
 
-def test_one_superpixel_is_a_family():
-    family = grow(row(), Criterion())
+def outline(mask: np.ndarray, contour: np.ndarray) -> tuple[float, float]:
+    """Length of a mask's border within the image, and the contour summed along it."""
+    length = strength = 0.0
+    for a, b in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        border = mask[a] != mask[b]
+        length += border.sum()
+        strength += ((contour[a] + contour[b]) / 2)[border].sum()
+    return length, strength
 
-    assert (len(family), family.until.tolist()) == (1, [1])
+
+def test_one_superpixel_is_a_tree():
+    tree = grow(row(), Criterion())
+
+    assert (len(tree.nodes), tree.nodes.until.tolist()) == (1, [1])
+    assert len(tree.pairs) == 0

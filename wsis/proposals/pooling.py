@@ -24,19 +24,30 @@ def distinct(
         count: most kept.
         beside: kept before, and not among those returned.
     """
-    kept = candidates[:0] if beside is None else beside
-    before = len(kept)
+    weight = area.astype(np.float32)
+    before = 0 if beside is None else len(beside)
+    # Numbers once and for all: every block is compared with every one kept.
+    kept = np.empty((before + count + _BLOCK, len(area)), dtype=np.float32)
+    if beside is not None:
+        kept[:before] = beside
+    size = np.empty(len(kept), dtype=np.float32)
+    size[:before] = kept[:before] @ weight
+    number = before
     for start in range(0, len(candidates), _BLOCK):
-        if len(kept) >= before + count:
+        if number >= before + count:
             break
-        block = candidates[start : start + _BLOCK]
-        block = block[~(_iou(block, kept, area) > max_overlap).any(1)]
-        close = _iou(block, block, area) > max_overlap
+        block = candidates[start : start + _BLOCK].astype(np.float32)
+        own = block @ weight
+        near = _iou(block * weight, own, kept[:number], size[:number]) > max_overlap
+        block, own = block[~near.any(1)], own[~near.any(1)]
+        close = _iou(block * weight, own, block, own) > max_overlap
         free = np.ones(len(block), dtype=bool)
         for i in range(len(block)):
             free[i + 1 :] &= ~(close[i, i + 1 :] & free[i])
-        kept = np.concatenate([kept, block[free]])
-    return kept[before : before + count]
+        end = number + int(free.sum())
+        kept[number:end], size[number:end] = block[free], own[free]
+        number = end
+    return kept[before : min(number, before + count)] > 0
 
 
 def neighbour_pairs(
@@ -60,12 +71,11 @@ def neighbour_pairs(
 
 
 def _iou(
-    first: Bool[np.ndarray, "A S"],
-    second: Bool[np.ndarray, "B S"],
-    area: Float[np.ndarray, " S"],
+    weighted: Float[np.ndarray, "A S"],
+    own: Float[np.ndarray, " A"],
+    others: Float[np.ndarray, "B S"],
+    size: Float[np.ndarray, " B"],
 ) -> Float[np.ndarray, "A B"]:
-    weight = area.astype(np.float32)
-    shared = (first * weight) @ second.T.astype(np.float32)
-    union = (first @ weight)[:, None] + second @ weight - shared
-    iou: Float[np.ndarray, "A B"] = shared / union
+    shared = weighted @ others.T
+    iou: Float[np.ndarray, "A B"] = shared / (own[:, None] + size - shared)
     return iou

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
-from PIL import Image as Pillow
+from jaxtyping import Bool, Float
 from skimage.color import rgb2lab
 
 from wsis import plugins
@@ -14,6 +13,7 @@ from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.masks import compact
 from wsis.proposals.merging import Similarity, members
 from wsis.proposals.pooling import distinct, neighbour_pairs
+from wsis.proposals.scaling import enlarged, shrunk
 from wsis.proposals.superpixels import Superpixels, superpixels
 
 _TREES = (
@@ -120,23 +120,3 @@ class RegionTree:
 def _even(count: int) -> Float[np.ndarray, " K"]:
     """Centres of ``count`` equal parts of the unit interval."""
     return (np.arange(count) + 0.5) / max(count, 1)
-
-
-def shrunk(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The image, its longer side at most ``side``."""
-    height, width = image.shape[:2]
-    ratio = min(1.0, side / max(height, width))
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC))
-
-
-def enlarged(
-    labels: Int[np.ndarray, "h w"], size: tuple[int, int]
-) -> Int[np.ndarray, "H W"]:
-    """Each pixel takes the label under its centre."""
-    rows, columns = (
-        (2 * np.arange(long) + 1) * short // (2 * long)
-        for long, short in zip(size, labels.shape, strict=True)
-    )
-    large: Int[np.ndarray, "H W"] = labels[rows][:, columns]
-    return large

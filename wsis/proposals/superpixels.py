@@ -57,9 +57,6 @@ def superpixels(
     labels = cut(contour, count)
     number = int(labels.max()) + 1
     area = np.bincount(labels.ravel(), minlength=number).astype(float)
-    boxes = [
-        (x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels + 1)
-    ]
     dy, dx = (derivative(lab, axis, 1.0) for axis in (0, 1))
     turns = np.arange(8) * np.pi / 4
     slopes = [np.maximum(np.cos(t) * dx + np.sin(t) * dy, 0) for t in turns]
@@ -68,7 +65,7 @@ def superpixels(
     return Superpixels(
         labels=labels,
         area=area,
-        boxes=np.array(boxes, dtype=float),
+        boxes=bounds(labels),
         colour=_histograms(lab, labels, _COLOURS),
         texture=_histograms(np.concatenate(slopes, -1), labels, _SLOPES),
         edges=edges,
@@ -93,6 +90,12 @@ def cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]
     order = np.bincount(labels.ravel()).argsort(kind="stable")
     ranks: Int[np.ndarray, "H W"] = order.argsort()[labels].reshape(contour.shape)
     return ranks
+
+
+def bounds(labels: Int[np.ndarray, "H W"]) -> Float[np.ndarray, "S 4"]:
+    """Boxes of regions 0…S−1, none empty: xyxy, right and bottom exclusive."""
+    slices = ndimage.find_objects(labels + 1)
+    return np.array([(x.start, y.start, x.stop, y.stop) for y, x in slices], float)
 
 
 def _histograms(

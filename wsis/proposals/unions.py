@@ -1,0 +1,147 @@
+"""Unions of a tree's nodes that were neighbours, and how whole they look."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Unions:
+    """Unions of P nodes each; one node is a union, too.
+
+    Args:
+        parts: numbers of the nodes.
+        area: pixels.
+        perimeter: length of the border to others, in pixels.
+        strength: contour strength summed along it.
+        frame: pixels on the image's own border.
+        inside: the strongest mean contour that runs through it.
+        until: number of the node into which the first of its parts to go is merged;
+            the number of nodes for the last node.
+    """
+
+    parts: Int[np.ndarray, "K P"]
+    area: Float[np.ndarray, " K"]
+    perimeter: Float[np.ndarray, " K"]
+    strength: Float[np.ndarray, " K"]
+    frame: Float[np.ndarray, " K"]
+    inside: Float[np.ndarray, " K"]
+    until: Int[np.ndarray, " K"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    def __getitem__(self, rows: "Int[np.ndarray, ' _'] | slice") -> "Unions":
+        return Unions(**{name: getattr(self, name)[rows] for name in _FIELDS})
+
+
+_FIELDS = tuple(Unions.__dataclass_fields__)
+
+
+def joined(
+    some: Unions,
+    first: Int[np.ndarray, " K"],
+    others: Unions,
+    second: Int[np.ndarray, " K"],
+    length: Float[np.ndarray, " K"],
+    contour: Float[np.ndarray, " K"],
+    through: Float[np.ndarray, " K"] | None = None,
+) -> Unions:
+    """The union of each ``some[first]`` with its neighbour ``others[second]``.
+
+    Args:
+        some: unions.
+        first: which of them.
+        others: unions that share no pixel with them.
+        second: which of them.
+        length: of the common border, in pixels; positive.
+        contour: strength summed along it.
+        through: the strongest mean contour along it; the mean of all of it if omitted.
+    """
+    a, b = some[first], others[second]
+    through = contour / length if through is None else through
+    return Unions(
+        parts=np.concatenate([a.parts, b.parts], 1),
+        area=a.area + b.area,
+        perimeter=a.perimeter + b.perimeter - 2 * length,
+        strength=a.strength + b.strength - 2 * contour,
+        frame=a.frame + b.frame,
+        inside=np.maximum.reduce([a.inside, b.inside, through]),
+        until=np.minimum(a.until, b.until),
+    )
+
+
+def new_pairs(nodes: Unions, pairs: Unions) -> Unions:
+    """The pairs that are no nodes: those whose parts do not merge with one another."""
+    until = nodes.until[pairs.parts]
+    return pairs[np.flatnonzero(until[:, 0] != until[:, 1])]
+
+
+def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
+    """Chosen pairs with each node that touched one of the two while all three lived.
+
+    Those whose first two parts to go merge with one another are left out, as they are
+    nodes or pairs. Each set of nodes comes once, in the order of ``chosen``.
+
+    Args:
+        nodes: of a tree.
+        pairs: all of its pairs.
+        chosen: some of its pairs.
+    """
+    number = len(nodes)
+    length = (nodes.perimeter[pairs.parts].sum(1) - pairs.perimeter) / 2
+    contour = (nodes.strength[pairs.parts].sum(1) - pairs.strength) / 2
+    # Pairs by either of their two nodes: those of node n are start[n] to start[n + 1].
+    own = pairs.parts.T.ravel()
+    order = own.argsort(kind="stable")
+    other = pairs.parts[:, ::-1].T.ravel()[order]
+    pair = np.tile(np.arange(len(pairs)), 2)[order]
+    start = np.searchsorted(own[order], np.arange(number + 1))
+
+    ends = chosen.parts.T.ravel()
+    size = start[ends + 1] - start[ends]
+    which = np.tile(np.arange(len(chosen)), 2).repeat(size)
+    place = np.arange(size.sum()) + (start[ends] - np.cumsum(size) + size).repeat(size)
+    third, pair = other[place], pair[place]
+
+    together = np.column_stack([chosen.parts[which], third])
+    until = np.sort(nodes.until[together], 1)
+    fine = (together.max(1) < until[:, 0]) & (until[:, 0] != until[:, 1])
+    fine &= (third[:, None] != chosen.parts[which]).all(1)
+    which, third, pair = which[fine], third[fine], pair[fine]
+
+    # A third node that touches both of the pair is found twice.
+    key, found = np.unique(which * number + third, return_inverse=True)
+    shared, summed = (
+        # Of nothing, the sums would be integers.
+        np.bincount(found, values[pair], len(key)).astype(float)
+        for values in (length, contour)
+    )
+    through = np.zeros(len(key))
+    np.maximum.at(through, found, contour[pair] / length[pair])
+    which, third = key // max(number, 1), key % max(number, 1)
+    sets = np.sort(np.column_stack([chosen.parts[which], third]), 1)
+    name = sets @ [number**2, number, 1]
+    once = np.sort(np.unique(name, return_index=True)[1])
+    return joined(
+        chosen,
+        which[once],
+        nodes,
+        third[once],
+        shared[once],
+        summed[once],
+        through[once],
+    )
+
+
+def promising(unions: Unions, count: int) -> Unions:
+    """Those that look most like wholes, best first.
+
+    Those with the strongest mean contour around them, the image's own border counting
+    as none, less half of the strongest that runs through them; larger ones are favoured
+    a little.
+    """
+    whole = unions.strength / np.maximum(unions.perimeter + unions.frame, 1)
+    whole += 0.03 * np.log(unions.area) - 0.5 * unions.inside
+    return unions[(-whole).argsort(kind="stable")[:count]]
