@@ -53,7 +53,7 @@ bags = [Bag(image, source) for image in train.images]
 maps = [features.map(bag, scale) for bag in bags]
 tags = torch.stack([bag.tags for bag in bags])
 labeller = CamCues().fit(maps, tags, generator(SEED, "cues"))
-cues = Cues(labeller, features, scale.side)
+cues = Cues(labeller, features, scale)
 
 # Each seed gives way to the most integral proposal that contains it; thresholds rise
 # from branch to branch, and less certain instances are dropped at random.

@@ -47,7 +47,7 @@ scale = Scale(384)
 bags = [Bag(image, source) for image in train.images]
 
 # No cues: the anti-noise branch learns from the tags alone.
-cues = Cues(None, features, scale.side)
+cues = Cues(None, features, scale)
 strategy = Strategy(miner=OICRMiner(), sampler=KeepAll(), assigner=OICRAssigner())
 
 fit(
