@@ -70,6 +70,15 @@ def append_json(path: Path, value: Any) -> None:
         os.fsync(file.fileno())
 
 
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """What ``append_json`` wrote, in order, without broken lines; none of no file."""
+    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
 def digest(*values: Any) -> str:
     """A short name for arrays and JSON-like values: 16 hex digits of SHA-256."""
     state = hashlib.sha256()

@@ -7,6 +7,7 @@ moments and started again. Prints how often it was killed.
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,20 @@ def started(cache: Path, folder: Path, folds: int | None) -> int:
             os._exit(1)
         os._exit(0)
     return child
+
+
+def killed_and_resumed(*given: Path | int) -> int:
+    """How often the benches were killed; this module in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.killed", *map(str, given)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 def main(cache: Path, whole: Path, broken: Path, folds: int | None = None) -> int:

@@ -1,13 +1,9 @@
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.bench.killed import MINERS, bench
+from tests.bench.killed import MINERS, bench, killed_and_resumed
 from tests.drawn import Squares, settings
 from wsis.bench import BenchError, compare
 from wsis.bench.folder import (
@@ -25,16 +21,7 @@ def folders(tmp_path_factory):
     """A bench, the same after having been killed, and how often it was."""
     root = tmp_path_factory.mktemp("benches")
     cache, whole, broken = root / "cache", root / "whole", root / "broken"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.killed", cache, whole, broken],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return cache, whole, broken, int(done.stdout)
+    return cache, whole, broken, killed_and_resumed(cache, whole, broken)
 
 
 TIMES = ("train_seconds", "predict_seconds", "peak_memory_mb")

@@ -1,17 +1,13 @@
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.killed import MINERS
+from tests.bench.killed import MINERS, killed_and_resumed
 from tests.drawn import Masked, Squares, settings
 from wsis.bench import BenchError, compare, compare_folders, table
 from wsis.bench.folder import read_runs
@@ -46,16 +42,7 @@ def folders(tmp_path_factory):
     """A bench with folds, and the same after having been killed twice."""
     root = tmp_path_factory.mktemp("folds")
     cache, kept, broken = root / "cache", root / "whole", root / "broken"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.killed", cache, kept, broken, "3"],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 0
+    assert killed_and_resumed(cache, kept, broken, 3) > 0
     return cache, kept, broken
 
 

@@ -1,12 +1,10 @@
 import json
-import re
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from wsis.cli import app
+from tests.command import wsis
 
 SETTINGS = [
     *("backbone.weights=random", "source.nodes=20", "source.pairs=0"),
@@ -17,12 +15,6 @@ TINY = [
     *(word for one in SETTINGS for word in ("--set", one)),
 ]
 SCENES = ["--data", "scenes:train_images=8:val_images=2:size=64"]
-
-
-def wsis(*args, code=0):
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == code, result.output
-    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.output).split())
 
 
 @pytest.fixture(autouse=True)

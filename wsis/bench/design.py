@@ -173,3 +173,11 @@ def differences(
         elif mine != theirs:
             found[key] = (mine, theirs)
     return dict(sorted(found.items()))
+
+
+def in_words(changes: dict[str, tuple[Any, ...]]) -> str:
+    """``differences`` between what is there and what is asked for, in one line."""
+    return "; ".join(
+        f"{name}: {there!r} there, {here!r} asked for"
+        for name, (there, here) in changes.items()
+    )

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
-from wsis.bench.design import differences
+from wsis.bench.design import differences, in_words
 from wsis.bench.matches import Matches, joined
 from wsis.bench.records import Run
 from wsis.bench.shown import Shown
 from wsis.contracts import Predictions, Supervision
-from wsis.files import append_json, atomic_write, digest, write_json
+from wsis.files import append_json, atomic_write, digest, read_json_lines, write_json
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
 
@@ -60,13 +60,9 @@ class Folder:
             {k: v for k, v in asked.items() if k in found},
         )
         if changes:
-            said = "; ".join(
-                f"{name}: {there!r} there, {here!r} asked for"
-                for name, (there, here) in changes.items()
-            )
             raise BenchError(
-                f"{self.root} holds another bench ({said}); choose another --out, or "
-                "--overwrite it"
+                f"{self.root} holds another bench ({in_words(changes)}); choose "
+                "another --out, or --overwrite it"
             )
         return {
             (run.miner, run.seed): run
@@ -110,12 +106,11 @@ class Folder:
 
 def read_runs(root: Path) -> list[Run]:
     """The runs in ``runs.jsonl``, as they were finished; a broken line is no run."""
-    path = root / RUNS
     found = []
-    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
+    for values in read_json_lines(root / RUNS):
         try:
-            run = Run(**json.loads(line))
-        except (ValueError, TypeError):
+            run = Run(**values)
+        except TypeError:
             continue
         if predictions_path(root, run.miner, run.seed, run.fold).is_file():
             found.append(run)

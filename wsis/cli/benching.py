@@ -13,7 +13,7 @@ from wsis.bench import (
     of_miners,
     vary,
 )
-from wsis.bench.folder import DESIGN, RUNS
+from wsis.bench.folder import RUNS
 from wsis.bench.summary import caption, to_csv, to_markdown
 from wsis.cli.building import data_source, miner_list, named, pipeline
 from wsis.cli.display import Bars
@@ -119,21 +119,3 @@ def compare_benches(folders: list[Path], figures: Path | None) -> None:
 def _write(path: Path, text: str) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def refuse_other(out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Stops before any work if the folder holds anything but a bench to go on with.
-
-    Raises:
-        UsageError: if it does.
-    """
-    if overwrite and resume:
-        raise UsageError("expected --overwrite or --resume, got both")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"expected --out to be a folder, {out} is a file")
-    if not out.exists() or overwrite or (out / DESIGN).is_file():
-        return
-    if any(out.iterdir()):
-        raise UsageError(
-            f"{out} exists; choose another --out, or --overwrite to replace its files"
-        )

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 import wsis
 from wsis import plugins
 from wsis.cli.errors import Guarded, UsageError
-from wsis.cli.folders import refuse_existing
+from wsis.cli.folders import refuse_existing, refuse_other
 from wsis.cli.options import (
     CacheOption,
     ClassesOption,
@@ -184,10 +184,13 @@ def bench(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from wsis.cli.benching import Compared, refuse_other
+    if overwrite and resume:
+        raise UsageError("expected --overwrite or --resume, got both")
+    from wsis.bench.folder import DESIGN
+    from wsis.cli.benching import Compared
     from wsis.cli.benching import bench as run_bench
 
-    refuse_other(out, overwrite=overwrite, resume=resume)
+    refuse_other(out, DESIGN, overwrite=overwrite)
     compared = Compared(miners=miners, vary=vary, ablate=ablate)
     chosen = Data(data or "", images, train, val, val_images, classes, root)
     setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
@@ -333,10 +336,11 @@ def tune(
     Every finished trial is kept in --out: stopped at any moment and started again, the
     same command does what is missing.
     """
-    from wsis.cli.tuning import Asked, refuse_other
+    from wsis.cli.tuning import Asked
     from wsis.cli.tuning import tune as run_tune
+    from wsis.tune.folder import DESIGN
 
-    refuse_other(out, overwrite=overwrite)
+    refuse_other(out, DESIGN, overwrite=overwrite)
     asked = Asked(
         miner=miner,
         sweeps=sweep or [],

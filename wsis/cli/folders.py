@@ -26,6 +26,22 @@ def refuse_existing(
         raise UsageError(f"expected --out to be a folder, {path} is a file")
 
 
+def refuse_other(path: Path, mark: str, *, overwrite: bool) -> None:
+    """Stops before any work if a folder holds anything that cannot be gone on with.
+
+    Args:
+        path: of the folder.
+        mark: the file that tells what can be.
+        overwrite: whatever there is may be replaced.
+
+    Raises:
+        UsageError: if it does, or is a file.
+    """
+    fits = overwrite or (path / mark).is_file()
+    foreign = not fits and path.is_dir() and any(path.iterdir())
+    refuse_existing(path, overwrite=not foreign)
+
+
 @contextmanager
 def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Gives an empty folder beside ``path`` that takes its place if the block succeeds.

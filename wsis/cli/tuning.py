@@ -20,7 +20,7 @@ from wsis.files import atomic_write, write_json
 from wsis.report.tuned import write_tuned
 from wsis.tune import Space, to_csv
 from wsis.tune import tune as run_tune
-from wsis.tune.folder import DESIGN, TRIALS
+from wsis.tune.folder import TRIALS
 from wsis.tune.results import CHOICES
 
 SHOWN = 15
@@ -104,22 +104,6 @@ def _source(data: Data, judge: bool | None) -> tuple[DataSource, bool]:
     source = data_source(data, "train")
     masks = getattr(source, "val_json", "drawn") is not None
     return source, masks and judge is None
-
-
-def refuse_other(out: Path, *, overwrite: bool) -> None:
-    """Stops before any work if the folder holds anything but a tuning.
-
-    Raises:
-        UsageError: if it does.
-    """
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"expected --out to be a folder, {out} is a file")
-    if overwrite or not out.exists() or (out / DESIGN).is_file():
-        return
-    if any(out.iterdir()):
-        raise UsageError(
-            f"{out} exists; choose another --out, or --overwrite to replace its files"
-        )
 
 
 def _print(results: Mapping[str, Any]) -> None:

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from wsis.bench import METRICS, Row, table
 from wsis.drawing import SHARE, SHOWN
 from wsis.evaluation.kinds import FALSE, Kind
 from wsis.report.charts import bars, curves
 from wsis.report.gallery import Strip
+from wsis.report.templates import filled
 
 BOUNDS = ("oracle", "random")
 
@@ -25,17 +24,11 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             ``random_per_class`` may be missing.
         pictures: of validation images.
     """
-    environment = Environment(
-        loader=PackageLoader("wsis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     rows = table(dict(results))
     miners = [row.name for row in rows if row.name not in BOUNDS]
     anatomy = results.get("anatomy") or {}
-    return environment.get_template("report.html").render(
+    return filled(
+        "report.html",
         results=results,
         columns=[*METRICS, "ABO"],
         rows=[_cells(row, rows) for row in rows],

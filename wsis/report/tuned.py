@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from wsis.files import atomic_write
 from wsis.report.scatter import Dot, scatter
+from wsis.report.templates import filled
 
 VERDICT = "mAP50"
 
@@ -20,15 +19,11 @@ def write_tuned(results: Mapping[str, Any], path: Path) -> None:
 
 def render_tuned(results: Mapping[str, Any]) -> str:
     """The page itself; everything in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("wsis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("tune.html").render(
-        results=results, verdict=results["verdict"], charts=_charts(results)
+    return filled(
+        "tune.html",
+        results=results,
+        verdict=results["verdict"],
+        charts=_charts(results),
     )
 
 

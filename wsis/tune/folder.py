@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from wsis.bench.design import differences
-from wsis.files import append_json, write_json
+from wsis.bench.design import differences, in_words
+from wsis.files import append_json, read_json_lines, write_json
 from wsis.tune.trial import Trial
 
 DESIGN, TRIALS = "design.json", "trials.jsonl"
@@ -46,13 +46,9 @@ class Folder:
         found = json.loads((self.root / DESIGN).read_text())
         changes = differences(found, self._asked())
         if changes:
-            said = "; ".join(
-                f"{name}: {there!r} there, {here!r} asked for"
-                for name, (there, here) in changes.items()
-            )
             raise TuneError(
-                f"{self.root} holds another tuning ({said}); choose another --out, or "
-                "--overwrite it"
+                f"{self.root} holds another tuning ({in_words(changes)}); choose "
+                "another --out, or --overwrite it"
             )
         return {(one.label, one.seed): one for one in read_trials(self.root)}
 
@@ -73,13 +69,9 @@ class Folder:
 
 def read_trials(root: Path) -> list[Trial]:
     """The trials in ``trials.jsonl``, as they were finished; a broken line is none."""
-    path, found = root / TRIALS, []
     names = {field.name for field in fields(Trial)}
-    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict) and value.keys() == names:
-            found.append(Trial(**value))
-    return found
+    return [
+        Trial(**value)
+        for value in read_json_lines(root / TRIALS)
+        if isinstance(value, dict) and value.keys() == names
+    ]
