@@ -53,6 +53,55 @@ def test_it_ends_with_the_options_of_a_bench(tuned):
     Settings.read(words[5::2])
 
 
+def test_a_bench_compares_what_was_chosen(tuned, tmp_path):
+    folder, _ = tuned
+    results = json.loads((folder / "tune.json").read_text())
+    miner, *assigner = [
+        {"p_seed": 0.3, "t_cls": 0.2, "step": 0.0},
+        "assigner.t_cls=0.2",
+        "assigner.t_iou=0.4",
+    ]
+    words = ":".join(f"{name}={value}" for name, value in miner.items())
+    results["settings"][0] |= {"miner": f"cim:{words}", "overrides": assigner}
+    (tmp_path / "tune.json").write_text(json.dumps(results))
+    settings = [word for one in SETTINGS for word in ("--set", one)]
+
+    wsis(
+        *("bench", *SCENES, *settings, "--device", "cpu", "--jobs", "1"),
+        *("--miners", "cim", "--tuned", tmp_path, "--out", tmp_path / "bench"),
+    )
+
+    bench = json.loads((tmp_path / "bench" / "results.json").read_text())
+    plain, run = bench["runs"]
+    assert (plain["miner"], run["miner"]) == ("cim", "cim tuned")
+    assert run["miner_settings"].items() >= miner.items()
+    assert plain["miner_settings"]["p_seed"] == 0.1
+    # What they differ in is not among what is the same for both.
+    assert bench["settings"]["assigner"]["settings"] == {
+        "step": 0.1,
+        "oversized": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "the folder of a finished wsis tune"),
+        ("{}", "what wsis tune writes"),
+        ('{"settings": []}', "what wsis tune writes"),
+    ],
+)
+def test_a_folder_without_a_choice_is_refused(content, message, tmp_path):
+    if content is not None:
+        (tmp_path / "tune.json").write_text(content)
+
+    out = tmp_path / "new"
+    text = wsis("bench", *SCENES, "--tuned", tmp_path, "--out", out, code=1)
+
+    assert message in text
+    assert not out.exists()
+
+
 def test_the_page_has_a_curve_of_each_axis_and_no_address(tuned):
     page = (tuned[0] / "tune.html").read_text()
 

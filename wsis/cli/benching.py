@@ -1,5 +1,6 @@
 """``wsis bench``: compares strategies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from wsis.evaluation import Trace
 from wsis.files import atomic_write, write_json
 from wsis.pipeline import Pipeline
 from wsis.report import write_report
+from wsis.tune import chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +36,13 @@ class Compared:
         miners: with commas between; None is cim where the others name what differs.
         vary: what differs and its values.
         ablate: CIM with each of its components left out.
+        tuned: folders of tunings, whose choices are compared beside the miners.
     """
 
     miners: str | None
     vary: str | None
     ablate: bool
+    tuned: Sequence[Path] = ()
 
     def variants(self, parts: Pipeline) -> list[Variant]:
         """The variants.
@@ -48,10 +52,15 @@ class Compared:
             LookupError: if a miner is not installed.
             ValueError: if a setting is unknown or out of range.
         """
-        if not (self.miners or self.vary or self.ablate):
-            raise UsageError("Missing option '--miners', or --vary, or --ablate")
-        if self.vary and self.ablate:
-            raise UsageError("expected --vary or --ablate, got both")
+        if not (self.miners or self.vary or self.ablate or self.tuned):
+            raise UsageError(
+                "Missing option '--miners', or --vary, or --ablate, or --tuned"
+            )
+        if sum(map(bool, (self.vary, self.ablate, self.tuned))) > 1:
+            raise UsageError("expected one of --vary, --ablate and --tuned, got more")
+        if self.tuned:
+            miners = miner_list(self.miners) if self.miners else []
+            return of_miners(miners) + [chosen(folder) for folder in self.tuned]
         miners = miner_list(self.miners or "cim")
         if not (self.vary or self.ablate):
             return of_miners(miners)

@@ -92,6 +92,7 @@ def _options(
         "wsis bench --miners cim,cim:p_seed=0.2 --seeds 3 --set schedule.epochs=8",
         "wsis bench --vary sampler=none,anti_noise --miners cim --seeds 5",
         "wsis bench --ablate --seeds 3 --out ablation",
+        "wsis bench --miners cim,mist --tuned tuned-cim --tuned tuned-mist --seeds 5",
         "wsis bench --miners cim,mist --seeds 3 --folds 5 --out folds",
         "wsis bench compare one-folder another-folder",
         "wsis bench --miners cim --data scenes:train_images=100:seed=3",
@@ -124,6 +125,14 @@ def bench(
             help="Compare CIM with itself without each of its components in turn.",
         ),
     ] = False,
+    tuned: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Compare what wsis tune chose, beside --miners or without; "
+            "repeatable.",
+        ),
+    ] = None,
     trace: Annotated[
         bool,
         typer.Option(
@@ -191,7 +200,7 @@ def bench(
     from wsis.cli.benching import bench as run_bench
 
     refuse_other(out, DESIGN, overwrite=overwrite)
-    compared = Compared(miners=miners, vary=vary, ablate=ablate)
+    compared = Compared(miners=miners, vary=vary, ablate=ablate, tuned=tuned or ())
     chosen = Data(data or "", images, train, val, val_images, classes, root)
     setup = Setup(tuple(settings or ()), device, cache_folder(cache), recipe)
     run_bench(

@@ -20,6 +20,7 @@ from wsis.files import atomic_write, write_json
 from wsis.report.tuned import write_tuned
 from wsis.tune import Space, to_csv
 from wsis.tune import tune as run_tune
+from wsis.tune.choice import RESULTS
 from wsis.tune.folder import TRIALS
 from wsis.tune.results import CHOICES
 
@@ -87,7 +88,7 @@ def tune(
             typer.echo(f"wsis: finished trials are kept in {out}", err=True)
         raise
     results = found.results()
-    write_json(out / "tune.json", results)
+    write_json(out / RESULTS, results)
     with atomic_write(out / "tune.csv") as temporary:
         temporary.write_text(to_csv(results), encoding="utf-8")
     write_tuned(results, out / "tune.html")

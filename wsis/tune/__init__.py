@@ -1,6 +1,7 @@
 """Sets thresholds from tags alone, and tells how far that can be trusted."""
 
 from wsis.tune.axis import Axis
+from wsis.tune.choice import chosen
 from wsis.tune.criteria import CRITERIA, Criterion
 from wsis.tune.judging import judge
 from wsis.tune.results import COMBINED, Tuning, to_csv
@@ -16,6 +17,7 @@ __all__ = [
     "Space",
     "Trial",
     "Tuning",
+    "chosen",
     "judge",
     "to_csv",
     "tune",
