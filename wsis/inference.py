@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 from wsis import masks
 from wsis.bags import Bag
@@ -46,6 +45,9 @@ class Selection:
         ledger: Ledger = frozenset(),
     ) -> Predictions:
         """The instances, best first (ties: lower proposal, then lower class)."""
+        # Not above: torchvision takes 160 MB, and settings alone do not need it.
+        from torchvision.ops import batched_nms
+
         scores = scores.cpu()
         index, column = (scores > self.threshold).nonzero(as_tuple=True)
         score = scores[index, column]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torchvision
 from pycocotools import mask as rle
 
 from tests.data import layouts
@@ -136,8 +137,8 @@ def test_torchvision_downloads_when_told(tmp_path, monkeypatch):
         calls.append(options)
         write_sbd(tmp_path / "there" / "SBD", {})
 
-    monkeypatch.setattr(voc.torchvision.datasets, "VOCSegmentation", voc_segmentation)
-    monkeypatch.setattr(voc.torchvision.datasets, "SBDataset", sbd_dataset)
+    monkeypatch.setattr(torchvision.datasets, "VOCSegmentation", voc_segmentation)
+    monkeypatch.setattr(torchvision.datasets, "SBDataset", sbd_dataset)
 
     with pytest.raises(FileNotFoundError, match="download=true downloads it"):
         VocData(root=tmp_path / "there")
@@ -155,7 +156,7 @@ def test_a_failed_download_is_told(tmp_path, monkeypatch):
     def fails(*args, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr(voc.torchvision.datasets, "VOCSegmentation", fails)
+    monkeypatch.setattr(torchvision.datasets, "VOCSegmentation", fails)
 
     with pytest.raises(FileNotFoundError, match=r"could not download VOC .*no network"):
         VocData(root=tmp_path, download=True)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
 
 import wsis
 
 
 def versions() -> dict[str, str]:
     """Of wsis and what its figures depend on."""
+    # Not above: torchvision takes 160 MB, and what only reads figures needs none.
+    import torchvision
+
     return {
         "wsis": wsis.__version__,
         "python": platform.python_version(),

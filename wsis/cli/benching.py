@@ -16,10 +16,11 @@ from wsis.bench import (
 )
 from wsis.bench.folder import RUNS
 from wsis.bench.summary import caption, to_csv, to_markdown
-from wsis.cli.building import data_source, miner_list, named, pipeline
+from wsis.cli.building import miner_list, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
+from wsis.cli.sources import data_source
 from wsis.cli.verdicts import print_summary, print_verdict
 from wsis.evaluation import Trace
 from wsis.files import atomic_write, write_json

@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from wsis.cli.building import data_source
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data
+from wsis.cli.sources import data_source
 from wsis.cli.storing import workers
 from wsis.config import Part
 from wsis.contracts import Annotated, Ledger, Proposals

@@ -10,11 +10,12 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from wsis.bags import Bag
-from wsis.cli.building import data_source, named, pipeline
+from wsis.cli.building import named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import new_folder, unique
 from wsis.cli.options import Data, Setup
+from wsis.cli.sources import data_source
 from wsis.contracts import Pointing, Proposals, Rle
 from wsis.cues.kept import Cues
 from wsis.drawing import overlay, pointed, sheet

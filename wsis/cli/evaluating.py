@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 from wsis.bench import METRICS, Row, bounds
-from wsis.cli.building import category_ids, data_source, torch_device
+from wsis.cli.building import torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
+from wsis.cli.sources import category_ids, data_source
 from wsis.contracts import Annotated, Predictions
 from wsis.evaluation import Evaluation, from_coco
 from wsis.evaluation import evaluate as measure

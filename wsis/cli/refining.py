@@ -5,11 +5,12 @@ from pathlib import Path
 import typer
 
 from wsis.bench import METRICS, Row
-from wsis.cli.building import data_source, torch_device
+from wsis.cli.building import torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
 from wsis.cli.evaluating import predicted
 from wsis.cli.options import Data, Setup
+from wsis.cli.sources import data_source
 from wsis.contracts import Annotated
 from wsis.evaluation import evaluate, to_coco
 from wsis.files import write_json

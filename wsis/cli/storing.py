@@ -9,10 +9,10 @@ from typing import Literal
 import typer
 
 from wsis import __version__
-from wsis.cli.building import data_source
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data
+from wsis.cli.sources import data_source
 from wsis.config import Part
 from wsis.contracts import Ledger, Supervision, TaggedImage
 from wsis.data.images import images_in

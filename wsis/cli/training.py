@@ -4,17 +4,11 @@ from pathlib import Path
 
 import typer
 
-from wsis.cli.building import (
-    category_ids,
-    data_source,
-    miner_list,
-    named,
-    pipeline,
-    recipe,
-)
+from wsis.cli.building import miner_list, named, pipeline, recipe
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
+from wsis.cli.sources import category_ids, data_source
 from wsis.runs import CHECKPOINT, Card, begin, save_run
 
 

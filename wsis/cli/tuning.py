@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from wsis.cli.building import data_source, miner_list, named, pipeline
+from wsis.cli.building import miner_list, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
+from wsis.cli.sources import data_source
 from wsis.contracts import DataSource
 from wsis.files import atomic_write, write_json
 from wsis.report.tuned import write_tuned

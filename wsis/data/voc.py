@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import torch
-import torchvision
 from jaxtyping import UInt8
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
@@ -293,8 +292,11 @@ def _iou(box: _Box, mask: np.ndarray) -> float:
     if box.xyxy is None:
         return 0.0
     own = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    # Not above: torchvision takes 160 MB, and other data sets do not need it.
+    from torchvision.ops import box_iou
+
     one, other = torch.tensor([box.xyxy]), torch.tensor([own]).float()
-    return float(torchvision.ops.box_iou(one, other))
+    return float(box_iou(one, other))
 
 
 def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
@@ -332,7 +334,8 @@ def _download(root: Path) -> None:
     Raises:
         FileNotFoundError: if that does not succeed.
     """
-    datasets = torchvision.datasets
+    from torchvision import datasets
+
     try:
         if not (root / "VOCdevkit" / "VOC2012" / "JPEGImages").is_dir():
             datasets.VOCSegmentation(

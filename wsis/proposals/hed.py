@@ -13,6 +13,7 @@ from jaxtyping import Float
 from PIL import Image as Pillow
 
 from wsis.contracts import Image, Ledger, Supervision
+from wsis.memory import give_back
 from wsis.proposals.hed_network import HedNetwork, WeightsError, read_network
 
 WEIGHTS = "WSIS_HED_WEIGHTS"
@@ -70,6 +71,7 @@ class HedContours:
             size = max(1, round(width * scale)), max(1, round(height * scale))
             resized = np.asarray(photo.resize(size, Pillow.Resampling.BICUBIC))
             edges = Pillow.fromarray(network(resized))
+            give_back()
             same = edges.resize((width, height), Pillow.Resampling.BILINEAR)
             total += np.asarray(same)
         mean: Float[np.ndarray, "H W"] = total / len(self.scales)
