@@ -35,7 +35,7 @@ def test_settings_are_ranked_and_judged(tuned):
     results = json.loads((out / "tune.json").read_text())
 
     assert [row["rank"] for row in results["settings"]] == [1, 2, 3]
-    assert results["by"] == "combined"
+    assert results["by"] == "evidence"
     assert results["verdict"]["settings"] == 3
     assert "Spearman" in text
     assert "tag-ap" in text
@@ -106,7 +106,7 @@ def test_the_page_has_a_curve_of_each_axis_and_no_address(tuned):
     page = (tuned[0] / "tune.html").read_text()
 
     for name in ("p_seed", "containment", "t_cls", "t_iou", "step"):
-        assert f"combined by {name}" in page
+        assert f"evidence by {name}" in page
         assert f"mAP50 by {name}" in page
     assert page.count("<svg") == 10
     assert "http" not in page

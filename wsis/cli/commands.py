@@ -303,7 +303,7 @@ def tune(
             help="Criterion that chooses: combined, tag-ap, bag-ap, agreement, flips, "
             "scales, integrity, evidence or loss. All are reported."
         ),
-    ] = "combined",
+    ] = "evidence",
     judge: Annotated[
         bool | None,
         typer.Option(

@@ -12,7 +12,7 @@ from wsis.bench.work import Pipelines, Work
 from wsis.contracts import DataSource
 from wsis.pipeline import Pipeline
 from wsis.tune.folder import Folder
-from wsis.tune.results import COMBINED, Tuning, check_choice
+from wsis.tune.results import BY, Tuning, check_choice
 from wsis.tune.space import Space
 from wsis.tune.split import Split
 from wsis.tune.trial import Trial, chores, prepare, trial
@@ -28,7 +28,7 @@ def tune(
     held_out: float = 0.25,
     views: int = 60,
     judged: bool = True,
-    by: str = COMBINED,
+    by: str = BY,
     jobs: int = 1,
     monitor: Monitor | None = None,
     folder: Path | None = None,
