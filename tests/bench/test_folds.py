@@ -17,6 +17,7 @@ from wsis.bench.resampling import of_classes, point
 from wsis.bench.summary import caption, to_csv, to_markdown
 from wsis.config import SettingsError
 from wsis.contracts import Tagged
+from wsis.data.points import Pointed
 from wsis.evaluation import Trace, evaluate
 from wsis.pipeline import Pipeline
 from wsis.randomness import generator
@@ -164,6 +165,13 @@ def test_data_without_masks_of_their_training_half_are_refused(cache):
 
     with pytest.raises(ValueError, match=r"masks of its training half.*Squares has"):
         compare(Squares(), MINERS, pipeline, folds=3)
+
+
+def test_points_which_are_of_one_half_are_refused(cache, tmp_path):
+    pointed = Pointed(source=Masked(), file=tmp_path / "points.csv")
+
+    with pytest.raises(ValueError, match="without points for folds"):
+        compare(pointed, MINERS, Pipeline(settings(), cache), folds=2)
 
 
 def test_masks_never_reach_training(cache, kept):

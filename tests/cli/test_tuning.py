@@ -40,6 +40,8 @@ def test_settings_are_ranked_and_judged(tuned):
     assert "Spearman" in text
     assert "tag-ap" in text
     assert (out / "tune.csv").read_text().count("\n") == 4
+    # A random backbone and one pass teach nothing, and the command says so.
+    assert "no model has learned the tags: tag-ap is" in text
 
 
 def test_it_ends_with_the_options_of_a_bench(tuned):

@@ -14,7 +14,7 @@ from wsis.masks import dense
 from wsis.model import Scores
 from wsis.overlaps import overlaps
 from wsis.tune import criteria
-from wsis.tune.criteria import CRITERIA, class_mean, mean_ap
+from wsis.tune.criteria import CRITERIA, chance_ap, class_mean, mean_ap
 from wsis.tune.seen import Seen
 
 PART, WHOLE, TOO_LARGE, APART = range(4)
@@ -189,3 +189,16 @@ def test_class_means_weigh_classes_alike():
 
 def test_names_are_different():
     assert len({criterion.name for criterion in CRITERIA}) == len(CRITERIA)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_chance_is_about_the_share_of_photos_with_the_tag(share):
+    tags = np.zeros((200, 2), bool)
+    tags[: round(200 * share)] = True
+
+    # The precision that recall allows at best is a little above it.
+    assert share <= chance_ap(tags) < share + 0.05
+
+
+def test_chance_of_tags_that_all_or_none_have_is_unknown():
+    assert chance_ap(np.ones((5, 2), bool)) is None

@@ -12,6 +12,7 @@ from torch import Tensor
 from wsis.config import SettingsError
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, Traceable
 from wsis.data.lazy import LazyTruths
+from wsis.data.points import Pointed
 from wsis.files import digest
 from wsis.randomness import generator
 
@@ -131,9 +132,14 @@ def whole(data: DataSource) -> Annotated:
     """Both halves of a data set together, images numbered from 0.
 
     Raises:
-        ValueError: if it has no masks of its training half, or the halves are of
-            different classes.
+        ValueError: if it has no masks of its training half, the halves are of different
+            classes, or there are points of one of them.
     """
+    if isinstance(data, Pointed):
+        raise ValueError(
+            "expected a data set without points for folds: points are of the training "
+            "half, and with folds images of both halves are trained on"
+        )
     if not isinstance(data, Traceable):
         raise ValueError(
             "expected a data set with masks of its training half for folds, as every "

@@ -25,6 +25,9 @@ from wsis.tune.choice import RESULTS
 from wsis.tune.folder import TRIALS
 from wsis.tune.results import CHOICES
 
+LEARNED = 0.2
+"""Share of what tag-ap could exceed chance by, below which nothing has been learned."""
+
 SHOWN = 15
 """Settings in the printed table, at most."""
 
@@ -94,6 +97,7 @@ def tune(
         temporary.write_text(to_csv(results), encoding="utf-8")
     write_tuned(results, out / "tune.html")
     _print(results)
+    _warn(results)
     typer.echo(f"curves: {out / 'tune.html'}")
     typer.echo(f"chosen by {results['by']}: {results['chosen']['label']}")
     typer.echo(f"wsis bench {results['chosen']['options']}")
@@ -106,6 +110,21 @@ def _source(data: Data, judge: bool | None) -> tuple[DataSource, bool]:
     source = data_source(data, "train")
     masks = getattr(source, "val_json", "drawn") is not None
     return source, masks and judge is None
+
+
+def _warn(results: Mapping[str, Any]) -> None:
+    """Says so where even the best models tell the tags hardly better than chance."""
+    chance = results["design"]["tag_chance"]
+    found = [row["criteria"]["tag-ap"] for row in results["settings"]]
+    best = max((ap for ap in found if ap is not None), default=None)
+    if chance is None or best is None or best - chance > LEARNED * (1 - chance):
+        return
+    typer.echo(
+        f"wsis: no model has learned the tags: tag-ap is {best:.2f} at best, "
+        f"{chance:.2f} by chance; train longer (--set schedule.epochs=N) before you "
+        "trust any ranking",
+        err=True,
+    )
 
 
 def _print(results: Mapping[str, Any]) -> None:

@@ -17,9 +17,13 @@ from wsis.contracts import BranchScores
 from wsis.evaluation.voc import average_precision
 from wsis.masks import region_areas
 from wsis.model import Scores
+from wsis.randomness import generator
 from wsis.tune.seen import Seen
 
 Rows = Float[np.ndarray, "I C"]
+
+_ORDERS = 100
+"""Random orders that ``chance_ap`` averages over."""
 
 Look = Callable[[Seen], Float[Tensor, " C"]]
 """One photo's number for every class."""
@@ -108,6 +112,14 @@ def mean_ap(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
             hit = np.where(present, np.arange(len(present)), -1)[order]
             nothing = np.zeros(len(present), bool)
             found.append(average_precision(hit, nothing, int(present.sum())))
+    return float(np.mean(found)) if found else None
+
+
+def chance_ap(tags: Bool[np.ndarray, "I C"]) -> float | None:
+    """What ``mean_ap`` is on average where photos are ordered by chance."""
+    draws = generator(0, "chance")
+    rows = torch.rand((_ORDERS, *tags.shape), generator=draws).double().numpy()
+    found = [ap for one in rows if (ap := mean_ap(one, tags)) is not None]
     return float(np.mean(found)) if found else None
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wsis.bench import Monitor, Silent, versions
 from wsis.bench.design import identity
 from wsis.bench.fingerprint import describe
@@ -11,6 +13,7 @@ from wsis.bench.pool import doing
 from wsis.bench.work import Pipelines, Work
 from wsis.contracts import DataSource
 from wsis.pipeline import Pipeline
+from wsis.tune.criteria import chance_ap
 from wsis.tune.folder import Folder
 from wsis.tune.results import BY, Tuning, check_choice
 from wsis.tune.space import Space
@@ -111,6 +114,9 @@ def tune(
         design={
             **design,
             "seeds": list(seeds),
+            "tag_chance": chance_ap(
+                torch.stack([image.tags for image in split.held().images]).numpy()
+            ),
             "photos": {
                 "train": len(work.train.images),
                 "held_out": len(split.held().images),
