@@ -3,9 +3,14 @@
 import os
 
 import torch
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook("wsis", "beartype.beartype")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("wsis", deadline=None)
+settings.load_profile("wsis")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than these make all of them wait.

@@ -103,7 +103,7 @@ def test_refuses_an_unknown_reading() -> None:
         OICRAssigner(reading="oicr")  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(1, 25), st.integers(1, 6), st.integers(0, 2))
 def test_matches_the_plain_loop(seed: int, count: int, found: int, branch: int) -> None:
     _, overlaps, _ = drawn(seed, count, classes=3)

@@ -195,7 +195,7 @@ def test_nobody_labelled_costs_nothing() -> None:
     assert pcl_loss(CLS, ignored).item() == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(2, 5))
 def test_refinement_matches_the_loops(seed: int, count: int, columns: int) -> None:
     cls, integrity = probabilities(seed, count, columns)
@@ -233,7 +233,7 @@ def test_refinement_matches_the_loops(seed: int, count: int, columns: int) -> No
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(2, 5))
 def test_clusters_match_the_plain_loop(seed: int, count: int, columns: int) -> None:
     cls, _ = probabilities(seed, count, columns)

@@ -66,7 +66,7 @@ def test_provenance_travels():
     assert (proposals.source, proposals.ledger) == ("mine", ledger)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 140),
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
@@ -145,7 +145,7 @@ def test_boxes_are_exclusive_at_the_right_and_the_bottom():
     assert areas(proposals).tolist() == [15, 80, 1]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(drawings)
 def test_boxes_and_areas_are_those_of_the_pixels(drawing):
     proposals = random_proposals(*drawing)
@@ -174,7 +174,7 @@ def test_a_crop_is_a_small_picture_of_the_mask():
     assert crops(from_masks(drawing), 2).tolist() == [[[1, 1], [1, 0]]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(drawings, st.integers(1, 9))
 def test_a_crops_cell_is_the_pixel_under_its_centre(drawing, size):
     proposals = random_proposals(*drawing)
@@ -211,7 +211,7 @@ def test_refuses_chunks_without_memory():
         list(chunks(strips((0, 4)), megabytes=0))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(drawings, st.randoms(use_true_random=False))
 def test_rles_are_those_of_pycocotools(drawing, random):
     proposals = random_proposals(*drawing)
@@ -253,7 +253,7 @@ def test_compact_drops_regions_without_pixels():
     assert compact(gap).members.tolist() == [[True, False]]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(drawings)
 def test_compact_leaves_what_is_compact(drawing):
     proposals = random_proposals(*drawing)

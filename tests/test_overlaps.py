@@ -54,7 +54,7 @@ def test_every_relation_is_that_of_the_pixels():
     assert found.iou[2, 3] == 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 12),
     st.tuples(st.integers(1, 40), st.integers(1, 70)),
@@ -106,7 +106,7 @@ def test_regions_in_pieces_change_nothing(monkeypatch):
     assert torch.equal(overlaps(proposals).iou, whole)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(*[st.integers(0, 9), st.integers(1, 9)] * 2), min_size=1, max_size=8
@@ -127,7 +127,7 @@ def test_refuses_empty_boxes():
         box_overlaps(torch.tensor([[0.0, 0, 2, 2], [3, 1, 3, 5]]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 2**31 - 1))
 def test_cross_iou_is_that_of_pycocotools(count, others, seed):
     proposals = random_proposals(count, (9, 7), seed)

@@ -20,7 +20,7 @@ def repeated(items, counts):
     return [replace(one, image_id=i) for i, one in enumerate(copies)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31 - 1))
 def test_the_figures_are_those_of_the_evaluation(seed):
     predictions, truths = blobs(images=5, classes=3, seed=seed)
@@ -34,7 +34,7 @@ def test_the_figures_are_those_of_the_evaluation(seed):
         assert measured[name] == pytest.approx(expected[name], abs=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31 - 1))
 def test_a_weighted_image_counts_as_so_many_images(seed):
     predictions, truths = blobs(images=5, classes=3, seed=seed)

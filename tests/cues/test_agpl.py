@@ -64,7 +64,7 @@ def test_points_outside_the_photo_are_refused():
         agpl(points((10, 2, 1)), rectangles(LEFT), classes=1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 7), st.integers(0, 3), st.integers(0, 2**31 - 1))
 def test_labels_are_those_of_a_plain_loop_over_pixels(count, peaks, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -35,7 +35,7 @@ def test_polygons_cover_what_they_enclose():
     assert np.array_equal(rle.decode(to_rle(two_boxes, SIZE)), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(
         lambda size: arrays(bool, size)

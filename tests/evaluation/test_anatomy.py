@@ -157,7 +157,7 @@ def test_sizes_are_those_of_the_reference():
     assert made.per_size["medium"]["false positives"].count == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31))
 def test_every_error_is_counted_once_and_no_repair_harms(seed):
     predictions, truths = blobs(images=4, classes=3, seed=seed)
@@ -186,7 +186,7 @@ def test_every_error_is_counted_once_and_no_repair_harms(seed):
             assert sum(counts) == made.kinds[kind].count
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31))
 def test_with_everything_repaired_all_is_found(seed):
     predictions, truths = blobs(images=4, classes=3, seed=seed)

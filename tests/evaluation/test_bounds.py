@@ -87,7 +87,7 @@ def test_without_proposals_or_objects() -> None:
     assert best.metrics["mAP25"] == best.metrics["ABO"] == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31))
 def test_no_scores_do_better(seed: int) -> None:
     draw = np.random.default_rng(seed)

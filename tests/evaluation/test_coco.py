@@ -97,7 +97,7 @@ def test_nothing_predicted_scores_0() -> None:
     assert coco_ap([found()], [truth((1, 0, 10))], ["cat"])["AP"].tolist() == [0]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31))
 def test_equals_pycocotools_on_drawn_images(
     tmp_path_factory: pytest.TempPathFactory, seed: int
@@ -110,7 +110,7 @@ def test_equals_pycocotools_on_drawn_images(
         assert_equal_to_pycocotools(predictions, truths, [4, 9, 30], folder)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31))
 def test_both_backends_agree_to_the_last_bit(seed: int) -> None:
     predictions, truths = blobs(images=6, classes=3, seed=seed)

@@ -153,7 +153,7 @@ def test_rules_that_contradict_themselves_are_refused():
         Rules(near=0.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31))
 def test_pixels_are_counted_exactly(seed):
     predictions, truths = blobs(images=2, classes=2, seed=seed)

@@ -62,7 +62,7 @@ def test_reads_run_lengths_as_numbers() -> None:
     assert np.flatnonzero(rle.decode(image.masks[0])).tolist() == [3, 4]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.floats(0, 1), st.integers(1, 400))
 def test_run_lengths_are_those_of_the_mask(
     seed: int, share: float, pixels: int

@@ -118,7 +118,7 @@ def test_average_precision_of_numbers() -> None:
     assert average_precision(hits, ignore, 2) == pytest.approx((1 + 2 / 4) / 2)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 3), st.sampled_from([0.25, 0.5, 0.75]))
 def test_matches_the_plain_loop(seed: int, classes: int, threshold: float) -> None:
     predictions, truths = blobs(images=4, classes=classes, seed=seed)

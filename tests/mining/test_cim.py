@@ -120,7 +120,7 @@ def test_refuses_a_negative_branch() -> None:
         CIMMiner().at(-1)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.integers(0, 2**31),
     st.integers(1, 40),

@@ -80,7 +80,7 @@ def test_refuses_an_unknown_reading() -> None:
         MISTMiner(reading="boxes")  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**31),
     st.integers(1, 40),

@@ -42,7 +42,7 @@ def test_nothing_ranked_keeps_nothing() -> None:
     assert greedy_nms(torch.empty(2, 0, dtype=torch.long), CHAIN, 0.3).shape == (2, 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**31), st.integers(1, 30), st.sampled_from([0.2, 0.25, 0.5, 1.0])
 )

@@ -45,7 +45,7 @@ def test_with_fewer_proposals_than_classes_some_repeat_without_weight() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 5))
 def test_matches_the_plain_loop(seed: int, count: int, classes: int) -> None:
     problem = drawn(seed, count, classes)

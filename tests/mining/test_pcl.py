@@ -63,7 +63,7 @@ def test_refuses_a_threshold_out_of_range() -> None:
         PCLMiner(t_graph=1.5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 1000), min_size=4, max_size=12, unique=True),
     st.integers(1, 4),
@@ -93,7 +93,7 @@ def test_the_top_cluster_is_that_of_the_best_partition(
     assert top == sorted(top)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 4))
 def test_finds_few_distinct_proposals_per_class(
     seed: int, count: int, classes: int

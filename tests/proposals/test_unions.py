@@ -50,7 +50,7 @@ def test_without_pairs_there_are_no_triplets():
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_triplets_agree_with_trying_all(seed):
     random = np.random.default_rng(seed)
     labels = random.permutation(9).reshape(3, 3).repeat(2, 0).repeat(2, 1)
