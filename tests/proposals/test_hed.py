@@ -7,7 +7,7 @@ import torch
 from tests.tiny_hed import tiny_hed
 from wsis.contracts import Contours, Supervision
 from wsis.plugins import SettingError, create
-from wsis.proposals import hed
+from wsis.proposals import hed, hed_network
 from wsis.proposals.hed import HedContours, find_weights
 from wsis.proposals.hed_network import LAYERS, WeightsError, read_network
 
@@ -85,6 +85,17 @@ def test_the_network_is_the_papers(weights, size):
     found = read_network(weights)(photo)
 
     assert np.allclose(found, reference(weights, photo), atol=1e-5)
+
+
+@pytest.mark.parametrize("pixels", [1, 40, 200])
+def test_strips_give_what_the_whole_gives(weights, monkeypatch, pixels):
+    network, photo = read_network(weights), image(37, 20)
+    monkeypatch.setattr(hed_network, "_STRIP", 37 * 20)
+    whole = network(photo)
+
+    monkeypatch.setattr(hed_network, "_STRIP", pixels)
+
+    np.testing.assert_allclose(network(photo), whole, rtol=1e-5)
 
 
 def test_scales_are_averaged_and_answered_at_the_images_size(weights):
