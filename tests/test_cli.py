@@ -84,7 +84,10 @@ def bench(*args, code=0):
         (["bench", "--miners", "cim:p_seed=1.5"], "p_seed must be in (0, 1], got 1.5"),
         (["bench", "--miners", "cim", "--seeds", "0"], "--seeds"),
         (["bench", "--miners", "cim", "--set", "brnches=2"], "did you mean 'branches'"),
-        (["bench", "--miners", "cim", "--set", "selection.nms=2"], "nms in (0, 1]"),
+        (
+            ["bench", "--miners", "cim", "--set", "selection.nms=2"],
+            "nms must be in (0, 1]",
+        ),
         (["bench", "--miners", "cim", "--set", "source=tree"], "installed sources are"),
         (["bench", "--miners", "cim", "--device", "tpu"], "'auto', 'cpu', 'cuda'"),
         (["bench", "--miners", "cim", "--data", "cocoa"], "did you mean 'coco'?"),
@@ -133,6 +136,45 @@ def test_results_that_exist_are_not_touched(command, photos, tmp_path):
 
     assert f"{tmp_path.name} exists; choose another --out" in text
     assert (tmp_path / "results.json").read_text() == "mine"
+
+
+def test_what_is_read_is_not_written_over(run, photos, tmp_path):
+    val = photos.val.read_bytes()
+    files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
+
+    for target, said in (
+        (photos.val, "would replace what is read"),
+        (run / "run.json", "would replace what is read"),
+        (tmp_path, "to be a file"),
+    ):
+        text = wsis("evaluate", "--run", run, *files, "--json", target, code=2)
+        assert said in text
+    text = wsis(
+        *("proposals", "evaluate", "--source", "region_tree", *files),
+        *("--out", photos.val),
+        code=2,
+    )
+    assert "would replace what is read" in text
+    before = {path.name: path.read_bytes() for path in photos.images.iterdir()}
+    text = wsis(
+        *("predict", photos.images, "--run", run, "--out", photos.images),
+        "--overwrite",
+        code=2,
+    )
+
+    assert "expected --out apart from the photos" in text
+    assert photos.val.read_bytes() == val
+    assert {path.name: path.read_bytes() for path in photos.images.iterdir()} == before
+    assert "settings" in json.loads((run / "run.json").read_text())
+
+
+def test_branches_beyond_a_threshold_are_refused_before_work(photos, tmp_path):
+    out = ("--out", tmp_path / "out", "--set", "branches=9")
+
+    for command in (("train",), ("bench", "--miners", "cim")):
+        text = wsis(*command, *photos.options, *out, code=2)
+        assert "t_iou must be in [0, 1], got 1.1, in branch 6 of 9" in text
+    assert not (tmp_path / "out").exists()
 
 
 # --- Failures at work --------------------------------------------------------------
@@ -293,6 +335,19 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
 
     assert "bad.jpg" in text
     assert "on 1 photos (1 skipped)" in text
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "val0.png").write_bytes((photos.images / "val0.png").read_bytes())
+    again = photos.images / ".." / photos.images.name / "val0.png"
+    wsis(
+        *("predict", photos.images / "val0.png", again, other, "--run", run),
+        *("--out", tmp_path / "two"),
+    )
+    both = json.loads((tmp_path / "two" / "predictions.json").read_text())
+    assert [image["file_name"] for image in both["images"]] == [
+        str(photos.images / "val0.png"),
+        str(other / "val0.png"),
+    ]
     with Pillow.open(out / "val0.png") as drawn:
         assert np.asarray(drawn).shape == (64, 80, 3)
     assert found["images"] == [

@@ -36,7 +36,9 @@ def test_a_part_is_read_with_its_settings():
     [
         ("brnches=2", "did you mean 'branches'"),
         ("schedule.epoch=2", "did you mean 'schedule.epochs'"),
-        ("schedule.epochs=0", "epochs and lr must be positive"),
+        ("schedule.epochs=0", "setting schedule: epochs must be positive, got 0$"),
+        ("cue_localization=inf", "finite"),
+        ("selection.threshold=nan", "finite"),
         ("branches=0", "greater than or equal to 1"),
         ("train_sides=8", "greater than or equal to 32"),
         ("branches", "expected key=value"),

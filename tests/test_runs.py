@@ -105,6 +105,15 @@ def test_a_spoiled_folder_is_named(saved, pipeline, spoil, message):
         load_run(folder, pipeline.cache, CPU)
 
 
+def test_a_run_that_learned_nothing_is_in_nobodys_way(tmp_path, pipeline, data):
+    folder = tmp_path / "run"
+    begin(folder, Card.of(pipeline, Part.parse("cim"), 0, data.train()))
+
+    begin(folder, Card.of(pipeline, Part.parse("oicr"), 1, data.train()))
+
+    assert Card.read(folder).miner.name == "oicr"
+
+
 def test_weights_of_another_model_are_refused(saved, pipeline):
     folder, _ = saved
     card = json.loads((folder / CARD).read_text())
@@ -120,11 +129,12 @@ def test_a_run_begins_once_and_goes_on_as_itself(tmp_path, pipeline, data):
     card = Card.of(pipeline, Part.parse("cim"), 0, data.train())
     other = Card.of(pipeline, Part.parse("oicr"), 1, data.train())
     begin(folder, card)
+    (folder / "checkpoint.safetensors").touch()
 
     begin(folder, card, resume=True)
     with pytest.raises(RunError, match="expected a new folder"):
         begin(folder, card)
-    with pytest.raises(RunError, match=r"another run \(miner: .*cim.*, seed: 0 there"):
+    with pytest.raises(RunError, match=r"run \(miner\.name: 'cim' .*; seed: 0 there"):
         begin(folder, other, resume=True)
     with pytest.raises(RunError, match="is not finished"):
         load_run(folder, pipeline.cache, CPU)

@@ -185,10 +185,12 @@ def test_gradients_of_a_batch_are_averaged(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"batch": 0}, "batch positive"),
+        ({"batch": 0}, "batch must be positive, got 0"),
         ({"momentum": 1.0}, "momentum must be in"),
         ({"milestones": (5, 5)}, "milestones must be positive and rise"),
-        ({"clip": -1.0}, "clip and weight_decay at least 0"),
+        ({"clip": -1.0}, "clip must be at least 0"),
+        ({"lr": float("nan")}, "lr must be positive, got nan"),
+        ({"weight_decay": float("inf")}, "weight_decay must be at least 0, got inf"),
     ],
 )
 def test_wrong_schedules_are_refused(wrong, message):

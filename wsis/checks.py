@@ -1,4 +1,6 @@
-"""The ranges of parts' settings, checked and named in one way."""
+"""The ranges of settings, checked and named in one way; NaN and infinity in none."""
+
+import math
 
 
 def fraction(name: str, value: int | float, *, zero: bool = False) -> None:
@@ -21,13 +23,13 @@ def branch_index(branch: int) -> None:
         raise ValueError(f"branch must be 0 or more, got {branch}")
 
 
-def positive(name: str, value: int) -> None:
-    """Refuses a count below 1.
+def positive(name: str, value: int | float) -> None:
+    """Refuses what is not above 0.
 
     Raises:
         ValueError: if it is; the message names the setting.
     """
-    if value < 1:
+    if not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive, got {value}")
 
 
@@ -37,7 +39,7 @@ def at_least(name: str, value: int | float, least: int | float) -> None:
     Raises:
         ValueError: if it is; the message names the setting.
     """
-    if value < least:
+    if not least <= value < math.inf:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 

@@ -110,7 +110,7 @@ class Settings(BaseModel):
         selection: which scored proposals become instances.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: PartField = Part(name="region_tree")
     backbone: PartField = Part(name="efficientnet_lite0")
@@ -254,6 +254,9 @@ def check_name(name: str, known: Iterable[str]) -> None:
 def refused(error: ValidationError) -> SettingsError:
     """The first of the settings that pydantic refuses, and why."""
     problem = error.errors()[0]
+    if problem["type"] == "value_error":
+        # Our own words, which say what came.
+        return SettingsError(f"setting {place(error)}: {problem['ctx']['error']}")
     return SettingsError(
         f"setting {place(error)}: {problem['msg']}, got {problem['input']!r}"
     )

@@ -28,7 +28,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Whatever happens inside, ``path`` holds either what it held before or all that was
     written; the temporary file is gone.
+
+    Raises:
+        IsADirectoryError: if ``path`` is a folder.
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"expected a file, {path} is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wsis import masks
 from wsis.bags import Bag
+from wsis.checks import at_least, fraction, positive
 from wsis.contracts import Ledger, Predictions, Proposals
 from wsis.features.frozen import Features
 from wsis.features.views import Scale
@@ -30,11 +31,9 @@ class Selection:
     limit: int = 100
 
     def __post_init__(self) -> None:
-        if self.threshold < 0 or not 0 < self.nms <= 1 or self.limit < 1:
-            raise ValueError(
-                "threshold must be at least 0, nms in (0, 1] and limit positive, got "
-                f"{self.threshold}, {self.nms} and {self.limit}"
-            )
+        at_least("threshold", self.threshold, 0)
+        fraction("nms", self.nms)
+        positive("limit", self.limit)
 
     def __call__(
         self,

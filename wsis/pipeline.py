@@ -116,14 +116,7 @@ class Pipeline:
 
     def strategy(self, miner: Part) -> Strategy:
         """The miner, its sampler, and the assigner that all miners share."""
-        return Strategy(
-            miner=miner.build("miners"),
-            sampler=self.sampler(miner).build("samplers"),
-            assigner=self.settings.build("assigner"),
-            by_cluster=self.settings.by_cluster,
-            cue_localization=self.settings.cue_localization,
-            anti_noise=self.settings.anti_noise,
-        )
+        return strategy(miner, self.settings)
 
     def sampler(self, miner: Part) -> Part:
         """The settings' sampler, or else the one that the miner is published with."""
@@ -272,3 +265,28 @@ class Pipeline:
 
     def _head(self, channels: int) -> Any:
         return self.settings.build("head", channels=channels).to(self.device)
+
+
+def strategy(miner: Part, settings: Settings) -> Strategy:
+    """A miner, its sampler, and the assigner that all miners share.
+
+    Raises:
+        LookupError: if a part is not installed.
+        SettingsError: if a setting is unknown or out of range in some branch.
+    """
+    found = Strategy(
+        miner=miner.build("miners"),
+        sampler=settings.sampler_of(miner).build("samplers"),
+        assigner=settings.build("assigner"),
+        by_cluster=settings.by_cluster,
+        cue_localization=settings.cue_localization,
+        anti_noise=settings.anti_noise,
+    )
+    for branch in range(settings.branches):
+        try:
+            found.at(branch)
+        except ValueError as error:
+            raise SettingsError(
+                f"{error}, in branch {branch} of {settings.branches}"
+            ) from None
+    return found

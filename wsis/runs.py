@@ -13,6 +13,7 @@ from torch import nn
 
 from wsis import plugins
 from wsis.bench import versions
+from wsis.bench.design import differences, in_words
 from wsis.config import Part, Settings, place
 from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
 from wsis.features.backbones import RANDOM
@@ -124,30 +125,43 @@ class Run:
 def begin(folder: Path, card: Card, *, resume: bool = False) -> None:
     """Makes the folder of a run, or checks that it holds the beginning of this one.
 
+    A folder in which a run was begun and nothing learned is as good as none.
+
     Raises:
         RunError: if the folder exists and ``resume`` is False, or it holds another run.
     """
-    if not folder.exists():
-        folder.mkdir(parents=True)
+    if not begun(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         card.write(folder)
         return
     if not resume:
         raise RunError(
             f"expected a new folder, {folder} exists; choose another, or resume its run"
         )
-    if not any(folder.iterdir()):
-        card.write(folder)
-        return
     found, wanted = (
-        one.model_dump(include=_IDENTITY) for one in (Card.read(folder), card)
+        one.model_dump(mode="json", include=_IDENTITY)
+        for one in (Card.read(folder), card)
     )
-    changes = ", ".join(
-        f"{key}: {found[key]} there, {wanted[key]} asked for"
-        for key in wanted
-        if found[key] != wanted[key]
-    )
+    changes = differences(found, wanted)
     if changes:
-        raise RunError(f"{folder} holds another run ({changes}); choose another folder")
+        raise RunError(
+            f"{folder} holds another run ({in_words(changes)}); choose another folder"
+        )
+
+
+def begun(folder: Path) -> bool:
+    """Whether there is anything in a folder but the card of a run that learned nothing.
+
+    A file counts as well.
+    """
+    if not folder.is_dir():
+        return folder.exists()
+    if {one.name for one in folder.iterdir()} - {CARD}:
+        return True
+    try:
+        return (folder / CARD).exists() and bool(Card.read(folder).weights)
+    except RunError:
+        return True
 
 
 _IDENTITY = {"settings", "miner", "seed", "data", "classes", "category_ids"}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wsis.bags import Bag
 from wsis.checkpoints import TrainingState
-from wsis.checks import fraction, proper
+from wsis.checks import at_least, fraction, positive, proper
 from wsis.features.frozen import Features
 from wsis.features.views import Scale
 from wsis.model import Losses, Model, Observer, Strategy, supervise
@@ -70,17 +70,11 @@ class Schedule:
     clip: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.lr <= 0 or self.clip < 0 or self.weight_decay < 0:
-            raise ValueError(
-                "epochs and lr must be positive, clip and weight_decay at least 0, got "
-                f"{self.epochs}, {self.lr}, {self.clip} and {self.weight_decay}"
-            )
+        for name in ("epochs", "batch", "lr"):
+            positive(name, getattr(self, name))
+        for name in ("iterations", "warmup", "weight_decay", "clip"):
+            at_least(name, getattr(self, name), 0)
         fraction("decay_at", self.decay_at)
-        if self.iterations < 0 or self.batch < 1 or self.warmup < 0:
-            raise ValueError(
-                "iterations and warmup must be at least 0 and batch positive, got "
-                f"{self.iterations}, {self.warmup} and {self.batch}"
-            )
         proper("momentum", self.momentum)
         if any(m < 1 for m in self.milestones) or list(self.milestones) != sorted(
             set(self.milestones)

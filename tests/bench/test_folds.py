@@ -174,6 +174,17 @@ def test_points_which_are_of_one_half_are_refused(cache, tmp_path):
         compare(pointed, MINERS, Pipeline(settings(), cache), folds=2)
 
 
+def test_photos_in_both_halves_are_refused(cache):
+    class Same(Masked):
+        def val(self):
+            half = super().val()
+            images = [*super().train().images[:2], *half.tagged.images[2:]]
+            return replace(half, tagged=replace(half.tagged, images=images))
+
+    with pytest.raises(ValueError, match=r"2 are in both: "):
+        compare(Same(), MINERS, Pipeline(settings(), cache), folds=2)
+
+
 def test_masks_never_reach_training(cache, kept):
     """Masks replaced by traps: read elsewhere than in their fold's evaluation, fail."""
     data = Masked(train=5, val=4)

@@ -90,7 +90,7 @@ def test_folders_are_compared(folder, tmp_path):
     ("options", "message"),
     [
         ([], "Missing option '--miners', or --vary, or --ablate"),
-        (["--ablate", "--vary", "sampler=none"], "got both"),
+        (["--ablate", "--vary", "sampler=none"], "got --vary and --ablate"),
         (["--ablate", "--miners", "cim,mist"], "expected one miner"),
         (["--ablate", "--miners", "mist"], "to be cim, got mist"),
         (["--vary", "samplr=none"], "did you mean 'sampler'"),

@@ -85,6 +85,34 @@ def test_a_bench_compares_what_was_chosen(tuned, tmp_path):
     }
 
 
+def test_tunings_of_one_miner_have_their_folders_names(tuned, tmp_path):
+    from wsis.cli.benching import Compared
+    from wsis.config import Settings
+    from wsis.pipeline import Pipeline
+
+    folder, _ = tuned
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "tune.json").write_bytes((folder / "tune.json").read_bytes())
+    both = Compared(
+        miners=None, vary=None, ablate=False, tuned=[folder, tmp_path / "more"]
+    )
+
+    found = both.variants(Pipeline(Settings.read(SETTINGS), tmp_path))
+
+    assert [one.label for one in found] == ["cim tuned (out)", "cim tuned (more)"]
+
+
+def test_a_tuning_of_other_settings_is_told(tuned):
+    from wsis.config import Settings
+    from wsis.tune import elsewhere
+
+    folder, _ = tuned
+
+    assert elsewhere(folder, Settings.read(SETTINGS)) == {}
+    other = Settings.read([*SETTINGS, "schedule.epochs=7"])
+    assert elsewhere(folder, other) == {"schedule.epochs": (1, 7)}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -161,7 +161,9 @@ def test_files_without_objects_of_the_classes_are_refused(tmp_path):
         ({}, "expected polygons or run lengths"),
         ({"segmentation": [[0, 0, 3, 3]]}, "at least three points"),
         ({"segmentation": {"size": [6, 4], "counts": [24]}}, r"of size \[4, 6\]"),
-        ({"segmentation": LEFT, "area": "12"}, "a number as area"),
+        ({"segmentation": LEFT, "area": "12"}, "a number from 0 up as area"),
+        ({"segmentation": LEFT, "area": -4}, "a number from 0 up as area, got -4"),
+        ({"segmentation": LEFT, "area": float("nan")}, "as area, got nan"),
     ],
 )
 def test_broken_masks_are_refused_at_the_door(tmp_path, changes, message):
@@ -183,6 +185,8 @@ def test_missing_photos_are_counted_and_the_first_are_named(tmp_path):
         read_tagged(path, photos)
     with pytest.raises(FileNotFoundError, match=r"there is no .*elsewhere"):
         read_tagged(path, tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=r"a folder of photos, .* is a file"):
+        read_tagged(path, path)
 
 
 def test_photos_of_another_size_are_refused_when_loaded(tmp_path):

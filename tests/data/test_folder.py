@@ -68,6 +68,13 @@ def test_the_photos_held_back_are_a_seeded_share(tmp_path):
     assert isinstance(data, DataSource)
 
 
+def test_holding_all_photos_back_is_refused(tmp_path):
+    photos(tmp_path, "dog/1.png", "dog/2.png")
+
+    with pytest.raises(ValueError, match=r"held_out=0\.9 leaves none of 2 photos"):
+        FolderData(root=tmp_path, held_out=0.9).train()
+
+
 def test_asking_for_masks_says_that_there_are_none(tmp_path):
     photos(tmp_path, "dog/1.png", "dog/2.png")
     data = FolderData(root=tmp_path, held_out=0.5)
@@ -85,6 +92,14 @@ def test_asking_for_masks_says_that_there_are_none(tmp_path):
         ("file,tags\na.png\n", ValueError, "line 2: expected a file and its tags"),
         ("file,tags\na.png,dog,sofa\n", ValueError, "or stand between quotes"),
         ("file,tags\na.png,dog\na.png,cat\n", ValueError, "line 3: a.png is listed"),
+        ("file,tags\na.png,dog\n./a.png,cat\n", ValueError, "line 3: a.png is listed"),
+        ('file,tags\na.png,"dog\nb.png,cat\n', ValueError, "is a quote not closed"),
+        (
+            'file,tags\na.png,"dog\nb.png,"cat\n',
+            ValueError,
+            "after line 1: expected CSV",
+        ),
+        ("file,tags\na.png,do\x00g\n", ValueError, r"'do\\x00g'"),
         ("file,tags\na.png,dog\nb.png,Dog\n", ValueError, "'dog' and 'Dog'"),
         ("file,tags\na.png,\n", ValueError, "photos with tags"),
         ("file,tags\nz.png,dog\n", FileNotFoundError, "1 of 1 photos.*z.png"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -133,7 +134,7 @@ def whole(data: DataSource) -> Annotated:
 
     Raises:
         ValueError: if it has no masks of its training half, the halves are of different
-            classes, or there are points of one of them.
+            classes or share photos, or there are points of one of them.
     """
     if isinstance(data, Pointed):
         raise ValueError(
@@ -151,6 +152,7 @@ def whole(data: DataSource) -> Annotated:
             "expected the same classes in both halves, got "
             f"{train.classes} and {val.tagged.classes}"
         )
+    _apart(train, val.tagged)
     try:
         truths = data.train_truths()
     except (ValueError, FileNotFoundError) as error:
@@ -171,6 +173,23 @@ def whole(data: DataSource) -> Annotated:
             [partial(_numbered, make, i) for i, make in enumerate(makers)]
         ),
     )
+
+
+def _apart(train: Tagged, val: Tagged) -> None:
+    """Makes sure that no photo is in both halves; only equal names are looked into."""
+    named = {image.name: image for image in train.images}
+    twice = [
+        image.name
+        for image in val.images
+        if image.name in named
+        and np.array_equal(image.load(), named[image.name].load())
+    ]
+    if twice:
+        some = ", ".join(twice[:3]) + (", …" if len(twice) > 3 else "")
+        raise ValueError(
+            f"expected other photos in each half for folds, as each is held out once; "
+            f"{len(twice)} are in both: {some}"
+        )
 
 
 def in_turn(folds: Sequence[Fold]) -> Annotated:

@@ -20,7 +20,7 @@ from wsis.bench.work import Pipelines, Work
 from wsis.config import Part
 from wsis.contracts import Annotated, DataSource
 from wsis.evaluation import Evaluation, oracle, random_scores
-from wsis.pipeline import Pipeline
+from wsis.pipeline import Pipeline, strategy
 from wsis.randomness import generator
 
 
@@ -77,6 +77,8 @@ def compare(
         raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
     shared, cache, device = pipeline.settings, pipeline.cache, pipeline.device
     pipelines = Pipelines(variants, shared, cache, device)
+    for variant in variants:
+        strategy(variant.miner, pipelines.of[variant.label].settings)
     split = None if folds is None else Folds(count=folds)
     work = Work(data, variants, pipelines, watch, split)
     identities = {

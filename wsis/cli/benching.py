@@ -1,7 +1,7 @@
 """``wsis bench``: compares strategies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -14,11 +14,13 @@ from wsis.bench import (
     of_miners,
     vary,
 )
+from wsis.bench.design import in_words
 from wsis.bench.folder import RUNS
 from wsis.bench.summary import caption, to_csv, to_markdown
 from wsis.cli.building import miner_list, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
+from wsis.cli.folders import refuse_inputs
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.cli.verdicts import print_summary, print_verdict
@@ -26,7 +28,7 @@ from wsis.evaluation import Trace
 from wsis.files import atomic_write, write_json
 from wsis.pipeline import Pipeline
 from wsis.report import write_report
-from wsis.tune import chosen
+from wsis.tune import chosen, elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,15 @@ class Compared:
             raise UsageError(
                 "Missing option '--miners', or --vary, or --ablate, or --tuned"
             )
-        if sum(map(bool, (self.vary, self.ablate, self.tuned))) > 1:
-            raise UsageError("expected one of --vary, --ablate and --tuned, got more")
+        ways = {"--vary": self.vary, "--ablate": self.ablate, "--tuned": self.tuned}
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1:
+            raise UsageError(
+                f"expected one of {', '.join(ways)}; got {' and '.join(given)}"
+            )
         if self.tuned:
             miners = miner_list(self.miners) if self.miners else []
-            return of_miners(miners) + [chosen(folder) for folder in self.tuned]
+            return of_miners(miners) + self._choices(parts)
         miners = miner_list(self.miners or "cim")
         if not (self.vary or self.ablate):
             return of_miners(miners)
@@ -72,6 +78,25 @@ class Compared:
         if self.vary:
             return vary(self.vary, miners[0])
         return ablation(miners[0], parts.sampler(miners[0]))
+
+    def _choices(self, parts: Pipeline) -> list[Variant]:
+        """What the tunings chose; those of one miner have their folder's name."""
+        found = [chosen(folder) for folder in self.tuned]
+        labels = [one.label for one in found]
+        for folder in self.tuned:
+            changes = elsewhere(folder, parts.settings)
+            if changes:
+                typer.echo(
+                    f"wsis: {folder} was tuned with other settings "
+                    f"({in_words(changes)})",
+                    err=True,
+                )
+        return [
+            one
+            if labels.count(one.label) == 1
+            else replace(one, label=f"{one.label} ({folder.resolve().name})")
+            for one, folder in zip(found, self.tuned, strict=True)
+        ]
 
 
 def bench(
@@ -120,6 +145,8 @@ def bench(
 
 def compare_benches(folders: list[Path], figures: Path | None) -> None:
     """Prints the verdict over several folders, and writes it to a file."""
+    if figures is not None:
+        refuse_inputs(figures, folders, option="--json")
     verdict = compare_folders(folders)
     if figures is not None:
         write_json(figures, verdict)

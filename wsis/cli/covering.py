@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
+from wsis.cli.folders import refuse_inputs
 from wsis.cli.options import Data
 from wsis.cli.sources import data_source
 from wsis.cli.storing import workers
@@ -43,6 +44,10 @@ def evaluate(
     """Prints the figures, writes them to ``out`` and draws them."""
     if curves is not None:
         _check_curves(curves)
+    inputs = (store, data.train, data.val, *beside)
+    for path, option in ((out, "--out"), (curves, "--curves")):
+        if path is not None:
+            refuse_inputs(path, inputs, option=option)
     others = [_read(path) for path in beside]
     maker = _Maker(source, jobs, address) if store is None else _Reader(store)
     annotated = data_source(data, "val").val()

@@ -7,6 +7,7 @@ from wsis.bench import METRICS, Row, bounds
 from wsis.cli.building import torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
+from wsis.cli.folders import refuse_inputs
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import category_ids, data_source
 from wsis.contracts import Annotated, Predictions
@@ -26,6 +27,9 @@ def evaluate(
     figures: Path | None,
 ) -> None:
     """Prints a row for each of what is given, and writes all figures to a file."""
+    if figures is not None:
+        inputs = (run, predictions, data.train, data.val)
+        refuse_inputs(figures, inputs, option="--json")
     source = data_source(data, "val")
     val = source.val()
     found: dict[str, Evaluation] = {}

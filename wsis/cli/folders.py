@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,41 @@ def refuse_existing(
         raise UsageError(f"{path} exists; choose another --out, or {instead}")
     if path.exists() and not path.is_dir():
         raise UsageError(f"expected --out to be a folder, {path} is a file")
+
+
+def refuse_inputs(out: Path, inputs: Iterable[Path | None], *, option: str) -> None:
+    """Stops before any work if a file to be written is a folder or one that is read.
+
+    Args:
+        out: the file.
+        inputs: files that are read, and folders all files of which may be.
+        option: that named ``out``.
+
+    Raises:
+        UsageError: if it is; says which.
+    """
+    if out.is_dir():
+        raise UsageError(f"expected {option} to be a file, {out} is a folder")
+    place = out.resolve()
+    for one in inputs:
+        if one is not None and one.resolve() in (place, *place.parents):
+            raise UsageError(
+                f"{option} {out} would replace what is read ({one}); choose another"
+            )
+
+
+def refuse_home(out: Path, photos: Iterable[Path]) -> None:
+    """Stops before any work if drawings would lie among the photos they are of.
+
+    Raises:
+        UsageError: if ``out`` is the folder of a photo.
+    """
+    place = out.resolve()
+    for photo in photos:
+        if photo.resolve().parent == place:
+            raise UsageError(
+                f"expected --out apart from the photos, {photo} lies in {out}"
+            )
 
 
 def refuse_other(path: Path, mark: str, *, overwrite: bool) -> None:

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from wsis.cli.building import torch_device
 from wsis.cli.display import Bars
 from wsis.cli.errors import message
-from wsis.cli.folders import new_folder, unique
+from wsis.cli.folders import new_folder, refuse_home, unique
 from wsis.cli.options import Setup
 from wsis.contracts import Predictions, TaggedImage
 from wsis.data.images import images_in, read_image
@@ -33,6 +33,7 @@ def predict(
 ) -> None:
     """Writes overlays, ``predictions.json`` and ``results.json`` into ``out``."""
     paths = images_in(photos)
+    refuse_home(out, paths)
     trained = _load(run, setup)
     with new_folder(out, overwrite=overwrite) as folder:
         found = _predict(trained, paths, min_score, folder)
@@ -42,7 +43,7 @@ def predict(
         write_json(folder / "results.json", results)
         card = trained.card
         coco = coco_data_set(
-            [path.name for path in found],
+            _names(list(found)),
             list(found.values()),
             card.classes,
             card.category_ids,
@@ -52,6 +53,12 @@ def predict(
     skipped = len(paths) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """The photos' names, or their paths as given where two have the same name."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def _load(folder: Path, setup: Setup) -> Run | Refined:

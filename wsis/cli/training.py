@@ -27,6 +27,7 @@ def train(
     chosen, parts = miner_list(miner), pipeline(setup)
     if len(chosen) != 1:
         raise UsageError(f"expected one miner, got {miner}")
+    parts.strategy(chosen[0])
     source = data_source(named(data, setup), "train")
     tagged = source.train()
     numbers = category_ids(source, len(tagged.classes))

@@ -173,7 +173,9 @@ def _by_name(categories: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
     seen: set[str] = set()
     for entry in sorted(categories, key=lambda entry: int(entry["id"])):
-        name = str(entry["name"])
+        name = entry["name"]
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"expected a category's name, got {name!r}")
         if plain(name) in seen:
             raise ValueError(f"category name {name!r} is repeated")
         seen.add(plain(name))

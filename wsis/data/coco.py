@@ -1,5 +1,6 @@
 """Data sets in COCO's format: tags for training, masks for evaluation alone."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pycocotools import mask as rle
 
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data.annotations import AnnotationFile
-from wsis.data.images import read_image
+from wsis.data.images import check_folder, read_image
 from wsis.data.lazy import LazyTruths
 from wsis.data.segmentations import check_segmentation, to_rle
 
@@ -228,8 +229,8 @@ def _object(
 ) -> _Object:
     segmentation, area = annotation.get("segmentation"), annotation.get("area")
     check_segmentation(segmentation, size)
-    if not isinstance(area, int | float | None):
-        raise ValueError(f"expected a number as area, got {area!r}")
+    if not isinstance(area, int | float | None) or not 0 <= (area or 0) < math.inf:
+        raise ValueError(f"expected a number from 0 up as area, got {area!r}")
     return _Object(
         label,
         segmentation,
@@ -268,8 +269,7 @@ def _tagged(file: AnnotationFile, folder: Path, classes: str | Sequence[str]) ->
 
 
 def _check_photos(folder: Path, names: Sequence[str]) -> None:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"expected a folder of photos, there is no {folder}")
+    check_folder(folder)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")

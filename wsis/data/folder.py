@@ -2,16 +2,18 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from wsis.checks import proper
 from wsis.contracts import Annotated, Tagged, TaggedImage
-from wsis.data.images import images_in, read_image
+from wsis.data.images import check_folder, images_in, read_image
 from wsis.randomness import generator
 
 LACKS = (
@@ -45,10 +47,7 @@ class FolderData:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.root.is_dir():
-            raise FileNotFoundError(
-                f"expected a folder of photos, there is no {self.root}"
-            )
+        check_folder(self.root)
         proper("held_out", self.held_out)
         if self.tags is not None and not self.tags.is_file():
             raise FileNotFoundError(f"expected a CSV of tags, there is no {self.tags}")
@@ -67,7 +66,7 @@ class FolderData:
 
         Raises:
             FileNotFoundError: if photos that the CSV lists are missing.
-            ValueError: if the CSV is not one, or nothing is tagged.
+            ValueError: if the CSV is not one, nothing is tagged, or all is held out.
         """
         path = self.tags or self.root / "tags.csv"
         listed = _read(path, self.root) if path.is_file() else _subfolders(self.root)
@@ -81,6 +80,11 @@ class FolderData:
             row = torch.tensor([one in tags for one in classes])
             load = partial(read_image, self.root / name)
             images.append(TaggedImage(id=i + 1, name=name, tags=row, load=load))
+        if not images:
+            raise ValueError(
+                f"held_out={self.held_out:g} leaves none of {len(listed)} photos to "
+                "train on"
+            )
         return Tagged(name=self.root.resolve().name, classes=classes, images=images)
 
     def val(self) -> Annotated:
@@ -97,7 +101,7 @@ def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:
     first = text.partition("\n")[0]
     # Spreadsheets write semicolons where the comma is the decimal sign.
     comma = "," if "," in first or ";" not in first else ";"
-    rows = csv.DictReader(io.StringIO(text), delimiter=comma)
+    rows = csv.DictReader(io.StringIO(text), delimiter=comma, strict=True)
     columns = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
     if sorted(columns) != ["file", "tags"]:
         raise ValueError(
@@ -105,16 +109,21 @@ def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:
         )
     rows.fieldnames = columns
     found: dict[str, tuple[str, ...]] = {}
-    for row in rows:
+    for row in _rows(rows, path):
         name, tags, line = row["file"], row["tags"], rows.line_num
         if not (name or "").strip() or tags is None or None in row:
             raise ValueError(
                 f"{path}, line {line}: expected a file and its tags; several tags are "
                 'parted by ; or stand between quotes: photo.jpg,"dog, sofa"'
             )
-        name = name.strip()
+        name = posixpath.normpath(name.strip())
         if name in found:
             raise ValueError(f"{path}, line {line}: {name} is listed twice")
+        if not tags.isprintable():
+            raise ValueError(
+                f"{path}, line {line}: expected tags in one line, got {tags!r}; is a "
+                "quote not closed?"
+            )
         parts = tags.replace(";", ",").split(",")
         found[name] = tuple(part.strip() for part in parts if part.strip())
     missing = [name for name in found if not (root / name).is_file()]
@@ -124,6 +133,17 @@ def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:
             f"{len(missing)} of {len(found)} photos of {path} are not in {root}: {some}"
         )
     return list(found.items())
+
+
+def _rows(rows: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, Any]]:
+    """The rows, with the file and the line where one is not CSV."""
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, after line {rows.line_num}: expected CSV: {error}; is a quote "
+            "not closed?"
+        ) from None
 
 
 def _subfolders(root: Path) -> list[tuple[str, tuple[str, ...]]]:

@@ -52,7 +52,7 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
 
 
 def images_in(paths: Iterable[Path]) -> list[Path]:
-    """Photos and folders of photos as photos, each once.
+    """Photos and folders of photos as photos, each once, however it is spelled.
 
     In the order given, a folder's photos by name; folders inside folders and hidden
     files are passed over. A file that is given is taken whatever its name.
@@ -61,7 +61,7 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
         FileNotFoundError: if a path does not exist.
         ValueError: if a folder holds no photo.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"expected a photo or a folder, there is no {path}")
@@ -70,8 +70,20 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
             raise ValueError(
                 f"expected photos ({', '.join(SUFFIXES)}) in {path}, found none"
             )
-        found |= dict.fromkeys(inside)
-    return list(found)
+        for photo in inside:
+            found.setdefault(photo.resolve(), photo)
+    return list(found.values())
+
+
+def check_folder(path: Path) -> None:
+    """Makes sure that there is a folder of photos.
+
+    Raises:
+        FileNotFoundError: if there is not; tells a file from nothing.
+    """
+    if not path.is_dir():
+        came = f"{path} is a file" if path.exists() else f"there is no {path}"
+        raise FileNotFoundError(f"expected a folder of photos, {came}")
 
 
 def _photos(folder: Path) -> list[Path]:

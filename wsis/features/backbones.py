@@ -206,8 +206,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise WeightsError(
-            f"cannot read weights from {path}: expected a state dict of tensors "
-            f"(.pth or .safetensors); {error}"
+            f"cannot read weights from {path}: expected a state dict of tensors and "
+            "nothing else (.pth or .safetensors)"
         ) from error
     if not isinstance(state, dict):
         raise WeightsError(

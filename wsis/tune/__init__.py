@@ -1,7 +1,7 @@
 """Sets thresholds from tags alone, and tells how far that can be trusted."""
 
 from wsis.tune.axis import Axis
-from wsis.tune.choice import chosen
+from wsis.tune.choice import chosen, elsewhere
 from wsis.tune.criteria import CRITERIA, Criterion
 from wsis.tune.judging import judge
 from wsis.tune.results import COMBINED, Tuning, to_csv
@@ -18,6 +18,7 @@ __all__ = [
     "Trial",
     "Tuning",
     "chosen",
+    "elsewhere",
     "judge",
     "to_csv",
     "tune",

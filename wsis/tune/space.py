@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from wsis import plugins
 from wsis.bench import Variant
 from wsis.config import Part, Settings, SettingsError
-from wsis.model import Strategy
+from wsis.pipeline import strategy
 from wsis.tune.axis import Axis
 
 DEFAULT = "default"
@@ -197,13 +197,6 @@ def _check(variant: Variant, shared: Settings) -> None:
         SettingsError: if a setting is unknown or out of range in some branch.
     """
     try:
-        settings = variant.settings(shared)
-        strategy = Strategy(
-            miner=variant.miner.build("miners"),
-            sampler=Part(name="none").build("samplers"),
-            assigner=settings.build("assigner"),
-        )
-        for branch in range(settings.branches):
-            strategy.at(branch)
+        strategy(variant.miner, variant.settings(shared))
     except ValueError as error:
         raise SettingsError(f"cannot sweep {variant.label}: {error}") from None

@@ -66,7 +66,7 @@ def stated_ledger(path: Path) -> Ledger | None:
 
 def _content(path: Path) -> Any:
     if not path.is_file():
-        raise FileNotFoundError(f"expected a json file, there is no {path}")
+        raise FileNotFoundError(f"expected a json file, got {path}")
     refuse_pickles([path])
     try:
         content = json.loads(path.read_bytes())
