@@ -86,10 +86,13 @@ def cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]
     altitudes = hg.tree_monotonic_regression(tree, altitudes, "max")
     count = min(count, tree.num_leaves())
     cut = hg.labelisation_horizontal_cut_from_num_regions(tree, altitudes, count)
-    _, labels = np.unique(np.asarray(cut), return_inverse=True)
-    order = np.bincount(labels.ravel()).argsort(kind="stable")
-    ranks: Int[np.ndarray, "H W"] = order.argsort()[labels].reshape(contour.shape)
-    return ranks
+    found = np.asarray(cut).reshape(contour.shape)
+    size = np.bincount(found.ravel())
+    there = np.flatnonzero(size)
+    rank = np.empty(len(size), dtype=np.int64)
+    rank[there[size[there].argsort(kind="stable")]] = np.arange(len(there))
+    labels: Int[np.ndarray, "H W"] = rank[found]
+    return labels
 
 
 def bounds(labels: Int[np.ndarray, "H W"]) -> Float[np.ndarray, "S 4"]:
