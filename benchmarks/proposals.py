@@ -14,7 +14,6 @@ annotations are only measured against.
 """
 
 import argparse
-import gc
 import resource
 import time
 from collections import defaultdict
@@ -188,8 +187,6 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, help="draw the boxes' figures, .svg")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    # As the command does.
-    gc.freeze()
 
     settings: dict[str, Any] = dict(item.split("=", 1) for item in arguments.set)
     sources = {

@@ -1,10 +1,11 @@
+import gc
 import platform
 
 import numpy as np
 import pytest
 import torch
 
-from wsis.memory import give_back, peak_megabytes, reset_peak
+from wsis.memory import give_back, peak_megabytes, reset_peak, uncollected
 
 CPU = torch.device("cpu")
 
@@ -33,3 +34,15 @@ def test_what_is_given_back_is_no_longer_held():
     reset_peak(CPU)
     assert peak_megabytes(CPU) < before - 60
     assert last.sum() == 10_000
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_garbage_is_left_alone_for_a_while(on):
+    was = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        with uncollected():
+            assert not gc.isenabled()
+        assert gc.isenabled() == on
+    finally:
+        (gc.enable if was else gc.disable)()

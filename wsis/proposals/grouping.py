@@ -12,6 +12,7 @@ from wsis import plugins
 from wsis.checks import at_least, fraction, proper
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.masks import compact
+from wsis.memory import give_back, uncollected
 from wsis.proposals.contours import lab_gradient
 from wsis.proposals.growing import Criterion, Neighbourhood, Tree, grow, membership
 from wsis.proposals.pooling import distinct
@@ -104,6 +105,8 @@ class Grouping:
         base = neighbourhood(labels, lab, contour)
         candidates = self._candidates(base)
         kept = distinct(candidates, base.area, self.max_overlap, count=self.count)
+        # Photos of many sizes would leave holes of many sizes.
+        give_back()
         return compact(
             Proposals(
                 regions=torch.from_numpy(enlarged(labels, image.shape[:2])),
@@ -120,7 +123,8 @@ class Grouping:
 
     def _candidates(self, base: Neighbourhood) -> Bool[np.ndarray, "K S"]:
         """The first of the nodes, pairs and triplets of all trees, best first."""
-        trees = [grow(base, criterion) for criterion in _CRITERIA]
+        with uncollected():
+            trees = [grow(base, criterion) for criterion in _CRITERIA]
         groups = [
             (k, unions) for k, t in enumerate(trees) for unions in self._unions(t)
         ]

@@ -1,6 +1,5 @@
 """Makes or reads the proposals of many photos, here or in processes elsewhere."""
 
-import gc
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -113,9 +112,6 @@ def attempt(job: Job) -> Outcome:
 @lru_cache(maxsize=1)
 def _built(source: str, settings: str) -> ProposalSource:
     """Built once a process, as sources may read weights."""
-    # Growing trees makes many small objects; a search for garbage among them and all
-    # that is loaded takes a tenth of its time.
-    gc.freeze()
     part: ProposalSource = plugins.create("sources", source, json.loads(settings))
     return part
 
