@@ -156,13 +156,14 @@ def test_what_is_read_is_not_written_over(run, photos, tmp_path):
     )
     assert "would replace what is read" in text
     before = {path.name: path.read_bytes() for path in photos.images.iterdir()}
-    text = wsis(
-        *("predict", photos.images, "--run", run, "--out", photos.images),
-        "--overwrite",
-        code=2,
-    )
-
-    assert "expected --out apart from the photos" in text
+    home = ("--out", photos.images, "--overwrite")
+    for command in (
+        ("predict", photos.images, "--run", run),
+        ("proposals", "show", photos.images),
+        ("cues", "show", *files[:-2], "--train", photos.train, *TINY),
+    ):
+        text = wsis(*command, *home, code=2)
+        assert "expected --out apart from the photos" in text
     assert photos.val.read_bytes() == val
     assert {path.name: path.read_bytes() for path in photos.images.iterdir()} == before
     assert "settings" in json.loads((run / "run.json").read_text())

@@ -13,7 +13,7 @@ from wsis.bags import Bag
 from wsis.cli.building import named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
-from wsis.cli.folders import new_folder, unique
+from wsis.cli.folders import new_folder, refuse_home, unique
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.contracts import Pointing, Proposals, Rle
@@ -40,6 +40,9 @@ def show(
     tagged = data_source(named(data, setup), "train").train()
     bags = parts.bags(tagged.images)
     chosen = _chosen(bags, photos, limit)
+    home = data.images or data.root
+    if home is not None:
+        refuse_home(out, [home / bag.image.name for bag in chosen])
     with new_folder(out, overwrite=overwrite) as folder, Bars() as bars:
         step = bars.start("proposals and features", len(bags))
         parts.prepare(bags, lambda bag: step(bag.image.name))

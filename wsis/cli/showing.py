@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from wsis import masks
 from wsis.cli.errors import message
-from wsis.cli.folders import new_folder, unique
+from wsis.cli.folders import new_folder, refuse_home, unique
 from wsis.config import Part
 from wsis.contracts import Image, Proposals, ProposalSource
 from wsis.data.images import images_in, read_image
@@ -26,6 +26,7 @@ def show(
     """Writes one PNG a photo into ``out``; prints counts and seconds."""
     make: ProposalSource = Part.parse(source).build("sources")
     paths = images_in(photos)
+    refuse_home(out, paths)
     drawn = 0
     with new_folder(out, overwrite=overwrite) as folder:
         for path, name in zip(paths, unique([p.stem for p in paths]), strict=True):
