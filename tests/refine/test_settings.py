@@ -31,7 +31,7 @@ def test_the_paper_detector_starts_from_its_own_settings():
     [
         ("shedule.epochs=3", "did you mean 'schedule'"),
         ("schedule.epoch=3", "epoch"),
-        ("schedule.epochs=0", "epochs and lr must be positive"),
+        ("schedule.epochs=0", "epochs must be positive, got 0"),
         ("schedule.batch=4", "expected batch, the images per step"),
         ("trust.min_score=2", r"min_score must be in \[0, 1\]"),
         ("backbone=vgg16", "'efficientnet_lite0' or 'resnet50'"),
