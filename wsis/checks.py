@@ -1,6 +1,12 @@
-"""The ranges of settings, checked and named in one way; NaN and infinity in none."""
+"""What is refused, checked and named in one way; NaN and infinity are in no range."""
 
 import math
+from collections.abc import Sequence
+
+
+def few(names: Sequence[str]) -> str:
+    """The first three of many names, for a message."""
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def fraction(name: str, value: int | float, *, zero: bool = False) -> None:

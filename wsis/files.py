@@ -96,12 +96,26 @@ def digest(*values: Any) -> str:
     return state.hexdigest()[:16]
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """What differs between settings on disk and those asked for, for messages."""
-    return ", ".join(
-        f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} asked for"
-        for key in sorted(found.keys() | wanted.keys())
-        if found.get(key) != wanted.get(key)
+def differences(
+    one: dict[str, Any], other: dict[str, Any]
+) -> dict[str, tuple[Any, ...]]:
+    """What differs, by dotted name, with both values; missing entries are None."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for key in one.keys() | other.keys():
+        mine, theirs = one.get(key), other.get(key)
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            for name, pair in differences(mine, theirs).items():
+                found[f"{key}.{name}"] = pair
+        elif mine != theirs:
+            found[key] = (mine, theirs)
+    return dict(sorted(found.items()))
+
+
+def in_words(changes: dict[str, tuple[Any, ...]]) -> str:
+    """``differences`` between what is there and what is asked for, in one line."""
+    return "; ".join(
+        f"{name}: {there!r} there, {here!r} asked for"
+        for name, (there, here) in changes.items()
     )
 
 
@@ -145,7 +159,7 @@ class Cache:
         except ValueError:
             found = {}
         if found != wanted:
-            changes = differences(found, wanted)
+            changes = in_words(differences(found, wanted))
             raise CacheMismatchError(
                 f"the cache in {self.folder} was made with other settings ({changes}); "
                 "choose another folder or delete it"

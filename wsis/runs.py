@@ -13,11 +13,10 @@ from torch import nn
 
 from wsis import plugins
 from wsis.bench import versions
-from wsis.bench.design import differences, in_words
 from wsis.config import Part, Settings, place
 from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
 from wsis.features.backbones import RANDOM
-from wsis.files import atomic_write, sha256, write_json
+from wsis.files import atomic_write, differences, in_words, sha256, write_json
 from wsis.model import Model
 from wsis.pipeline import Pipeline
 from wsis.training import Progress

@@ -1,7 +1,8 @@
 import pytest
 
-from wsis.bench.design import ablation, common, differences, vary
+from wsis.bench.design import ablation, common, vary
 from wsis.config import Part, Settings, SettingsError
+from wsis.files import differences
 
 CIM = Part(name="cim")
 ANTI_NOISE = Part(name="anti_noise")

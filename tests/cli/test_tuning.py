@@ -104,13 +104,13 @@ def test_tunings_of_one_miner_have_their_folders_names(tuned, tmp_path):
 
 def test_a_tuning_of_other_settings_is_told(tuned):
     from wsis.config import Settings
-    from wsis.tune import elsewhere
+    from wsis.tune import Choice
 
-    folder, _ = tuned
+    choice = Choice.read(tuned[0])
 
-    assert elsewhere(folder, Settings.read(SETTINGS)) == {}
+    assert choice.elsewhere(Settings.read(SETTINGS)) == {}
     other = Settings.read([*SETTINGS, "schedule.epochs=7"])
-    assert elsewhere(folder, other) == {"schedule.epochs": (1, 7)}
+    assert choice.elsewhere(other) == {"schedule.epochs": (1, 7)}
 
 
 @pytest.mark.parametrize(

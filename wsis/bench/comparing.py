@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wsis.bench.design import differences
 from wsis.bench.folder import BenchError, read_matches
 from wsis.bench.matches import Matches
 from wsis.bench.verdicts import judge
+from wsis.files import differences
 
 _FREE = {"seeds"}
 """Settings that may differ: what both have is compared."""

@@ -158,26 +158,3 @@ def common(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
             if len({one.get("name") for one in nested}) == 1:
                 same[key] = common(nested)
     return same
-
-
-def differences(
-    one: dict[str, Any], other: dict[str, Any]
-) -> dict[str, tuple[Any, ...]]:
-    """What differs, by dotted name, with both values; missing entries are None."""
-    found: dict[str, tuple[Any, ...]] = {}
-    for key in one.keys() | other.keys():
-        mine, theirs = one.get(key), other.get(key)
-        if isinstance(mine, dict) and isinstance(theirs, dict):
-            for name, pair in differences(mine, theirs).items():
-                found[f"{key}.{name}"] = pair
-        elif mine != theirs:
-            found[key] = (mine, theirs)
-    return dict(sorted(found.items()))
-
-
-def in_words(changes: dict[str, tuple[Any, ...]]) -> str:
-    """``differences`` between what is there and what is asked for, in one line."""
-    return "; ".join(
-        f"{name}: {there!r} there, {here!r} asked for"
-        for name, (there, here) in changes.items()
-    )

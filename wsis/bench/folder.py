@@ -12,12 +12,19 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
-from wsis.bench.design import differences, in_words
 from wsis.bench.matches import Matches, joined
 from wsis.bench.records import Run
 from wsis.bench.shown import Shown
 from wsis.contracts import Predictions, Supervision
-from wsis.files import append_json, atomic_write, digest, read_json_lines, write_json
+from wsis.files import (
+    append_json,
+    atomic_write,
+    differences,
+    digest,
+    in_words,
+    read_json_lines,
+    write_json,
+)
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from wsis.checks import few
 from wsis.config import SettingsError
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, Traceable
 from wsis.data.lazy import LazyTruths
@@ -185,10 +186,9 @@ def _apart(train: Tagged, val: Tagged) -> None:
         and np.array_equal(image.load(), named[image.name].load())
     ]
     if twice:
-        some = ", ".join(twice[:3]) + (", …" if len(twice) > 3 else "")
         raise ValueError(
             f"expected other photos in each half for folds, as each is held out once; "
-            f"{len(twice)} are in both: {some}"
+            f"{len(twice)} are in both: {few(twice)}"
         )
 
 

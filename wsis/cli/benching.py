@@ -14,7 +14,6 @@ from wsis.bench import (
     of_miners,
     vary,
 )
-from wsis.bench.design import in_words
 from wsis.bench.folder import RUNS
 from wsis.bench.summary import caption, to_csv, to_markdown
 from wsis.cli.building import miner_list, named, pipeline
@@ -25,10 +24,10 @@ from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.cli.verdicts import print_summary, print_verdict
 from wsis.evaluation import Trace
-from wsis.files import atomic_write, write_json
+from wsis.files import atomic_write, in_words, write_json
 from wsis.pipeline import Pipeline
 from wsis.report import write_report
-from wsis.tune import chosen, elsewhere
+from wsis.tune import Choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +80,10 @@ class Compared:
 
     def _choices(self, parts: Pipeline) -> list[Variant]:
         """What the tunings chose; those of one miner have their folder's name."""
-        found = [chosen(folder) for folder in self.tuned]
-        labels = [one.label for one in found]
-        for folder in self.tuned:
-            changes = elsewhere(folder, parts.settings)
+        choices = [Choice.read(folder) for folder in self.tuned]
+        labels = [one.variant.label for one in choices]
+        for choice, folder in zip(choices, self.tuned, strict=True):
+            changes = choice.elsewhere(parts.settings)
             if changes:
                 typer.echo(
                     f"wsis: {folder} was tuned with other settings "
@@ -92,10 +91,10 @@ class Compared:
                     err=True,
                 )
         return [
-            one
-            if labels.count(one.label) == 1
-            else replace(one, label=f"{one.label} ({folder.resolve().name})")
-            for one, folder in zip(found, self.tuned, strict=True)
+            choice.variant
+            if labels.count(label) == 1
+            else replace(choice.variant, label=f"{label} ({folder.resolve().name})")
+            for choice, label, folder in zip(choices, labels, self.tuned, strict=True)
         ]
 
 

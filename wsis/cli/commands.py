@@ -406,9 +406,6 @@ def train(
     A checkpoint is written after every epoch. The folder holds model.safetensors and
     run.json: settings, classes, labels consumed, versions, losses.
     """
-    empty = out.is_dir() and not any(one.name != "run.json" for one in out.iterdir())
-    instead = "--resume to go on with its run"
-    refuse_existing(out, overwrite=resume or empty, instead=instead)
     from wsis.cli.training import train as run_train
 
     chosen = Data(data or "", images, train, val, None, classes, root)

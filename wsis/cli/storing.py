@@ -9,6 +9,7 @@ from typing import Literal
 import typer
 
 from wsis import __version__
+from wsis.checks import few
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data
@@ -78,8 +79,7 @@ def import_proposals(
         (matches.found, "proposals without a photo"),
     ):
         if names:
-            some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-            typer.echo(f"left out: {len(names)} {what} ({some})", err=True)
+            typer.echo(f"left out: {len(names)} {what} ({few(names)})", err=True)
     work: list[Job] = [
         ImportJob(photo=photo, found=one.read, source=form, ledger=ledger)
         for photo, one in matches.pairs

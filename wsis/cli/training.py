@@ -7,9 +7,10 @@ import typer
 from wsis.cli.building import miner_list, named, pipeline, recipe
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
+from wsis.cli.folders import refuse_existing
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import category_ids, data_source
-from wsis.runs import CHECKPOINT, Card, begin, save_run
+from wsis.runs import CHECKPOINT, Card, begin, begun, save_run
 
 
 def train(
@@ -23,6 +24,8 @@ def train(
     resume: bool,
 ) -> None:
     """Trains into the folder ``out``, or goes on with what it holds."""
+    if not resume and begun(out):
+        refuse_existing(out, instead="--resume to go on with its run")
     miner = miner or recipe(setup.recipe).miner.label
     chosen, parts = miner_list(miner), pipeline(setup)
     if len(chosen) != 1:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from pycocotools import mask as rle
 
+from wsis.checks import few
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import check_folder, read_image
@@ -272,9 +273,8 @@ def _check_photos(folder: Path, names: Sequence[str]) -> None:
     check_folder(folder)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} photos are not in {folder}: {some}"
+            f"{len(missing)} of {len(names)} photos are not in {folder}: {few(missing)}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from wsis.checks import proper
+from wsis.checks import few, proper
 from wsis.contracts import Annotated, Tagged, TaggedImage
 from wsis.data.images import check_folder, images_in, read_image
 from wsis.randomness import generator
@@ -128,9 +128,9 @@ def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:
         found[name] = tuple(part.strip() for part in parts if part.strip())
     missing = [name for name in found if not (root / name).is_file()]
     if missing:
-        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise FileNotFoundError(
-            f"{len(missing)} of {len(found)} photos of {path} are not in {root}: {some}"
+            f"{len(missing)} of {len(found)} photos of {path} are not in {root}: "
+            f"{few(missing)}"
         )
     return list(found.items())
 

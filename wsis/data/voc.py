@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
+from wsis.checks import few
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data.images import read_image
 from wsis.data.lazy import LazyTruths
@@ -312,9 +313,8 @@ def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
 def _check(names: Sequence[str], folder: Path, suffix: str, what: str) -> None:
     missing = [name for name in names if not (folder / f"{name}{suffix}").is_file()]
     if missing:
-        some = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} {what} are not in {folder}: {some}"
+            f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from wsis.contracts import Ledger, Proposals
-from wsis.files import atomic_write, differences, write_json
+from wsis.files import atomic_write, differences, in_words, write_json
 from wsis.proposals.packing import PARTS, pack
 from wsis.proposals.shard_index import (
     INDEX,
@@ -74,7 +74,7 @@ class Writer:
         if found != wanted:
             raise StoreError(
                 f"the store {self.folder} has other proposals "
-                f"({differences(found, wanted)}); choose another folder"
+                f"({in_words(differences(found, wanted))}); choose another folder"
             )
         self._keys = set(store.entries)
         for path in (self.folder / SHARDS).glob("*.safetensors"):

@@ -1,7 +1,7 @@
 """Sets thresholds from tags alone, and tells how far that can be trusted."""
 
 from wsis.tune.axis import Axis
-from wsis.tune.choice import chosen, elsewhere
+from wsis.tune.choice import Choice
 from wsis.tune.criteria import CRITERIA, Criterion
 from wsis.tune.judging import judge
 from wsis.tune.results import COMBINED, Tuning, to_csv
@@ -13,12 +13,11 @@ __all__ = [
     "COMBINED",
     "CRITERIA",
     "Axis",
+    "Choice",
     "Criterion",
     "Space",
     "Trial",
     "Tuning",
-    "chosen",
-    "elsewhere",
     "judge",
     "to_csv",
     "tune",

@@ -1,57 +1,69 @@
 """What a finished tuning chose, read back."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wsis.bench import Variant
-from wsis.bench.design import differences
 from wsis.config import Part, Settings
+from wsis.files import differences
 from wsis.tune.folder import TuneError
 
 RESULTS = "tune.json"
 
 
-def chosen(folder: Path) -> Variant:
-    """The setting that the tuning in a folder chose, as a variant for a bench.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The setting that a tuning chose.
 
-    Returns:
-        The variant, called ``cim tuned`` after its miner.
-
-    Raises:
-        TuneError: if the folder holds no finished tuning.
+    Args:
+        variant: for a bench, called ``cim tuned`` after its miner.
+        design: what the tuning's figures depended on; JSON-like.
     """
-    path = folder / RESULTS
-    try:
-        best = json.loads(path.read_text(encoding="utf-8"))["settings"][0]
-        miner, overrides = Part.parse(best["miner"]), tuple(map(str, best["overrides"]))
-    except (FileNotFoundError, NotADirectoryError):
-        raise TuneError(
-            f"expected the folder of a finished wsis tune, got {folder} without "
-            f"{RESULTS}"
-        ) from None
-    except (ValueError, LookupError, TypeError) as error:
-        raise TuneError(
-            f"expected what wsis tune writes in {path}, settings with their miner and "
-            f"overrides; got something else ({type(error).__name__}: {error})"
-        ) from error
-    return Variant(label=f"{miner.name} tuned", miner=miner, overrides=overrides)
 
+    variant: Variant
+    design: Mapping[str, Any]
 
-def elsewhere(folder: Path, settings: Settings) -> dict[str, tuple[Any, ...]]:
-    """In which settings a tuning differs from others, besides what it chose.
+    @classmethod
+    def read(cls, folder: Path) -> "Choice":
+        """That of the tuning in a folder.
 
-    Raises:
-        TuneError: if the folder holds no finished tuning.
-    """
-    variant = chosen(folder)
-    design = json.loads((folder / RESULTS).read_text(encoding="utf-8"))["design"]
-    wanted = variant.settings(settings).resolved()
-    del wanted["sampler"]  # It may be the miner's own.
-    own = {name.partition("=")[0] for name in variant.overrides}
-    found = differences({key: design.get(key) for key in wanted}, wanted)
-    return {
-        key: value
-        for key, value in found.items()
-        if key.replace(".settings.", ".") not in own
-    }
+        Raises:
+            TuneError: if the folder holds no finished tuning.
+        """
+        path = folder / RESULTS
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            best, design = content["settings"][0], dict(content["design"])
+            miner = Part.parse(best["miner"])
+            overrides = tuple(map(str, best["overrides"]))
+        except (FileNotFoundError, NotADirectoryError):
+            raise TuneError(
+                f"expected the folder of a finished wsis tune, got {folder} without "
+                f"{RESULTS}"
+            ) from None
+        except (ValueError, LookupError, TypeError) as error:
+            raise TuneError(
+                f"expected what wsis tune writes in {path}, its design and settings "
+                f"with their miner and overrides; got something else "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        label = f"{miner.name} tuned"
+        return cls(
+            variant=Variant(label=label, miner=miner, overrides=overrides),
+            design=design,
+        )
+
+    def elsewhere(self, settings: Settings) -> dict[str, tuple[Any, ...]]:
+        """In which settings the tuning differed from these, besides what it chose."""
+        wanted = self.variant.settings(settings).resolved()
+        del wanted["sampler"]  # It may be the miner's own.
+        own = {name.partition("=")[0] for name in self.variant.overrides}
+        found = differences({key: self.design.get(key) for key in wanted}, wanted)
+        return {
+            key: value
+            for key, value in found.items()
+            if key.replace(".settings.", ".") not in own
+        }

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from wsis.bench.design import differences, in_words
-from wsis.files import append_json, read_json_lines, write_json
+from wsis.files import append_json, differences, in_words, read_json_lines, write_json
 from wsis.tune.trial import Trial
 
 DESIGN, TRIALS = "design.json", "trials.jsonl"
