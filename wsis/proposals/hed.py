@@ -19,6 +19,9 @@ from wsis.proposals.hed_network import HedNetwork, WeightsError, read_network
 WEIGHTS = "WSIS_HED_WEIGHTS"
 """The environment variable that may name the file of weights."""
 
+SCALES = (0.5, 1.0, 1.5)
+"""At which edges are sought unless told otherwise, as parts of the image's sides."""
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -44,7 +47,7 @@ class HedContours:
     """
 
     weights: str = ""
-    scales: tuple[float, ...] = (0.5, 1.0, 1.5)
+    scales: tuple[float, ...] = SCALES
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
