@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench.killed import MINERS, killed_and_resumed
-from tests.drawn import Masked, Squares, settings
+from tests.drawn import CLASSES, Masked, Squares, settings
 from wsis.bench import BenchError, compare, compare_folders, table
 from wsis.bench.folder import read_runs
-from wsis.bench.folds import Folds, deal, in_turn, whole
+from wsis.bench.folds import Folds, deal, in_turn
+from wsis.bench.halves import whole
 from wsis.bench.matches import match
 from wsis.bench.resampling import of_classes, point
 from wsis.bench.summary import caption, to_csv, to_markdown
@@ -167,11 +168,61 @@ def test_data_without_masks_of_their_training_half_are_refused(cache):
         compare(Squares(), MINERS, pipeline, folds=3)
 
 
-def test_points_which_are_of_one_half_are_refused(cache, tmp_path):
-    pointed = Pointed(source=Masked(), file=tmp_path / "points.csv")
+def pointed(folder, *halves, data=None):
+    """Squares of which the images of ``halves`` have a point in the middle."""
+    data = data or Masked(train=5, val=4)
+    lines = [
+        f"{image.name},32,24,{CLASSES[image.id % 2]}"
+        for half in (data.train(), data.val().tagged)
+        for image in half.images
+        if image.name.split()[0] in halves
+    ]
+    file = folder / "points.csv"
+    file.write_text("\n".join(["file,x,y,class", *lines]))
+    return Pointed(source=data, file=file)
 
-    with pytest.raises(ValueError, match="without points for folds"):
-        compare(pointed, MINERS, Pipeline(settings(), cache), folds=2)
+
+def test_whatever_is_trained_on_has_its_points(tmp_path):
+    data = Masked(train=5, val=4)
+    folds = Folds(count=3).of(pointed(tmp_path, "train", "val", data=data))
+
+    seen = [image for fold in folds for image in fold.train().images]
+    assert {image.name for image in seen} >= {"train 0", "val 0"}
+    for image in seen:
+        assert image.points.label.tolist() == [image.tags.nonzero().item() + 1]
+
+
+def test_a_bench_with_folds_and_points_is_not_image_level(cache, tmp_path):
+    pipeline = Pipeline(settings("cues=points", "schedule.epochs=1"), cache)
+    data = pointed(tmp_path, "train", "val")
+
+    found = compare(
+        data, MINERS[:1], pipeline, seeds=[0], folds=3, folder=tmp_path / "bench"
+    )
+
+    assert found.results()["supervision"]["points"] == ["cues"]
+    assert len(read_runs(tmp_path / "bench")) == 3
+
+
+@pytest.mark.parametrize(
+    ("has", "lacks"), [("train", "validation"), ("val", "training")]
+)
+def test_points_of_one_half_alone_are_refused(cache, tmp_path, has, lacks):
+    data = pointed(tmp_path, has)
+
+    with pytest.raises(ValueError, match=f"none of the {lacks} half"):
+        compare(data, MINERS, Pipeline(settings(), cache), folds=2)
+
+
+def test_points_of_photos_with_one_name_are_refused(tmp_path):
+    class Alike(Masked):
+        def _tagged(self, split):
+            tagged = super()._tagged(split)
+            images = [replace(x, name=f"train {x.id}") for x in tagged.images]
+            return replace(tagged, images=images)
+
+    with pytest.raises(ValueError, match=r"a name of its own for each photo.*train 0"):
+        whole(pointed(tmp_path, "train", data=Alike()))
 
 
 def test_photos_in_both_halves_are_refused(cache):

@@ -23,17 +23,10 @@ def describe(
         val: its validation half.
         both: whether evaluation reads the annotations of the training half, too.
     """
-    given: dict[str, Any] = {}
-    if is_dataclass(source):
-        for field in fields(source):
-            value = getattr(source, field.name)
-            if not isinstance(value, Path):
-                given[field.name] = value
-            elif value.is_file() and (both or not field.name.startswith("train")):
-                given[field.name] = sha256(value)
+    given = _settings(source, both)
     return {
         "name": train.name,
-        "settings": {k: v for k, v in given.items() if v is not None},
+        "settings": given,
         "digest": digest(given, _half(train), _half(val.tagged)),
     }
 
@@ -57,3 +50,17 @@ def of_truths(truths: list[GroundTruth]) -> str:
 def _half(tagged: Tagged) -> list[Any]:
     images = [[image.id, image.name, image.tags.tolist()] for image in tagged.images]
     return [tagged.classes, images]
+
+
+def _settings(source: DataSource, both: bool) -> dict[str, Any]:
+    """What a data set was made with; of files, their content."""
+    given: dict[str, Any] = {}
+    for field in fields(source) if is_dataclass(source) else ():
+        value = getattr(source, field.name)
+        if isinstance(value, DataSource):
+            given[field.name] = _settings(value, both)
+        elif not isinstance(value, Path):
+            given[field.name] = value
+        elif value.is_file() and (both or not field.name.startswith("train")):
+            given[field.name] = sha256(value)
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,20 +1,18 @@
 """Cross-validation: a data set in parts, each of which is held out once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from wsis.checks import few
+from wsis.bench.halves import whole
 from wsis.config import SettingsError
-from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, Traceable
+from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged
 from wsis.data.lazy import LazyTruths
-from wsis.data.points import Pointed
 from wsis.files import digest
 from wsis.randomness import generator
 
@@ -130,68 +128,6 @@ class Folds:
         )
 
 
-def whole(data: DataSource) -> Annotated:
-    """Both halves of a data set together, images numbered from 0.
-
-    Raises:
-        ValueError: if it has no masks of its training half, the halves are of different
-            classes or share photos, or there are points of one of them.
-    """
-    if isinstance(data, Pointed):
-        raise ValueError(
-            "expected a data set without points for folds: points are of the training "
-            "half, and with folds images of both halves are trained on"
-        )
-    if not isinstance(data, Traceable):
-        raise ValueError(
-            "expected a data set with masks of its training half for folds, as every "
-            f"image is held out once; {type(data).__name__} has none (train_truths)"
-        )
-    train, val = data.train(), data.val()
-    if train.classes != val.tagged.classes:
-        raise ValueError(
-            "expected the same classes in both halves, got "
-            f"{train.classes} and {val.tagged.classes}"
-        )
-    _apart(train, val.tagged)
-    try:
-        truths = data.train_truths()
-    except (ValueError, FileNotFoundError) as error:
-        raise ValueError(
-            f"folds take the masks of the training half, too: {error}"
-        ) from None
-    images = [*train.images, *val.tagged.images]
-    makers = [
-        partial(half.__getitem__, i)
-        for half in (truths, val.truths)
-        for i in range(len(half))
-    ]
-    return Annotated(
-        tagged=replace(
-            train, images=[replace(image, id=i) for i, image in enumerate(images)]
-        ),
-        truths=LazyTruths(
-            [partial(_numbered, make, i) for i, make in enumerate(makers)]
-        ),
-    )
-
-
-def _apart(train: Tagged, val: Tagged) -> None:
-    """Makes sure that no photo is in both halves; only equal names are looked into."""
-    named = {image.name: image for image in train.images}
-    twice = [
-        image.name
-        for image in val.images
-        if image.name in named
-        and np.array_equal(image.load(), named[image.name].load())
-    ]
-    if twice:
-        raise ValueError(
-            f"expected other photos in each half for folds, as each is held out once; "
-            f"{len(twice)} are in both: {few(twice)}"
-        )
-
-
 def in_turn(folds: Sequence[Fold]) -> Annotated:
     """What all folds hold out, fold by fold: the images that a bench is measured on."""
     parts = [fold.held_out for fold in folds]
@@ -267,7 +203,3 @@ def _some(everything: Annotated, places: Sequence[int]) -> Annotated:
         tagged=replace(everything.tagged, images=[images[i] for i in places]),
         truths=LazyTruths([partial(truths.__getitem__, i) for i in places]),
     )
-
-
-def _numbered(make: Callable[[], GroundTruth], number: int) -> GroundTruth:
-    return replace(make(), image_id=number)

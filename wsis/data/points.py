@@ -4,14 +4,21 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from wsis.contracts import Annotated, DataSource, Points, Tagged
+from wsis.contracts import (
+    Annotated,
+    DataSource,
+    GroundTruth,
+    Points,
+    Tagged,
+    Traceable,
+)
 from wsis.data.annotations import AnnotationFile, plain
 from wsis.plugins import nearest
 
@@ -48,6 +55,16 @@ class Pointed:
     def val(self) -> Annotated:
         """The validation images and their masks."""
         return self.source.val()
+
+    def train_truths(self) -> Sequence[GroundTruth]:
+        """The training images' objects, as the data set has them.
+
+        Raises:
+            ValueError: if it has none.
+        """
+        if not isinstance(self.source, Traceable):
+            raise ValueError(f"{type(self.source).__name__} has none (train_truths)")
+        return self.source.train_truths()
 
     def category_ids(self) -> tuple[int, ...]:
         """The data set's own numbers of its classes; 1…C where it has none."""
