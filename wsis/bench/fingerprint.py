@@ -55,12 +55,13 @@ def _half(tagged: Tagged) -> list[Any]:
 def _settings(source: DataSource, both: bool) -> dict[str, Any]:
     """What a data set was made with; of files, their content."""
     given: dict[str, Any] = {}
-    for field in fields(source) if is_dataclass(source) else ():
-        value = getattr(source, field.name)
-        if isinstance(value, DataSource):
-            given[field.name] = _settings(value, both)
-        elif not isinstance(value, Path):
-            given[field.name] = value
-        elif value.is_file() and (both or not field.name.startswith("train")):
-            given[field.name] = sha256(value)
+    if is_dataclass(source):
+        for field in fields(source):
+            value = getattr(source, field.name)
+            if isinstance(value, DataSource):
+                given[field.name] = _settings(value, both)
+            elif not isinstance(value, Path):
+                given[field.name] = value
+            elif value.is_file() and (both or not field.name.startswith("train")):
+                given[field.name] = sha256(value)
     return {name: value for name, value in given.items() if value is not None}
