@@ -12,6 +12,7 @@ ROOMS = [
     "randomness",
     "files",
     "memory",
+    "processes",
     "masks",
     "overlaps",
     "data",

@@ -4,14 +4,12 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 
 import numpy as np
 
 from tests.builders import random_proposals
 from wsis.contracts import Image, Proposals
 from wsis.proposals.making import Photo
-from wsis.proposals.workers import _pool
 
 
 def pixels() -> Image:
@@ -58,10 +56,3 @@ class Die:
 
 def draws(count: int, delay: float = 0.0) -> list[Draw]:
     return [Draw(Photo(name=f"{i}.jpg", load=pixels), i, delay) for i in range(count)]
-
-
-def hold_a_process(sending: Connection) -> None:
-    """Tells the number of a process that waits for jobs, and waits itself."""
-    pool = _pool(1)
-    sending.send(pool.submit(os.getpid).result())
-    time.sleep(600)

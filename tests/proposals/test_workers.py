@@ -2,13 +2,10 @@ import os
 import signal
 import sys
 import threading
-import time
-from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 
-from tests.proposals.jobs import Die, Fail, draws, hold_a_process, pixels
+from tests.proposals.jobs import Die, Fail, draws, pixels
 from wsis.proposals.making import Photo
 from wsis.proposals.workers import cluster, here, processes
 
@@ -32,32 +29,6 @@ def test_processes_do_all_in_order_but_a_photo_that_kills_its_process():
         assert (one.name, one.key, one.error) == (other.name, other.key, other.error)
         if other.packed is not None:
             assert one.packed["members"].tolist() == other.packed["members"].tolist()
-
-
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().split()[2] != "Z"
-
-
-def test_processes_end_with_the_one_that_gives_them_work():
-    receiving, sending = get_context("spawn").Pipe(duplex=False)
-    boss = get_context("spawn").Process(target=hold_a_process, args=(sending,))
-    boss.start()
-    assert receiving.poll(60)
-    pid = receiving.recv()
-    assert is_running(pid)
-
-    boss.kill()
-    boss.join()
-
-    deadline = time.monotonic() + 20
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(pid)
 
 
 def test_one_process_is_this_one():

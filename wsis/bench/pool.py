@@ -1,9 +1,8 @@
 """Does the parts of a bench one after another, or in several processes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import torch
 from wsis.bench.design import Variant
 from wsis.bench.folds import Folds
 from wsis.bench.monitor import Monitor, Watch
-from wsis.bench.work import Pipelines, Work, single_thread
+from wsis.bench.work import Pipelines, Work
 from wsis.config import Settings
 from wsis.contracts import DataSource
+from wsis.processes import pool
 
 Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]], Monitor | None], Any]
 """Calls a method of ``Work`` with each of some arguments; results as they come."""
@@ -38,9 +38,7 @@ def doing(
         )
         return
     given = (data, work.variants, shared, cache, device, watch, folds)
-    with ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=_begin, initargs=given
-    ) as pool:
+    with pool(jobs, _begin, given) as workers:
 
         def do(
             method: Callable[..., Any],
@@ -48,7 +46,7 @@ def doing(
             monitor: Monitor | None,
         ) -> Iterator[Any]:
             step = monitor.start("runs", len(calls)) if monitor and calls else None
-            futures = [pool.submit(_call, method, call) for call in calls]
+            futures = [workers.submit(_call, method, call) for call in calls]
             for future in as_completed(futures):
                 if step is not None:
                     step("")
@@ -57,7 +55,7 @@ def doing(
         try:
             yield do
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            workers.shutdown(cancel_futures=True)
             raise
 
 
@@ -73,7 +71,6 @@ def _begin(
     watch: Watch | None,
     folds: Folds | None,
 ) -> None:
-    single_thread()
     pipelines = Pipelines(variants, shared, cache, device)
     _of_process[:] = [Work(data, variants, pipelines, watch, folds)]
 

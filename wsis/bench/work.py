@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wsis.bags import Bag
 from wsis.bench.design import Variant
 from wsis.bench.fingerprint import describe
@@ -303,8 +301,3 @@ class Work:
 
 def _key(values: dict[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, default=str)
-
-
-def single_thread() -> None:
-    """Several processes of several threads each would be in each other's way."""
-    torch.set_num_threads(1)

@@ -1,17 +1,13 @@
 """Where jobs are done: in this process, in several, or on a Dask cluster."""
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from typing import Any
 
-import torch
-
+from wsis.processes import pool
 from wsis.proposals.making import Job, Outcome, attempt
 
 Work = Callable[[Iterable[Job]], Iterator[Outcome]]
@@ -38,11 +34,11 @@ def processes(count: int) -> Iterator[Work]:
     if count == 1:
         yield here
         return
-    pool = _Processes(count)
+    working = _Processes(count)
     try:
-        yield pool
+        yield working
     finally:
-        pool.stop()
+        working.stop()
 
 
 @contextmanager
@@ -78,7 +74,7 @@ def cluster(address: str) -> Iterator[Work]:
 class _Processes:
     def __init__(self, count: int) -> None:
         self.count = count
-        self.pool = _pool(count)
+        self.pool = pool(count)
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         waiting: deque[tuple[Job, Future[Outcome]]] = deque()
@@ -110,45 +106,27 @@ class _Processes:
             rest = [(job, future), *waiting]
             waiting.clear()
             yield from _apart(rest)
-            self.pool = _pool(self.count)
+            self.pool = pool(self.count)
 
 
 def _apart(rest: Iterable[tuple[Job, Future[Outcome]]]) -> Iterator[Outcome]:
     """Outcomes of jobs some of which were lost; those are done one at a time."""
-    pool = _pool(1)
+    single = pool(1)
     try:
         for job, done in rest:
             if not done.cancelled() and done.exception() is None:
                 yield done.result()
                 continue
             try:
-                outcome = pool.submit(attempt, job).result()
+                outcome = single.submit(attempt, job).result()
             except BrokenProcessPool:
-                pool.shutdown()
-                pool = _pool(1)
+                single.shutdown()
+                single = pool(1)
                 error = "its process was killed, by the system if memory ran out"
                 outcome = Outcome(name=job.photo.name, error=error)
             yield outcome
     finally:
-        pool.shutdown()
-
-
-def _pool(count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin)
-
-
-def _begin() -> None:
-    # Processes share the machine; threads of their own would only be in the way.
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Processes wait for work for ever where the one that gives it was killed.
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+        single.shutdown()
 
 
 class _Dask:

@@ -1,0 +1,41 @@
+"""Processes that share the machine, and end with the one that started them."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
+from typing import Any
+
+import torch
+
+
+def pool(
+    count: int, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
+) -> ProcessPoolExecutor:
+    """So many processes of one thread each, which end where this one is killed.
+
+    Args:
+        count: of the processes.
+        begin: what each calls first.
+        given: its arguments.
+    """
+    return ProcessPoolExecutor(
+        count, get_context("spawn"), initializer=_begin, initargs=(begin, given)
+    )
+
+
+def _begin(begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
+    # Threads of their own would only be in each other's way.
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        begin(*given)
+
+
+def _end_with_parent() -> None:
+    # Processes wait for work for ever where the one that gives it was killed.
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
