@@ -30,9 +30,9 @@ def main() -> None:
     parser.add_argument("--images", type=Path)
     parser.add_argument("--val", type=Path)
     parser.add_argument("--sources", default="lab,hed")
-    parser.add_argument("--photos", type=int, default=4)
+    parser.add_argument("--photos", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--side", type=int, default=320)
+    parser.add_argument("--side", type=int, default=256)
     options = parser.parse_args()
     if options.data == "scenes":
         data = Scenes().val()
