@@ -44,10 +44,7 @@ def main() -> None:
     print(f"| | photos | seeds | {' | '.join(FIGURES)} |")
     print("|---|" + "---|" * (len(FIGURES) + 2))
     for (kind, miner), metrics in sorted(found.items()):
-        cells = [
-            spread([one[figure] for one in metrics if one[figure] is not None])
-            for figure in FIGURES
-        ]
+        cells = [spread([one[figure] for one in metrics]) for figure in FIGURES]
         row = [miner, f"{len(kinds[kind])} with {kind}", str(len(metrics)), *cells]
         print(f"| {' | '.join(row)} |")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import wsis
+from tests.package import files_with
 from wsis.processes import pool
 
 told: list[str] = []
@@ -40,13 +40,9 @@ def test_processes_end_with_the_one_that_gives_them_work():
 
 
 def test_all_processes_are_of_this_kind():
-    package = Path(wsis.__file__).parent
-    makers = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.alias) and node.name == "ProcessPoolExecutor"
-    }
+    makers = files_with(
+        lambda node: isinstance(node, ast.alias) and node.name == "ProcessPoolExecutor"
+    )
 
     assert makers == {"processes.py"}
 

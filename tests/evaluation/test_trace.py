@@ -2,17 +2,16 @@
 
 import ast
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
 
-import wsis
 from tests.builders import strips
 from tests.drawn import Squares, settings
 from tests.evaluation.drawing import truth
+from tests.package import files_with
 from wsis.bags import Bag
 from wsis.config import Part
 from wsis.contracts import (
@@ -231,13 +230,7 @@ def test_scenes_tell_the_objects_that_their_tags_tell():
 
 def test_only_benches_may_ask_for_training_masks():
     """Nothing but data sets, the trace itself and benches names them."""
-    package = Path(wsis.__file__).parent
-    named = {
-        path.relative_to(package).as_posix()
-        for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if _asks(node)
-    }
+    named = files_with(_asks)
 
     outside = {
         "bench/folds.py",  # whose tests show that a fold's training sees none

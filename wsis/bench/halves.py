@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -20,14 +21,13 @@ def whole(data: DataSource) -> Annotated:
         ValueError: if it has no masks of its training half, the halves are of different
             classes or share photos, or its file has points of one of them alone.
     """
-    if isinstance(data, Pointed):
-        return _pointed(whole(data.source), data)
-    if not isinstance(data, Traceable):
+    source = data.source if isinstance(data, Pointed) else data
+    if not isinstance(source, Traceable):
         raise ValueError(
             "expected a data set with masks of its training half for folds, as every "
-            f"image is held out once; {type(data).__name__} has none (train_truths)"
+            f"image is held out once; {type(source).__name__} has none (train_truths)"
         )
-    train, val = data.train(), data.val()
+    train, val = source.train(), source.val()
     if train.classes != val.tagged.classes:
         raise ValueError(
             "expected the same classes in both halves, got "
@@ -35,7 +35,7 @@ def whole(data: DataSource) -> Annotated:
         )
     _apart(train, val.tagged)
     try:
-        truths = data.train_truths()
+        truths = source.train_truths()
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(
             f"folds take the masks of the training half, too: {error}"
@@ -46,36 +46,41 @@ def whole(data: DataSource) -> Annotated:
         for half in (truths, val.truths)
         for i in range(len(half))
     ]
+    tagged = replace(
+        train, images=[replace(image, id=i) for i, image in enumerate(images)]
+    )
+    if isinstance(data, Pointed):
+        tagged = _pointed(tagged, len(train.images), data.file)
     return Annotated(
-        tagged=replace(
-            train, images=[replace(image, id=i) for i, image in enumerate(images)]
-        ),
+        tagged=tagged,
         truths=LazyTruths(
             [partial(_numbered, make, i) for i, make in enumerate(makers)]
         ),
     )
 
 
-def _pointed(everything: Annotated, data: Pointed) -> Annotated:
-    """Both halves with the points of one file, which knows images by their names."""
-    count = Counter(image.name for image in everything.tagged.images)
+def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
+    """Both halves, the first ``train`` images being one, with the points of a file.
+
+    Images are known by their names there.
+    """
+    count = Counter(image.name for image in tagged.images)
     if alike := [name for name, photos in count.items() if photos > 1]:
         raise ValueError(
             "expected a name of its own for each photo, as a file of points knows them "
             f"by it, got two photos each of: {few(alike)}"
         )
-    tagged = with_points(everything.tagged, data.file)
-    border = len(data.source.train().images)
+    found = with_points(tagged, file)
     for half, images in (
-        ("training", tagged.images[:border]),
-        ("validation", tagged.images[border:]),
+        ("training", found.images[:train]),
+        ("validation", found.images[train:]),
     ):
         if all(image.points is None for image in images):
             raise ValueError(
                 "expected points of photos of both halves for folds, as all are "
-                f"trained on; {data.file} has none of the {half} half"
+                f"trained on; {file} has none of the {half} half"
             )
-    return replace(everything, tagged=tagged)
+    return found
 
 
 def _apart(train: Tagged, val: Tagged) -> None:
