@@ -87,15 +87,23 @@ def test_the_network_is_the_papers(weights, size):
     assert np.allclose(found, reference(weights, photo), atol=1e-5)
 
 
-@pytest.mark.parametrize("pixels", [1, 40, 200])
-def test_strips_give_what_the_whole_gives(weights, monkeypatch, pixels):
+@pytest.mark.parametrize("values", [1, 200, 2000])
+def test_strips_give_what_the_whole_gives(weights, monkeypatch, values):
     network, photo = read_network(weights), image(37, 20)
-    monkeypatch.setattr(hed_network, "_STRIP", 37 * 20)
     whole = network(photo)
 
-    monkeypatch.setattr(hed_network, "_STRIP", pixels)
+    monkeypatch.setattr(hed_network, "_STRIP", values)
 
     np.testing.assert_allclose(network(photo), whole, rtol=1e-5)
+
+
+def test_either_librarys_convolutions_give_the_same(weights, monkeypatch):
+    photo = image(37, 20)
+    found = read_network(weights)(photo)
+
+    monkeypatch.setattr(hed_network, "_by_nnpack", lambda dtype: False)
+
+    np.testing.assert_allclose(read_network(weights)(photo), found, rtol=1e-4)
 
 
 def test_scales_are_averaged_and_answered_at_the_images_size(weights):
