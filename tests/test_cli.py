@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from tests.command import wsis
 from tests.photos import draw_photos
 from wsis.bench import work as benching
-from wsis.cli import app
+from wsis.cli import app, training
 from wsis.cli.options import cache_folder
 from wsis.config import Settings
 from wsis.contracts import Supervision
@@ -313,6 +313,21 @@ def test_train_needs_only_tags_and_describes_its_run(tmp_path, photos):
     assert written["category_ids"] == [5, 9]
     assert Supervision.MASKS not in written["supervision"]
     assert Supervision.TAGS in written["supervision"]
+
+
+@pytest.mark.parametrize(
+    ("share", "branch", "hinted"),
+    [(1, "true", True), (0, "true", False), (1, "false", False)],
+)
+def test_train_says_when_the_cues_have_too_few_proposals(
+    tmp_path, photos, monkeypatch, share, branch, hinted
+):
+    monkeypatch.setattr(training, "ENOUGH", share)
+    options = (*photos.options, *TINY, "--set", f"anti_noise={branch}", "--steps", 1)
+
+    text = wsis("train", "--out", tmp_path / "run", *options)
+
+    assert ("hint: cues mark" in text) == hinted
 
 
 def test_training_goes_on_where_it_stopped(tmp_path, photos):

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import typer
 
+from wsis.bags import Bag
 from wsis.cli.building import miner_list, named, pipeline, recipe
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import refuse_existing
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import category_ids, data_source
+from wsis.cues.balance import ENOUGH, foreground_share
+from wsis.cues.kept import Cues
 from wsis.runs import CHECKPOINT, Card, begin, begun, save_run
 
 
@@ -38,13 +41,18 @@ def train(
     begin(out, card, resume=resume)
     with Bars() as bars:
         step = bars.start("proposals and features", len(tagged.images))
-        parts.prepare(parts.bags(tagged.images), lambda bag: step(bag.image.name))
+        bags = parts.bags(tagged.images)
+        parts.prepare(bags, lambda bag: step(bag.image.name))
+        cues = parts.cues(bags, seed)
+        if parts.settings.anti_noise and (hint := _unbalanced(cues, bags)):
+            bars.say(hint)
         total = steps or parts.settings.schedule.images(len(tagged.images))
         reach = bars.track(f"{chosen[0].label}, seed {seed}: train", total)
         model, progress = parts.train(
             tagged,
             chosen[0],
             seed,
+            cues=cues,
             checkpoint=out / CHECKPOINT,
             steps=steps,
             tick=lambda progress: reach(progress.step),
@@ -54,3 +62,16 @@ def train(
     typer.echo(f"run: {out} ({progress.step} images{loss})")
     for reason, count in progress.skipped.items():
         typer.echo(f"skipped: {count} images ({reason})")
+
+
+def _unbalanced(cues: Cues, bags: list[Bag]) -> str:
+    """What to do if the cues leave the foreground too little weight; else nothing."""
+    some = [bag for bag in bags if bag.tags.any() and len(bag.proposals)]
+    share = foreground_share(cues(bag) for bag in some[:: max(1, len(some) // 50)])
+    if share is None or share >= ENOUGH:
+        return ""
+    return (
+        f"hint: cues mark {share:.1%} of the proposals as foreground, and with less "
+        f"than {ENOUGH:.0%} the anti-noise branch hardly learns; keep near copies "
+        "(source.max_overlap=0.9) or do without it (anti_noise=false)"
+    )
