@@ -97,7 +97,7 @@ def test_strategies_of_two_folders_are_judged_together(tmp_path):
     [
         ({"schedule": {"lr": 3e-4}}, r"schedule\.lr: 0\.0001 and 0\.0003"),
         ({"data": {"digest": "e"}}, r"data\.digest: 'd' and 'e'"),
-        ({"cues": {"name": "none"}}, r"cues: None and"),
+        ({"cues": {"name": "none"}}, r"cues: none that all share and \{"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_and_named(tmp_path, change, message):

@@ -35,7 +35,7 @@ def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
         changes = differences(_shared(found[0]), _shared(results))
         if changes:
             said = "; ".join(
-                f"{name}: {one!r} and {other!r}"
+                f"{name}: {_said(one)} and {_said(other)}"
                 for name, (one, other) in changes.items()
             )
             raise BenchError(f"{folders[0]} and {folder} cannot be compared ({said})")
@@ -67,6 +67,11 @@ def _read(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path} holds no results of wsis bench: {error}") from None
     return results
+
+
+def _said(value: Any) -> str:
+    # A bench shares no setting that it varies.
+    return "none that all share" if value is None else repr(value)
 
 
 def _shared(results: dict[str, Any]) -> dict[str, Any]:
