@@ -19,7 +19,7 @@ LAYERS = (2, 2, 3, 3, 3)
 _MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """Of ImageNet, as in the authors' Caffe model."""
 
-_STRIP = 2**22
+_STRIP = 3 * 2**20
 """Values of a strip of a feature map, about: little memory, and few rows twice."""
 
 Convolution = tuple[Float[Tensor, "_ _ _ _"], Float[Tensor, " _"]]
