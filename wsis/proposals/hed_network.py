@@ -48,12 +48,7 @@ class HedNetwork:
     @torch.inference_mode()
     def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
         """Probability of an edge at each pixel, in [0, 1]."""
-        size = image.shape[:2]
-        bgr = np.ascontiguousarray(image[..., ::-1]).astype(np.float32)
-        x = torch.from_numpy(bgr - np.array(_MEAN_BGR, np.float32)).permute(2, 0, 1)[
-            None
-        ]
-        x = x.to(self.fuse[0].dtype, memory_format=_layout(self.fuse[0].dtype))
+        size, x = image.shape[:2], _input(image, self.fuse[0].dtype)
         edges = []
         for block, side in zip(self.blocks, self.sides, strict=True):
             edge, x = _in_strips(x, block, side)
@@ -63,6 +58,11 @@ class HedNetwork:
             conv2d(torch.cat(edges, 1), weight, bias).sigmoid()[0, 0].numpy()
         )
         return fused
+
+
+def _input(image: Image, dtype: torch.dtype) -> Float[Tensor, "1 3 H W"]:
+    x = torch.from_numpy(image[..., ::-1] - np.array(_MEAN_BGR, np.float32))
+    return x.permute(2, 0, 1)[None].to(dtype, memory_format=_layout(dtype))
 
 
 def _in_strips(
