@@ -88,11 +88,11 @@ def test_the_network_is_the_papers(weights, size):
 
 
 @pytest.mark.parametrize("values", [1, 200, 2000])
-def test_strips_give_what_the_whole_gives(weights, monkeypatch, values):
+def test_tiles_give_what_the_whole_gives(weights, monkeypatch, values):
     network, photo = read_network(weights), image(37, 20)
     whole = network(photo)
 
-    monkeypatch.setattr(hed_network, "_STRIP", values)
+    monkeypatch.setattr(hed_network, "_TILE", values)
 
     np.testing.assert_allclose(network(photo), whole, rtol=1e-5)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ LAYERS = (2, 2, 3, 3, 3)
 _MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """Of ImageNet, as in the authors' Caffe model."""
 
-_STRIP = 3 * 2**20
-"""Values of a strip of a feature map, about: little memory, and few rows twice."""
+_TILE = 96**2 * 4
+"""Bytes of a channel of a tile of features, about: little memory, few pixels twice."""
 
 Convolution = tuple[Float[Tensor, "_ _ _ _"], Float[Tensor, " _"]]
 
@@ -51,7 +52,7 @@ class HedNetwork:
         size, x = image.shape[:2], _input(image, self.fuse[0].dtype)
         edges = []
         for block, side in zip(self.blocks, self.sides, strict=True):
-            edge, x = _in_strips(x, block, side)
+            edge, x = _in_tiles(x, block, side)
             edges.append(interpolate(edge, size, mode="bilinear"))
         weight, bias = (value.float() for value in self.fuse)
         fused: Float[np.ndarray, "H W"] = (
@@ -65,35 +66,35 @@ def _input(image: Image, dtype: torch.dtype) -> Float[Tensor, "1 3 H W"]:
     return x.permute(2, 0, 1)[None].to(dtype, memory_format=_layout(dtype))
 
 
-def _in_strips(
+def _in_tiles(
     x: Float[Tensor, "1 D h w"], block: tuple[Convolution, ...], side: Convolution
 ) -> tuple[Float[Tensor, "1 1 h w"], Float[Tensor, "1 E _ _"]]:
     """A block's edge map, and its features pooled by two for the next block.
 
-    They are made strip by strip, so that the features themselves, by far the largest
-    thing, are never there as a whole. Each strip begins with as many rows more as the
-    convolutions reach, so that the figures are those of the whole.
+    They are made tile by tile, so that the features themselves, by far the largest
+    thing, are never there as a whole. Around each tile as many pixels more are seen as
+    the convolutions reach, so that the figures are those of the whole.
     """
     height, width = x.shape[2:]
     reach, channels = len(block), len(block[-1][1])
-    rows = 2 * max(1, _STRIP // (2 * width * channels))
+    size = 2 * max(1, round((_TILE / x.element_size()) ** 0.5 / 2))
     edges = torch.empty(1, 1, height, width)
     pooled = torch.empty(
         (1, channels, -(-height // 2), -(-width // 2)),
         dtype=x.dtype,
         memory_format=_layout(x.dtype),
     )
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        first = max(top - reach, 0)
-        y = x[:, :, first : bottom + reach]
+    for top, left in product(range(0, height, size), range(0, width, size)):
+        first, start = max(top - reach, 0), max(left - reach, 0)
+        y = x[:, :, first : top + size + reach, start : left + size + reach]
         for weight, bias in block:
             y = _convolved(y, weight, bias).relu_()
-        y = y[:, :, top - first : bottom - first]
-        edges[:, :, top:bottom] = conv2d(y, *side)
+        y = y[:, :, top - first :, left - start :][:, :, :size, :size]
+        edges[:, :, top : top + size, left : left + size] = conv2d(y, *side)
         # The last row and column are pooled too, as by Keras's "same".
         half = max_pool2d(y, 2, ceil_mode=True)
-        pooled[:, :, top // 2 : top // 2 + half.shape[2]] = half
+        rows, columns = (slice(at // 2, (at + size) // 2) for at in (top, left))
+        pooled[:, :, rows, columns] = half
     return edges, pooled
 
 
