@@ -115,7 +115,7 @@ def _layout(dtype: torch.dtype) -> torch.memory_format:
 
 @cache
 def _by_nnpack(dtype: torch.dtype) -> bool:
-    # Winograd's algorithm, which oneDNN has for AVX-512 alone, takes half the time.
+    # Winograd's algorithm, which oneDNN has for AVX-512 alone, is faster.
     # Torch uses it by itself only on phones, and no public name asks for it.
     known = getattr(torch, "_nnpack_available", lambda: False)
     return dtype == torch.float32 and bool(known())
