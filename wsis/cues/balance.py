@@ -13,7 +13,7 @@ As measured in docs/proposals.md, "Proposals to train on".
 """
 
 
-def foreground_share(labels: Iterable[Int[Tensor, "N C1"] | None]) -> float | None:
+def foreground_share(labels: Iterable[Int[Tensor, "_ C1"] | None]) -> float | None:
     """How many of an image's labelled proposals are foreground, the images' median.
 
     The cluster loss counts members, so that this is the foreground's part of it.
