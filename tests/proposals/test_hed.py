@@ -87,12 +87,12 @@ def test_the_network_is_the_papers(weights, size):
     assert np.allclose(found, reference(weights, photo), atol=1e-5)
 
 
-@pytest.mark.parametrize("values", [1, 200, 2000])
-def test_tiles_give_what_the_whole_gives(weights, monkeypatch, values):
+@pytest.mark.parametrize("tile", [1, 200, 2000])
+def test_tiles_give_what_the_whole_gives(weights, monkeypatch, tile):
     network, photo = read_network(weights), image(37, 20)
     whole = network(photo)
 
-    monkeypatch.setattr(hed_network, "_TILE", values)
+    monkeypatch.setattr(hed_network, "_TILE", tile)
 
     np.testing.assert_allclose(network(photo), whole, rtol=1e-5)
 

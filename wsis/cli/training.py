@@ -66,8 +66,8 @@ def train(
 
 def _unbalanced(cues: Cues, bags: list[Bag]) -> str:
     """What to do if the cues leave the foreground too little weight; else nothing."""
-    some = [bag for bag in bags if bag.tags.any() and len(bag.proposals)]
-    share = foreground_share(cues(bag) for bag in some[:: max(1, len(some) // 50)])
+    some = [bag for bag in bags if bag.tags.any()][:: max(1, len(bags) // 50)]
+    share = foreground_share(cues(bag) for bag in some if len(bag.proposals))
     if share is None or share >= ENOUGH:
         return ""
     return (
