@@ -92,6 +92,9 @@ def test_training_sees_tags_only(cache, comparison):
                 done.append(title)
             return lambda note: None
 
+        def say(self, text):
+            pass
+
     guarded = compare(
         Guarded(),
         MINERS[:1],

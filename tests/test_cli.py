@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 from tests.command import wsis
 from tests.photos import draw_photos
 from wsis.bench import work as benching
-from wsis.cli import app, training
+from wsis.cli import app
 from wsis.cli.options import cache_folder
 from wsis.config import Settings
 from wsis.contracts import Supervision
+from wsis.cues import balance
 from wsis.pipeline import Pipeline
 
 SETTINGS = [
@@ -322,12 +323,26 @@ def test_train_needs_only_tags_and_describes_its_run(tmp_path, photos):
 def test_train_says_when_the_cues_have_too_few_proposals(
     tmp_path, photos, monkeypatch, share, branch, hinted
 ):
-    monkeypatch.setattr(training, "ENOUGH", share)
+    monkeypatch.setattr(balance, "ENOUGH", share)
     options = (*photos.options, *TINY, "--set", f"anti_noise={branch}", "--steps", 1)
 
     text = wsis("train", "--out", tmp_path / "run", *options)
 
     assert ("hint: cues mark" in text) == hinted
+
+
+def test_bench_says_for_which_the_cues_have_too_few_proposals(
+    tmp_path, photos, monkeypatch
+):
+    monkeypatch.setattr(balance, "ENOUGH", 1)
+    vary = ("bench", "--vary", "anti_noise=true,false", "--jobs", 1)
+    out = ("--out", tmp_path / "bench")
+
+    text = wsis(*vary, *out, *photos.options, *TINY)
+
+    assert text.count("hint for") == 1
+    assert "hint for anti_noise=true: cues mark" in text
+    assert "hint for" not in wsis(*vary, *out, *photos.options, *TINY)
 
 
 def test_training_goes_on_where_it_stopped(tmp_path, photos):

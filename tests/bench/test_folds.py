@@ -277,6 +277,9 @@ def test_masks_never_reach_training(cache, kept):
                 state["open"] = set(range(9))
             return lambda note: None
 
+        def say(self, text):
+            pass
+
     guarded = Guarded(train=5, val=4)
     found = bench(cache, None, MINERS[:1], guarded, seeds=[0], monitor=Monitor())
 

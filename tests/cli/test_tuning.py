@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.command import wsis
+from wsis.cues import balance
 
 SETTINGS = [
     *("backbone.weights=random", "source.nodes=20", "source.pairs=0"),
@@ -207,3 +208,13 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
     text = wsis("tune", *SCENES, *TINY, "--out", tmp_path, code=2)
 
     assert "exists; choose another --out" in text
+
+
+def test_too_few_proposals_for_the_cues_are_told_before_the_sweep(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(balance, "ENOUGH", 1)
+
+    text = wsis("tune", *SCENES, *TINY, "--out", tmp_path / "out")
+
+    assert "hint for default: cues mark" in text

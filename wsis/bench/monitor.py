@@ -16,6 +16,10 @@ class Monitor(Protocol):
         """A stage begins; the returned function is called after each of its steps."""
         ...
 
+    def say(self, text: str) -> None:
+        """Takes a line meant for whoever waits."""
+        ...
+
 
 @runtime_checkable
 class Watcher(Protocol):
@@ -41,3 +45,7 @@ class Silent:
         """Returns a function that does nothing."""
         del title, total
         return lambda note: None
+
+    def say(self, text: str) -> None:
+        """Does nothing."""
+        del text

@@ -111,6 +111,10 @@ def compare(
         for name in do(Work.prepare, chores, None):
             step(name)
         prepared = time.perf_counter() - began
+        first = [(seeds[0], found.parts[0])] if missing else []
+        for hints in do(Work.hints, first, None):
+            for text in hints:
+                monitor.say(text)
         for done in do(Work.run, missing, monitor):
             found.add(done)
         matches = {(v.label, s): found.matches(v.label, s) for v, s in pairs}

@@ -24,6 +24,7 @@ from wsis.contracts import (
     Tagged,
     TaggedImage,
 )
+from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.memory import peak_megabytes, reset_peak
@@ -150,6 +151,21 @@ class Work:
         bag = (val if self.folds else train + val)[index]
         self.pipelines[label].prepare([bag])
         return bag.image.name
+
+    def hints(self, seed: int, fold: int | None, monitor: Monitor | None) -> list[str]:
+        """What keeps variants from learning, told before they train."""
+        del monitor
+        advised: dict[str, list[str]] = {}
+        for label, pipeline in self.pipelines.items():
+            if pipeline.settings.anti_noise:
+                bags, _ = self.bags(label, fold)
+                advice = hint(self._cues_of(label, seed, fold), bags)
+                advised.setdefault(advice, []).append(label)
+        return [
+            f"hint for {', '.join(labels)}: {advice}"
+            for advice, labels in advised.items()
+            if advice
+        ]
 
     def run(
         self,

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import typer
 
-from wsis.bags import Bag
 from wsis.cli.building import miner_list, named, pipeline, recipe
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import refuse_existing
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import category_ids, data_source
-from wsis.cues.balance import ENOUGH, foreground_share
-from wsis.cues.kept import Cues
+from wsis.cues.balance import hint
 from wsis.runs import CHECKPOINT, Card, begin, begun, save_run
 
 
@@ -44,8 +42,8 @@ def train(
         bags = parts.bags(tagged.images)
         parts.prepare(bags, lambda bag: step(bag.image.name))
         cues = parts.cues(bags, seed)
-        if parts.settings.anti_noise and (hint := _unbalanced(cues, bags)):
-            bars.say(hint)
+        if parts.settings.anti_noise and (advice := hint(cues, bags)):
+            bars.say(f"hint: {advice}")
         total = steps or parts.settings.schedule.images(len(tagged.images))
         reach = bars.track(f"{chosen[0].label}, seed {seed}: train", total)
         model, progress = parts.train(
@@ -62,16 +60,3 @@ def train(
     typer.echo(f"run: {out} ({progress.step} images{loss})")
     for reason, count in progress.skipped.items():
         typer.echo(f"skipped: {count} images ({reason})")
-
-
-def _unbalanced(cues: Cues, bags: list[Bag]) -> str:
-    """What to do if the cues leave the foreground too little weight; else nothing."""
-    some = [bag for bag in bags if bag.tags.any()][:: max(1, len(bags) // 50)]
-    share = foreground_share(cues(bag) for bag in some if len(bag.proposals))
-    if share is None or share >= ENOUGH:
-        return ""
-    return (
-        f"hint: cues mark {share:.1%} of the proposals as foreground, and with less "
-        f"than {ENOUGH:.0%} the anti-noise branch hardly learns; keep near copies "
-        "(source.max_overlap=0.9) or do without it (anti_noise=false)"
-    )

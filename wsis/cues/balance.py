@@ -1,10 +1,12 @@
 """How much of the cluster loss goes to the foreground."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from jaxtyping import Int
 from torch import Tensor
+
+from wsis.bags import Bag
 
 ENOUGH = 0.04
 """Of the labelled proposals: with 0.03 training hardly began, with 0.05 it did.
@@ -31,3 +33,25 @@ def foreground_share(labels: Iterable[Int[Tensor, "_ C1"] | None]) -> float | No
             foreground = (label[:, 1:] > 0).any(1).sum()
             shares.append(float(foreground / (label > 0).any(1).sum()))
     return median(shares) if shares else None
+
+
+def hint(cues: Callable[[Bag], Int[Tensor, "_ C1"] | None], bags: Sequence[Bag]) -> str:
+    """What to do where cues leave the foreground too little weight.
+
+    Args:
+        cues: gives a bag's labels.
+        bags: those trained on; about fifty with tags are looked at.
+
+    Returns:
+        A sentence, empty where the share is ``ENOUGH`` or nothing is labelled.
+    """
+    tagged = [bag for bag in bags if bag.tags.any()]
+    some = tagged[:: max(1, len(tagged) // 50)]
+    share = foreground_share(cues(bag) for bag in some if len(bag.proposals))
+    if share is None or share >= ENOUGH:
+        return ""
+    return (
+        f"cues mark {share:.1%} of the proposals as foreground, and with less than "
+        f"{ENOUGH:.0%} the anti-noise branch hardly learns; keep near copies "
+        "(source.max_overlap=0.9) or do without it (anti_noise=false)"
+    )

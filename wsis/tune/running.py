@@ -101,6 +101,9 @@ def tune(
                 step(name)
             for name in do(prepare, held, None):
                 step(name)
+            for hints in do(Work.hints, [(seeds[0], None)], None):
+                for text in hints:
+                    monitor.say(text)
             for one in do(trial, missing, monitor):
                 if kept is not None:
                     if not finished:
