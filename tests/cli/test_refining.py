@@ -36,7 +36,7 @@ def run(tmp_path_factory, photos, cache):
 def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     out = tmp_path / "out"
     options = ("--run", run, "--out", out, *photos.options, *TINY, *cache)
-    text = wsis("refine", *options, "--top-per-tag", 1, "--epochs", 1)
+    text = wsis("refine", *options, "--epochs", 1)
 
     figures = json.loads((out / "figures.json").read_text())
     assert "4 pseudo labels on 4 of 4 tagged photos, for 4 of 4 tags" in text
@@ -65,7 +65,7 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     assert written["info"]["supervision"] == ["tags"]
     assert [one["id"] for one in written["categories"]] == [5, 9]
 
-    resumed = wsis("refine", *options, "--top-per-tag", 1, "--epochs", 1, "--resume")
+    resumed = wsis("refine", *options, "--epochs", 1, "--resume")
     assert "4 images" in resumed
     assert json.loads((out / "figures.json").read_text()) == figures
 
@@ -73,7 +73,8 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
 def test_scarce_labels_are_said_with_what_to_do(run, photos, cache, tmp_path):
     options = ("--run", run, "--out", tmp_path / "out", *photos.options, *TINY, *cache)
     # By its full name, which wins over the option's default.
-    text = wsis("refine", *options, "--set", "trust.min_score=1", code=1)
+    strict = ("--set", "trust.min_score=1", "--top-per-tag", 0)
+    text = wsis("refine", *options, *strict, code=1)
 
     assert "0 pseudo labels on 0 of 4 tagged photos" in text
     assert "fewer than one pseudo label a photo reaches --min-score 1" in text
@@ -83,7 +84,7 @@ def test_scarce_labels_are_said_with_what_to_do(run, photos, cache, tmp_path):
 
 def test_without_validation_photos_nothing_is_measured(run, photos, cache, tmp_path):
     options = ("--run", run, "--out", tmp_path / "out", *photos.options[:6], *TINY)
-    text = wsis("refine", *options, *cache, "--top-per-tag", 1, "--epochs", 1)
+    text = wsis("refine", *options, *cache, "--epochs", 1)
 
     assert "no --val, so nothing was measured" in text
     assert not (tmp_path / "out" / "figures.json").exists()

@@ -63,7 +63,7 @@ def test_a_run_on_a_folder_is_refined_on_it(tmp_path, tagged):
     wsis("train", "--out", run, *where, *TINY)
 
     text = wsis(
-        *("refine", "--run", run, "--out", refined, *where, "--top-per-tag", 1),
+        *("refine", "--run", run, "--out", refined, *where),
         *("--epochs", 1, "--set", "sides=64", "--set", "weights=random"),
     )
 

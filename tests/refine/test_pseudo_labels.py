@@ -27,7 +27,7 @@ def tagged(*tags, number=0, name="a.png"):
 def test_high_scores_of_the_tags_are_trusted():
     found = predictions((1, 0.9, BOX), (2, 0.8, BOX), (1, 0.3, BOX), (1, 0.2, BOX))
 
-    kept = Trust()(found, torch.tensor([True, False]))
+    kept = Trust(top_per_tag=0)(found, torch.tensor([True, False]))
 
     assert kept.label.tolist() == [1, 1]
     assert kept.score.tolist() == pytest.approx([0.9, 0.3])
@@ -38,7 +38,7 @@ def test_high_scores_of_the_tags_are_trusted():
 def test_the_best_of_every_tag_is_kept_in_any_case():
     found = predictions((1, 0.9, BOX), (3, 0.8, BOX), (2, 0.1, BOX), (2, 0.05, BOX))
 
-    kept = Trust(top_per_tag=1)(found, torch.tensor([True, True, False]))
+    kept = Trust()(found, torch.tensor([True, True, False]))
 
     assert kept.index.tolist() == [0, 2]
 
@@ -81,7 +81,8 @@ def test_coverage_counts_photos_tags_and_best_scores():
         predictions((2, 0.8, BOX)),
         predictions(),
     ]
-    trusted = [Trust()(one, i.tags) for one, i in zip(found, images, strict=True)]
+    high = Trust(top_per_tag=0)
+    trusted = [high(one, i.tags) for one, i in zip(found, images, strict=True)]
 
     covered = counted(images, found, trusted)
 

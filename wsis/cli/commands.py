@@ -491,7 +491,7 @@ def evaluate(
     epilog=_examples(
         "wsis refine --run run --out refined",
         "wsis refine --run run --out refined --data coco --images photos "
-        "--train tags.json --val val.json --top-per-tag 1",
+        "--train tags.json --val val.json",
         "wsis refine --run run --out refined --detector r50 --set weights=resnet50.pth",
     )
 )
@@ -517,7 +517,7 @@ def refine(
     top_per_tag: Annotated[
         int,
         typer.Option(min=0, help="Trust so many of each tag's best in any case."),
-    ] = 0,
+    ] = 1,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the labelled photos.")
     ] = None,
@@ -531,10 +531,11 @@ def refine(
 ) -> None:
     """Teach a Mask R-CNN what a run finds on its training photos (CIM+).
 
-    Instances of the photo's tags with a high score become pseudo labels; no mask of a
-    training photo is read. The folder holds pseudo_labels.json (a COCO data set),
-    refined.json and model.safetensors; predict and evaluate take it as they take a run.
-    With validation photos also results.json and figures.json, before and after.
+    Instances of the photo's tags with a high score, and the best of each tag, become
+    pseudo labels; no mask of a training photo is read. The folder holds
+    pseudo_labels.json (a COCO data set), refined.json and model.safetensors; predict
+    and evaluate take it as they take a run. With validation photos also results.json
+    and figures.json, before and after.
     """
     from wsis.refine import DETECTORS, RefineSettings
 

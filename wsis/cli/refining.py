@@ -83,7 +83,7 @@ def _covered(covered: Coverage, settings: RefineSettings) -> str:
         f"tagged photos, for {covered.covered} of {covered.tags} tags; a tag's best "
         f"score is {covered.best:.2f} (median)"
     )
-    if not covered.scarce:
+    if settings.trust.top_per_tag or not covered.scarce:
         return text
     return (
         f"{text}\nwarning: fewer than one pseudo label a photo reaches --min-score "

@@ -26,7 +26,8 @@ class Trust:
     A score is a product of two probabilities and a mean over branches, so that a fixed
     threshold may leave a tagged class without any label; Mask R-CNN would then be
     taught that its objects are background. A tag promises at least one instance:
-    ``top_per_tag`` keeps the best ones of every tag whatever their score.
+    ``top_per_tag`` keeps the best ones of every tag whatever their score (0: the
+    threshold alone, as the paper has it).
 
     Args:
         min_score: lowest score, in [0, 1].
@@ -37,7 +38,7 @@ class Trust:
     """
 
     min_score: float = 0.3
-    top_per_tag: int = 0
+    top_per_tag: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 1 or self.top_per_tag < 0:
