@@ -14,25 +14,19 @@ never saw, and what a ResNet-50 that has learned nothing explains.
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
-from torchvision.models import resnet50
-from torchvision.models._utils import IntermediateLayerGetter
 
 from wsis import Scenes
-from wsis.features.backbones import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    efficientnet_lite0,
-)
+from wsis.features.backbones import RANDOM
 from wsis.randomness import generator, seeded
+from wsis.refine import RefineSettings, mask_rcnn
 from wsis.refine.detector import image_tensor
 
 STRIDES = (4, 8, 16, 32)
@@ -53,16 +47,8 @@ class Teacher(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        known = efficientnet_lite0()
-        levels = (1, 2, 3, 4)
-        net: Any = timm.create_model(
-            "efficientnet_lite0", features_only=True, out_indices=levels
-        )
-        self.net = net
-        # The same network but for its strides, so that all tensors fit.
-        net.load_state_dict(known.net.state_dict())
-        self.channels: list[int] = net.feature_info.channels()
-        self.colours = _colours(known.mean, known.std)
+        self.net, self.colours = _backbone(RefineSettings())
+        self.channels: list[int] = self.net.feature_info.channels()
         self.scales: list[tuple[Tensor, Tensor]] | None = None
         self.eval().requires_grad_(False)
 
@@ -84,12 +70,12 @@ class Student(nn.Module):
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        layers = {f"layer{n}": str(n) for n in (1, 2, 3, 4)}
-        self.body = IntermediateLayerGetter(resnet50(weights=None), layers)
+        self.body, self.colours = _backbone(
+            RefineSettings(backbone="resnet50", weights=RANDOM)
+        )
         wide = (256, 512, 1024, 2048)
         pairs = zip(wide, channels, strict=True)
         self.heads = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairs)
-        self.colours = _colours(IMAGENET_MEAN, IMAGENET_STD)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """The teacher's maps of images from 0 to 1, guessed."""
@@ -98,9 +84,11 @@ class Student(nn.Module):
         return [head(m) for head, m in zip(self.heads, maps, strict=True)]
 
 
-def _colours(*of: Sequence[float]) -> list[Tensor]:
-    """Mean and deviation of pixels from 0 to 1, from those of 0 to 255."""
-    return [torch.tensor(some).reshape(1, 3, 1, 1) / 255 for some in of]
+def _backbone(settings: RefineSettings) -> tuple[Any, list[Tensor]]:
+    """A detector's network without its pyramid, and its colours' mean and deviation."""
+    detector: Any = mask_rcnn(settings, 1, 0)
+    colours = detector.transform.image_mean, detector.transform.image_std
+    return detector.backbone.body, [torch.tensor(c).view(1, 3, 1, 1) for c in colours]
 
 
 def crops(seed: int, count: int, batch: int) -> Iterator[Tensor]:
@@ -151,6 +139,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=1e-3)
     options = parser.parse_args()
+    if not options.out.parent.is_dir():
+        parser.error(
+            f"--out: expected a file in a folder that exists, got {options.out}"
+        )
     unseen = list(crops(SEED + 1, 128, 16))
     teacher = Teacher()
     teacher(torch.cat([u[:, :, :90, :120] for u in unseen]))

@@ -1,9 +1,11 @@
 import json
+from dataclasses import asdict
 
 import pytest
 
 from tests.command import wsis
 from tests.photos import draw_photos
+from wsis.refine import Trust
 
 TINY = [
     *("--device", "cpu", "--set", "weights=random", "--set", "width=8"),
@@ -45,6 +47,8 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     for name in ("mAP25", "mAP50", "mAP70", "mAP75", "AP"):
         assert name in text
         assert set(figures["cim"]["metrics"]) >= {name}
+    card = json.loads((out / "refined.json").read_text())
+    assert card["settings"]["trust"] == asdict(Trust())  # the command's defaults
     labels = json.loads((out / "pseudo_labels.json").read_text())
     assert {one["file_name"] for one in labels["images"]} == {
         f"train{i}.png" for i in range(4)
