@@ -8,9 +8,9 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean, stdev
 
-from wsis.bench.folder import predictions_path, read_predictions, read_runs
 from wsis.data.coco import CocoData
 from wsis.evaluation import evaluate
+from wsis.experiments.journal import predictions_path, read_predictions, read_runs
 
 FIGURES = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
 

@@ -25,15 +25,15 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from wsis.bags import Bag
-from wsis.config import Settings
 from wsis.contracts import GroundTruth
 from wsis.cues.agpl import AgplLabeller
 from wsis.cues.peaks import stimulated
 from wsis.data.coco import CocoData
 from wsis.features.views import Scale
-from wsis.overlaps import cross_iou
-from wsis.pipeline import Pipeline
+from wsis.geometry.overlap import cross_iou
+from wsis.proposals.bags import Bag
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Settings
 
 RIGHT = 0.5
 

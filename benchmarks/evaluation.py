@@ -20,10 +20,10 @@ from pycocotools import mask as rle
 
 from wsis.contracts import GroundTruth, Predictions
 from wsis.data.coco import read_annotated
-from wsis.data.scenes import Scenes
+from wsis.data.scenes.drawn import Scenes
 from wsis.evaluation import coco_ap, dissect, voc_ap
 from wsis.evaluation.coco import with_hotcoco, with_pycocotools
-from wsis.masks import from_masks
+from wsis.geometry.masks import from_masks
 
 
 def shifted(

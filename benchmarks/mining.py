@@ -18,8 +18,8 @@ import torch
 from plain_mining import MINERS, found, plain
 
 from wsis.contracts import BranchScores, Miner
+from wsis.geometry.overlap import box_overlaps
 from wsis.mining import CIMMiner, MISTMiner, OICRMiner
-from wsis.overlaps import box_overlaps
 
 OURS: dict[str, Miner] = {"cim": CIMMiner(), "mist": MISTMiner(), "oicr": OICRMiner()}
 CLASSES, PRESENT = 20, 3

@@ -22,10 +22,10 @@ import torch
 from pycocotools import mask as coco
 from torch import Tensor
 
+from wsis._support.memory import peak_megabytes, reset_peak
 from wsis.contracts import Proposals
-from wsis.masks import chunks, from_masks
-from wsis.memory import peak_megabytes, reset_peak
-from wsis.overlaps import overlaps
+from wsis.geometry.masks import chunks, from_masks
+from wsis.geometry.overlap import overlaps
 from wsis.proposals import RegionTree
 
 HEIGHT, WIDTH = 480, 640

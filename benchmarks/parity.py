@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wsis.assignment import CascadeAssigner, OICRAssigner
 from wsis.contracts import (
     Assigner,
     BranchScores,
@@ -35,9 +34,15 @@ from wsis.contracts import (
     PseudoInstances,
     Targets,
 )
+from wsis.geometry.masks import from_masks
+from wsis.geometry.overlap import box_overlaps, overlaps
 from wsis.heads.mil import MILHead
 from wsis.heads.refinement import RefinementHead
-from wsis.losses import (
+from wsis.mining import CIMMiner, MISTMiner, OICRMiner, PCLMiner
+from wsis.mining.assignment import CascadeAssigner, OICRAssigner
+from wsis.mining.cim import oversized
+from wsis.mining.sampling import KeepAll
+from wsis.training.losses import (
     FIRST_BRANCH,
     INTEGRITY,
     bag_loss,
@@ -47,12 +52,7 @@ from wsis.losses import (
     mil_loss,
     pcl_loss,
 )
-from wsis.masks import from_masks
-from wsis.mining import CIMMiner, MISTMiner, OICRMiner, PCLMiner
-from wsis.mining.cim import oversized
-from wsis.model import Losses, Scores, Strategy, supervise
-from wsis.overlaps import box_overlaps, overlaps
-from wsis.sampling import KeepAll
+from wsis.training.network import Losses, Scores, Strategy, supervise
 
 EXACT, WEIGHT, LOSS, TRAJECTORY = 0.0, 1e-6, 1e-5, 1e-4
 

@@ -31,7 +31,7 @@ from wsis.cli.curves import draw
 from wsis.contracts import Annotated, Image
 from wsis.data.coco import CocoData
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
-from wsis.masks import boxes
+from wsis.geometry.masks import boxes
 from wsis.proposals import grouping
 
 STEPS = {

@@ -16,8 +16,8 @@ from pycocotools import mask as rle
 from wsis import Scenes
 from wsis.cli.options import cache_folder
 from wsis.contracts import GroundTruth, Predictions
-from wsis.refine import Trust
-from wsis.runs import load_run
+from wsis.runs.folder import load_run
+from wsis.runs.refine import Trust
 
 TRUSTS = [
     *(Trust(min_score=score) for score in (0.05, 0.1, 0.2, 0.3, 0.5)),

@@ -14,14 +14,14 @@ import time
 import numpy as np
 import torch
 
+from wsis._support.memory import peak_megabytes, reset_peak
+from wsis._support.randomness import generator, seeded
 from wsis.contracts import Proposals, TaggedImage
 from wsis.features.frozen import LiveFeatures
 from wsis.features.views import Scale
-from wsis.memory import peak_megabytes, reset_peak
-from wsis.model import Model, Strategy, supervise
-from wsis.overlaps import overlaps
-from wsis.randomness import generator, seeded
-from wsis.recipes import Recipe
+from wsis.geometry.overlap import overlaps
+from wsis.runs.recipes import Recipe
+from wsis.training.network import Model, Strategy, supervise
 
 CLASSES = 20
 

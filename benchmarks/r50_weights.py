@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
 from wsis import Scenes
+from wsis._support.randomness import generator, seeded
 from wsis.features.backbones import RANDOM
-from wsis.randomness import generator, seeded
-from wsis.refine import RefineSettings, mask_rcnn
-from wsis.refine.detector import image_tensor
+from wsis.runs.refine import RefineSettings, mask_rcnn
+from wsis.runs.refine.detector import image_tensor
 
 STRIDES = (4, 8, 16, 32)
 SEED = 1_000

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from statistics import fmean
 
-from wsis.bench import METRICS, Row, table
+from wsis.experiments import METRICS, Row, table
 
 
 def cell(row: Row, metric: str) -> str:

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from wsis.config import Part, Settings
+from wsis._support.files import write_json
 from wsis.contracts import Tagged
 from wsis.evaluation import Trace
-from wsis.files import write_json
-from wsis.pipeline import Pipeline
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Part, Settings
 
 COLUMNS = {
     "pseudo": "pseudo instances",

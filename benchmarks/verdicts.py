@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wsis.bench.statistics import Estimate
+from wsis.experiments.statistics import Estimate
 
 IMAGES = 100
 SEEDS = (2, 3, 5, 10)

@@ -13,17 +13,18 @@ import torch
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from wsis import Scenes, masks
-from wsis.assignment import CascadeAssigner
-from wsis.bags import Bag
+from wsis import Scenes
 from wsis.cli.options import cache_folder
-from wsis.drawing import PALETTE, overlay, sheet
 from wsis.features.views import scales
+from wsis.geometry import masks
+from wsis.geometry.drawing import PALETTE, overlay, sheet
+from wsis.geometry.overlap import overlaps
 from wsis.mining import CIMMiner
+from wsis.mining.assignment import CascadeAssigner
 from wsis.mining.cim import oversized
 from wsis.mining.nms import greedy_nms, ranked
-from wsis.overlaps import overlaps
-from wsis.runs import Run, load_run
+from wsis.proposals.bags import Bag
+from wsis.runs.folder import Run, load_run
 
 SIDE = 240
 INK, GREY = (40, 40, 40), (150, 150, 150)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsis.drawing import sheet
+from wsis.geometry.drawing import sheet
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from PIL import Image as Pillow
 from wsis import Scenes, plugins
 from wsis.contracts import Annotated
 from wsis.data.coco import CocoData
-from wsis.drawing import overlay, resized, sheet
-from wsis.masks import rles
-from wsis.overlaps import cross_iou
+from wsis.geometry.drawing import overlay, resized, sheet
+from wsis.geometry.masks import rles
+from wsis.geometry.overlap import cross_iou
 
 
 def main() -> None:

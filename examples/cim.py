@@ -5,25 +5,25 @@ from pathlib import Path
 
 import torch
 
-from wsis.assignment import CascadeAssigner
-from wsis.bags import Bag
+from wsis._support.files import Cache
+from wsis._support.randomness import generator, seeded
 from wsis.cues.cam import CamCues
 from wsis.cues.kept import Cues
-from wsis.data.scenes import Scenes
+from wsis.data.scenes.drawn import Scenes
 from wsis.evaluation import evaluate
 from wsis.features.backbones import efficientnet_lite0
 from wsis.features.frozen import FrozenFeatures, LiveFeatures
 from wsis.features.views import Scale
-from wsis.files import Cache
 from wsis.heads.mask_pool import MaskPool
-from wsis.inference import Selection, predict
 from wsis.mining import CIMMiner
-from wsis.model import Model, Strategy
+from wsis.mining.assignment import CascadeAssigner
+from wsis.mining.sampling import AntiNoiseSampler
+from wsis.proposals.bags import Bag
 from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.store import CachedSource
-from wsis.randomness import generator, seeded
-from wsis.sampling import AntiNoiseSampler
-from wsis.training import Schedule, fit
+from wsis.training.inference import Selection, predict
+from wsis.training.loop import Schedule, fit
+from wsis.training.network import Model, Strategy
 
 FOLDER = Path(tempfile.mkdtemp(prefix="wsis-"))
 SEED = 0

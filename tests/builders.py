@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from wsis.contracts import Points, Proposals, TaggedImage
-from wsis.masks import from_masks
+from wsis.geometry.masks import from_masks
 
 
 def strips(*spans: tuple[int, int], width: int = 10) -> Proposals:

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from wsis.config import Settings
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
-from wsis.masks import from_masks, rles
+from wsis.geometry.masks import from_masks, rles
+from wsis.runs.settings import Settings
 
 CLASSES = ("red", "blue")
 COLOURS = ((220, 40, 40), (40, 40, 220))

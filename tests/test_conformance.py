@@ -11,6 +11,7 @@ from tests.builders import random_proposals
 from tests.tiny_hed import tiny_hed
 from tests.tiny_sam import tiny_sam
 from wsis import plugins
+from wsis._support.files import digest
 from wsis.contracts import (
     Assigner,
     Backbone,
@@ -29,9 +30,8 @@ from wsis.contracts import (
     Tracing,
 )
 from wsis.features.views import Scale, view
-from wsis.files import digest
-from wsis.masks import areas
-from wsis.overlaps import overlaps
+from wsis.geometry.masks import areas
+from wsis.geometry.overlap import overlaps
 from wsis.proposals.shard_index import About
 from wsis.proposals.shard_writer import Writer
 

@@ -28,9 +28,9 @@ def test_commands_in_the_docs_are_understood(code):
     import typer
 
     from wsis import plugins
-    from wsis.bench import vary
     from wsis.cli import app
-    from wsis.config import Part, Settings
+    from wsis.experiments import vary
+    from wsis.runs.settings import Part, Settings
 
     group = typer.main.get_command(app)
     for line in re.findall(r"^.*?\bwsis ((?!\[)[a-z].*)$", code, re.M):

@@ -1,11 +1,10 @@
 """Instance masks from image-level tags: weakly supervised instance segmentation."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
-    from wsis.bench import compare
-    from wsis.config import Part, Settings
     from wsis.contracts import (
         BranchScores,
         Overlaps,
@@ -15,9 +14,11 @@ if TYPE_CHECKING:
         Targets,
     )
     from wsis.data.coco import CocoData
-    from wsis.data.scenes import Scenes
+    from wsis.data.scenes.drawn import Scenes
     from wsis.evaluation import evaluate
-    from wsis.pipeline import Pipeline
+    from wsis.experiments import compare
+    from wsis.runs.pipeline import Pipeline
+    from wsis.runs.settings import Part, Settings
 
 __version__ = "0.1.0"
 
@@ -37,19 +38,4 @@ __all__ = [
     "evaluate",
 ]
 
-# Imported when first used, so that a part alone does not bring all the others along.
-_HOMES = {
-    "CocoData": "wsis.data.coco",
-    "Part": "wsis.config",
-    "Pipeline": "wsis.pipeline",
-    "Scenes": "wsis.data.scenes",
-    "Settings": "wsis.config",
-    "compare": "wsis.bench",
-    "evaluate": "wsis.evaluation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'wsis' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES.get(name, "wsis.contracts")), name)
+__getattr__ = exports(__name__)

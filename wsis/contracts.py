@@ -130,7 +130,7 @@ class Proposals:
     """Mask proposals of one image as a label map and a membership matrix.
 
     Proposal i covers the pixels whose region r has ``members[i, r]``. Boxes, areas,
-    crops, RLE and dense masks are derived on demand by ``wsis.masks``.
+    crops, RLE and dense masks are derived on demand by ``wsis.geometry.masks``.
 
     Args:
         regions: each pixel's region, 0…R−1; every region has at least one pixel.

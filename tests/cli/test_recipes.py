@@ -7,9 +7,9 @@ import torch
 
 from tests.command import wsis
 from tests.data.layouts import write_coco, write_voc
-from tests.test_converter import Theirs
+from tests.runs.test_convert import Theirs
 from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
-from wsis.recipes import names
+from wsis.runs.recipes import names
 
 SETTINGS = (
     *("backbone.weights=random", "head.width=8", "source.nodes=8", "source.pairs=0"),

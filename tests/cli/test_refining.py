@@ -5,7 +5,7 @@ import pytest
 
 from tests.command import wsis
 from tests.photos import draw_photos
-from wsis.refine import Trust
+from wsis.runs.refine import Trust
 
 TINY = [
     *("--device", "cpu", "--set", "weights=random", "--set", "width=8"),

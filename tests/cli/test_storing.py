@@ -9,9 +9,9 @@ from scipy.io import savemat
 
 from tests import command
 from tests.photos import draw_photos
+from wsis._support.files import digest
 from wsis.contracts import Supervision
 from wsis.data.images import read_image
-from wsis.files import digest
 from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.shards import Store
 

@@ -46,7 +46,7 @@ def test_settings_are_ranked_and_judged(tuned):
 
 
 def test_it_ends_with_the_options_of_a_bench(tuned):
-    from wsis.config import Part, Settings
+    from wsis.runs.settings import Part, Settings
 
     _, text = tuned
 
@@ -88,8 +88,8 @@ def test_a_bench_compares_what_was_chosen(tuned, tmp_path):
 
 def test_tunings_of_one_miner_have_their_folders_names(tuned, tmp_path):
     from wsis.cli.benching import Compared
-    from wsis.config import Settings
-    from wsis.pipeline import Pipeline
+    from wsis.runs.pipeline import Pipeline
+    from wsis.runs.settings import Settings
 
     folder, _ = tuned
     (tmp_path / "more").mkdir()
@@ -104,8 +104,8 @@ def test_tunings_of_one_miner_have_their_folders_names(tuned, tmp_path):
 
 
 def test_a_tuning_of_other_settings_is_told(tuned):
-    from wsis.config import Settings
-    from wsis.tune import Choice
+    from wsis.experiments.tuning import Choice
+    from wsis.runs.settings import Settings
 
     choice = Choice.read(tuned[0])
 

@@ -7,8 +7,8 @@ from tests.builders import points, random_masks, rectangles, tagged
 from wsis.contracts import Supervision
 from wsis.cues.agpl import AgplCues, AgplLabeller, agpl, agreed
 from wsis.cues.classifier import Classifier
-from wsis.masks import from_masks
-from wsis.overlaps import overlaps
+from wsis.geometry.masks import from_masks
+from wsis.geometry.overlap import overlaps
 
 # Columns of an image of 8 × 10 pixels.
 LEFT, WIDE, MOST, RIGHT, APART = (

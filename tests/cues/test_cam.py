@@ -5,7 +5,7 @@ from tests.builders import rectangles, tagged
 from wsis.contracts import Supervision
 from wsis.cues.cam import CamCues, CamLabeller
 from wsis.cues.classifier import Classifier
-from wsis.overlaps import overlaps
+from wsis.geometry.overlap import overlaps
 
 # An image of 8 × 10 pixels under a map of 4 × 5 cells; one object fills cells 0…1.
 OBJECT, PART, BESIDE, APART = (0, 0, 4, 4), (0, 0, 4, 3), (2, 0, 10, 8), (6, 6, 10, 8)

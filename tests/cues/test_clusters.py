@@ -9,8 +9,8 @@ from wsis.cues.clusters import (
     iou_with_pixels,
     iou_with_regions,
 )
-from wsis.masks import dense, from_masks
-from wsis.overlaps import cross_iou
+from wsis.geometry.masks import dense, from_masks
+from wsis.geometry.overlap import cross_iou
 
 
 def test_proposals_join_what_they_are_near_to_and_the_later_mask_wins():

@@ -4,7 +4,7 @@ import torch
 from tests.builders import points, rectangles, tagged
 from wsis.contracts import Supervision
 from wsis.cues.points import PointCues
-from wsis.overlaps import overlaps
+from wsis.geometry.overlap import overlaps
 
 PROPOSALS = rectangles((0, 0, 4, 8), (0, 0, 5, 8), (6, 0, 9, 8))
 MAP = torch.zeros(3, 4, 5)

@@ -5,7 +5,7 @@ from tests.builders import rectangles, tagged
 from wsis.contracts import Supervision
 from wsis.cues.classifier import Classifier
 from wsis.cues.prm import PrmCues, PrmLabeller
-from wsis.overlaps import overlaps
+from wsis.geometry.overlap import overlaps
 
 # Two objects on an image of 8 × 10 pixels, and the peak of each in a map of 4 × 5.
 FIRST, SECOND, BOTH = (0, 0, 4, 4), (6, 2, 10, 8), (0, 0, 10, 8)

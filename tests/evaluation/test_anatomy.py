@@ -14,7 +14,7 @@ from wsis.evaluation import Kind, Rules, average, dissect, voc_ap
 from wsis.evaluation.anatomy import KINDS, SIZES
 from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES, sort
 from wsis.evaluation.repair import repaired
-from wsis.masks import from_masks
+from wsis.geometry.masks import from_masks
 
 CLASSES = ("cat", "dog")
 
@@ -120,7 +120,7 @@ def test_sizes_are_those_of_the_reference():
     masks[1, :20, :20] = True  # a part of it
     masks[2, 50:60, 97:] = True  # background of 30 pixels
     from wsis.contracts import GroundTruth, Predictions
-    from wsis.masks import rles
+    from wsis.geometry.masks import rles
 
     proposals = from_masks(masks)
     encoded = rles(proposals, torch.arange(3))

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.refine.builders import predictions
+from tests.runs.refine.builders import predictions
 from wsis.evaluation import coco_data_set
 
 FOUND = predictions((2, 0.75, (4, 8, 20, 30)), image_id=7)

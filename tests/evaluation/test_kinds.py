@@ -10,7 +10,7 @@ from tests.builders import strips
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import Kind, Rules
 from wsis.evaluation.kinds import FOUND, IGNORED, Meeting, sort
-from wsis.masks import from_masks, to_dense
+from wsis.geometry.masks import from_masks, to_dense
 
 CLASSES = ("cat", "dog")
 

@@ -11,7 +11,7 @@ from tests.evaluation.drawing import strip, truth
 from tests.evaluation.test_bounds import CLASSES, strips
 from wsis.contracts import GroundTruth, Supervision
 from wsis.evaluation.proposals import coverage, supervision
-from wsis.masks import dense, from_masks, rles
+from wsis.geometry.masks import dense, from_masks, rles
 
 
 def test_figures_by_hand() -> None:

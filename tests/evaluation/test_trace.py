@@ -12,8 +12,6 @@ from tests.builders import strips
 from tests.drawn import Squares, settings
 from tests.evaluation.drawing import truth
 from tests.package import files_with
-from wsis.bags import Bag
-from wsis.config import Part
 from wsis.contracts import (
     BranchScores,
     Proposals,
@@ -22,10 +20,12 @@ from wsis.contracts import (
     Targets,
     Traceable,
 )
-from wsis.data.scenes import Scenes
+from wsis.data.scenes.drawn import Scenes
 from wsis.evaluation import Trace
-from wsis.model import BranchStep
-from wsis.pipeline import Pipeline
+from wsis.proposals.bags import Bag
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Part
+from wsis.training.network import BranchStep
 
 SPANS = ((0, 10), (0, 4), (0, 20), (12, 20), (5, 9))
 """About the cat, a part of it, whole-plus, the dog's mask, another part."""
@@ -233,12 +233,12 @@ def test_only_benches_may_ask_for_training_masks():
     named = files_with(_asks)
 
     outside = {
-        "bench/folds.py",  # whose tests show that a fold's training sees none
-        "bench/halves.py",
+        "experiments/folds.py",  # whose tests show that a fold's training sees none
+        "experiments/halves.py",
         "contracts.py",
         "data/coco.py",
         "data/points.py",
-        "data/scenes.py",
+        "data/scenes/drawn.py",
         "data/voc.py",
         "evaluation/__init__.py",
         "evaluation/trace.py",

@@ -3,7 +3,7 @@ import torch
 
 from tests.drawn import Squares, settings
 from wsis.features.views import Scale
-from wsis.pipeline import Pipeline
+from wsis.runs.pipeline import Pipeline
 
 
 @pytest.fixture

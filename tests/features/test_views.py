@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from tests.builders import random_proposals
-from wsis import masks
 from wsis.features.backbones import TimmBackbone, efficientnet_lite0
 from wsis.features.views import Scale, pixels, region_means, scales, view
+from wsis.geometry import masks
 
 
 @pytest.fixture(scope="module")

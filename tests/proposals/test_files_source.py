@@ -9,17 +9,17 @@ from tests.builders import random_proposals
 from tests.drawn import Squares, settings
 from tests.proposals.test_packing import assert_same
 from wsis import plugins
-from wsis.config import Part
+from wsis._support.files import digest
 from wsis.contracts import ProposalSource, Supervision
-from wsis.files import digest
-from wsis.masks import dense
-from wsis.pipeline import Pipeline
+from wsis.geometry.masks import dense
 from wsis.plugins import SettingError
 from wsis.proposals.files_source import StoredProposals
 from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.shard_index import About
 from wsis.proposals.shard_writer import Writer
 from wsis.proposals.store import KeptSource
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Part
 
 LEDGER = frozenset({Supervision.BOUNDARIES})
 

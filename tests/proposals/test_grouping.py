@@ -4,8 +4,8 @@ import torch
 
 from tests.proposals.test_region_tree import drawing, parts
 from tests.tiny_hed import tiny_hed
-from wsis.masks import areas
-from wsis.overlaps import cross_iou, overlaps
+from wsis.geometry.masks import areas
+from wsis.geometry.overlap import cross_iou, overlaps
 from wsis.plugins import SettingError, create
 from wsis.proposals.grouping import Grouping, in_turns
 from wsis.proposals.hed import SCALES, HedContours

@@ -4,7 +4,7 @@ import pytest
 from tests.builders import random_proposals
 from tests.proposals.jobs import Draw, Fail, draws, pixels, unreadable
 from tests.proposals.test_packing import assert_same
-from wsis.files import digest
+from wsis._support.files import digest
 from wsis.proposals.making import MakeJob, Photo, attempt
 from wsis.proposals.packing import unpack
 from wsis.proposals.region_tree import RegionTree

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from wsis.contracts import Image, ProposalSource
-from wsis.masks import areas, rles, select
-from wsis.overlaps import cross_iou, overlaps
+from wsis.geometry.masks import areas, rles, select
+from wsis.geometry.overlap import cross_iou, overlaps
 from wsis.plugins import find
 from wsis.proposals import RegionTree
 

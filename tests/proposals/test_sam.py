@@ -7,7 +7,7 @@ from torchvision.ops import box_iou
 from tests.tiny_sam import tiny_sam
 from wsis import plugins
 from wsis.contracts import Supervision
-from wsis.masks import areas, boxes, dense
+from wsis.geometry.masks import areas, boxes, dense
 from wsis.proposals import sam
 from wsis.proposals.sam import Sam
 

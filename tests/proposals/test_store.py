@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.builders import random_proposals
+from wsis._support.files import CacheMismatchError, digest
 from wsis.contracts import Image, Ledger, Proposals, Supervision
-from wsis.files import CacheMismatchError, digest
 from wsis.proposals.store import CachedSource
 
 
@@ -102,7 +102,7 @@ def test_an_interruption_leaves_nothing_that_is_taken_for_proposals(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wsis.files.save_file", interrupted)
+        patch.setattr("wsis._support.files.save_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             source(tmp_path)(photo)
 

@@ -6,16 +6,7 @@ from pathlib import Path
 
 import typer
 
-from wsis.bench import (
-    Variant,
-    ablation,
-    compare,
-    compare_folders,
-    of_miners,
-    vary,
-)
-from wsis.bench.folder import RUNS
-from wsis.bench.summary import caption, to_csv, to_markdown
+from wsis._support.files import atomic_write, in_words, write_json
 from wsis.cli.building import miner_list, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
@@ -24,10 +15,19 @@ from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.cli.verdicts import print_summary, print_verdict
 from wsis.evaluation import Trace
-from wsis.files import atomic_write, in_words, write_json
-from wsis.pipeline import Pipeline
+from wsis.experiments import (
+    Variant,
+    ablation,
+    compare,
+    compare_folders,
+    of_miners,
+    vary,
+)
+from wsis.experiments.journal import RUNS
+from wsis.experiments.summary import caption, to_csv, to_markdown
+from wsis.experiments.tuning import Choice
 from wsis.report import write_report
-from wsis.tune import Choice
+from wsis.runs.pipeline import Pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ import torch
 
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Device, Setup
-from wsis.config import Part, Settings
-from wsis.pipeline import Pipeline
-from wsis.recipes import Recipe, defaults
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.recipes import Recipe, defaults
+from wsis.runs.settings import Part, Settings
 
 
 def miner_list(text: str) -> list[Part]:

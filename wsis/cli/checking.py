@@ -8,7 +8,7 @@ import torch
 import typer
 
 from wsis import plugins
-from wsis.bench import versions
+from wsis._support.provenance import versions
 from wsis.cli.errors import message
 from wsis.features.backbones import efficientnet_lite0
 

@@ -195,9 +195,9 @@ def bench(
         return
     if overwrite and resume:
         raise UsageError("expected --overwrite or --resume, got both")
-    from wsis.bench.folder import DESIGN
     from wsis.cli.benching import Compared
     from wsis.cli.benching import bench as run_bench
+    from wsis.experiments.journal import DESIGN
 
     refuse_other(out, DESIGN, overwrite=overwrite)
     compared = Compared(miners=miners, vary=vary, ablate=ablate, tuned=tuned or ())
@@ -347,7 +347,7 @@ def tune(
     """
     from wsis.cli.tuning import Asked
     from wsis.cli.tuning import tune as run_tune
-    from wsis.tune.folder import DESIGN
+    from wsis.experiments.tuning.folder import DESIGN
 
     refuse_other(out, DESIGN, overwrite=overwrite)
     asked = Asked(
@@ -537,7 +537,7 @@ def refine(
     and evaluate take it as they take a run. With validation photos also results.json
     and figures.json, before and after.
     """
-    from wsis.refine import DETECTORS, RefineSettings
+    from wsis.runs.refine import DETECTORS, RefineSettings
 
     chosen = Data(data, images, train, val, val_images, classes, root)
     trust = (f"trust.min_score={min_score}", f"trust.top_per_tag={top_per_tag}")

@@ -8,14 +8,14 @@ from wsis.cli.building import recipe
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import new_folder
 from wsis.cli.options import Setup
-from wsis.config import Settings
 from wsis.contracts import Supervision, Tagged
-from wsis.converter import class_count, load_theirs, read_checkpoint
 from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
 from wsis.features.backbones import RANDOM
-from wsis.pipeline import Pipeline
-from wsis.runs import Card, save_run
-from wsis.training import Progress
+from wsis.runs.convert import class_count, load_theirs, read_checkpoint
+from wsis.runs.folder import Card, save_run
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Settings
+from wsis.training.loop import Progress
 
 _CLASSES = {
     "voc": {name: number for number, name in enumerate(VOC_NAMES, 1)},

@@ -12,19 +12,19 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from wsis._support.files import digest, write_json
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import refuse_inputs
 from wsis.cli.options import Data
 from wsis.cli.sources import data_source
 from wsis.cli.storing import workers
-from wsis.config import Part
 from wsis.contracts import Annotated, Ledger, Proposals
 from wsis.evaluation.proposals import coverage
-from wsis.files import digest, write_json
 from wsis.proposals.files_source import StoredProposals
 from wsis.proposals.making import Job, MakeJob, Photo
 from wsis.proposals.packing import unpack
+from wsis.runs.settings import Part
 
 FIGURES = ("ABO", "AR", "recall50", "recall70", "recall85")
 

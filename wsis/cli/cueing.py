@@ -9,7 +9,6 @@ from jaxtyping import Int, UInt8
 from PIL import Image as Pillow
 from torch import Tensor
 
-from wsis.bags import Bag
 from wsis.cli.building import named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
@@ -18,9 +17,10 @@ from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.contracts import Pointing, Proposals, Rle
 from wsis.cues.kept import Cues
-from wsis.drawing import overlay, pointed, sheet
-from wsis.masks import from_masks, rles
+from wsis.geometry.drawing import overlay, pointed, sheet
+from wsis.geometry.masks import from_masks, rles
 from wsis.plugins import nearest
+from wsis.proposals.bags import Bag
 
 SIDE = 420
 

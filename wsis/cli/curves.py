@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from wsis._support.files import atomic_write
 from wsis.evaluation.proposals import BUDGETS
-from wsis.files import atomic_write
 
 PANELS = {
     "ABO": "average best overlap",

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from wsis.bench import Row
+from wsis.experiments import Row
 from wsis.report import figure
 
 

@@ -53,11 +53,11 @@ def _is_key(error: Exception) -> bool:
 
 
 def _is_usage(error: Exception) -> bool:
-    from wsis.config import SettingsError
     from wsis.data.annotations import UnknownClassError
     from wsis.features.backbones import WeightsError
     from wsis.plugins import SettingError, UnknownPartError
-    from wsis.recipes import UnknownRecipeError
+    from wsis.runs.recipes import UnknownRecipeError
+    from wsis.runs.settings import SettingsError
 
     if isinstance(error.__cause__, WeightsError):
         return False

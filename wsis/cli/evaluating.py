@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from wsis.bench import METRICS, Row, bounds
+from wsis._support.files import write_json
 from wsis.cli.building import torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
@@ -13,9 +13,9 @@ from wsis.cli.sources import category_ids, data_source
 from wsis.contracts import Annotated, Predictions
 from wsis.evaluation import Evaluation, from_coco
 from wsis.evaluation import evaluate as measure
-from wsis.files import write_json
-from wsis.refine import REFINED, Refined, load_refined
-from wsis.runs import Run, load_run
+from wsis.experiments import METRICS, Row, bounds
+from wsis.runs.folder import Run, load_run
+from wsis.runs.refine import REFINED, Refined, load_refined
 
 
 def evaluate(

@@ -88,7 +88,7 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         UsageError: if ``path`` exists and may not be written into.
     """
     # Here, as commands import this module before they run: --help waits for no torch.
-    from wsis.files import publish
+    from wsis._support.files import publish
 
     refuse_existing(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import torch
 import typer
 from PIL import Image as Pillow
 
+from wsis._support.files import write_json
 from wsis.cli.building import torch_device
 from wsis.cli.display import Bars
 from wsis.cli.errors import message
@@ -15,11 +16,10 @@ from wsis.cli.folders import new_folder, refuse_home, unique
 from wsis.cli.options import Setup
 from wsis.contracts import Predictions, TaggedImage
 from wsis.data.images import images_in, read_image
-from wsis.drawing import captions_of, legible, overlay
 from wsis.evaluation import coco_data_set, to_coco
-from wsis.files import write_json
-from wsis.refine import REFINED, Refined, load_refined
-from wsis.runs import Run, load_run
+from wsis.geometry.drawing import captions_of, legible, overlay
+from wsis.runs.folder import Run, load_run
+from wsis.runs.refine import REFINED, Refined, load_refined
 
 
 def predict(

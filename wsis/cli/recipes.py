@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from wsis.recipes import Recipe, defaults, differences, names
+from wsis.runs.recipes import Recipe, defaults, differences, names
 
 
 def list_recipes() -> None:

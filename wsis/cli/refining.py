@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from wsis.bench import METRICS, Row
+from wsis._support.files import write_json
 from wsis.cli.building import torch_device
 from wsis.cli.display import Bars, print_rows
 from wsis.cli.errors import UsageError
@@ -13,8 +13,9 @@ from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.contracts import Annotated
 from wsis.evaluation import evaluate, to_coco
-from wsis.files import write_json
-from wsis.refine import (
+from wsis.experiments import METRICS, Row
+from wsis.runs.folder import CHECKPOINT, Run, load_run
+from wsis.runs.refine import (
     Coverage,
     Refined,
     RefinedCard,
@@ -26,7 +27,6 @@ from wsis.refine import (
     pseudo_labels,
     save_refined,
 )
-from wsis.runs import CHECKPOINT, Run, load_run
 
 
 def refine(

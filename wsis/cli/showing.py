@@ -9,13 +9,13 @@ import typer
 from jaxtyping import UInt8
 from PIL import Image as Pillow
 
-from wsis import masks
 from wsis.cli.errors import message
 from wsis.cli.folders import new_folder, refuse_home, unique
-from wsis.config import Part
 from wsis.contracts import Image, Proposals, ProposalSource
 from wsis.data.images import images_in, read_image
-from wsis.drawing import boundaries, overlay, resized, sheet
+from wsis.geometry import masks
+from wsis.geometry.drawing import boundaries, overlay, resized, sheet
+from wsis.runs.settings import Part
 
 SIDE = 320
 

@@ -6,9 +6,9 @@ from typing import Literal
 from wsis import plugins
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data
-from wsis.config import Part
 from wsis.contracts import DataSource
 from wsis.data.points import Pointed
+from wsis.runs.settings import Part
 
 
 def data_source(data: Data, *halves: Literal["train", "val"]) -> DataSource:

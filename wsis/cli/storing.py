@@ -9,16 +9,15 @@ from typing import Literal
 import typer
 
 from wsis import __version__
-from wsis.checks import few
+from wsis._support.checks import few
+from wsis._support.files import digest
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data
 from wsis.cli.sources import data_source
-from wsis.config import Part
 from wsis.contracts import Ledger, Supervision, TaggedImage
 from wsis.data.images import images_in
 from wsis.evaluation.proposals import supervision as in_words
-from wsis.files import digest
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.importers import FORMATS
 from wsis.proposals.importing import ImportJob, matched
@@ -27,6 +26,7 @@ from wsis.proposals.shard_index import About
 from wsis.proposals.shard_writer import Writer
 from wsis.proposals.shards import Store
 from wsis.proposals.workers import Work, cluster, processes
+from wsis.runs.settings import Part
 
 
 def make(

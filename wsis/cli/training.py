@@ -11,7 +11,7 @@ from wsis.cli.folders import refuse_existing
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import category_ids, data_source
 from wsis.cues.balance import hint
-from wsis.runs import CHECKPOINT, Card, begin, begun, save_run
+from wsis.runs.folder import CHECKPOINT, Card, begin, begun, save_run
 
 
 def train(

@@ -11,19 +11,19 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from wsis._support.files import atomic_write, write_json
 from wsis.cli.building import miner_list, named, pipeline
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.options import Data, Setup
 from wsis.cli.sources import data_source
 from wsis.contracts import DataSource
-from wsis.files import atomic_write, write_json
+from wsis.experiments.tuning import Space, to_csv
+from wsis.experiments.tuning import tune as run_tune
+from wsis.experiments.tuning.choice import RESULTS
+from wsis.experiments.tuning.folder import TRIALS
+from wsis.experiments.tuning.results import CHOICES
 from wsis.report.tuned import write_tuned
-from wsis.tune import Space, to_csv
-from wsis.tune import tune as run_tune
-from wsis.tune.choice import RESULTS
-from wsis.tune.folder import TRIALS
-from wsis.tune.results import CHOICES
 
 LEARNED = 0.2
 """Share of what tag-ap could exceed chance by, below which nothing has been learned."""

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from wsis.bench import METRICS, table
-from wsis.bench.summary import said, spread
+from wsis.experiments import METRICS, table
+from wsis.experiments.summary import said, spread
 
 
 def print_summary(results: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from statistics import median
 from jaxtyping import Int
 from torch import Tensor
 
-from wsis.bags import Bag
+from wsis.proposals.bags import Bag
 
 ENOUGH = 0.04
 """Of the labelled proposals: with 0.03 training hardly began, with 0.05 it did.

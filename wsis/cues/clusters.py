@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsis.contracts import Proposals
-from wsis.masks import region_areas
+from wsis.geometry.masks import region_areas
 
 
 def clusters(

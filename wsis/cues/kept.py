@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from wsis.bags import Bag
+from wsis._support.files import Cache, digest
 from wsis.contracts import CueLabeller, Tracing
 from wsis.features.frozen import FrozenFeatures
 from wsis.features.tracing import trace
 from wsis.features.views import Scale
-from wsis.files import Cache, digest
-from wsis.overlaps import overlaps
+from wsis.geometry.overlap import overlaps
+from wsis.proposals.bags import Bag
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsis.checks import inside
+from wsis._support.checks import inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,

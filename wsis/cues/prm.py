@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wsis.checks import at_least, inside
+from wsis._support.checks import at_least, inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,

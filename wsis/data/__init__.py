@@ -1,11 +1,16 @@
 """Where images, tags and masks come from."""
 
-from wsis.data.annotations import UnknownClassError
-from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
-from wsis.data.folder import FolderData
-from wsis.data.images import images_in, read_image
-from wsis.data.scenes import Scenes
-from wsis.data.voc import VocData
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.data.annotations import UnknownClassError
+    from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
+    from wsis.data.folder import FolderData
+    from wsis.data.images import images_in, read_image
+    from wsis.data.scenes.drawn import Scenes
+    from wsis.data.voc import VocData
 
 __all__ = [
     "CocoData",
@@ -19,3 +24,5 @@ __all__ = [
     "read_image",
     "read_tagged",
 ]
+
+__getattr__ = exports(__name__)

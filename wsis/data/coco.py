@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pycocotools import mask as rle
 
-from wsis.checks import few
+from wsis._support.checks import few
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import check_folder, read_image

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from wsis.checks import few, proper
+from wsis._support.checks import few, proper
+from wsis._support.randomness import generator
 from wsis.contracts import Annotated, Tagged, TaggedImage
 from wsis.data.images import check_folder, images_in, read_image
-from wsis.randomness import generator
 
 LACKS = (
     "a folder of photos has tags and no masks, so that there is nothing to measure "

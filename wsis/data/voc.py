@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
-from wsis.checks import few
+from wsis._support.checks import few
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data.images import read_image
 from wsis.data.lazy import LazyTruths

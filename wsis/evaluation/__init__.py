@@ -1,14 +1,19 @@
 """Measures predictions against ground truth: VOC's mAP, COCO's AP and their bounds."""
 
-from wsis.evaluation.anatomy import Anatomy, average, dissect
-from wsis.evaluation.bounds import Detect, oracle, random_scores
-from wsis.evaluation.coco import coco_ap
-from wsis.evaluation.data_set import coco_data_set
-from wsis.evaluation.kinds import Kind, Rules
-from wsis.evaluation.report import Evaluation, evaluate
-from wsis.evaluation.results import from_coco, to_coco
-from wsis.evaluation.trace import Trace
-from wsis.evaluation.voc import average_precision, voc_ap
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.evaluation.anatomy import Anatomy, average, dissect
+    from wsis.evaluation.bounds import Detect, oracle, random_scores
+    from wsis.evaluation.coco import coco_ap
+    from wsis.evaluation.data_set import coco_data_set
+    from wsis.evaluation.kinds import Kind, Rules
+    from wsis.evaluation.report import Evaluation, evaluate
+    from wsis.evaluation.results import from_coco, to_coco
+    from wsis.evaluation.trace import Trace
+    from wsis.evaluation.voc import average_precision, voc_ap
 
 __all__ = [
     "Anatomy",
@@ -29,3 +34,5 @@ __all__ = [
     "to_coco",
     "voc_ap",
 ]
+
+__getattr__ = exports(__name__)

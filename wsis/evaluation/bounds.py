@@ -11,8 +11,8 @@ from torch import Tensor
 from wsis.contracts import GroundTruth, Predictions, Proposals, Supervision
 from wsis.evaluation.pairs import together
 from wsis.evaluation.report import Evaluation, evaluate
-from wsis.masks import boxes, rles
-from wsis.overlaps import cross_iou
+from wsis.geometry.masks import boxes, rles
+from wsis.geometry.overlap import cross_iou
 
 
 @runtime_checkable

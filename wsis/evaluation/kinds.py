@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pycocotools import mask as rle
 
-from wsis.checks import inside
+from wsis._support.checks import inside
 from wsis.contracts import GroundTruth, Predictions, Proposals, Rle
 from wsis.evaluation.pairs import pair, together
-from wsis.overlaps import cross_iou
+from wsis.geometry.overlap import cross_iou
 
 
 class Kind(StrEnum):

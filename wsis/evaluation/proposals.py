@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int
 
 from wsis.contracts import GroundTruth, Ledger, Proposals
 from wsis.evaluation.bounds import oracle
-from wsis.masks import select
-from wsis.overlaps import cross_iou
+from wsis.geometry.masks import select
+from wsis.geometry.overlap import cross_iou
 
 BUDGETS = (10, 20, 50, 100, 200, 500, 1000, 2000)
 """Masks an image at which curves are drawn."""

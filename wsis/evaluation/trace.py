@@ -10,13 +10,13 @@ from jaxtyping import Float, Int, Int8
 from scipy.stats import rankdata
 from torch import Tensor
 
-from wsis.bags import Bag
 from wsis.contracts import DataSource, GroundTruth, Proposals, Traceable
 from wsis.evaluation.kinds import FOUND, IGNORED, Kind, Meeting, Rules, kinds_of
-from wsis.masks import areas, to_dense
-from wsis.model import BranchStep
-from wsis.overlaps import cross_iou
+from wsis.geometry.masks import areas, to_dense
+from wsis.geometry.overlap import cross_iou
+from wsis.proposals.bags import Bag
 from wsis.proposals.store import KeptSource
+from wsis.training.network import BranchStep
 
 BINS = 10
 """Of the reliability curve, each a tenth wide."""

@@ -1,1 +1,22 @@
-"""Backbones, frozen-feature cache and the geometry between them and proposals."""
+"""Backbones, views of images, and features kept on disk."""
+
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.features.backbones import efficientnet_lite0, hrnet_w48, resnet50, vgg16
+    from wsis.features.frozen import FrozenFeatures, LiveFeatures
+    from wsis.features.views import Scale
+
+__all__ = [
+    "FrozenFeatures",
+    "LiveFeatures",
+    "Scale",
+    "efficientnet_lite0",
+    "hrnet_w48",
+    "resnet50",
+    "vgg16",
+]
+
+__getattr__ = exports(__name__)

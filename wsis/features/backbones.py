@@ -10,8 +10,8 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from wsis._support.randomness import seeded
 from wsis.contracts import Ledger, Supervision
-from wsis.randomness import seeded
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)

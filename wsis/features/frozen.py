@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsis.bags import Bag
+from wsis._support.files import Cache
 from wsis.contracts import Backbone, ProposalHead, Recomputing, View
 from wsis.features.views import Scale, pixels, view
-from wsis.files import Cache
+from wsis.proposals.bags import Bag
 
 Features = Callable[[Bag, Scale], Tensor | View]
 """Pooled features of a bag's proposals at a scale, (N, …), or what is to be pooled."""

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wsis import masks
 from wsis.contracts import Backbone, Image, Proposals, View
+from wsis.geometry import masks
 
 Resize = Literal["longer", "shorter"]
 """Which of an image's sides a scale is the length of."""

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from wsis._support.randomness import generator
 from wsis.contracts import View
 from wsis.features.views import region_means
-from wsis.randomness import generator
 
 _GRID = 3
 

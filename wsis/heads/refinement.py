@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from wsis.checks import inside
+from wsis._support.checks import inside
 from wsis.contracts import BranchScores
 
 

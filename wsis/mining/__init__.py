@@ -1,8 +1,20 @@
 """Miners: from a branch's scores to the proposals trusted as instances."""
 
-from wsis.mining.cim import CIMMiner
-from wsis.mining.mist import MISTMiner
-from wsis.mining.oicr import OICRMiner
-from wsis.mining.pcl import PCLMiner
+from typing import TYPE_CHECKING
 
-__all__ = ["CIMMiner", "MISTMiner", "OICRMiner", "PCLMiner"]
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.mining.cim import CIMMiner
+    from wsis.mining.mist import MISTMiner
+    from wsis.mining.oicr import OICRMiner
+    from wsis.mining.pcl import PCLMiner
+
+__all__ = [
+    "CIMMiner",
+    "MISTMiner",
+    "OICRMiner",
+    "PCLMiner",
+]
+
+__getattr__ = exports(__name__)

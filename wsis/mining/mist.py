@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from wsis.checks import branch_index, fraction
+from wsis._support.checks import branch_index, fraction
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 from wsis.mining.merge import each_once
 from wsis.mining.nms import greedy_nms, ranked, strict_nms

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from wsis.checks import branch_index
+from wsis._support.checks import branch_index
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 
 

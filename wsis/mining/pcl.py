@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsis.checks import fraction, positive
+from wsis._support.checks import fraction, positive
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 
 _EPS = 1e-9

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from pycocotools import mask as rle
 
-from wsis.files import atomic_write
-from wsis.masks import rles
+from wsis._support.files import atomic_write
+from wsis.geometry.masks import rles
 from wsis.proposals.shards import Store
 
 

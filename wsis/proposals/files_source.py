@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from wsis.checks import at_least
+from wsis._support.checks import at_least
+from wsis._support.files import digest
 from wsis.contracts import Image, Ledger, Proposals
-from wsis.files import digest
-from wsis.masks import compact, select
+from wsis.geometry.masks import compact, select
 from wsis.proposals.shard_index import INDEX, STAMP, StoreError
 from wsis.proposals.shards import Store
 

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float, Int
 from skimage.color import rgb2lab
 
 from wsis import plugins
-from wsis.checks import at_least, fraction, proper
+from wsis._support.checks import at_least, fraction, proper
+from wsis._support.memory import give_back, uncollected
 from wsis.contracts import Contours, Image, Ledger, Proposals
-from wsis.masks import compact
-from wsis.memory import give_back, uncollected
+from wsis.geometry.masks import compact
 from wsis.proposals.contours import lab_gradient
 from wsis.proposals.growing import Criterion, Neighbourhood, Tree, grow, membership
 from wsis.proposals.hed import SCALES

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from PIL import Image as Pillow
 
+from wsis._support.memory import give_back
 from wsis.contracts import Image, Ledger, Supervision
-from wsis.memory import give_back
 from wsis.proposals.hed_network import HedNetwork, WeightsError, read_network
 
 WEIGHTS = "WSIS_HED_WEIGHTS"

@@ -11,9 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from wsis import plugins
+from wsis._support.files import digest
 from wsis.contracts import Image, Proposals, ProposalSource
 from wsis.data.images import read_image
-from wsis.files import digest
 from wsis.proposals.packing import pack
 
 

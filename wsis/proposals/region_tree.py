@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float
 from skimage.color import rgb2lab
 
 from wsis import plugins
-from wsis.checks import at_least, fraction, proper
+from wsis._support.checks import at_least, fraction, proper
 from wsis.contracts import Contours, Image, Ledger, Proposals
-from wsis.masks import compact
+from wsis.geometry.masks import compact
 from wsis.proposals.merging import Similarity, members
 from wsis.proposals.pooling import distinct, neighbour_pairs
 from wsis.proposals.scaling import enlarged, shrunk

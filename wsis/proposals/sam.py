@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.ops import masks_to_boxes, nms
 
-from wsis.checks import at_least, fraction
+from wsis._support.checks import at_least, fraction
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
-from wsis.masks import empty, from_masks
+from wsis.geometry.masks import empty, from_masks
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of the model's training images."""

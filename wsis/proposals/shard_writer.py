@@ -11,8 +11,8 @@ from types import TracebackType
 import numpy as np
 from safetensors.numpy import save
 
+from wsis._support.files import atomic_write, differences, in_words, write_json
 from wsis.contracts import Ledger, Proposals
-from wsis.files import atomic_write, differences, in_words, write_json
 from wsis.proposals.packing import PARTS, pack
 from wsis.proposals.shard_index import (
     INDEX,

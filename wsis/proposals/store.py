@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from wsis._support.files import Cache, digest
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
-from wsis.files import Cache, digest
 from wsis.proposals.packing import pack_bits, unpack_bits
 
 

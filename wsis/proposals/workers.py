@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from wsis.processes import pool
+from wsis._support.processes import pool
 from wsis.proposals.making import Job, Outcome, attempt
 
 Work = Callable[[Iterable[Job]], Iterator[Outcome]]

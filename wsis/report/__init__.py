@@ -1,8 +1,13 @@
 """A comparison as one self-contained HTML page."""
 
-from wsis.report.files import ReportError, rebuild, write_report
-from wsis.report.gallery import Panel, Strip, strips
-from wsis.report.page import figure, render
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.report.files import ReportError, rebuild, write_report
+    from wsis.report.gallery import Panel, Strip, strips
+    from wsis.report.page import figure, render
 
 __all__ = [
     "Panel",
@@ -14,3 +19,5 @@ __all__ = [
     "strips",
     "write_report",
 ]
+
+__getattr__ = exports(__name__)

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wsis.bench import Comparison
+from wsis._support.files import atomic_write, write_json
 from wsis.contracts import Annotated
-from wsis.files import atomic_write, write_json
-from wsis.pipeline import Pipeline
+from wsis.experiments import Comparison
 from wsis.report.gallery import Panel, Strip, strips
 from wsis.report.page import render
+from wsis.runs.pipeline import Pipeline
 
 RESULTS, KEPT, PAGE = "results.json", "report.json", "report.html"
 

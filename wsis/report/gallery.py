@@ -11,14 +11,14 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image as Pillow
 
-from wsis import masks
-from wsis.bench import Comparison
-from wsis.bench.shown import Mined, Shown, spread
 from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals, Rle
-from wsis.drawing import captions_of, legible, overlay
 from wsis.evaluation.kinds import FOUND, MISSES
-from wsis.overlaps import cross_iou
-from wsis.pipeline import Pipeline
+from wsis.experiments import Comparison
+from wsis.experiments.shown import Mined, Shown, spread
+from wsis.geometry import masks
+from wsis.geometry.drawing import captions_of, legible, overlay
+from wsis.geometry.overlap import cross_iou
+from wsis.runs.pipeline import Pipeline
 
 PICTURES = 24
 """Most validation images shown."""

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from wsis.bench import METRICS, Row, table
-from wsis.drawing import SHARE, SHOWN
 from wsis.evaluation.kinds import FALSE, Kind
+from wsis.experiments import METRICS, Row, table
+from wsis.geometry.drawing import SHARE, SHOWN
 from wsis.report.charts import bars, curves
 from wsis.report.gallery import Strip
-from wsis.report.templates import filled
+from wsis.report.templating import filled
 
 BOUNDS = ("oracle", "random")
 

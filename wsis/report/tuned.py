@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wsis.files import atomic_write
+from wsis._support.files import atomic_write
 from wsis.report.scatter import Dot, scatter
-from wsis.report.templates import filled
+from wsis.report.templating import filled
 
 VERDICT = "mAP50"
 

@@ -7,7 +7,7 @@ import torch
 from tests.builders import random_proposals, rectangles
 from tests.proposals.test_packing import assert_same
 from wsis.contracts import Supervision
-from wsis.masks import dense, empty, rles
+from wsis.geometry.masks import dense, empty, rles
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.importers import FORMATS
 from wsis.proposals.importers.coco import coco, stated_ledger

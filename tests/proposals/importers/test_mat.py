@@ -4,7 +4,7 @@ import torch
 from scipy.io import savemat
 
 from tests.builders import random_masks
-from wsis.masks import dense
+from wsis.geometry.masks import dense
 from wsis.proposals.importers.mat import mat
 
 h5py = pytest.importorskip("h5py")

@@ -6,7 +6,7 @@ import torch
 
 from tests.builders import random_masks, random_proposals
 from tests.proposals.test_packing import assert_same
-from wsis.masks import dense
+from wsis.geometry.masks import dense
 from wsis.proposals.importers.npz import npz
 
 SIZE = (6, 7)

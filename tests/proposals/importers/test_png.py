@@ -4,7 +4,7 @@ import torch
 from PIL import Image as Pillow
 
 from tests.builders import random_masks
-from wsis.masks import dense
+from wsis.geometry.masks import dense
 from wsis.proposals.importers.png import png
 
 SIZE = (6, 7)

@@ -12,7 +12,7 @@ import numpy as np
 
 from wsis.contracts import Ledger, Proposals, Supervision
 from wsis.data.segmentations import check_segmentation, to_rle
-from wsis.masks import empty
+from wsis.geometry.masks import empty
 from wsis.proposals.importers.found import Found, gathered, refuse_pickles
 
 

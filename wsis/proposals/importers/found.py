@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from wsis.contracts import Ledger, Proposals, Rle
-from wsis.masks import compact, empty, from_masks
+from wsis.geometry.masks import compact, empty, from_masks
 
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 

@@ -1,0 +1,485 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from typer.testing import CliRunner
+
+from tests.command import wsis
+from tests.photos import draw_photos
+from wsis.cli import app
+from wsis.cli.options import cache_folder
+from wsis.contracts import Supervision
+from wsis.cues import balance
+from wsis.experiments import runner as benching
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Settings
+
+SETTINGS = [
+    *("backbone.weights=random", "source.nodes=30", "source.pairs=0"),
+    *("schedule.epochs=1", "train_sides=64", "test_sides=64"),
+]
+TINY = ["--device", "cpu", *(word for one in SETTINGS for word in ("--set", one))]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.getbasetemp() / "cli-cache"
+    monkeypatch.setenv("WSIS_CACHE", str(folder))
+    monkeypatch.delenv("WSIS_DEBUG", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return draw_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, photos):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    # Fixtures of a module come before the environment is set: the cache is an option.
+    cache = ("--cache", tmp_path_factory.getbasetemp() / "cli-cache")
+    wsis("train", "--out", folder, *photos.options, *TINY, *cache)
+    return folder
+
+
+# --- Help and usage ----------------------------------------------------------------
+
+
+def test_every_command_explains_itself():
+    text = wsis("--help")
+    for command in ("bench", "train", "predict", "evaluate", "parts", "doctor"):
+        assert command in text
+        assert "Usage: wsis " + command in wsis(command, "--help")
+    assert "wsis bench --miners cim,mist,oicr" in wsis("bench", "--help")
+    assert "wsis proposals show photo.jpg" in wsis("proposals", "show", "--help")
+    assert re.fullmatch(r"wsis \d+\.\d+\.\d+\S*", wsis("--version"))
+
+
+def test_parts_lists_what_is_installed_with_its_settings():
+    text = wsis("parts", "miners")
+
+    assert text.startswith("miners: ")
+    assert "cim: " in text
+    assert "p_seed = 0.1" in text
+    assert "sources:" not in text
+    assert re.search("sources: .*region_tree: ", wsis("parts"))
+    assert "channels = (required)" in wsis("parts", "heads")
+
+
+def bench(*args, code=0):
+    return wsis("bench", "--jobs", 1, "--miners", *args, code=code)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["bnch"], "No such command 'bnch'. Did you mean 'bench'?"),
+        (["bench"], "Missing option '--miners'"),
+        (["bench", "--miner", "cim"], "No such option: --miner"),
+        (["bench", "--miners", "cmi"], "did you mean 'cim'?); the installed miners"),
+        (["bench", "--miners", "cim,"], "expected the name of a part"),
+        (["bench", "--miners", "cim,cim:p_sed=1"], "did you mean 'p_seed'?"),
+        (["bench", "--miners", "cim:p_seed=1.5"], "p_seed must be in (0, 1], got 1.5"),
+        (["bench", "--miners", "cim", "--seeds", "0"], "--seeds"),
+        (["bench", "--miners", "cim", "--set", "brnches=2"], "did you mean 'branches'"),
+        (
+            ["bench", "--miners", "cim", "--set", "selection.nms=2"],
+            "nms must be in (0, 1]",
+        ),
+        (["bench", "--miners", "cim", "--set", "source=tree"], "installed sources are"),
+        (["bench", "--miners", "cim", "--device", "tpu"], "'auto', 'cpu', 'cuda'"),
+        (["bench", "--miners", "cim", "--data", "cocoa"], "did you mean 'coco'?"),
+        (["bench", "--miners", "cim", "--data", "coco"], "needs the setting 'images'"),
+        (["bench", "--miners", "cim", "--images", "x"], "no setting 'images'"),
+        (["train", "--out", "new", "--miner", "cim,oicr"], "expected one miner"),
+        (["evaluate"], "expected --run, --predictions or both"),
+        (["predict", "a.jpg", "--out", "new"], "Missing option '--run'"),
+        (["predict", "x", "--run", "r", "--out", "o", "--min-score", "2"], "min-score"),
+        (
+            ["proposals", "show", "a.jpg", "--out", "o", "--source", "tre"],
+            "sources are",
+        ),
+        (["parts", "minrs"], "'miners', 'samplers', 'sources'"),
+    ],
+)
+def test_wrong_usage_is_named_with_the_choices(args, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert message in wsis(*args, code=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_annotations_and_classes_that_are_missing_are_named(photos, tmp_path):
+    train_only = photos.options[:6]
+    out = ("--out", tmp_path / "new", *TINY)
+
+    assert "expected --val" in bench("cim", *train_only, *out, code=2)
+    text = bench("cim", *photos.options, "--classes", "sqare", *out, code=2)
+    assert "no class 'sqare'" in text
+    assert "its classes are: square, disc" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["bench", "train", "predict", "show"])
+def test_results_that_exist_are_not_touched(command, photos, tmp_path):
+    (tmp_path / "results.json").write_text("mine")
+    args = {
+        "bench": ["bench", "--miners", "cim"],
+        "train": ["train"],
+        "predict": ["predict", photos.images, "--run", tmp_path / "none"],
+        "show": ["proposals", "show", photos.images],
+    }
+
+    text = wsis(*args[command], "--out", tmp_path, code=2)
+
+    assert f"{tmp_path.name} exists; choose another --out" in text
+    assert (tmp_path / "results.json").read_text() == "mine"
+
+
+def test_what_is_read_is_not_written_over(run, photos, tmp_path):
+    val = photos.val.read_bytes()
+    files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
+
+    for target, said in (
+        (photos.val, "would replace what is read"),
+        (run / "run.json", "would replace what is read"),
+        (tmp_path, "to be a file"),
+    ):
+        text = wsis("evaluate", "--run", run, *files, "--json", target, code=2)
+        assert said in text
+    text = wsis(
+        *("proposals", "evaluate", "--source", "region_tree", *files),
+        *("--out", photos.val),
+        code=2,
+    )
+    assert "would replace what is read" in text
+    before = {path.name: path.read_bytes() for path in photos.images.iterdir()}
+    home = ("--out", photos.images, "--overwrite")
+    for command in (
+        ("predict", photos.images, "--run", run),
+        ("proposals", "show", photos.images),
+        ("cues", "show", *files[:-2], "--train", photos.train, *TINY),
+    ):
+        text = wsis(*command, *home, code=2)
+        assert "expected --out apart from the photos" in text
+    assert photos.val.read_bytes() == val
+    assert {path.name: path.read_bytes() for path in photos.images.iterdir()} == before
+    assert "settings" in json.loads((run / "run.json").read_text())
+
+
+def test_branches_beyond_a_threshold_are_refused_before_work(photos, tmp_path):
+    out = ("--out", tmp_path / "out", "--set", "branches=9")
+
+    for command in (("train",), ("bench", "--miners", "cim")):
+        text = wsis(*command, *photos.options, *out, code=2)
+        assert "t_iou must be in [0, 1], got 1.1, in branch 6 of 9" in text
+    assert not (tmp_path / "out").exists()
+
+
+# --- Failures at work --------------------------------------------------------------
+
+
+def test_bad_data_fail_in_one_line(photos, tmp_path):
+    empty = tmp_path / "empty.json"
+    empty.write_text("")
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"images": []}')
+    out = ("--out", tmp_path / "new", *TINY)
+
+    def with_files(images, train):
+        files = ("--images", images, "--train", train, "--val", photos.val)
+        return bench("cim", "--data", "coco", *files, *out, code=1)
+
+    missing = tmp_path / "none"
+    assert f"there is no {missing}" in with_files(missing, photos.train)
+    assert "empty.json is empty" in with_files(photos.images, empty)
+    assert "broken.json" in with_files(photos.images, broken)
+    assert "Traceback" not in with_files(photos.images, broken)
+    assert not (tmp_path / "new").exists()
+
+
+def test_missing_weights_say_how_to_get_them(photos, tmp_path):
+    out = ("--out", tmp_path / "new", "--set", "backbone=resnet50")
+    text = bench("cim", *photos.options, *out, code=1)
+
+    assert "weights=FILE" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_of_other_settings_is_refused(photos, tmp_path):
+    Pipeline(Settings.read(SETTINGS), tmp_path / "cache")
+    [stamp] = (tmp_path / "cache" / "proposals").glob("*/settings.json")
+    stamp.write_text('{"nodes": 7}')
+
+    options = (*photos.options, *TINY, "--cache", tmp_path / "cache")
+    text = bench("oicr", *options, "--out", tmp_path / "out", code=1)
+
+    assert "was made with other settings" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_the_error_itself(tmp_path):
+    args = ["--debug", "predict", "x.jpg", "--run", "none", "--out", tmp_path / "out"]
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+
+    assert isinstance(result.exception, FileNotFoundError)
+
+
+def test_an_unexpected_error_is_one_line_too(monkeypatch, photos, tmp_path):
+    def fails(*_args):
+        raise RuntimeError("out of\nmemory")
+
+    monkeypatch.setattr(benching, "evaluate", fails)
+    text = bench("oicr", *photos.options, *TINY, "--out", tmp_path / "out", code=1)
+
+    assert "wsis: RuntimeError: out of memory (wsis --debug" in text
+
+
+def test_an_interruption_leaves_nothing_half_written(monkeypatch, photos, tmp_path):
+    def interrupted(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benching, "evaluate", interrupted)
+    text = bench("oicr", *photos.options, *TINY, "--out", tmp_path / "out", code=1)
+
+    assert "interrupted; nothing half-written" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- Work --------------------------------------------------------------------------
+
+
+def test_bench_writes_results_and_a_report(photos, tmp_path):
+    out = tmp_path / "out"
+    text = bench(
+        "cim,mist:reading=box", "--seeds", 2, *photos.options, *TINY, "--out", out
+    )
+    results = json.loads((out / "results.json").read_text())
+
+    assert f"report: {out / 'report.html'}".replace(" ", "") in text.replace(" ", "")
+    assert "oracle" in text
+    assert "±" in text
+    assert [(run["miner"], run["seed"]) for run in results["runs"]] == [
+        ("cim", 0),
+        ("mist:reading=box", 0),
+        ("cim", 1),
+        ("mist:reading=box", 1),
+    ]
+    assert results["data"] == {
+        "name": "train",
+        "train_images": 4,
+        "val_images": 3,
+        "classes": ["square", "disc"],
+    }
+    assert set(results["runs"][0]["metrics"]) == {
+        "mAP25",
+        "mAP50",
+        "mAP70",
+        "mAP75",
+        "AP",
+    }
+    assert set(results["oracle"]) == {"mAP25", "mAP50", "mAP70", "mAP75", "ABO"}
+    assert results["oracle"]["mAP50"] > 50
+    assert "mist:reading=box" in (out / "report.html").read_text()
+    assert (out / "report.html").stat().st_size < 4_000_000
+
+
+def test_bench_runs_on_drawn_scenes_and_overwrites_when_told(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "results.json").write_text("old")
+    small = ("--data", "scenes:train_images=3:val_images=2", *TINY)
+    bench("oicr", *small, "--out", out, "--overwrite")
+
+    results = json.loads((out / "results.json").read_text())
+    assert results["data"]["train_images"] == 3
+    assert results["data"]["val_images"] == 2
+
+
+def test_train_needs_only_tags_and_describes_its_run(tmp_path, photos):
+    card = json.loads(photos.train.read_text())
+    for annotation in card["annotations"]:
+        del annotation["segmentation"], annotation["bbox"], annotation["area"]
+    tags = tmp_path / "tags.json"
+    tags.write_text(json.dumps(card))
+    files = ("--data", "coco", "--images", photos.images, "--train", tags)
+    text = wsis("train", "--out", tmp_path / "run", *files, *TINY)
+
+    written = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "4 images, loss" in text
+    assert written["classes"] == ["square", "disc"]
+    assert written["category_ids"] == [5, 9]
+    assert Supervision.MASKS not in written["supervision"]
+    assert Supervision.TAGS in written["supervision"]
+
+
+@pytest.mark.parametrize(
+    ("share", "branch", "hinted"),
+    [(1, "true", True), (0, "true", False), (1, "false", False)],
+)
+def test_train_says_when_the_cues_have_too_few_proposals(
+    tmp_path, photos, monkeypatch, share, branch, hinted
+):
+    monkeypatch.setattr(balance, "ENOUGH", share)
+    options = (*photos.options, *TINY, "--set", f"anti_noise={branch}", "--steps", 1)
+
+    text = wsis("train", "--out", tmp_path / "run", *options)
+
+    assert ("hint: cues mark" in text) == hinted
+
+
+def test_bench_says_for_which_the_cues_have_too_few_proposals(
+    tmp_path, photos, monkeypatch
+):
+    monkeypatch.setattr(balance, "ENOUGH", 1)
+    vary = ("bench", "--vary", "anti_noise=true,false", "--jobs", 1)
+    out = ("--out", tmp_path / "bench")
+
+    text = wsis(*vary, *out, *photos.options, *TINY)
+
+    assert text.count("hint for") == 1
+    assert "hint for anti_noise=true: cues mark" in text
+    assert "hint for" not in wsis(*vary, *out, *photos.options, *TINY)
+
+
+def test_training_goes_on_where_it_stopped(tmp_path, photos):
+    run = tmp_path / "run"
+    options = ("--out", run, *photos.options, *TINY, "--set", "schedule.epochs=2")
+    wsis("train", *options, "--steps", 4)
+    text = wsis("train", *options, "--resume")
+
+    assert "8 images" in text
+    assert len(json.loads((run / "run.json").read_text())["losses"]) == 2
+    other = wsis("train", *options, "--resume", "--seed", 1, code=1)
+    assert "holds another run (seed: 0 there, 1 asked for)" in other
+
+
+def test_predict_draws_and_writes_coco(run, photos, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"not a photo")
+    out = tmp_path / "out"
+    text = wsis("predict", photos.images / "val0.png", bad, "--run", run, "--out", out)
+    found = json.loads((out / "predictions.json").read_text())
+
+    assert "bad.jpg" in text
+    assert "on 1 photos (1 skipped)" in text
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "val0.png").write_bytes((photos.images / "val0.png").read_bytes())
+    again = photos.images / ".." / photos.images.name / "val0.png"
+    wsis(
+        *("predict", photos.images / "val0.png", again, other, "--run", run),
+        *("--out", tmp_path / "two"),
+    )
+    both = json.loads((tmp_path / "two" / "predictions.json").read_text())
+    assert [image["file_name"] for image in both["images"]] == [
+        str(photos.images / "val0.png"),
+        str(other / "val0.png"),
+    ]
+    with Pillow.open(out / "val0.png") as drawn:
+        assert np.asarray(drawn).shape == (64, 80, 3)
+    assert found["images"] == [
+        {"id": 1, "file_name": "val0.png", "width": 80, "height": 64}
+    ]
+    assert found["categories"] == [
+        {"id": 5, "name": "square"},
+        {"id": 9, "name": "disc"},
+    ]
+    results = json.loads((out / "results.json").read_text())
+    assert len(results) == len(found["annotations"]) > 0
+    first = found["annotations"][0]
+    assert first["category_id"] in (5, 9)
+    assert first["area"] > 0
+    assert len(first["bbox"]) == 4
+
+    strict = tmp_path / "strict"
+    wsis(
+        *("predict", photos.images / "val0.png", "--run", run, "--out", strict),
+        *("--min-score", 1),
+    )
+    assert json.loads((strict / "results.json").read_text()) == []
+
+
+def test_predict_fails_if_no_photo_could_be_read(run, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"not a photo")
+    text = wsis("predict", bad, "--run", run, "--out", tmp_path / "out", code=1)
+
+    assert "none of 1 photos could be read" in text
+    assert list(tmp_path.iterdir()) == [bad]
+
+
+def test_predict_needs_a_run(photos, tmp_path):
+    out = ("--out", tmp_path / "out")
+    text = wsis("predict", photos.images, "--run", tmp_path / "no", *out, code=1)
+
+    assert "it has no run.json" in text
+
+
+def test_evaluate_agrees_on_a_run_and_on_its_predictions(run, photos, tmp_path):
+    validation = sorted(photos.images.glob("val*.png"))
+    wsis("predict", *validation, "--run", run, "--out", tmp_path / "out")
+    files = (
+        *("--run", run, "--predictions", tmp_path / "out" / "results.json"),
+        *("--data", "coco", "--images", photos.images, "--val", photos.val),
+    )
+    text = wsis("evaluate", *files, "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+
+    assert list(figures) == ["results.json", "cim", "oracle", "random"]
+    assert figures["results.json"] == figures["cim"]
+    assert "ABO" in figures["oracle"]["metrics"]
+    assert "oracle" in text
+
+
+def test_evaluate_refuses_data_of_other_classes(run, photos):
+    files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
+    text = wsis("evaluate", "--run", run, *files, "--classes", "disc", code=2)
+
+    assert "expected data of the run's classes, square, disc; got disc" in text
+
+
+def test_evaluate_names_a_damaged_file(photos, tmp_path):
+    results = tmp_path / "results.json"
+    results.write_text("[")
+    files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
+
+    assert "results.json: Expecting value" in wsis(
+        "evaluate", "--predictions", results, *files, code=1
+    )
+
+
+def test_proposals_are_shown(photos, tmp_path):
+    out = tmp_path / "out"
+    source = ("--source", "region_tree:nodes=5:pairs=0", "--limit", 3)
+    text = wsis("proposals", "show", photos.images / "val0.png", "--out", out, *source)
+
+    assert re.search(r"val0\.png: \d+ proposals, [\d.]+ s", text)
+    with Pillow.open(out / "val0.png") as page:
+        assert page.width > 320
+
+
+def test_doctor_reports_what_works(cache):
+    text = wsis("doctor")
+
+    for line in ("versions: wsis", "devices: cpu", "threads:", "weights:", "parts:"):
+        assert line in text
+    assert "BROKEN" not in text
+
+
+def test_doctor_fails_if_the_cache_cannot_be_written(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+
+    assert "cache: BROKEN: cannot write" in wsis("doctor", "--cache", file, code=1)
+
+
+def test_caches_lie_where_the_system_keeps_them(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    assert cache_folder(None) == tmp_path / "wsis"
+    assert cache_folder(tmp_path / "mine") == tmp_path / "mine"

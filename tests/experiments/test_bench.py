@@ -1,0 +1,211 @@
+import json
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.drawn import Squares, settings
+from tests.traps import Trap
+from wsis.experiments import METRICS, compare, table, vary
+from wsis.experiments.runner import Pipelines, Work
+from wsis.plugins import SettingError, UnknownPartError
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Part
+
+MINERS = [Part(name="cim"), Part.parse("mist:reading=box")]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def comparison(cache):
+    return compare(Squares(), MINERS, Pipeline(settings(), cache), seeds=[0, 1])
+
+
+def test_results_hold_every_run_and_both_bounds(comparison):
+    results = json.loads(json.dumps(comparison.results(), allow_nan=False))
+
+    assert [(run["miner"], run["seed"]) for run in results["runs"]] == [
+        ("cim", 0),
+        ("mist:reading=box", 0),
+        ("cim", 1),
+        ("mist:reading=box", 1),
+    ]
+    for run in results["runs"]:
+        assert set(run["metrics"]) == set(METRICS)
+        assert set(run["per_class"]) == {"red", "blue"}
+        assert run["train_seconds"] > 0
+        assert run["peak_memory_mb"] > 50
+    assert results["runs"][1]["miner_settings"]["reading"] == "box"
+    assert results["data"] == {
+        "name": "squares",
+        "train_images": 6,
+        "val_images": 3,
+        "classes": ["red", "blue"],
+    }
+    assert results["oracle"]["mAP50"] > 90
+    assert results["oracle"]["ABO"] > 60
+    assert results["random"]["mAP50"] < results["oracle"]["mAP50"]
+    assert results["supervision"] == {"tags": ["cues", "training"]}
+    assert results["level"] == "image-level"
+    assert results["settings"]["source"]["settings"]["nodes"] == 30
+
+
+def test_the_table_has_mean_and_deviation_over_seeds(comparison):
+    results = deepcopy(comparison.results())
+    results["runs"][0]["metrics"]["mAP50"] = 10.0
+    results["runs"][2]["metrics"]["mAP50"] = 20.0
+
+    rows = {row.name: row for row in table(results)}
+
+    assert list(rows) == ["cim", "mist:reading=box", "oracle", "random"]
+    assert rows["cim"].seeds == 2
+    assert rows["cim"].mean["mAP50"] == 15
+    assert rows["cim"].deviation["mAP50"] == pytest.approx(50**0.5)
+
+
+def test_a_miner_gets_the_same_figures_alone_as_in_company(cache, comparison):
+    alone = compare(Squares(), MINERS[1:], Pipeline(settings(), cache), seeds=[1])
+
+    assert alone.runs[0].metrics == comparison.runs[3].metrics
+    assert alone.runs[0].losses == comparison.runs[3].losses
+
+
+def test_training_sees_tags_only(cache, comparison):
+    """Masks replaced by a trap: whoever reads one before the models are done fails."""
+    done = []
+
+    class Guarded(Squares):
+        def val(self):
+            val = super().val()
+            guarded = replace(val, truths=Trap(val.truths, done))
+            guarded.truths.armed = True
+            return guarded
+
+    class Monitor:
+        def start(self, title, total):
+            if "predict" in title:
+                done.append(title)
+            return lambda note: None
+
+        def say(self, text):
+            pass
+
+    guarded = compare(
+        Guarded(),
+        MINERS[:1],
+        Pipeline(settings(), cache),
+        seeds=[0],
+        monitor=Monitor(),
+    )
+
+    assert guarded.runs[0].metrics == comparison.runs[0].metrics
+
+
+def test_tags_reach_training(cache, comparison):
+    class Swapped(Squares):
+        def train(self):
+            train = super().train()
+            images = [replace(i, tags=i.tags.flip(0)) for i in train.images]
+            return replace(train, images=images)
+
+    swapped = compare(Swapped(), MINERS[:1], Pipeline(settings(), cache), seeds=[0])
+
+    assert swapped.runs[0].losses != comparison.runs[0].losses
+
+
+def test_two_processes_give_the_figures_of_one(cache):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone, together = (
+            compare(Squares(), MINERS, Pipeline(settings(), cache), jobs=jobs)
+            for jobs in (1, 2)
+        )
+    finally:
+        torch.set_num_threads(threads)
+
+    for one, two in zip(alone.runs, together.runs, strict=True):
+        assert one.metrics == two.metrics
+        assert one.losses == two.losses
+
+
+def test_wrong_miners_are_refused_before_any_work(cache):
+    class Untouched:
+        def train(self):
+            raise AssertionError("work began")
+
+        val = train
+
+    pipeline = Pipeline(settings(), cache)
+    for miners, error, message in (
+        ([Part(name="cmi")], UnknownPartError, "did you mean 'cim'"),
+        ([Part.parse("cim:p_seed=7")], SettingError, "p_seed"),
+        ([MINERS[0], MINERS[0]], ValueError, "each once"),
+        ([], ValueError, "expected miners"),
+    ):
+        with pytest.raises(error, match=message):
+            compare(Untouched(), miners, pipeline)
+
+
+def test_devices_are_those_of_the_pipeline(cache):
+    pipeline = Pipeline(settings(), cache, torch.device("cpu"))
+
+    assert pipeline.model(2, 0).device == torch.device("cpu")
+
+
+class Counts:
+    """A watcher that counts what branches are taught."""
+
+    def __init__(self, data, source):
+        assert len(source.get("any", data.train().images[0].load)) > 0
+        self.seen = [0, 0, 0]
+
+    def __call__(self, step):
+        self.seen[step.branch] += 1
+
+    def results(self):
+        return [{"branch": k, "steps": n} for k, n in enumerate(self.seen)]
+
+
+def test_a_watcher_sees_every_step_and_changes_nothing(cache, comparison):
+    watched = compare(
+        Squares(), MINERS[:1], Pipeline(settings(), cache), seeds=[0], watch=Counts
+    )
+
+    assert watched.results()["trace"] == {
+        "cim": [{"branch": k, "steps": 12} for k in range(3)]
+    }
+    assert watched.runs[0].losses == comparison.runs[0].losses
+    assert comparison.results()["trace"] == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "apart"),
+    [("resize=longer,shorter", 2), ("max_side=0,2000", 2), ("schedule.lr=1,2", 1)],
+)
+def test_all_features_are_prepared_before_the_runs(cache, text, apart):
+    variants = vary(text, MINERS[0])
+    pipelines = Pipelines(variants, settings(), cache, torch.device("cpu"))
+
+    chores = Work(Squares(), variants, pipelines).chores()
+
+    assert len({label for label, _ in chores}) == apart
+
+
+def test_proposals_can_be_what_differs(cache):
+    variants = vary("proposals.nodes=10,30", MINERS[0])
+    found = compare(Squares(), variants, Pipeline(settings(), cache), seeds=[0, 1])
+    results = found.results()
+
+    assert "nodes" not in results["settings"]["source"]["settings"]
+    assert results["settings"]["source"]["settings"]["pairs"] == 10
+    assert list(results["verdict"]["differences"]) == ["source.nodes=30"]
+    sizes = [len(found.pictures[v.label][0]) for v in variants]
+    assert sizes[0] != sizes[1]
+    alone = compare(Squares(), MINERS[:1], Pipeline(settings(), cache), seeds=[1])
+    assert found.runs[3].losses == alone.runs[0].losses

@@ -1,0 +1,264 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco
+
+from tests.builders import random_masks, random_proposals, rectangles, strips
+from wsis.contracts import Proposals, Supervision
+from wsis.geometry import masks
+from wsis.geometry.masks import (
+    areas,
+    boxes,
+    chunks,
+    compact,
+    crops,
+    dense,
+    flip,
+    from_masks,
+    rles,
+    select,
+    to_dense,
+)
+
+drawings = st.tuples(
+    st.integers(1, 9),
+    st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    st.integers(0, 2**31 - 1),
+)
+
+
+def everything(proposals: Proposals) -> torch.Tensor:
+    return dense(proposals, torch.arange(len(proposals)))
+
+
+def test_pixels_of_the_same_masks_become_a_region():
+    proposals = strips((0, 4), (2, 6), (8, 9))
+
+    assert proposals.regions.tolist() == [[0, 0, 1, 1, 2, 2, 3, 3, 4, 3]]
+    assert proposals.members.int().tolist() == [
+        [1, 1, 0, 0, 0],
+        [0, 1, 1, 0, 0],
+        [0, 0, 0, 0, 1],
+    ]
+
+
+def test_best_come_first_and_ties_stay_in_order():
+    image = torch.eye(3, dtype=torch.bool)[:, None]
+    score = torch.tensor([0.5, 0.9, 0.5])
+
+    proposals = from_masks(image, objectness=score, source="mine")
+
+    assert everything(proposals)[:, 0].int().tolist() == [
+        [0, 1, 0],
+        [1, 0, 0],
+        [0, 0, 1],
+    ]
+    assert proposals.objectness.tolist() == [score[1], 0.5, 0.5]
+
+
+def test_provenance_travels():
+    ledger = frozenset({Supervision.BOUNDARIES})
+
+    proposals = from_masks(random_masks(2, (3, 3), 0), source="mine", ledger=ledger)
+
+    assert (proposals.source, proposals.ledger) == ("mine", ledger)
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 140),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.integers(0, 2**31 - 1),
+)
+def test_no_pixel_changes_on_the_way(count, size, seed):
+    drawing = random_masks(count, size, seed)
+
+    proposals = from_masks(drawing)
+
+    assert torch.equal(everything(proposals), drawing)
+    columns = {tuple(column) for column in drawing.flatten(1).T.tolist()}
+    assert proposals.members.shape[1] == len(columns)
+    assert proposals.regions.unique().tolist() == list(range(len(columns)))
+
+
+def test_masks_that_meet_in_the_hash_stay_apart(monkeypatch):
+    drawing = random_masks(100, (9, 9), 0)
+    expected = from_masks(drawing)
+    monkeypatch.setattr(masks, "_ODD", np.uint64(0))
+
+    proposals = from_masks(drawing)
+
+    assert torch.equal(proposals.regions, expected.regions)
+    assert torch.equal(proposals.members, expected.members)
+
+
+def test_a_thousand_masks_of_a_photo_take_little_memory_a_pixel():
+    drawing = torch.zeros(1000, 40, 50, dtype=torch.bool)
+    for i, mask in enumerate(drawing):
+        mask[i % 40 :, i // 40 :] = True
+
+    proposals = from_masks(drawing)
+
+    assert proposals.members.shape == (1000, 40 * 25)
+    assert torch.equal(everything(proposals), drawing)
+
+
+@pytest.mark.parametrize("count", [1, 70])
+def test_reads_cocos_encoding(count):
+    drawing = random_masks(count, (5, 8), 3)
+    encoded = coco.encode(np.asfortranarray(drawing.permute(1, 2, 0).byte().numpy()))
+
+    assert torch.equal(everything(from_masks(encoded)), drawing)
+    assert torch.equal(to_dense(encoded), drawing)
+    assert to_dense(drawing) is drawing
+
+
+def test_names_the_empty_mask():
+    drawing = torch.ones(80, 2, 2, dtype=torch.bool)
+    drawing[70] = False
+
+    with pytest.raises(ValueError, match="mask 70"):
+        from_masks(drawing)
+
+
+def test_refuses_no_masks():
+    with pytest.raises(ValueError, match="at least one"):
+        from_masks([])
+
+
+def test_refuses_masks_of_different_sizes():
+    tall, wide = (
+        coco.encode(np.ones(size, dtype=np.uint8, order="F"))
+        for size in ((3, 2), (2, 3))
+    )
+
+    with pytest.raises(ValueError, match=r"one size.*\(2, 3\), \(3, 2\)"):
+        from_masks([tall, wide])
+
+
+def test_boxes_are_exclusive_at_the_right_and_the_bottom():
+    proposals = rectangles((2, 1, 7, 4), (0, 0, 10, 8), (9, 7, 10, 8))
+
+    assert boxes(proposals).tolist() == [[2, 1, 7, 4], [0, 0, 10, 8], [9, 7, 10, 8]]
+    assert areas(proposals).tolist() == [15, 80, 1]
+
+
+@settings(max_examples=60)
+@given(drawings)
+def test_boxes_and_areas_are_those_of_the_pixels(drawing):
+    proposals = random_proposals(*drawing)
+    for box, area, mask in zip(
+        boxes(proposals), areas(proposals), everything(proposals), strict=True
+    ):
+        y, x = mask.nonzero().T
+        assert box.tolist() == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+        assert area == len(y)
+
+
+def test_work_in_blocks_changes_nothing(monkeypatch):
+    proposals = random_proposals(20, (9, 9))
+    whole = boxes(proposals), areas(proposals)
+    monkeypatch.setattr(masks, "_ENTRIES", 1)
+
+    assert torch.equal(boxes(proposals), whole[0])
+    assert torch.equal(areas(proposals), whole[1])
+
+
+def test_a_crop_is_a_small_picture_of_the_mask():
+    drawing = torch.zeros(1, 8, 10, dtype=torch.bool)
+    drawing[0, 2:4, 1:9] = True
+    drawing[0, 4:6, 1:5] = True
+
+    assert crops(from_masks(drawing), 2).tolist() == [[[1, 1], [1, 0]]]
+
+
+@settings(max_examples=60)
+@given(drawings, st.integers(1, 9))
+def test_a_crops_cell_is_the_pixel_under_its_centre(drawing, size):
+    proposals = random_proposals(*drawing)
+    found = crops(proposals, size)
+
+    for crop, box, mask in zip(
+        found, boxes(proposals).int().tolist(), everything(proposals), strict=True
+    ):
+        x0, y0, x1, y1 = box
+        for row in range(size):
+            for column in range(size):
+                y = y0 + (2 * row + 1) * (y1 - y0) // (2 * size)
+                x = x0 + (2 * column + 1) * (x1 - x0) // (2 * size)
+                assert crop[row, column] == mask[y, x]
+
+
+def test_refuses_crops_without_cells():
+    with pytest.raises(ValueError, match="at least 1"):
+        crops(strips((0, 4)), 0)
+
+
+def test_chunks_are_all_masks_in_bounded_pieces():
+    proposals = rectangles(*[(i, 0, i + 1, 500) for i in range(9)], size=(512, 512))
+
+    pieces = list(chunks(proposals, megabytes=1))
+
+    assert [part for part, _ in pieces] == [slice(0, 4), slice(4, 8), slice(8, 9)]
+    together = torch.cat([piece for _, piece in pieces])
+    assert torch.equal(together, everything(proposals))
+
+
+def test_refuses_chunks_without_memory():
+    with pytest.raises(ValueError, match="at least 1"):
+        list(chunks(strips((0, 4)), megabytes=0))
+
+
+@settings(max_examples=30)
+@given(drawings, st.randoms(use_true_random=False))
+def test_rles_are_those_of_pycocotools(drawing, random):
+    proposals = random_proposals(*drawing)
+    index = torch.tensor(random.choices(range(len(proposals)), k=5))
+
+    found = rles(proposals, index)
+
+    pixels = dense(proposals, index).permute(1, 2, 0).byte().numpy()
+    assert found == coco.encode(np.asfortranarray(pixels))
+
+
+def test_select_and_flip():
+    proposals = strips((0, 4), (6, 10), (0, 10))
+
+    chosen = flip(select(proposals, torch.tensor([2, 0])))
+
+    assert boxes(chosen)[:, ::2].tolist() == [[0, 10], [6, 10]]
+    assert chosen.objectness.tolist() == [0, 1]
+
+
+def test_compact_joins_what_no_proposal_splits():
+    proposals = select(strips((0, 4), (2, 6), (8, 9)), torch.tensor([0]))
+
+    fewer = compact(proposals)
+
+    assert fewer.regions.tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 1, 1]]
+    assert fewer.members.tolist() == [[True, False]]
+
+
+def test_compact_drops_regions_without_pixels():
+    gap = Proposals(
+        regions=torch.tensor([[2, 2, 0]]),
+        members=torch.tensor([[False, True, True]]),
+        objectness=torch.ones(1),
+        source="test",
+    )
+
+    assert compact(gap).regions.tolist() == [[0, 0, 1]]
+    assert compact(gap).members.tolist() == [[True, False]]
+
+
+@settings(max_examples=30)
+@given(drawings)
+def test_compact_leaves_what_is_compact(drawing):
+    proposals = random_proposals(*drawing)
+
+    same = compact(proposals)
+
+    assert torch.equal(same.regions, proposals.regions)
+    assert torch.equal(same.members, proposals.members)

@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco
+
+from tests.builders import random_masks, random_proposals, rectangles, strips
+from wsis.geometry import overlap as module
+from wsis.geometry.masks import boxes, from_masks, rles
+from wsis.geometry.overlap import box_overlaps, cross_iou, overlaps
+
+
+def counted(masks: torch.Tensor, others: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """IoU and containment, pixel by pixel, rounded to float32 once."""
+    iou = np.zeros((len(masks), len(others)), np.float32)
+    containment = iou.copy()
+    for i, a in enumerate(masks.numpy()):
+        for j, b in enumerate(others.numpy()):
+            iou[i, j] = (a & b).sum() / (a | b).sum()
+            containment[i, j] = (a & b).sum() / b.sum()
+    return iou, containment
+
+
+def shapes() -> torch.Tensor:
+    """Full, nested twice, a copy, a pixel, apart, and crossing masks."""
+    masks = torch.zeros(7, 9, 11, dtype=torch.bool)
+    masks[0] = True
+    masks[1, 1:8, 1:8] = True
+    masks[2, 2:5, 2:5] = True
+    masks[3, 2:5, 2:5] = True
+    masks[4, 3, 3] = True
+    masks[5, :, 9:] = True
+    masks[6, 4, :] = True
+    return masks
+
+
+def test_nested_and_disjoint_strips():
+    found = overlaps(strips((0, 4), (0, 5), (6, 10)))
+
+    assert found.area.tolist() == [4, 5, 4]
+    assert torch.equal(found.iou, torch.tensor([[1, 0.8, 0], [0.8, 1, 0], [0, 0, 1]]))
+    # The first lies inside the second, of which it is four fifths.
+    assert found.containment[1, 0] == 1
+    assert found.containment[0, 1] == torch.tensor(0.8)
+
+
+def test_every_relation_is_that_of_the_pixels():
+    found = overlaps(from_masks(shapes()))
+
+    iou, containment = counted(shapes(), shapes())
+    assert np.array_equal(found.iou.numpy(), iou)
+    assert np.array_equal(found.containment.numpy(), containment)
+    assert found.iou[2, 3] == 1
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 12),
+    st.tuples(st.integers(1, 40), st.integers(1, 70)),
+    st.integers(0, 2**31 - 1),
+)
+@example(12, (40, 70), 0)
+def test_matches_the_plain_loop_to_the_last_digit(count, size, seed):
+    masks = random_masks(count, size, seed)
+
+    found = overlaps(from_masks(masks))
+
+    iou, containment = counted(masks, masks)
+    assert np.array_equal(found.iou.numpy(), iou)
+    assert np.array_equal(found.containment.numpy(), containment)
+    assert found.area.tolist() == masks.sum((1, 2)).tolist()
+
+
+def test_images_beyond_the_exact_range_of_float32():
+    width = 2**24 + 2
+    found = overlaps(strips((0, width), (0, width - 1), (0, 3), width=width))
+
+    expected = np.float32(3 / (width - 1))
+    assert found.iou[2, 1] == expected
+    assert found.containment[2, 1] == expected
+    assert found.iou[0, 1] == np.float32((width - 1) / width)
+
+
+def test_reduced_precision_elsewhere_changes_nothing():
+    proposals = rectangles((0, 0, 701, 997), (0, 0, 701, 996), size=(997, 701))
+    exact = overlaps(proposals).iou
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu"):
+            found = overlaps(proposals).iou
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+    assert torch.equal(found, exact)
+    assert exact[0, 1] == np.float32(996 / 997)
+
+
+def test_regions_in_pieces_change_nothing(monkeypatch):
+    proposals = random_proposals(9, (40, 70))
+    whole = overlaps(proposals).iou
+    monkeypatch.setattr(module, "_NEAR", 3)
+
+    assert torch.equal(overlaps(proposals).iou, whole)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(*[st.integers(0, 9), st.integers(1, 9)] * 2), min_size=1, max_size=8
+    )
+)
+def test_boxes_of_whole_pixels_overlap_as_masks_do(spans):
+    corners = [(x, y, x + w, y + h) for x, w, y, h in spans]
+    found = box_overlaps(torch.tensor(corners).float())
+
+    expected = overlaps(rectangles(*corners, size=(20, 20)))
+    assert torch.equal(found.iou, expected.iou)
+    assert torch.equal(found.containment, expected.containment)
+    assert torch.equal(found.area, expected.area)
+
+
+def test_refuses_empty_boxes():
+    with pytest.raises(ValueError, match="box 1 is"):
+        box_overlaps(torch.tensor([[0.0, 0, 2, 2], [3, 1, 3, 5]]))
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 2**31 - 1))
+def test_cross_iou_is_that_of_pycocotools(count, others, seed):
+    proposals = random_proposals(count, (9, 7), seed)
+    masks = random_masks(others, (9, 7), seed + 1)
+
+    found = cross_iou(proposals, masks)
+
+    assert found.shape == (count, others)
+    if others:
+        encoded = coco.encode(np.asfortranarray(masks.permute(1, 2, 0).byte().numpy()))
+        mine = rles(proposals, torch.arange(count))
+        assert np.array_equal(found.numpy(), coco.iou(mine, encoded, [0] * others))
+        assert torch.equal(cross_iou(proposals, encoded), found)
+
+
+def test_an_empty_mask_is_overlapped_by_none():
+    found = cross_iou(strips((0, 4)), torch.zeros(1, 1, 10, dtype=torch.bool))
+
+    assert found.tolist() == [[0]]
+
+
+def test_refuses_masks_of_another_size():
+    with pytest.raises(ValueError, match=r"\(1, 10\), got \(1, 9\)"):
+        cross_iou(strips((0, 4)), torch.ones(1, 1, 9, dtype=torch.bool))
+
+
+def test_boxes_hold_their_masks():
+    proposals = random_proposals(9, (9, 7))
+
+    mine, around = overlaps(proposals), box_overlaps(boxes(proposals))
+
+    assert (around.area >= mine.area).all()

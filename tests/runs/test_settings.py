@@ -1,0 +1,71 @@
+import pytest
+
+from wsis.plugins import SettingError
+from wsis.runs.settings import Part, Settings, SettingsError, settings_hash
+
+
+def test_overrides_reach_fields_parts_and_their_settings():
+    settings = Settings.read(
+        [
+            "branches=2",
+            "schedule.epochs=3",
+            "cues=none",
+            "source.nodes=50",
+            "train_sides=64,96",
+        ]
+    )
+
+    assert settings.branches == 2
+    assert settings.schedule.epochs == 3
+    assert settings.cues == Part(name="none")
+    assert settings.resolved()["source"]["settings"]["nodes"] == 50
+    assert settings.train_sides == (64, 96)
+
+
+def test_a_part_is_read_with_its_settings():
+    part = Part.parse("mist:reading=box")
+
+    assert part == Part(name="mist", settings={"reading": "box"})
+    assert part.label == "mist:reading=box"
+    assert part.build("miners").reading == "box"
+    assert part.resolved("miners")["reading"] == "box"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("brnches=2", "did you mean 'branches'"),
+        ("schedule.epoch=2", "did you mean 'schedule.epochs'"),
+        ("schedule.epochs=0", "setting schedule: epochs must be positive, got 0$"),
+        ("cue_localization=inf", "finite"),
+        ("selection.threshold=nan", "finite"),
+        ("branches=0", "greater than or equal to 1"),
+        ("train_sides=8", "greater than or equal to 32"),
+        ("branches", "expected key=value"),
+    ],
+)
+def test_wrong_settings_are_named(override, message):
+    with pytest.raises(SettingsError, match=message):
+        Settings.read([override])
+
+
+@pytest.mark.parametrize(
+    ("miner", "message"),
+    [
+        ("cim:p_sed=0.1", "did you mean 'p_seed'"),
+        ("cim:p_seed=1.5", "p_seed"),
+        ("cim:p_seed=much", "number"),
+    ],
+)
+def test_wrong_settings_of_a_part_are_named(miner, message):
+    with pytest.raises(SettingError, match=message):
+        Part.parse(miner).build("miners")
+
+
+def test_the_hash_tells_settings_apart_and_not_their_spelling():
+    plain = Settings().resolved()
+    spelled = Settings.read(["branches=3", "source.pairs=400"]).resolved()
+    other = Settings.read(["branches=2"]).resolved()
+
+    assert settings_hash(plain) == settings_hash(spelled)
+    assert settings_hash(plain) != settings_hash(other)

@@ -1,0 +1,1 @@
+"""What all rooms lean on: checks, randomness, files, memory, processes, provenance."""

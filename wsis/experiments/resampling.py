@@ -1,0 +1,120 @@
+"""Average precision on resampled images, many samples at once."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from wsis.experiments.matches import COCO, FOUND, NEITHER, VOC, Matches
+
+NAMES = (*(f"mAP{round(100 * t)}" for t in VOC), "AP")
+"""The figures that are resampled, in percent."""
+
+_RECALLS = np.linspace(0, 1, 101)
+"""Where COCO's rules look at the precision."""
+
+_CELLS = 20_000_000
+"""Numbers in one array at most; more samples are done one part after another."""
+
+
+def draws(
+    images: int, samples: int, generator: torch.Generator
+) -> Int[np.ndarray, "B N"]:
+    """How often each image is in each bootstrap sample of as many images."""
+    drawn = torch.randint(images, (samples, images), generator=generator)
+    counts = torch.zeros(samples, images, dtype=torch.long)
+    counts.scatter_add_(1, drawn, torch.ones_like(drawn))
+    return counts.numpy()
+
+
+def figures(
+    matches: Matches, weights: Int[np.ndarray, "B N"]
+) -> dict[str, Float[np.ndarray, " B"]]:
+    """The mean over classes of each figure of ``NAMES``, in percent, of every sample.
+
+    An image of weight 2 counts as two images, whose predictions are each seen twice
+    in turn. A class of which a sample has no object to find is left
+    out of that sample's mean; a sample without any object has NaN.
+    """
+    classes = matches.objects.shape[1]
+    largest = int(np.bincount(matches.label, minlength=2)[1:].max(initial=1))
+    step = max(1, _CELLS // largest)
+    parts = []
+    for start in range(0, len(weights), step):
+        some = weights[start : start + step]
+        table = np.stack(
+            [_of_class(matches, c + 1, some) for c in range(classes)]
+        )  # (C, T, B)
+        known = ~np.isnan(table)
+        total = np.where(known, table, 0).sum(0)
+        count = known.sum(0)
+        parts.append(np.where(count, total / np.maximum(count, 1), np.nan))
+    table = 100 * np.concatenate(parts, axis=1)  # (T, B)
+    rows = [*table[: len(VOC)], table[len(VOC) :].mean(0)]
+    return dict(zip(NAMES, rows, strict=True))
+
+
+def point(matches: Matches) -> dict[str, float]:
+    """The figures on the images as they are; those of ``wsis.evaluation``."""
+    every = np.ones((1, len(matches.objects)), np.int64)
+    return {name: float(values[0]) for name, values in figures(matches, every).items()}
+
+
+def of_classes(matches: Matches) -> list[dict[str, float | None]]:
+    """Each class's figures on the images as they are; None where it has no object."""
+    every = np.ones((1, len(matches.objects)), np.int64)
+    found = []
+    for c in range(matches.objects.shape[1]):
+        table = 100 * _of_class(matches, c + 1, every)[:, 0]  # (T)
+        row = [*table[: len(VOC)].tolist(), float(table[len(VOC) :].mean())]
+        found.append(
+            {
+                name: None if np.isnan(value) else value
+                for name, value in zip(NAMES, row, strict=True)
+            }
+        )
+    return found
+
+
+def _of_class(
+    matches: Matches, label: int, weights: Int[np.ndarray, "B N"]
+) -> Float[np.ndarray, "T B"]:
+    objects = weights @ matches.objects[:, label - 1]  # (B)
+    mine = np.flatnonzero(matches.label == label)
+    mine = mine[np.argsort(-matches.score[mine], kind="stable")]
+    weight = weights[:, matches.image[mine]]  # (B, M)
+    seen = weight.cumsum(1)
+    rows = list(_precisions(matches.state[mine], weight, seen, objects))
+    table = np.stack(rows) if rows else np.zeros((0, len(weights)))
+    return np.where(objects > 0, table, np.nan)
+
+
+def _precisions(
+    state: Int[np.ndarray, "M T"],
+    weight: Int[np.ndarray, "B M"],
+    seen: Int[np.ndarray, "B M"],
+    objects: Int[np.ndarray, " B"],
+) -> Iterator[Float[np.ndarray, " B"]]:
+    for t in range(len(VOC) + len(COCO)):
+        found = np.flatnonzero(state[:, t] == FOUND)
+        counted = seen[:, found]  # (B, K)
+        passed = np.flatnonzero(state[:, t] == NEITHER)
+        if len(passed) and len(found):
+            before = np.searchsorted(passed, found)
+            lost = weight[:, passed].cumsum(1)
+            lost = np.concatenate([np.zeros_like(lost[:, :1]), lost], axis=1)
+            counted = counted - lost[:, before]
+        true = weight[:, found].cumsum(1)
+        # Where none is counted yet, none is found: that place has no weight.
+        precision = true / np.maximum(counted, 1)
+        best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        recall = true / np.maximum(objects, 1)[:, None]
+        if t < len(VOC):
+            gained = np.diff(recall, axis=1, prepend=0)
+            yield (best * gained).sum(1)
+        else:
+            reached = np.searchsorted(_RECALLS, recall, side="right")
+            # Recall 0 is reached at the first prediction, whatever it found.
+            gained = np.diff(reached, axis=1, prepend=0)
+            yield (best * gained).sum(1) / len(_RECALLS)

@@ -1,0 +1,319 @@
+"""One data set and the pipelines of all variants: what a process of a bench needs."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wsis._support.memory import peak_megabytes, reset_peak
+from wsis.contracts import (
+    Annotated,
+    DataSource,
+    GroundTruth,
+    Predictions,
+    Tagged,
+    TaggedImage,
+)
+from wsis.cues.balance import hint
+from wsis.cues.kept import Cues
+from wsis.evaluation import Anatomy, dissect, evaluate
+from wsis.experiments.design import Variant
+from wsis.experiments.fingerprint import describe
+from wsis.experiments.folds import Folds, described, in_turn
+from wsis.experiments.matches import Matches, match
+from wsis.experiments.monitor import Monitor, Silent, Watch
+from wsis.experiments.records import METRICS, Run
+from wsis.experiments.shown import MINED, Shown, mine, spread
+from wsis.experiments.supervision import ledger, level
+from wsis.proposals.bags import Bag
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Settings
+
+_OF_FEATURES = (
+    *("source", "backbone", "head", "freeze"),
+    *("train_sides", "train_flips", "test_sides", "test_flips"),
+    *("resize", "max_side"),
+)
+_OF_CUES = (
+    *("source", "backbone", "head", "cues"),
+    *("train_sides", "resize", "max_side"),
+)
+
+
+class Pipelines:
+    """The pipeline of each variant; variants of the same settings share one.
+
+    Raises:
+        LookupError: if a part is not installed.
+        ValueError: if a setting is unknown or out of range.
+    """
+
+    def __init__(
+        self, variants: list[Variant], shared: Settings, cache: Path, device: Any
+    ) -> None:
+        built: dict[str, Pipeline] = {}
+        self.of: dict[str, Pipeline] = {}
+        for variant in variants:
+            settings = variant.settings(shared)
+            key = _key(settings.resolved())
+            if key not in built:
+                built[key] = Pipeline(settings, cache, device)
+            self.of[variant.label] = built[key]
+            built[key].strategy(variant.miner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """All that one run gives.
+
+    Args:
+        run: its figures.
+        predictions: on the images that it did not train on.
+        matches: what these found.
+        shown: what reports show beside them, where it was asked for.
+    """
+
+    run: Run
+    predictions: list[Predictions]
+    matches: Matches
+    shown: Shown | None = None
+
+
+class Work:
+    """What a process needs to do any part of a bench.
+
+    ``train`` and ``val`` are the data set's halves; with folds both are all images,
+    those that the first fold holds out first.
+    """
+
+    def __init__(
+        self,
+        data: DataSource,
+        variants: list[Variant],
+        pipelines: Pipelines,
+        watch: Watch | None = None,
+        folds: Folds | None = None,
+    ) -> None:
+        self.data, self.watch = data, watch
+        self.pipelines = pipelines.of
+        self.variants = variants
+        self.folds = [] if folds is None else folds.of(data)
+        if folds is None:
+            self.train, self.val = data.train(), data.val()
+        else:
+            self.val = in_turn(self.folds)
+            self.train = self.val.tagged
+        if self.train.classes != self.val.tagged.classes:
+            raise ValueError(
+                "expected the same classes in both halves, got "
+                f"{self.train.classes} and {self.val.tagged.classes}"
+            )
+        self.fingerprint = describe(data, self.train, self.val, both=bool(folds))
+        if folds is not None:
+            self.fingerprint["folds"] = described(self.folds, folds)
+        images = self.val.tagged.images
+        self._looked_into = {images[i].id for i in spread(MINED, len(images))}
+        self._cues: dict[tuple[int, int | None, str], Cues] = {}
+        self._bags: dict[str, list[Bag]] = {}
+
+    def bags(self, label: str, fold: int | None = None) -> tuple[list[Bag], list[Bag]]:
+        """A variant's training and validation bags, those of a fold."""
+        pipeline = self.pipelines[label]
+        key = _key({"source": pipeline.settings.resolved()["source"]})
+        if key not in self._bags:
+            self._bags[key] = pipeline.bags(self._images())
+        bags = self._bags[key]
+        if self.folds:
+            # Bags of the images in order of the folds; each knows its photo's key.
+            at = {bag.image.id: bag for bag in bags}
+            train, val = self._halves(fold)
+            return (
+                [at[image.id] for image in train.images],
+                [at[image.id] for image in val.tagged.images],
+            )
+        count = len(self.train.images)
+        return bags[:count], bags[count:]
+
+    def chores(self) -> list[tuple[str, int]]:
+        """What ``prepare`` has to be called with: a variant and an image's place."""
+        needed = {
+            _key(self._resolved(variant.label, _OF_FEATURES)): variant.label
+            for variant in reversed(self.variants)
+        }
+        count = len(self._images())
+        return [(label, i) for label in reversed(needed.values()) for i in range(count)]
+
+    def prepare(self, label: str, index: int, monitor: Monitor | None) -> str:
+        """Makes one image's proposals and features."""
+        del monitor
+        train, val = self.bags(label)
+        bag = (val if self.folds else train + val)[index]
+        self.pipelines[label].prepare([bag])
+        return bag.image.name
+
+    def hints(self, seed: int, fold: int | None, monitor: Monitor | None) -> list[str]:
+        """What keeps variants from learning, told before they train."""
+        del monitor
+        advised: dict[str, list[str]] = {}
+        for label, pipeline in self.pipelines.items():
+            if pipeline.settings.anti_noise:
+                bags, _ = self.bags(label, fold)
+                advice = hint(self._cues_of(label, seed, fold), bags)
+                advised.setdefault(advice, []).append(label)
+        return [
+            f"hint for {', '.join(labels)}: {advice}"
+            for advice, labels in advised.items()
+            if advice
+        ]
+
+    def run(
+        self,
+        variant: Variant,
+        seed: int,
+        fold: int | None,
+        show: bool,
+        monitor: Monitor | None,
+    ) -> Done:
+        """Trains, predicts and evaluates.
+
+        Args:
+            variant: what is run.
+            seed: of everything drawn.
+            fold: what is held out; None for the data set's own halves.
+            show: whether to tell what reports show beside predictions.
+            monitor: is told of progress.
+        """
+        monitor = monitor or Silent()
+        pipeline, title = self.pipelines[variant.label], f"{variant.label}, seed {seed}"
+        if fold is not None:
+            title += f", fold {fold}"
+        train, val = self._halves(fold)
+        training, validation = self.bags(variant.label, fold)
+        cues = self._cues_of(variant.label, seed, fold)
+        data = self.data if fold is None else self.folds[fold]
+        watcher = self.watch(data, pipeline.source) if self.watch else None
+        reset_peak(pipeline.device)
+        total = pipeline.settings.schedule.images(len(training))
+        step = monitor.start(f"{title}: train", total)
+        began = time.perf_counter()
+        model, progress = pipeline.train(
+            train,
+            variant.miner,
+            seed,
+            cues=cues,
+            observer=watcher,
+            tick=lambda progress: step(""),
+        )
+        trained = time.perf_counter()
+        step = monitor.start(f"{title}: predict", len(validation))
+        predictions = []
+        for bag in validation:
+            predictions.append(pipeline.predict(model, bag))
+            step(bag.image.name)
+        predicted = time.perf_counter()
+        truths = list(val.truths)
+        evaluation = evaluate(predictions, truths, train.classes)
+        # Of folds, all images of a seed are dissected together.
+        anatomy = (
+            self._dissected(predictions, truths, validation) if fold is None else None
+        )
+        consumed = ledger(pipeline)
+        run = Run(
+            miner=variant.label,
+            miner_settings={
+                **variant.miner.resolved("miners"),
+                "sampler": pipeline.sampler(variant.miner).label,
+            },
+            seed=seed,
+            metrics={name: evaluation.metrics[name] for name in METRICS},
+            per_class=evaluation.per_class,
+            train_seconds=trained - began,
+            predict_seconds=predicted - trained,
+            peak_memory_mb=peak_megabytes(pipeline.device),
+            skipped=progress.skipped,
+            losses=progress.losses,
+            overrides=list(variant.overrides),
+            supervision=consumed,
+            level=level({label for labels in consumed.values() for label in labels}),
+            device=str(pipeline.device),
+            anatomy=None if anatomy is None else anatomy.results(),
+            trace=watcher.results() if watcher else None,
+            fold=fold,
+        )
+        matches = match(predictions, truths, train.classes)
+        done = Done(run=run, predictions=predictions, matches=matches)
+        if not show:
+            return done
+        strategy = pipeline.strategy(variant.miner)
+        mined = {
+            bag.image.id: mine(pipeline, model, strategy, bag, cues)
+            for bag in validation
+            if bag.image.id in self._looked_into
+        }
+        return replace(done, shown=Shown.of(anatomy, mined))
+
+    def dissect(
+        self,
+        label: str,
+        seed: int,
+        predictions: list[Predictions],
+        monitor: Monitor | None,
+    ) -> tuple[str, int, Anatomy | None]:
+        """What is wrong with a variant's predictions on the images of ``val``.
+
+        Returns:
+            The label and the seed with it, as results may come in any order.
+        """
+        del monitor
+        _, bags = self.bags(label)
+        return label, seed, self._dissected(predictions, list(self.val.truths), bags)
+
+    def description(self) -> dict[str, Any]:
+        """The data set in figures; with folds all images are in both halves."""
+        return {
+            "name": self.train.name,
+            "train_images": len(self.train.images),
+            "val_images": len(self.val.tagged.images),
+            "classes": list(self.train.classes),
+            **({"folds": len(self.folds)} if self.folds else {}),
+        }
+
+    def _images(self) -> list[TaggedImage]:
+        """All of them, each once."""
+        train, val = self.train.images, self.val.tagged.images
+        return list(val) if self.folds else [*train, *val]
+
+    def _halves(self, fold: int | None) -> tuple[Tagged, Annotated]:
+        if fold is None:
+            return self.train, self.val
+        return self.folds[fold].train(), self.folds[fold].val()
+
+    def _dissected(
+        self,
+        predictions: list[Predictions],
+        truths: list[GroundTruth],
+        bags: list[Bag],
+    ) -> Anatomy | None:
+        """None of images without an object to find."""
+        if all(bool(truth.ignore.all()) for truth in truths):
+            return None
+        proposals = (bag.proposals for bag in bags)
+        return dissect(predictions, truths, proposals, self.train.classes)
+
+    def _cues_of(self, label: str, seed: int, fold: int | None) -> Cues:
+        now = seed, fold
+        self._cues = {key: kept for key, kept in self._cues.items() if key[:2] == now}
+        key = seed, fold, _key(self._resolved(label, _OF_CUES))
+        if key not in self._cues:
+            bags, _ = self.bags(label, fold)
+            self._cues[key] = self.pipelines[label].cues(bags, seed)
+        return self._cues[key]
+
+    def _resolved(self, label: str, fields: tuple[str, ...]) -> dict[str, Any]:
+        resolved = self.pipelines[label].settings.resolved()
+        return {name: resolved[name] for name in fields}
+
+
+def _key(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, default=str)

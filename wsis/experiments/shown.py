@@ -1,0 +1,152 @@
+"""What a report shows of a run beside its predictions: errors by kind, and mining."""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wsis._support.files import atomic_write
+from wsis.contracts import BranchScores, PseudoInstances
+from wsis.cues.kept import Cues
+from wsis.evaluation import Anatomy
+from wsis.geometry.overlap import overlaps
+from wsis.proposals.bags import Bag
+from wsis.runs.pipeline import Pipeline
+from wsis.training.network import Model, Strategy
+
+MINED = 8
+"""Most images of a bench whose mining is shown."""
+
+HEAVIEST = 5
+"""Most pseudo instances of one image and branch that are kept for pictures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mined:
+    """What one branch is taught on one image: its heaviest pseudo instances.
+
+    Args:
+        branch: 0…K−1.
+        count: of all pseudo instances, before sampling.
+        index: the proposals that are pseudo instances, heaviest first.
+        seed: the proposals that they were found from; a seed of its own is the same.
+        label: classes, 1…C.
+        weight: how much each is trusted.
+    """
+
+    branch: int
+    count: int
+    index: list[int]
+    seed: list[int]
+    label: list[int]
+    weight: list[float]
+
+    @classmethod
+    def of(cls, branch: int, found: PseudoInstances) -> "Mined":
+        """The heaviest; of equal weights, those found first."""
+        order = found.weight.argsort(descending=True, stable=True)[:HEAVIEST]
+        some = found.chosen(order)
+        index = some.index.tolist()
+        return cls(
+            branch=branch,
+            count=len(found),
+            index=index,
+            seed=index if some.seed is None else some.seed.tolist(),
+            label=some.label.tolist(),
+            weight=some.weight.tolist(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What pictures of a run tell, by number of the image.
+
+    Args:
+        predictions: the kind of each prediction, as ``Anatomy.of_predictions``.
+        objects: the kind of each object, as ``Anatomy.of_objects``.
+        mined: of some images, what each branch is taught.
+    """
+
+    predictions: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    objects: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    mined: Mapping[int, Sequence[Mined]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, anatomy: Anatomy | None, mined: Mapping[int, Sequence[Mined]] | None = None
+    ) -> "Shown":
+        """Of what is known; of images without an object to find there are no kinds."""
+        if anatomy is None:
+            return cls(mined=mined or {})
+        return cls(
+            predictions=anatomy.of_predictions,
+            objects=anatomy.of_objects,
+            mined=mined or {},
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes it as compressed JSON, atomically."""
+        text = json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+    @classmethod
+    def load(cls, path: Path) -> "Shown":
+        """Reads what ``save`` wrote.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        try:
+            content = json.loads(gzip.decompress(path.read_bytes()))
+            return cls(
+                predictions={int(i): x for i, x in content["predictions"].items()},
+                objects={int(i): x for i, x in content["objects"].items()},
+                mined={
+                    int(i): [Mined(**one) for one in x]
+                    for i, x in content["mined"].items()
+                },
+            )
+        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def spread(count: int, images: int) -> list[int]:
+    """Places of up to ``count`` of so many images, evenly spread, rising."""
+    count = min(count, images)
+    places: list[int] = (np.arange(count) * images // max(count, 1)).tolist()
+    return places
+
+
+@torch.no_grad()
+def mine(
+    pipeline: Pipeline, model: Model, strategy: Strategy, bag: Bag, cues: Cues
+) -> list[Mined]:
+    """What each branch would be taught on an image by the model as it is.
+
+    The image is shown once, as prediction shows it first; its tags are taken, no mask.
+    None where it has no tags or no proposals, or a branch would be taught by points
+    that the image has not.
+    """
+    proposals = bag.proposals
+    if not len(proposals) or not bag.tags.any():
+        return []
+    clusters = None
+    if not strategy.anti_noise:
+        labels = cues(bag)
+        if labels is None or not bool(labels.any()):
+            return []
+        clusters = labels.to(model.device)
+    model.eval()
+    scores = model(pipeline.features(model)(bag, pipeline.test_views[0]))
+    previous: list[BranchScores] = [scores.anti_noise, *scores.branches[:-1]]
+    meeting = overlaps(proposals).to(model.device)
+    tags = bag.tags.to(model.device)
+    return [
+        Mined.of(k, strategy.mine(k, branch, meeting, tags, clusters))
+        for k, branch in enumerate(previous)
+    ]

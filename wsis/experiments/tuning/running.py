@@ -1,0 +1,140 @@
+"""Trains every setting of a sweep and asks the criteria, in one or more processes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wsis._support.provenance import versions
+from wsis.contracts import DataSource
+from wsis.experiments import Monitor, Silent
+from wsis.experiments.design import identity
+from wsis.experiments.fingerprint import describe
+from wsis.experiments.pool import doing
+from wsis.experiments.runner import Pipelines, Work
+from wsis.experiments.tuning.criteria import chance_ap
+from wsis.experiments.tuning.folder import Folder
+from wsis.experiments.tuning.results import BY, Tuning, check_choice
+from wsis.experiments.tuning.space import Space
+from wsis.experiments.tuning.split import Split
+from wsis.experiments.tuning.trial import Trial, chores, prepare, trial
+from wsis.runs.pipeline import Pipeline
+
+
+def tune(
+    data: DataSource,
+    space: Space,
+    pipeline: Pipeline,
+    *,
+    settings: int = 40,
+    seeds: Sequence[int] = (0,),
+    held_out: float = 0.25,
+    views: int = 60,
+    judged: bool = True,
+    by: str = BY,
+    jobs: int = 1,
+    monitor: Monitor | None = None,
+    folder: Path | None = None,
+    fresh: bool = False,
+) -> Tuning:
+    """Trains every setting with every seed, and ranks them by held-out tags.
+
+    Part of the training photos is held out. Criteria see the trained model and these
+    photos' pixels and tags; the masks of the validation photos judge afterwards and
+    choose nothing.
+
+    Args:
+        data: the data set; with several jobs it is pickled.
+        space: what is swept.
+        pipeline: everything else; its settings are the space's.
+        settings: how many, the default among them.
+        seeds: every setting runs with each.
+        held_out: share of the tagged training photos, in (0, 1).
+        views: how many of them are looked at mirrored and smaller, too.
+        judged: whether the validation photos' masks judge; else they are not asked for.
+        by: the criterion that chooses.
+        jobs: processes, of one thread each where there are several.
+        monitor: is told of progress.
+        folder: where every finished trial is kept; those that are there already are not
+            done again.
+        fresh: forgets the trials that are there.
+
+    Raises:
+        LookupError: if there is no such criterion, or a part is not installed.
+        ValueError: if a setting is out of range, there are too few photos, or the
+            folder holds another tuning.
+    """
+    check_choice(by)
+    if not seeds or jobs < 1 or views < 0:
+        raise ValueError(
+            f"expected seeds, jobs and views, got {list(seeds)}, {jobs} and {views}"
+        )
+    if space.shared != pipeline.settings:
+        raise ValueError("expected a space over the pipeline's settings, got others")
+    monitor = monitor or Silent()
+    split = Split(source=data, share=held_out, judged=judged)
+    variants = space.sample(settings)
+    default = variants[:1]
+    shared, cache, device = pipeline.settings, pipeline.cache, pipeline.device
+    work = Work(split, default, Pipelines(default, shared, cache, device))
+    design = {
+        **identity(default[0], pipeline),
+        "sweep": [axis.text for axis in space.axes],
+        "data": describe(data, data.train(), split.val()),
+        "held_out": held_out,
+        "views": views,
+        "judged": judged,
+        "versions": versions(),
+    }
+    kept, finished = _finished(folder, design, fresh=fresh)
+    pairs = [(variant, seed) for variant in variants for seed in seeds]
+    missing = [
+        (variant, seed, views)
+        for variant, seed in pairs
+        if (variant.label, seed) not in finished
+    ]
+    if missing:
+        with doing(work, jobs, split, shared, cache, device) as do:
+            ready, held = work.chores(), [(i, views) for (i,) in chores(work)]
+            step = monitor.start("proposals and features", len(ready) + len(held))
+            for name in do(Work.prepare, ready, None):
+                step(name)
+            for name in do(prepare, held, None):
+                step(name)
+            for hints in do(Work.hints, [(seeds[0], None)], None):
+                for text in hints:
+                    monitor.say(text)
+            for one in do(trial, missing, monitor):
+                if kept is not None:
+                    if not finished:
+                        kept.begin()
+                    kept.keep(one)
+                finished[one.label, one.seed] = one
+    return Tuning(
+        space=space,
+        variants=variants,
+        trials=[finished[variant.label, seed] for variant, seed in pairs],
+        design={
+            **design,
+            "seeds": list(seeds),
+            "tag_chance": chance_ap(
+                torch.stack([image.tags for image in split.held().images]).numpy()
+            ),
+            "photos": {
+                "train": len(work.train.images),
+                "held_out": len(split.held().images),
+                "val": len(work.val.tagged.images),
+            },
+        },
+        by=by,
+    )
+
+
+def _finished(
+    folder: Path | None, design: dict[str, Any], *, fresh: bool
+) -> tuple[Folder | None, dict[tuple[str, int], Trial]]:
+    if folder is None:
+        return None, {}
+    kept = Folder(root=folder, design=design, fresh=fresh)
+    return kept, kept.finished()

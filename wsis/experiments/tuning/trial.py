@@ -1,0 +1,154 @@
+"""One setting, trained with one seed: its criteria, and the masks' verdict apart."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsis.contracts import Annotated, Tagged
+from wsis.evaluation import evaluate
+from wsis.experiments import METRICS, Monitor, Silent, Variant
+from wsis.experiments.runner import Work
+from wsis.experiments.tuning.criteria import CRITERIA
+from wsis.experiments.tuning.seen import evidence, others, see, tag_classifier
+from wsis.experiments.tuning.space import DEFAULT
+from wsis.experiments.tuning.split import Split
+from wsis.proposals.bags import Bag
+from wsis.runs.pipeline import Pipeline
+from wsis.training.network import Model
+
+LOSS = "loss"
+"""The one criterion that is no look at held-out photos: training's last mean loss."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What one setting and seed gave.
+
+    Args:
+        label: of the setting.
+        seed: of initial weights, order, cues and sampling.
+        criteria: by name, higher is better; None where one says nothing.
+        metrics: by the masks of the validation photos, in percent; None without them.
+        train_seconds: of training.
+        look_seconds: of the criteria.
+        judge_seconds: of predicting and evaluating the validation photos.
+        losses: mean of each loss per epoch.
+    """
+
+    label: str
+    seed: int
+    criteria: dict[str, float | None]
+    metrics: dict[str, float] | None
+    train_seconds: float
+    look_seconds: float
+    judge_seconds: float
+    losses: list[dict[str, float]]
+
+
+def trial(
+    work: Work, variant: Variant, seed: int, views: int, monitor: Monitor | None
+) -> Trial:
+    """Trains a variant without the photos held out, looks at these, then judges.
+
+    Args:
+        work: of a ``Split``; its default variant has the shared settings.
+        variant: the setting.
+        seed: of everything drawn.
+        views: how many photos are looked at mirrored and smaller, too.
+        monitor: is told of progress.
+    """
+    split, monitor = _split(work), monitor or Silent()
+    shared = work.pipelines[DEFAULT]
+    # Built here and forgotten: each holds a backbone.
+    pipeline = Pipeline(variant.settings(shared.settings), shared.cache, shared.device)
+    total = pipeline.settings.schedule.images(len(work.train.images))
+    step = monitor.start(f"{variant.label}, seed {seed}", total)
+    began = time.perf_counter()
+    model, progress = pipeline.train(
+        work.train, variant.miner, seed, tick=lambda progress: step("")
+    )
+    trained = time.perf_counter()
+    found = measure(model, pipeline, work.train, split.held(), views)
+    found[LOSS] = -progress.losses[-1]["total"]
+    looked = time.perf_counter()
+    metrics = _judge(model, pipeline, work.val) if split.judged else None
+    return Trial(
+        label=variant.label,
+        seed=seed,
+        criteria=found,
+        metrics=metrics,
+        train_seconds=trained - began,
+        look_seconds=looked - trained,
+        judge_seconds=time.perf_counter() - looked,
+        losses=progress.losses,
+    )
+
+
+def measure(
+    model: Model, pipeline: Pipeline, train: Tagged, held: Tagged, views: int
+) -> dict[str, float | None]:
+    """Every criterion of a trained model; masks cannot come in here.
+
+    Args:
+        model: trained on ``train``.
+        pipeline: gives its features.
+        train: teaches the tag classifier that ``evidence`` asks.
+        held: tagged photos that training did not see; those without proposals are left
+            out.
+        views: how many are looked at mirrored and smaller, too.
+    """
+    features, [scale, *_] = pipeline.features(model), pipeline.test_views
+    classifier = tag_classifier(pipeline, pipeline.bags(train.images))
+    rows: dict[str, list[Any]] = {criterion.name: [] for criterion in CRITERIA}
+    tags = []
+    for i, bag in enumerate(pipeline.bags(held.images)):
+        if not len(bag.proposals):
+            continue
+        response = evidence(pipeline, classifier, bag)
+        seen = see(model, bag, features, scale, response, views=i < views)
+        for criterion in CRITERIA:
+            rows[criterion.name].append(criterion.look(seen).double().cpu().numpy())
+        tags.append(bag.tags.numpy())
+    if not tags:
+        return dict.fromkeys(rows)
+    present = np.stack(tags)
+    return {one.name: one.join(np.stack(rows[one.name]), present) for one in CRITERIA}
+
+
+def chores(work: Work) -> list[tuple[int]]:
+    """What ``prepare`` has to be called with: the place of each photo held out."""
+    return [(i,) for i in range(len(_split(work).held().images))]
+
+
+def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> str:
+    """Makes the proposals and features of one photo held out, in all its views."""
+    del monitor
+    pipeline = work.pipelines[DEFAULT]
+    [bag] = pipeline.bags([_split(work).held().images[index]])
+    _features(pipeline, bag, views=index < views)
+    return bag.image.name
+
+
+def _features(pipeline: Pipeline, bag: Bag, *, views: bool) -> None:
+    if not len(bag.proposals) or not pipeline.settings.freeze:
+        return
+    [scale, *_] = pipeline.test_views
+    for look in (scale, *others(scale)) if views else (scale,):
+        pipeline.frozen(bag, look)
+
+
+@torch.no_grad()
+def _judge(model: Model, pipeline: Pipeline, val: Annotated) -> dict[str, float]:
+    bags = pipeline.bags(val.tagged.images)
+    predictions = [pipeline.predict(model, bag) for bag in bags]
+    found = evaluate(predictions, list(val.truths), val.tagged.classes).metrics
+    return {name: found[name] for name in METRICS}
+
+
+def _split(work: Work) -> Split:
+    if not isinstance(work.data, Split):
+        raise TypeError(f"expected a Split, got {type(work.data).__name__}")
+    return work.data

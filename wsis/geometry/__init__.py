@@ -1,0 +1,18 @@
+"""Masks, how they overlap, and how they are drawn."""
+
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.geometry.drawing import overlay
+    from wsis.geometry.overlap import box_overlaps, cross_iou, overlaps
+
+__all__ = [
+    "box_overlaps",
+    "cross_iou",
+    "overlaps",
+    "overlay",
+]
+
+__getattr__ = exports(__name__)

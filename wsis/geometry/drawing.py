@@ -1,0 +1,253 @@
+"""Masks and outlines drawn on photos."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from scipy import ndimage
+
+from wsis.contracts import Image, Points, Predictions, Rle
+from wsis.geometry.masks import to_dense
+
+Colour = tuple[int, int, int]
+
+# Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/, told apart
+# by colour-blind readers; black is left out, as photos are often dark.
+PALETTE: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+
+
+SHOWN = 5
+"""Most predictions drawn on one photo."""
+
+SHARE = 0.3
+"""Of the photo's highest score: predictions below it are not drawn."""
+
+
+def legible(predictions: Predictions) -> int:
+    """How many of the first predictions a drawing shows.
+
+    Scores say what is more likely on one photo rather than how likely it is; so those
+    are shown whose score is at least ``SHARE`` of the photo's best, ``SHOWN`` at most.
+    """
+    score = predictions.score[:SHOWN]
+    return int((score >= SHARE * score[:1]).sum())
+
+
+def overlay(
+    image: Image,
+    masks: Sequence[Rle],
+    captions: Sequence[str] = (),
+    *,
+    side: int | None = None,
+    opacity: float = 0.45,
+    inner: Sequence[Rle] = (),
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The photo with each mask tinted, outlined and captioned.
+
+    Masks are given best first; the first one lies on top and the colours of ``PALETTE``
+    are used in turn. A caption stands on its mask's box, or lower where there is no
+    room or already another one; where no room is left, it is left out.
+
+    Args:
+        image: the photo.
+        masks: of the photo's size.
+        captions: one a mask, or none at all.
+        side: longer side of the result in pixels; None keeps the photo's.
+        opacity: of the tint, in [0, 1].
+        inner: masks drawn over all others as a white line with a dark rim, such as the
+            seeds that the others were grown from.
+
+    Raises:
+        ValueError: if a mask is not of the photo's size, captions are not as many as
+            masks, or ``opacity`` or ``side`` is out of range.
+    """
+    if captions and len(captions) != len(masks):
+        raise ValueError(
+            f"expected one caption a mask, got {len(captions)} for {len(masks)} masks"
+        )
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity must be in [0, 1], got {opacity}")
+    for i, mask in enumerate([*masks, *inner]):
+        if tuple(mask["size"]) != image.shape[:2]:
+            raise ValueError(
+                f"expected masks of the photo's size {image.shape[:2]}, mask {i} is of "
+                f"size {tuple(mask['size'])}"
+            )
+    small = resized(image, side)
+    canvas = small.astype(np.float32)
+    thickness = max(1, max(small.shape) // 300)
+    dense = [_dense(mask, (small.shape[0], small.shape[1])) for mask in masks]
+    for i, mask in reversed(list(enumerate(dense))):
+        colour = np.array(PALETTE[i % len(PALETTE)], np.float32)
+        canvas[mask] = (1 - opacity) * canvas[mask] + opacity * colour
+        canvas[_outline(mask, thickness)] = colour
+    for one in inner:
+        seed = _dense(one, (small.shape[0], small.shape[1]))
+        canvas[_outline(seed, 2 * thickness)] = 0
+        canvas[_outline(seed, thickness)] = 255
+    drawn = Pillow.fromarray(canvas.round().astype(np.uint8))
+    _write(drawn, dense, captions)
+    return np.asarray(drawn)
+
+
+def captions_of(predictions: Predictions, classes: Sequence[str]) -> list[str]:
+    """``class score`` of each prediction; ``classes`` are the names of labels 1…C."""
+    return [
+        f"{classes[label - 1]} {score:.2f}"
+        for label, score in zip(
+            predictions.label.tolist(), predictions.score.tolist(), strict=True
+        )
+    ]
+
+
+def pointed(
+    image: Image, points: Points, *, side: int | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The photo with a dot on every point, in the colour of its class.
+
+    Dots have a dark rim; the last point, which cues trust most, has a light one and
+    lies on top. Colours of ``PALETTE`` go round the classes.
+
+    Args:
+        image: the photo.
+        points: in the photo's pixels.
+        side: longer side of the result in pixels; None keeps the photo's.
+    """
+    small = resized(image, side)
+    drawn = Pillow.fromarray(small.copy())
+    pen, radius = ImageDraw.Draw(drawn), max(3, max(small.shape) // 70)
+    ratio = small.shape[1] / image.shape[1]
+    places = (points.xy * ratio).tolist()
+    for i, ((x, y), label) in enumerate(
+        zip(places, points.label.tolist(), strict=True), 1
+    ):
+        rim = (255, 255, 255) if i == len(points) else (0, 0, 0)
+        for colour, size in (
+            (rim, radius + 2),
+            (PALETTE[label % len(PALETTE)], radius),
+        ):
+            pen.ellipse((x - size, y - size, x + size, y + size), fill=colour)
+    return np.asarray(drawn)
+
+
+def boundaries(
+    image: Image, regions: Int[np.ndarray, "h w"], colour: Colour = (255, 255, 255)
+) -> Image:
+    """The photo with a line wherever two regions meet.
+
+    Raises:
+        ValueError: if ``regions`` are not of the photo's size.
+    """
+    if regions.shape != image.shape[:2]:
+        raise ValueError(
+            f"expected regions of the photo's size {image.shape[:2]}, got "
+            f"{regions.shape}"
+        )
+    edge = np.zeros(regions.shape, bool)
+    edge[:, :-1] |= regions[:, :-1] != regions[:, 1:]
+    edge[:-1] |= regions[:-1] != regions[1:]
+    drawn = image.copy()
+    drawn[edge] = colour
+    return drawn
+
+
+def sheet(
+    tiles: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Pictures side by side, ``columns`` a row, each at the top left of its place.
+
+    Raises:
+        ValueError: if there are no pictures.
+    """
+    if not tiles or columns < 1:
+        raise ValueError(f"expected pictures and columns, got {len(tiles)}, {columns}")
+    height = max(tile.shape[0] for tile in tiles) + 4
+    width = max(tile.shape[1] for tile in tiles) + 4
+    rows = -(-len(tiles) // columns)
+    shape = rows * height - 4, min(columns, len(tiles)) * width - 4, 3
+    page = np.full(shape, 255, np.uint8)
+    for i, tile in enumerate(tiles):
+        y, x = i // columns * height, i % columns * width
+        page[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    return page
+
+
+def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
+    """The photo with its longer side ``side`` pixels long; None keeps it.
+
+    Raises:
+        ValueError: if ``side`` is not positive.
+    """
+    if side is None:
+        return image
+    if side < 1:
+        raise ValueError(f"side must be positive, got {side}")
+    height, width = image.shape[:2]
+    ratio = side / max(height, width)
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS))
+
+
+def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    pixels = to_dense([mask])[0].numpy().astype(np.uint8)
+    small = Pillow.fromarray(pixels).resize(size[::-1], Pillow.Resampling.NEAREST)
+    dense: Bool[np.ndarray, "H W"] = np.asarray(small, bool)
+    return dense
+
+
+def _outline(mask: Bool[np.ndarray, "H W"], thickness: int) -> Bool[np.ndarray, "H W"]:
+    inner: Bool[np.ndarray, "H W"] = ndimage.binary_erosion(mask, iterations=thickness)
+    outline: Bool[np.ndarray, "H W"] = mask & ~inner
+    return outline
+
+
+def _write(
+    drawn: Pillow.Image,
+    masks: Sequence[Bool[np.ndarray, "H W"]],
+    captions: Sequence[str],
+) -> None:
+    pen = ImageDraw.Draw(drawn)
+    font = ImageFont.load_default(size=max(10, max(drawn.size) // 40))
+    taken: list[tuple[float, float, float, float]] = []
+    for i, caption in enumerate(captions):
+        rows, columns = np.nonzero(masks[i])
+        left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
+        width, height = right - left + 4, bottom - top + 4
+        x = min(columns.min(initial=drawn.width), drawn.width - width)
+        y = min(rows.min(initial=drawn.height), drawn.height) - height
+        x, y = max(float(x), 0.0), max(float(y), 0.0)
+        while any(_meet((x, y, x + width, y + height), other) for other in taken):
+            y += height
+        if y + height > drawn.height:
+            continue  # No room left: better no caption than an unreadable one.
+        taken.append((x, y, x + width, y + height))
+        colour = PALETTE[i % len(PALETTE)]
+        pen.rectangle(taken[-1], fill=colour)
+        dark = sum(colour) < 330
+        pen.text(
+            (x + 2 - left, y + 2 - top),
+            caption,
+            font=font,
+            fill=(255, 255, 255) if dark else (0, 0, 0),
+        )
+
+
+def _meet(
+    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
+) -> bool:
+    return (
+        one[0] < other[2]
+        and other[0] < one[2]
+        and one[1] < other[3]
+        and other[1] < one[3]
+    )

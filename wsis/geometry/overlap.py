@@ -1,0 +1,120 @@
+"""How proposals, boxes and ground truth overlap, exactly."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wsis.contracts import Overlaps, Proposals, Rle
+from wsis.geometry.masks import region_areas, to_dense
+
+_EXACT = 2**24
+"""Whole numbers up to here are exact in float32, whatever the order of their sum."""
+
+_ENTRIES = 2**25
+"""Entries of the membership matrix that are numbers at a time."""
+
+
+_TILE, _NEAR = 32, 1024
+"""Pixels of a tile's side, and regions taken at once: large products, few of them."""
+
+
+def overlaps(proposals: Proposals) -> Overlaps:
+    """Overlaps of the masks: as counted pixel by pixel, to the last digit of float32.
+
+    Members times areas times members transposed counts the pixels that two proposals
+    share; all sums are whole numbers, so no order of summation changes them. Regions
+    are taken a neighbourhood at a time, with the proposals that reach it: masks from
+    anywhere can have as many regions as pixels, but most masks are elsewhere.
+    """
+    members, size = proposals.members, region_areas(proposals.regions)
+    number = _number(proposals)
+    shared = members.new_zeros(len(members), len(members), dtype=number)
+    # Float16 under autocast would not be exact.
+    with torch.autocast(members.device.type, enabled=False):
+        by_region = members.T.contiguous()
+        for near in _neighbourhoods(proposals.regions):
+            rows = by_region[near]
+            here = rows.any(0).nonzero().flatten()
+            rows = rows[:, here].to(number)
+            shared[here[:, None], here] += (rows * size[near, None]).T @ rows
+    return _overlaps(shared, shared.diagonal())
+
+
+def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
+    """Overlaps of xyxy boxes, as areas of the plane.
+
+    Raises:
+        ValueError: if a box is empty.
+    """
+    side = boxes[:, 2:] - boxes[:, :2]
+    empty = (side <= 0).any(1).nonzero().flatten()
+    if len(empty):
+        first = int(empty[0])
+        raise ValueError(
+            "expected boxes with x0 < x1 and y0 < y1, "
+            f"box {first} is {boxes[first].tolist()}"
+        )
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    return _overlaps((high - low).clamp(min=0).prod(2), side.prod(1))
+
+
+def cross_iou(
+    proposals: Proposals, masks: Bool[Tensor, "G H W"] | Sequence[Rle]
+) -> Float[Tensor, "N G"]:
+    """IoU of every proposal with every mask, in float64; 0 with an empty mask.
+
+    Raises:
+        ValueError: if the masks are not of the proposals' size.
+    """
+    regions, members = proposals.regions.flatten(), proposals.members
+    size = region_areas(proposals.regions)
+    counts = size.new_zeros(len(size), len(masks) + 1)
+    for g in range(len(masks)):
+        inside = to_dense(masks[g : g + 1])[0]
+        if inside.shape != proposals.size:
+            raise ValueError(
+                f"expected masks of size {proposals.size}, got {tuple(inside.shape)}"
+            )
+        inside = inside.to(regions.device).flatten()
+        counts[:, g] = torch.bincount(regions[inside], minlength=len(size))
+    # The whole image as one more mask gives the proposals' own areas.
+    counts[:, -1] = size
+    shared = counts.new_zeros(len(members), len(masks) + 1, dtype=torch.float64)
+    for part, count in _columns(members, counts):
+        shared.addmm_(part.double(), count.double())
+    shared, area = shared[:, :-1], shared[:, -1:]
+    return shared / (area + counts[:, :-1].sum(0) - shared)
+
+
+def _overlaps(shared: Float[Tensor, "N N"], area: Float[Tensor, " N"]) -> Overlaps:
+    union = area[:, None] + area - shared
+    return Overlaps((shared / union).float(), (shared / area).float(), area.float())
+
+
+def _number(proposals: Proposals) -> torch.dtype:
+    """A type whose matrix products are exact here."""
+    small = proposals.regions.numel() <= _EXACT
+    # Elsewhere float32 may mean TF32 or bfloat16, with 11 or 8 digits.
+    plain = torch.get_float32_matmul_precision() == "highest"
+    on_cpu = proposals.members.device.type == "cpu"
+    return torch.float32 if small and plain and on_cpu else torch.float64
+
+
+def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
+    """All regions, ``_NEAR`` at a time, by the tile that holds their last pixel."""
+    height, width = regions.shape
+    y = torch.arange(height, device=regions.device)[:, None] // _TILE
+    x = torch.arange(width, device=regions.device) // _TILE
+    tile = (y * (width // _TILE + 1) + x).flatten()
+    last = tile.new_zeros(int(regions.max()) + 1)
+    last.scatter_reduce_(0, regions.flatten().long(), tile, "amax")
+    return iter(last.argsort(stable=True).split(_NEAR))
+
+
+def _columns(members: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Members and what their regions count, some regions at a time."""
+    step = max(1, _ENTRIES // max(1, len(members)))
+    return zip(members.split(step, 1), values.split(step), strict=True)

@@ -1,0 +1,44 @@
+"""Images made ready for multiple-instance learning: tags and a bag of proposals."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from wsis._support.files import digest
+from wsis.contracts import Image, Proposals, TaggedImage
+from wsis.proposals.store import KeptSource
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """One tagged image and its proposals; both are read when asked for and not kept.
+
+    Args:
+        image: the photo and its tags.
+        source: makes the proposals, or finds them on disk.
+    """
+
+    image: TaggedImage
+    source: KeptSource
+
+    @property
+    def tags(self) -> Bool[Tensor, " C"]:
+        """Which classes are present."""
+        return self.image.tags
+
+    @property
+    def pixels(self) -> Image:
+        """The photo."""
+        return self.image.load()
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of the photo's content."""
+        return digest(self.pixels)
+
+    @property
+    def proposals(self) -> Proposals:
+        """The photo's proposals."""
+        return self.source.get(self.key, self.image.load)

@@ -1,0 +1,161 @@
+"""Checkpoints of CIM's authors: their names turned into ours, every tensor of them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from wsis.training.network import Model
+
+
+class ConversionError(ValueError):
+    """A checkpoint is not one of CIM's authors, or not of the model asked for."""
+
+
+# Names as in github.com/ZechengLi19/CIM, lib/modeling: resnet50.py, vgg16.py, HRNet.py,
+# heads.py; with the names that its older versions gave the same layers.
+_NAMES = (
+    (r"Conv_Body\.res1\.(?:0|conv1)\.", "backbone.net.conv1."),
+    (r"Conv_Body\.res1\.(?:1|bn1)\.", "backbone.net.bn1."),
+    (r"Conv_Body\.res2\.", "backbone.net.layer1."),
+    (r"Conv_Body\.res3\.", "backbone.net.layer2."),
+    (r"Conv_Body\.res4\.", "backbone.net.layer3."),
+    *(
+        (rf"Conv_Body\.conv{block}\.{i}\.", f"backbone.net.features_{first + i}.")
+        for block, first in zip((1, 2, 3, 4, 5), (0, 5, 10, 17, 24), strict=True)
+        for i in (0, 2, 4)
+    ),
+    (
+        r"Conv_Body\.((?:conv|bn|layer|transition|stage)[1-4]|incre_modules"
+        r"|downsamp_modules|final_layer)\.",
+        r"backbone.net.\1.",
+    ),
+    (r"Box_Head\.mask_branch\.0\.", "head.fuse.0."),
+    (r"Box_Head\.seg_fc\.([02])\.", r"head.layers.\1."),
+    (r"cls_iou_model\.classifier\.", "anti_noise.classifier."),
+    (r"cls_iou_model\.(?:detector|inner_detection)\.", "anti_noise.detector."),
+    (r"cls_iou_model\.ref(?:ine)?_cls\.(\d+)\.", r"refinement.\1.classification."),
+    (r"cls_iou_model\.ref(?:ine)?_iou\.(\d+)\.", r"refinement.\1.integrity."),
+)
+
+_UNUSED = ("Conv_Body.classifier.", "cls_iou_model.outer_detection.")
+"""In their files, but not in what their network computes: HRNet's ImageNet classes, and
+a second detector of older versions."""
+
+_COUNTERS = "num_batches_tracked"
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a model in a file, by the authors' names; nothing is unpickled.
+
+    Args:
+        path: a ``.safetensors`` file, or a ``.pth`` that holds a state dict or, as
+            their training writes it, one under ``model``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ConversionError: if it holds no state dict, or more than tensors and plain
+            values, which loading would execute.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a checkpoint, there is no {path}")
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        # What torch says of it advises to trust the file.
+        raise ConversionError(
+            f"{path}: expected tensors and plain values alone (.pth, .safetensors), as "
+            "a pickle of anything else could run code of its own"
+        ) from None
+    state = content.get("model", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not state:
+        raise ConversionError(
+            f"{path}: expected a state dict, got {type(state).__name__}"
+        )
+    wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise ConversionError(f"{path}: expected tensors alone, {wrong[0]} is none")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def class_count(state: Mapping[str, Tensor]) -> int:
+    """C: the classifier of a checkpoint has one output more.
+
+    Raises:
+        ConversionError: if there is no such classifier.
+    """
+    bias = state.get("cls_iou_model.classifier.bias")
+    if bias is None or bias.ndim != 1 or len(bias) < 2:
+        raise ConversionError(
+            "expected cls_iou_model.classifier.bias in a checkpoint of CIM's authors; "
+            f"it holds {_some(list(state))}"
+        )
+    return len(bias) - 1
+
+
+def load_theirs(model: Model, state: Mapping[str, Tensor]) -> None:
+    """Loads a checkpoint of CIM's authors into a model, in place.
+
+    All of the model must be in the checkpoint and, but for what their network does not
+    compute with, all of the checkpoint in the model. Counters of batches that norms
+    have seen may be missing, as they count for nothing.
+
+    Raises:
+        ConversionError: otherwise; names the tensors and their shapes.
+    """
+    wanted = model.state_dict()
+    found: dict[str, str] = {}
+    unknown = []
+    for theirs in state:
+        if theirs.startswith(_UNUSED):
+            continue
+        ours = _ours(theirs)
+        if ours not in wanted:
+            unknown.append(theirs)
+        elif ours in found:
+            raise ConversionError(f"{found[ours]} and {theirs} are the same layer")
+        else:
+            found[ours] = theirs
+    missing = [
+        key for key in wanted if key not in found and not key.endswith(_COUNTERS)
+    ]
+    shapes = [
+        f"{found[key]}: expected {tuple(wanted[key].shape)}, got "
+        f"{tuple(state[found[key]].shape)}"
+        for key in found
+        if wanted[key].shape != state[found[key]].shape
+    ]
+    problems = [
+        *([f"it lacks {_some(missing)}"] if missing else []),
+        *([f"it has no use for {_some(unknown)}"] if unknown else []),
+        *([f"other shapes: {_some(shapes)}"] if shapes else []),
+    ]
+    if problems:
+        raise ConversionError(
+            f"the checkpoint is not of this model: {'; '.join(problems)}"
+        )
+    model.load_state_dict(
+        {key: state[found[key]] if key in found else wanted[key] for key in wanted}
+    )
+
+
+def _ours(theirs: str) -> str | None:
+    return next(_renamed(theirs), None)
+
+
+def _renamed(theirs: str) -> Iterator[str]:
+    for pattern, ours in _NAMES:
+        renamed, count = re.subn(f"^{pattern}", ours, theirs)
+        if count:
+            yield renamed
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"

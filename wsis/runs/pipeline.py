@@ -1,0 +1,292 @@
+"""Builds the parts that settings name and runs them: train and predict in two calls."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wsis._support.files import Cache, digest
+from wsis._support.randomness import generator, seeded
+from wsis.contracts import (
+    CueLabeller,
+    Ledger,
+    Predictions,
+    Supervision,
+    Tagged,
+    TaggedImage,
+)
+from wsis.cues.kept import Cues, Learned, Maps, label_key
+from wsis.features.frozen import (
+    Features,
+    FrozenFeatures,
+    LiveFeatures,
+    frozen_features,
+)
+from wsis.features.views import Scale, scales
+from wsis.proposals.bags import Bag
+from wsis.proposals.store import CachedSource, KeptSource
+from wsis.runs.settings import Part, Settings, SettingsError
+from wsis.training.inference import predict
+from wsis.training.loop import Progress, fit
+from wsis.training.network import Model, Observer, Strategy
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """The parts of one run, built once and shared by all its miners and seeds.
+
+    Args:
+        settings: name the parts.
+        cache: folder for proposals, frozen features and cues.
+        device: where models are.
+        consumed: labels that a trained model consumed, beside those of the parts.
+
+    Raises:
+        LookupError: if a part is not installed.
+        ValueError: if a part's settings are out of range, or weights are missing.
+    """
+
+    settings: Settings
+    cache: Path
+    device: torch.device = CPU
+    consumed: Ledger = frozenset()
+
+    def __post_init__(self) -> None:
+        # Every part is built once here, so that a wrong setting fails before any work.
+        _ = (
+            self.source,
+            self.frozen,
+            self.settings.build("cues"),
+            self.settings.build("assigner"),
+        )
+        if self.settings.sampler is not None:
+            _ = self.settings.build("sampler")
+        if not self.settings.anti_noise and self.settings.cues.name == "none":
+            raise SettingsError(
+                "expected cues where anti_noise is false, as they then teach branch 0; "
+                "got cues=none"
+            )
+
+    @cached_property
+    def source(self) -> KeptSource:
+        """Makes proposals, or finds them in the cache or in a store of their own."""
+        source = self.settings.build("source")
+        if isinstance(source, KeptSource):
+            return source
+        settings = self.settings.resolved()["source"]
+        return CachedSource.under(self.cache / "proposals", source, settings)
+
+    @cached_property
+    def frozen(self) -> FrozenFeatures:
+        """Features of the backbone as it comes, from the cache."""
+        backbone = self._backbone()
+        values = self.settings.resolved()
+        origin = {"origin": self.source.origin} if self.source.origin else {}
+        # Built even where nothing is pooled from it, so that its settings are checked.
+        head = self._head(backbone.channels)
+        return frozen_features(
+            LiveFeatures(backbone, head if self.settings.freeze else None),
+            self.cache / "features",
+            backbone=values["backbone"],
+            head=values["head"],
+            source={**values["source"], **origin},
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The labels that predictions of this pipeline consume."""
+        return frozenset().union(*self.ledgers.values())
+
+    @cached_property
+    def ledgers(self) -> dict[str, Ledger]:
+        """The labels that each part consumes, training itself included."""
+        cues: Ledger = self.settings.build("cues").ledger
+        return {
+            "source": self.source.ledger,
+            "backbone": self.frozen.live.backbone.ledger,
+            "cues": cues,
+            "training": frozenset({Supervision.TAGS}) | self.consumed,
+        }
+
+    def strategy(self, miner: Part) -> Strategy:
+        """The miner, its sampler, and the assigner that all miners share."""
+        return strategy(miner, self.settings)
+
+    def sampler(self, miner: Part) -> Part:
+        """The settings' sampler, or else the one that the miner is published with."""
+        return self.settings.sampler_of(miner)
+
+    def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
+        """One bag an image, in order."""
+        return [Bag(image, self.source) for image in images]
+
+    def prepare(
+        self, bags: Sequence[Bag], tick: Callable[[Bag], None] = lambda bag: None
+    ) -> None:
+        """Makes proposals and frozen features ahead, so that runs find them kept."""
+        for bag in bags:
+            if len(bag.proposals) and self.settings.freeze:
+                for scale in {*self.train_views, *self.test_views}:
+                    self.frozen(bag, scale)
+            tick(bag)
+
+    def cues(self, bags: Sequence[Bag], seed: int) -> Cues:
+        """Cues learned from the bags' tags on frozen features, kept in the cache.
+
+        Labels that an earlier run left there are read; the source is trained when the
+        first one is missing.
+
+        Raises:
+            ValueError: if no bag has tags, or the source goes by points and none has
+                any.
+        """
+        source = self.settings.build("cues")
+        scale = self.train_views[0]
+        tagged = [bag for bag in bags if bag.tags.any()]
+        if not tagged:
+            raise ValueError(f"expected images with tags, none of {len(bags)} has any")
+        if Supervision.POINTS in source.ledger and not any(
+            bag.image.points is not None for bag in tagged
+        ):
+            raise ValueError(
+                f"expected images with points for the cues {self.settings.cues.label}, "
+                f"none of {len(tagged)} has any; give them as --data NAME:points=FILE"
+            )
+
+        def learn() -> CueLabeller | None:
+            labeller: CueLabeller | None = source.fit(
+                Maps(self.frozen, tagged, scale),
+                torch.stack([bag.tags for bag in tagged]),
+                generator(seed, "cues"),
+            )
+            return labeller
+
+        values = self.settings.resolved()
+        kept = Cache.keyed(
+            self.cache / "cues",
+            {
+                **{key: values[key] for key in ("cues", "backbone", "source")},
+                "scale": scale.name,
+                "seed": seed,
+                "images": digest(*(label_key(bag) for bag in tagged)),
+            },
+        )
+        return Cues(Learned(learn), self.frozen, scale, kept)
+
+    def model(self, classes: int, seed: int) -> Model:
+        """A fresh model; its weights depend on the seed alone."""
+        backbone: nn.Module | None = None if self.settings.freeze else self._backbone()
+        channels = self.frozen.live.backbone.channels
+        with seeded(seed):
+            model = Model(
+                head=self._head(channels),
+                classes=classes,
+                branches=self.settings.branches,
+                integrity_prior=self.settings.integrity_prior,
+                integrity=self.settings.integrity,
+                backbone=backbone,
+            )
+        return model.to(self.device)
+
+    def features(self, model: Model) -> Features:
+        """What gives ``model`` its pooled features."""
+        if model.backbone is None:
+            return self.frozen
+        backbone: Any = model.backbone
+        return LiveFeatures(backbone, model.head)
+
+    def train(
+        self,
+        tagged: Tagged,
+        miner: Part,
+        seed: int,
+        *,
+        cues: Cues | None = None,
+        checkpoint: Path | None = None,
+        steps: int | None = None,
+        observer: Observer | None = None,
+        tick: Callable[[Progress], None] = lambda progress: None,
+    ) -> tuple[Model, Progress]:
+        """A model trained on tagged images with ``miner``; the rest as in ``fit``."""
+        settings = self.settings
+        bags = self.bags(tagged.images)
+        model = self.model(len(tagged.classes), seed)
+        progress = fit(
+            model,
+            bags,
+            self.features(model),
+            cues or self.cues(bags, seed),
+            self.strategy(miner),
+            settings.schedule,
+            seed=seed,
+            scales=self.train_views,
+            checkpoint=checkpoint,
+            steps=steps,
+            observer=observer,
+            tick=tick,
+        )
+        return model, progress
+
+    def predict(self, model: Model, bag: Bag) -> Predictions:
+        """The instances on one image, scores averaged over the test views."""
+        return predict(
+            model,
+            bag,
+            self.features(model),
+            self.test_views,
+            self.settings.selection,
+            self.ledger,
+        )
+
+    @property
+    def train_views(self) -> list[Scale]:
+        """How training shows images; one is drawn for every image."""
+        return self._views(self.settings.train_sides, self.settings.train_flips)
+
+    @property
+    def test_views(self) -> list[Scale]:
+        """How prediction shows every image."""
+        return self._views(self.settings.test_sides, self.settings.test_flips)
+
+    def _views(self, sides: Sequence[int], flips: bool) -> list[Scale]:
+        settings = self.settings
+        return scales(
+            sides, flips=flips, resize=settings.resize, limit=settings.max_side
+        )
+
+    def _backbone(self) -> Any:
+        return self.settings.build("backbone").to(self.device)
+
+    def _head(self, channels: int) -> Any:
+        return self.settings.build("head", channels=channels).to(self.device)
+
+
+def strategy(miner: Part, settings: Settings) -> Strategy:
+    """A miner, its sampler, and the assigner that all miners share.
+
+    Raises:
+        LookupError: if a part is not installed.
+        SettingsError: if a setting is unknown or out of range in some branch.
+    """
+    found = Strategy(
+        miner=miner.build("miners"),
+        sampler=settings.sampler_of(miner).build("samplers"),
+        assigner=settings.build("assigner"),
+        by_cluster=settings.by_cluster,
+        cue_localization=settings.cue_localization,
+        anti_noise=settings.anti_noise,
+    )
+    for branch in range(settings.branches):
+        try:
+            found.at(branch)
+        except ValueError as error:
+            raise SettingsError(
+                f"{error}, in branch {branch} of {settings.branches}"
+            ) from None
+    return found

@@ -1,0 +1,152 @@
+"""Recipes: settings of published runs as TOML files, by name or by path."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from wsis import plugins
+from wsis.runs.settings import PART_KINDS, Part, Settings, SettingsError, check_name
+
+_KEYS = ("description", "data", "miner", "settings")
+_FOLDER = files("wsis.runs.recipes")
+
+
+class UnknownRecipeError(LookupError):
+    """No recipe has that name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to train one model: data set, miner, and settings.
+
+    Args:
+        name: of the file, without ``.toml``.
+        description: one sentence, with the source.
+        data: the data set it is meant for; where it lies is for the command to say.
+        miner: that teaches.
+        settings: everything else.
+    """
+
+    name: str
+    description: str
+    data: Part
+    miner: Part
+    settings: Settings
+
+    @classmethod
+    def read(cls, name: str) -> "Recipe":
+        """The recipe of that name, or of the TOML file at that path.
+
+        Raises:
+            UnknownRecipeError: if there is none; says which is nearest, and lists all.
+            SettingsError: if the file is not TOML, or lacks or has a wrong setting.
+        """
+        if name in names():
+            return cls.parse(name, (_FOLDER / f"{name}.toml").read_text("utf-8"))
+        path = Path(name)
+        if path.suffix == ".toml" and path.is_file():
+            try:
+                return cls.parse(path.stem, path.read_text("utf-8"))
+            except ValueError as error:
+                raise SettingsError(f"{path}: {error}") from None
+        raise UnknownRecipeError(
+            f"no recipe is called {name!r}{plugins.nearest(name, names())}, and no "
+            f".toml file; the recipes are: {', '.join(names())}"
+        )
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> "Recipe":
+        """The recipe that a TOML file's text describes.
+
+        Raises:
+            SettingsError: as ``read``.
+            LookupError: if a part is not installed.
+            ValueError: if a part's settings are out of range.
+        """
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"expected TOML: {error}") from None
+        for key in content:
+            check_name(key, _KEYS)
+        for key, kind in (("description", str), ("settings", dict)):
+            if not isinstance(content.get(key), kind):
+                raise SettingsError(f"expected {key}, a {kind.__name__}")
+        given = content["settings"]
+        if not isinstance(given.get("schedule", {}), Mapping):
+            raise SettingsError("expected schedule to be a table of settings")
+        recipe = cls(
+            name=name,
+            description=content["description"],
+            data=Part.parse(content.get("data", "scenes")),
+            miner=Part.parse(content.get("miner", "cim")),
+            settings=Settings.checked(given),
+        )
+        recipe.miner.resolved("miners")
+        # Resolving looks every part up and reads its settings.
+        recipe.settings.resolved()
+        recipe.data.resolved("datasets")
+        return recipe
+
+    def values(self) -> dict[str, Any]:
+        """All of it by dotted key, the parts' defaults included."""
+        sampler = self.settings.sampler_of(self.miner)
+        return _flat(
+            {
+                "data": self.data.label,
+                "miner": _whole(self.miner, "miners"),
+                **self.settings.resolved(),
+                "sampler": _whole(sampler, "samplers"),
+            }
+        )
+
+
+def names() -> list[str]:
+    """Names of the recipes that come with wsis, sorted."""
+    found = (file.name for file in _FOLDER.iterdir())
+    return sorted(name.removesuffix(".toml") for name in found if name[-5:] == ".toml")
+
+
+def defaults() -> Recipe:
+    """What a command without a recipe does."""
+    return Recipe(
+        name="defaults",
+        description="What commands do without a recipe.",
+        data=Part(name="scenes"),
+        miner=Part(name="cim"),
+        settings=Settings(),
+    )
+
+
+def differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
+    """Key, value in one, value in the other, wherever they are not the same.
+
+    A setting that only one of them has is None in the other.
+    """
+    ours, theirs = one.values(), other.values()
+    keys = dict.fromkeys([*ours, *theirs])
+    pairs = [(key, ours.get(key), theirs.get(key)) for key in keys]
+    return [(key, a, b) for key, a, b in pairs if a != b]
+
+
+def _whole(part: Part, kind: plugins.Kind) -> dict[str, Any]:
+    return {"name": part.name, "settings": part.resolved(kind)}
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if (key in PART_KINDS or key == "miner") and value is not None:
+            flat[key] = value["name"]
+            flat |= {f"{key}.{k}": v for k, v in value["settings"].items()}
+        elif isinstance(value, Mapping):
+            flat |= {f"{key}.{k}": v for k, v in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+__all__ = ["Recipe", "UnknownRecipeError", "defaults", "differences", "names"]

@@ -1,0 +1,152 @@
+"""Predictions on training photos that a detector is to believe."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from wsis._support.files import write_json
+from wsis.contracts import GroundTruth, Predictions, TaggedImage
+from wsis.evaluation import coco_data_set, from_coco
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Which instances found on a training photo become pseudo labels.
+
+    Li et al., https://arxiv.org/abs/2402.07633 (CIM+): those with a high score, of the
+    classes that the photo is tagged with. An instance of another class is wrong for
+    certain and goes whatever its score.
+
+    A score is a product of two probabilities and a mean over branches, so that a fixed
+    threshold may leave a tagged class without any label; Mask R-CNN would then be
+    taught that its objects are background. A tag promises at least one instance:
+    ``top_per_tag`` keeps the best ones of every tag whatever their score (0: the
+    threshold alone, as the paper has it).
+
+    Args:
+        min_score: lowest score, in [0, 1].
+        top_per_tag: how many of each of the photo's classes are kept in any case.
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
+
+    min_score: float = 0.3
+    top_per_tag: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1 or self.top_per_tag < 0:
+            raise ValueError(
+                "min_score must be in [0, 1] and top_per_tag at least 0, got "
+                f"{self.min_score} and {self.top_per_tag}"
+            )
+
+    def __call__(self, found: Predictions, tags: Bool[Tensor, " C"]) -> Predictions:
+        """Those of ``found`` that are trusted, best first as they came."""
+        same = found.label[:, None] == found.label
+        rank = same.tril(-1).sum(1)  # better ones of the same class
+        trusted = (found.score >= self.min_score) | (rank < self.top_per_tag)
+        keep = (trusted & tags[found.label - 1]).nonzero().flatten()
+        return replace(
+            found,
+            index=found.index[keep],
+            label=found.label[keep],
+            score=found.score[keep],
+            boxes=found.boxes[keep],
+            masks=[found.masks[i] for i in keep.tolist()],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How much pseudo labels cover.
+
+    Args:
+        photos: with tags.
+        labelled: of these, how many have a pseudo label.
+        tags: over all photos.
+        covered: of these, how many have a pseudo label of their class.
+        labels: pseudo labels in all.
+        best: median over tags of the best score that a prediction of the tag's class
+            has; 0 where there is none.
+    """
+
+    photos: int
+    labelled: int
+    tags: int
+    covered: int
+    labels: int
+    best: float
+
+    @property
+    def scarce(self) -> bool:
+        """Fewer than one pseudo label a photo."""
+        return self.labels < self.photos
+
+
+def counted(
+    images: Sequence[TaggedImage],
+    found: Sequence[Predictions],
+    trusted: Sequence[Predictions],
+) -> Coverage:
+    """What ``Trust`` made of all predictions on the training photos."""
+    tagged = [i for i, image in enumerate(images) if image.tags.any()]
+    pairs = [
+        (i, int(column) + 1) for i in tagged for column in images[i].tags.nonzero()
+    ]
+    best = [
+        max(found[i].score[found[i].label == label].tolist(), default=0.0)
+        for i, label in pairs
+    ]
+    return Coverage(
+        photos=len(tagged),
+        labelled=sum(len(trusted[i]) > 0 for i in tagged),
+        tags=len(pairs),
+        covered=sum(bool((trusted[i].label == label).any()) for i, label in pairs),
+        labels=sum(len(one) for one in trusted),
+        best=float(torch.tensor(best).median()) if best else 0.0,
+    )
+
+
+def write_pseudo_labels(
+    path: Path,
+    images: Sequence[TaggedImage],
+    trusted: Sequence[Predictions],
+    classes: Sequence[str],
+    category_ids: Sequence[int],
+    info: dict[str, Any],
+) -> None:
+    """Writes a data set in COCO's format, atomically: ``coco_data_set``."""
+    names = [image.name for image in images]
+    write_json(path, coco_data_set(names, trusted, classes, category_ids, info))
+
+
+def read_pseudo_labels(path: Path, category_ids: Sequence[int]) -> list[Predictions]:
+    """Each photo's pseudo labels, in the order of the file that holds them.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+        # Only which photos there are, and their sizes: no object of theirs is known.
+        photos = [
+            GroundTruth(
+                image_id=image["id"],
+                size=(image["height"], image["width"]),
+                label=torch.zeros(0, dtype=torch.long),
+                masks=[],
+                ignore=torch.zeros(0, dtype=torch.bool),
+                area=torch.zeros(0),
+            )
+            for image in content["images"]
+        ]
+        return from_coco(content["annotations"], photos, category_ids)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it") from None

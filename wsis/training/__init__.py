@@ -1,0 +1,24 @@
+"""The network, what supervises it, the loop, and inference."""
+
+from typing import TYPE_CHECKING
+
+from wsis._support.lazy import exports
+
+if TYPE_CHECKING:
+    from wsis.training.inference import Selection, predict
+    from wsis.training.loop import Progress, Schedule, fit
+    from wsis.training.network import Model, Scores, Strategy, supervise
+
+__all__ = [
+    "Model",
+    "Progress",
+    "Schedule",
+    "Scores",
+    "Selection",
+    "Strategy",
+    "fit",
+    "predict",
+    "supervise",
+]
+
+__getattr__ = exports(__name__)
