@@ -298,6 +298,13 @@ class Traceable(Protocol):
 
 
 @runtime_checkable
+class Numbered(Protocol):
+    """A data source whose classes have category numbers of their own."""
+
+    def category_ids(self) -> tuple[int, ...]: ...
+
+
+@runtime_checkable
 class Contours(Protocol):
     """Tells how likely each pixel lies on an object's contour, in [0, 1].
 

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -47,6 +48,8 @@ def find(kind: Kind, name: str) -> Callable[..., Any]:
         UnknownPartError: if there is none; the message lists what there is.
     """
     registered = _registered(kind)
+    if name not in registered and "." in name:
+        return _by_path(kind, name)
     if name not in registered:
         raise UnknownPartError(
             f"no {kind[:-1]} is called {name!r}{nearest(name, registered)}; "
@@ -54,6 +57,15 @@ def find(kind: Kind, name: str) -> Callable[..., Any]:
         )
     part: Callable[..., Any] = registered[name].load()
     return part
+
+
+def name_of(kind: Kind, part: type) -> str | None:
+    """Return the name that a class is installed under; None where it is not."""
+    path = f"{part.__module__}:{part.__qualname__}"
+    for name, point in _registered(kind).items():
+        if point.value.replace(" ", "") == path:
+            return name
+    return None
 
 
 def settings(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
@@ -119,6 +131,18 @@ def _registered(kind: Kind) -> dict[str, Any]:
                 f"{point.value}; uninstall or rename one"
             )
     return found
+
+
+def _by_path(kind: Kind, path: str) -> Callable[..., Any]:
+    """The class ``module.Class`` of a part that is installed nowhere."""
+    try:
+        part: Callable[..., Any] = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnknownPartError(
+            f"no {kind[:-1]} is called {path!r}, and there is no such class to import "
+            f"({error}); put its file where Python finds it, or give the object itself"
+        ) from None
+    return part
 
 
 def _typed(parameter: inspect.Parameter, value: Any) -> Any:

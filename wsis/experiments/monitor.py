@@ -3,22 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+from wsis._support.progress import Monitor, Silent
 from wsis.contracts import DataSource
 from wsis.proposals.store import KeptSource
 from wsis.training.network import BranchStep
-
-
-@runtime_checkable
-class Monitor(Protocol):
-    """Is told of progress; the command line draws bars with it."""
-
-    def start(self, title: str, total: int) -> Callable[[str], None]:
-        """A stage begins; the returned function is called after each of its steps."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Takes a line meant for whoever waits."""
-        ...
 
 
 @runtime_checkable
@@ -38,14 +26,4 @@ Watch = Callable[[DataSource, KeptSource], Watcher]
 """Makes the watcher of a run, of its data and its proposals; may read masks."""
 
 
-class Silent:
-    """Tells nobody."""
-
-    def start(self, title: str, total: int) -> Callable[[str], None]:
-        """Returns a function that does nothing."""
-        del title, total
-        return lambda note: None
-
-    def say(self, text: str) -> None:
-        """Does nothing."""
-        del text
+__all__ = ["Monitor", "Silent", "Watch", "Watcher"]

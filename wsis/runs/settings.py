@@ -1,8 +1,11 @@
 """The settings of a run: validated, hashed, overridden by ``key=value``."""
 
-from collections.abc import Iterable, Mapping
+import copy
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import Parameter
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,6 +20,13 @@ from pydantic import (
 from wsis import plugins
 from wsis._support.files import digest
 from wsis.features.views import Resize
+from wsis.runs._identity import (
+    IdentityError,
+    changed,
+    check_kind,
+    class_path,
+    settings_of,
+)
 from wsis.training.inference import Selection
 from wsis.training.loop import Schedule
 
@@ -25,37 +35,120 @@ class SettingsError(ValueError):
     """A setting is unknown or its value is not allowed."""
 
 
+_SETTING = re.compile(
+    r""":([A-Za-z_]\w*)=("(?:[^"]|"")*"|.*?)(?=:[A-Za-z_]\w*=|$)""", re.DOTALL
+)
+_SPLIT = re.compile(r",(?=\s*[A-Za-z_][\w.]*\s*(?:[,:]|$))")
+
+
 class Part(BaseModel):
-    """A part by name, and the settings that differ from its defaults."""
+    """A part by name, or as an object, and the settings that it was given.
+
+    The name is that of an installed part, or ``module.Class`` for one that is installed
+    nowhere. An object of an installed part's class counts as that part.
+
+    Args:
+        name: of the part.
+        settings: those that differ from its defaults; of an object that is installed
+            nowhere, all of them.
+        given: the object itself, where there is one; never written to disk.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     settings: dict[str, Any] = {}
+    given: Any = Field(default=None, exclude=True, repr=False)
+
+    @classmethod
+    def of(cls, value: Any, kind: plugins.Kind) -> "Part":
+        """Return the part that a text, a ``Part`` or an object stands for.
+
+        Args:
+            value: ``name:key=value``, a part, or an object that does a part's work.
+            kind: of part.
+
+        Raises:
+            SettingsError: if the text does not read so, or the object is none of this
+                kind or does not tell its settings; says why.
+        """
+        if isinstance(value, Part):
+            return value
+        if isinstance(value, str):
+            return cls.parse(value)
+        try:
+            check_kind(value, kind)
+            known = plugins.name_of(kind, type(value))
+            if known is not None:
+                return cls(name=known, settings=changed(value), given=value)
+            return cls(name=class_path(value), settings=settings_of(value), given=value)
+        except IdentityError as error:
+            raise SettingsError(str(error)) from None
 
     @classmethod
     def parse(cls, text: str) -> "Part":
-        """Reads ``name`` or ``name:key=value:key=value``.
+        """Read ``name`` or ``name:key=value:key=value``.
+
+        A value reaches to the next ``:key=``, so that paths and addresses may have
+        colons; a value that holds such a thing itself stands in double quotes.
 
         Raises:
             SettingsError: if what follows the name is not ``key=value``.
         """
-        name, *pairs = text.strip().split(":")
+        name, colon, rest = text.strip().partition(":")
         if not name:
             raise SettingsError(f"expected the name of a part, got {text!r}")
-        return cls(name=name, settings=dict(pair(one) for one in pairs))
+        rest, settings = colon + rest, {}
+        while rest:
+            found = _SETTING.match(rest)
+            if found is None:
+                raise SettingsError(
+                    f"expected key=value after {name!r}, got {rest[1:]!r}"
+                )
+            key, value = found.groups()
+            if key in settings:
+                raise SettingsError(f"expected {key!r} once, got it twice in {text!r}")
+            settings[key] = _unquoted(value.strip())
+            rest = rest[found.end() :]
+        return cls(name=name, settings=settings)
+
+    @classmethod
+    def several(cls, text: str) -> "list[Part]":
+        """Read comma-separated parts: ``cim,mist:reading=box``.
+
+        A comma within a tuple of numbers, as in ``hed:scales=0.5,1``, parts nothing.
+
+        Raises:
+            SettingsError: if one of them does not read as a part.
+        """
+        return [cls.parse(one) for one in _SPLIT.split(text)]
 
     @property
     def label(self) -> str:
-        """The part as ``parse`` reads it."""
-        return ":".join([self.name, *(f"{k}={v}" for k, v in self.settings.items())])
+        """The part as ``parse`` reads it; of an object, the settings that differ."""
+        shown = self.settings if self.given is None else changed(self.given)
+        return ":".join([self.name, *(f"{k}={_quoted(v)}" for k, v in shown.items())])
 
     def build(self, kind: plugins.Kind, **given: Any) -> Any:
-        """The part itself; ``given`` are settings that the caller knows."""
+        """Return the part itself; ``given`` are settings that the caller knows.
+
+        A module comes as a copy, so that every model begins with the weights that the
+        object was given with.
+
+        Raises:
+            LookupError: if the part is not installed, or its class cannot be imported.
+            ValueError: if a setting is unknown or out of range.
+        """
+        if self.given is not None:
+            return copy.deepcopy(self.given) if _has_weights(self) else self.given
         return plugins.create(kind, self.name, {**self.settings, **given})
 
     def resolved(self, kind: plugins.Kind) -> dict[str, Any]:
-        """All of the part's settings, defaults included; what callers give left out."""
+        """Return all of the part's settings, defaults included; not the caller's."""
+        if self.given is not None and _has_weights(self):
+            return dict(self.settings)
+        if self.given is not None:
+            return settings_of(self.given)
         defaults = {
             key: parameter.default
             for key, parameter in plugins.settings(kind, self.name).items()
@@ -64,15 +157,42 @@ class Part(BaseModel):
         return {**defaults, **plugins.typed(kind, self.name, self.settings)}
 
 
-def _part(value: Any) -> Any:
-    return Part.parse(value) if isinstance(value, str) else value
+def _has_weights(part: Part) -> bool:
+    return not is_dataclass(part.given)
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        value = ",".join(map(str, value))
+    text = str(value)
+    if _SETTING.search(f":{text}") or text[:1] == '"' or text != text.strip():
+        text = '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1].replace('""', '"')
+    return text
+
+
+def _part(kind: plugins.Kind) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        return value if isinstance(value, dict | None) else Part.of(value, kind)
+
+    return read
 
 
 def _sides(value: Any) -> Any:
     return value.split(",") if isinstance(value, str) else value
 
 
-PartField = Annotated[Part, BeforeValidator(_part)]
+Source = Annotated[Part, BeforeValidator(_part("sources"))]
+Backbone = Annotated[Part, BeforeValidator(_part("backbones"))]
+Head = Annotated[Part, BeforeValidator(_part("heads"))]
+Cues = Annotated[Part, BeforeValidator(_part("cues"))]
+Sampler = Annotated[Part, BeforeValidator(_part("samplers"))]
+Assigner = Annotated[Part, BeforeValidator(_part("assigners"))]
 Sides = Annotated[
     tuple[Annotated[int, Field(ge=32)], ...],
     Field(min_length=1),
@@ -112,12 +232,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    source: PartField = Part(name="region_tree")
-    backbone: PartField = Part(name="efficientnet_lite0")
-    head: PartField = Part(name="mask_pool")
-    cues: PartField = Part(name="cam")
-    sampler: PartField | None = None
-    assigner: PartField = Part(name="cascade")
+    source: Source = Part(name="region_tree")
+    backbone: Backbone = Part(name="efficientnet_lite0")
+    head: Head = Part(name="mask_pool")
+    cues: Cues = Part(name="cam")
+    sampler: Sampler | None = None
+    assigner: Assigner = Part(name="cascade")
     branches: int = Field(default=3, ge=1)
     integrity_prior: float = Field(default=0.5, gt=0, lt=1)
     integrity: bool = True
@@ -146,16 +266,18 @@ class Settings(BaseModel):
 
     @classmethod
     def read(
-        cls, overrides: Iterable[str] = (), base: "Settings | None" = None
+        cls,
+        overrides: "Overrides" = (),
+        base: "Settings | None" = None,
     ) -> "Settings":
-        """The defaults with ``key=value`` overrides, such as ``schedule.epochs=3``.
+        """Return the defaults, or ``base``, with overrides such as ``branches=2``.
 
-        With ``base``, its values are what is overridden.
-
-        A part is replaced by ``source=NAME`` and set by ``source.nodes=300``.
+        A part is replaced by ``source=NAME`` and set by ``source.nodes=300``; of the
+        schedule and the selection single values are set: ``schedule.epochs=3``.
 
         Args:
-            overrides: each ``key=value``, the last one counting.
+            overrides: each ``key=value``, the last one counting; or a mapping of keys
+                to values, parts as objects among them.
             base: what is overridden, where it is not the defaults.
 
         Raises:
@@ -163,26 +285,8 @@ class Settings(BaseModel):
                 value is not allowed.
         """
         base = base or cls()
-        values: dict[str, Any] = {key: getattr(base, key) for key in cls.model_fields}
-        for text in overrides:
-            key, value = pair(text)
-            head, _, rest = key.partition(".")
-            check_name(head, cls.model_fields)
-            if not rest:
-                values[head] = value
-            elif head in PART_KINDS:
-                part = _part(values[head])
-                if part is None:
-                    raise SettingsError(
-                        f"expected {head}=NAME before {key}={value}, as there is no "
-                        f"default {head}"
-                    )
-                values[head] = Part(
-                    name=part.name, settings={**part.settings, rest: value}
-                )
-            else:
-                values[head] = _nested(head, values[head], rest, value)
-        return cls.checked(values)
+        values = {key: getattr(base, key) for key in cls.model_fields}
+        return cls.checked(overridden(values, overrides, PART_KINDS))
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> "Settings":
@@ -196,7 +300,10 @@ class Settings(BaseModel):
             default = cls.model_fields[key].default
             if isinstance(value, Mapping) and is_dataclass(default):
                 for inner in value:
-                    check_name(f"{key}.{inner}", _names(key, default))
+                    check_name(
+                        f"{key}.{inner}",
+                        [f"{key}.{one.name}" for one in fields(default)],
+                    )
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -213,8 +320,10 @@ class Settings(BaseModel):
         Raises:
             LookupError: if no such miner is installed.
         """
-        own = getattr(plugins.find("miners", miner.name), "sampler", "none")
-        return self.sampler or Part(name=own)
+        if self.sampler is not None:
+            return self.sampler
+        made = miner.given or plugins.find("miners", miner.name)
+        return Part(name=getattr(made, "sampler", "none"))
 
     def resolved(self) -> dict[str, Any]:
         """All settings as JSON-like values, the parts' defaults included."""
@@ -272,19 +381,6 @@ def settings_hash(values: Mapping[str, Any]) -> str:
     return digest(dict(values))
 
 
-def _names(field: str, value: Any) -> list[str]:
-    return [f"{field}.{one.name}" for one in fields(value)]
-
-
-def _nested(field: str, value: Any, key: str, new: Any) -> dict[str, Any]:
-    """A group of settings, one of them changed."""
-    if not is_dataclass(value) and not isinstance(value, Mapping):
-        raise SettingsError(f"the setting {field!r} has no settings of its own")
-    if isinstance(value, Mapping):
-        return {**value, key: new}
-    return {**{one.name: getattr(value, one.name) for one in fields(value)}, key: new}
-
-
 def pair(text: str) -> tuple[str, str]:
     """Reads ``key=value``.
 
@@ -295,3 +391,63 @@ def pair(text: str) -> tuple[str, str]:
     if not equals or not key.strip():
         raise SettingsError(f"expected key=value, got {text!r}")
     return key.strip(), value.strip()
+
+
+Overrides = Iterable[str] | Mapping[str, Any]
+"""Each ``key=value``, the last one counting, or keys and their values."""
+
+
+def overridden(
+    values: Mapping[str, Any],
+    overrides: Overrides,
+    kinds: Mapping[str, plugins.Kind] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return ``values`` with dotted keys replaced; ``a.b`` is in what ``a`` holds.
+
+    Args:
+        values: parts, groups of settings (dataclasses or mappings) and plain values.
+        overrides: what is replaced.
+        kinds: of the values that are parts.
+
+    Raises:
+        SettingsError: if a key is unknown, or what it names has no settings.
+    """
+    pairs = (
+        overrides.items() if isinstance(overrides, Mapping) else map(pair, overrides)
+    )
+    found = dict(values)
+    for key, value in pairs:
+        head, _, rest = key.partition(".")
+        check_name(head, values)
+        if rest and head in kinds:
+            value = _part_with(head, kinds[head], found[head], rest, value)
+        elif rest:
+            value = {**_group(head, found[head]), rest: value}
+        found[head] = value
+    return found
+
+
+def _part_with(
+    head: str, kind: plugins.Kind, whole: Any, rest: str, value: Any
+) -> Part:
+    """A part, one of its settings changed."""
+    if whole is None:
+        raise SettingsError(
+            f"expected {head}=NAME before {head}.{rest}={value}, as there is no "
+            f"default {head}"
+        )
+    part = Part.of(whole, kind)
+    if part.given is not None:
+        raise SettingsError(
+            f"expected {head}.{rest} as a field of the {head} that is given as an "
+            f"object, {part.name}; set it there"
+        )
+    return Part(name=part.name, settings={**part.settings, rest: value})
+
+
+def _group(head: str, whole: Any) -> Mapping[str, Any]:
+    if is_dataclass(whole):
+        whole = {one.name: getattr(whole, one.name) for one in fields(whole)}
+    if not isinstance(whole, Mapping):
+        raise SettingsError(f"the setting {head!r} has no settings of its own")
+    return whole

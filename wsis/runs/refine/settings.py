@@ -1,6 +1,6 @@
 """The settings of a refinement: trust in labels, the detector, its training."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from wsis.contracts import Ledger, Supervision
 from wsis.features.backbones import RANDOM
 from wsis.runs.refine.pseudo_labels import Trust
-from wsis.runs.settings import SettingsError, Sides, check_name, pair, refused
+from wsis.runs.settings import Overrides, Sides, overridden, refused
 from wsis.training.loop import Schedule
 
 
@@ -68,7 +68,7 @@ class RefineSettings(BaseModel):
 
     @classmethod
     def read(
-        cls, base: Mapping[str, Any], overrides: Iterable[str] = ()
+        cls, base: Mapping[str, Any], overrides: Overrides = ()
     ) -> "RefineSettings":
         """``base`` with ``key=value`` overrides, such as ``schedule.epochs=3``.
 
@@ -76,14 +76,8 @@ class RefineSettings(BaseModel):
             SettingsError: if a key is unknown (the message lists the right ones) or a
                 value is not allowed.
         """
-        values = cls.model_validate(dict(base)).model_dump()
-        for text in overrides:
-            key, value = pair(text)
-            head, _, rest = key.partition(".")
-            check_name(head, values)
-            if rest and not isinstance(values[head], dict):
-                raise SettingsError(f"the setting {head!r} has no parts, got {key!r}")
-            values[head] = {**values[head], rest: value} if rest else value
+        start = cls.model_validate(dict(base)).model_dump()
+        values = overridden(start, overrides)
         try:
             return cls.model_validate(values)
         except ValidationError as error:

@@ -1,0 +1,51 @@
+"""Where work is done and kept: the device and the cache folder."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DeviceError(ValueError):
+    """A device that the machine does not have."""
+
+
+def torch_device(name: "str | torch.device" = "auto") -> "torch.device":
+    """Return the device itself; ``auto`` is the fastest one.
+
+    Raises:
+        DeviceError: if this machine has no such device; lists what it has.
+    """
+    import torch
+
+    if isinstance(name, torch.device):
+        return name
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    choices = [device for device, present in there.items() if present]
+    if name == "auto":
+        return torch.device(choices[0])
+    if name.partition(":")[0] not in choices:
+        raise DeviceError(
+            f"expected a device of this machine, got {name}; it has: "
+            f"{', '.join(choices)}"
+        )
+    return torch.device(name)
+
+
+def cache_folder(option: str | Path | None = None) -> Path:
+    """Return ``option``, or else WSIS_CACHE, or else where caches go on this system."""
+    given = option or os.environ.get("WSIS_CACHE")
+    if given:
+        return Path(given)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "wsis"
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    root = os.environ.get(variable)
+    return (Path(root) if root else Path.home() / ".cache") / "wsis"
