@@ -16,9 +16,9 @@ from pydantic import (
 
 from wsis import plugins
 from wsis._support.files import digest
-from wsis.features.views import Resize
-from wsis.training.inference import Selection
-from wsis.training.loop import Schedule
+from wsis.features.scale import Resize
+from wsis.training.schedule import Schedule
+from wsis.training.selection import Selection
 
 
 class SettingsError(ValueError):
