@@ -29,7 +29,7 @@ from wsis.contracts import GroundTruth
 from wsis.cues.agpl import AgplLabeller
 from wsis.cues.peaks import stimulated
 from wsis.data.coco import CocoData
-from wsis.features.views import Scale
+from wsis.features.scale import Scale
 from wsis.geometry.overlap import cross_iou
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline

@@ -18,7 +18,7 @@ from wsis._support.memory import peak_megabytes, reset_peak
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import Proposals, TaggedImage
 from wsis.features.frozen import LiveFeatures
-from wsis.features.views import Scale
+from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.runs.recipes import Recipe
 from wsis.training.network import Model, Strategy, supervise

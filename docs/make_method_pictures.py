@@ -15,7 +15,7 @@ from PIL import ImageDraw, ImageFont
 
 from wsis import Scenes
 from wsis.cli.options import cache_folder
-from wsis.features.views import scales
+from wsis.features.scale import scales
 from wsis.geometry import masks
 from wsis.geometry.drawing import PALETTE, overlay, sheet
 from wsis.geometry.overlap import overlaps

@@ -29,7 +29,8 @@ from wsis.contracts import (
     TaggedImage,
     Tracing,
 )
-from wsis.features.views import Scale, view
+from wsis.features.scale import Scale
+from wsis.features.views import view
 from wsis.geometry.masks import areas
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.shard_index import About

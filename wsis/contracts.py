@@ -1,4 +1,4 @@
-"""The typed data and the protocols of wsis, and every convention, on one page.
+"""The typed data of wsis, what every part must do, and what it may do besides.
 
 Conventions, settled here once:
 
@@ -10,14 +10,32 @@ Conventions, settled here once:
 - Randomness comes from an explicit ``torch.Generator``.
 - Errors are raised at the door: what was expected, what came, the choices.
 
-Shape letters: N proposals, R regions, C classes, S pseudo instances, M predictions,
-G ground-truth objects, D channels, H and W an image's height and width.
+Shape letters mean the same everywhere, and a test holds them. With 1 behind it, a
+letter is one more: C1 is C + 1. Words in lower case (``bins``) say themselves what they
+count.
+
+    B   images, of a batch or a data set
+    C   foreground classes
+    D   channels of a feature map, or numbers in a vector
+    E   edges: pairs of neighbouring regions
+    G   ground-truth objects
+    H   height of an image in pixels
+    K   some chosen ones: candidates, seeds, masks, or one column per class looked at
+    M   predictions
+    N   proposals
+    P   points, or peaks of a map
+    R   regions, superpixels too
+    S   pseudo instances
+    T   thresholds of IoU
+    W   width of an image in pixels
+    h   height of a feature map, or of a picture at another size
+    w   width of the same
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -185,16 +203,31 @@ class Overlaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BranchScores:
-    """What a branch says of every proposal.
+    """A branch's scores of every proposal.
 
     Args:
         classification: softmax over the C + 1 classes.
         localization: softmax over proposals (anti-noise branch) or integrity in [0, 1];
-            1 throughout where a branch has no integrity.
+            None where a branch has no integrity.
     """
 
     classification: Float[Tensor, "N C1"]
-    localization: Float[Tensor, "N C1"]
+    localization: Float[Tensor, "N C1"] | None
+
+    @property
+    def product(self) -> Float[Tensor, "N C1"]:
+        """Classification × localization; classification alone without localization."""
+        if self.localization is None:
+            return self.classification
+        return self.classification * self.localization
+
+    def detach(self) -> "BranchScores":
+        """Return the same scores without their gradient."""
+        localization = self.localization
+        return BranchScores(
+            self.classification.detach(),
+            None if localization is None else localization.detach(),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,13 +310,16 @@ class Predictions:
 # --- Parts -------------------------------------------------------------------------
 
 
+_Same = TypeVar("_Same")
+
+
 @runtime_checkable
 class DataSource(Protocol):
-    """Gives a data set's two halves."""
+    """Gives a data set's two halves; ``val`` is None where there are no masks."""
 
     def train(self) -> Tagged: ...
 
-    def val(self) -> Annotated: ...
+    def val(self) -> Annotated | None: ...
 
 
 @runtime_checkable
@@ -299,9 +335,20 @@ class Traceable(Protocol):
 
 @runtime_checkable
 class Numbered(Protocol):
-    """A data source whose classes have category numbers of their own."""
+    """A data source with numbers of its own for the classes 1…C, in their order.
+
+    Files of results name classes by them; without them, by 1…C.
+    """
 
     def category_ids(self) -> tuple[int, ...]: ...
+
+
+@runtime_checkable
+class Lacking(Protocol):
+    """A data source that explains why it has no masks, for messages."""
+
+    @property
+    def lacks(self) -> str: ...
 
 
 @runtime_checkable
@@ -359,7 +406,7 @@ class View:
 
     map: Float[Tensor, "D h w"]
     boxes: Float[Tensor, "N 4"]
-    crops: Float[Tensor, "N P P"]
+    crops: Float[Tensor, "N side side"]
     regions: Int[Tensor, "H W"]
     members: Bool[Tensor, "N R"]
 
@@ -383,11 +430,18 @@ class ProposalHead(Protocol):
 class Recomputing(Protocol):
     """A head that pools and computes a few proposals at a time, backwards as well.
 
-    Where the backbone trains, what is pooled need not be kept then: it is made again
-    in the backward pass, so that memory does not grow with the number of proposals.
+    Where the backbone trains, pooled features are then not kept but made again in the
+    backward pass, so that memory does not grow with the number of proposals.
     """
 
     def vectors(self, view: View) -> Float[Tensor, "N D"]: ...
+
+
+@runtime_checkable
+class Calibrating(Protocol):
+    """A head that looks at some images' pooled features before training begins."""
+
+    def calibrate(self, pooled: Iterable[Float[Tensor, "N ..."]]) -> None: ...
 
 
 @runtime_checkable
@@ -453,15 +507,22 @@ class Pointing(Protocol):
 
 @runtime_checkable
 class Miner(Protocol):
-    """Chooses pseudo instances from a branch's scores. Callers promise N >= 1.
-
-    One that is published with a noise sampler names it in a class variable ``sampler``;
-    a run uses that unless its settings name another. Without it all are kept.
-    """
+    """Chooses pseudo instances from a branch's scores. Callers promise N >= 1."""
 
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
     ) -> PseudoInstances: ...
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """A miner that is published with a noise sampler, and names it.
+
+    A run uses that one unless its settings name another; without either, all pseudo
+    instances are kept.
+    """
+
+    sampler: ClassVar[str]
 
 
 @runtime_checkable
@@ -482,9 +543,9 @@ class Assigner(Protocol):
 
 @runtime_checkable
 class Cascading(Protocol):
-    """A miner or assigner whose thresholds depend on the refinement branch."""
+    """A miner or assigner whose thresholds depend on the refinement branch, 0…K−1."""
 
-    def at(self, branch: int) -> Any: ...
+    def at(self: _Same, branch: int) -> _Same: ...
 
 
 __all__ = [
@@ -492,6 +553,7 @@ __all__ = [
     "Assigner",
     "Backbone",
     "BranchScores",
+    "Calibrating",
     "Cascading",
     "Contours",
     "CueLabeller",
@@ -499,9 +561,11 @@ __all__ = [
     "DataSource",
     "GroundTruth",
     "Image",
+    "Lacking",
     "Ledger",
     "Miner",
     "NoiseSampler",
+    "Numbered",
     "Overlaps",
     "Pointing",
     "Points",
@@ -512,11 +576,13 @@ __all__ = [
     "PseudoInstances",
     "Recomputing",
     "Rle",
+    "Sampling",
     "Supervision",
     "Tagged",
     "TaggedImage",
     "Targets",
     "Trace",
+    "Traceable",
     "Tracing",
     "View",
 ]

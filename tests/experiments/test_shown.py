@@ -10,7 +10,7 @@ from wsis.evaluation import dissect
 from wsis.experiments import compare, vary
 from wsis.experiments.journal import shown_path
 from wsis.experiments.shown import HEAVIEST, MINED, Mined, Shown, mine, spread
-from wsis.features.views import Scale
+from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.drawn import Squares, settings
-from wsis.features.views import Scale
+from wsis.features.scale import Scale
 from wsis.runs.pipeline import Pipeline
 
 

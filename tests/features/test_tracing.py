@@ -5,8 +5,8 @@ from torch import nn
 
 from wsis.contracts import TaggedImage
 from wsis.features.backbones import efficientnet_lite0
+from wsis.features.scale import Scale
 from wsis.features.tracing import trace
-from wsis.features.views import Scale
 
 
 def image(pixels=None):

@@ -4,7 +4,8 @@ import torch
 
 from tests.builders import random_proposals
 from wsis.features.backbones import TimmBackbone, efficientnet_lite0
-from wsis.features.views import Scale, pixels, region_means, scales, view
+from wsis.features.scale import Scale, scales
+from wsis.features.views import pixels, region_means, view
 from wsis.geometry import masks
 
 

@@ -6,7 +6,8 @@ from torch import nn
 
 from tests.builders import random_proposals
 from wsis.features.backbones import resnet50, vgg16
-from wsis.features.views import Scale, view
+from wsis.features.scale import Scale
+from wsis.features.views import view
 from wsis.geometry.masks import boxes
 from wsis.heads.mask_fuse import MaskFuse
 from wsis.runs.convert import (

@@ -7,7 +7,7 @@ from tests.builders import points
 from tests.drawn import Squares, settings
 from wsis.contracts import Supervision
 from wsis.features.backbones import WeightsError
-from wsis.features.views import Scale
+from wsis.features.scale import Scale
 from wsis.mining.sampling import AntiNoiseSampler, KeepAll
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs.pipeline import Pipeline

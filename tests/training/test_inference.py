@@ -3,7 +3,7 @@ import torch
 
 from tests.builders import strips
 from wsis.geometry.masks import dense
-from wsis.training.inference import Selection
+from wsis.training.selection import Selection
 
 
 def test_per_class_nms_keeps_the_best_and_other_classes():

@@ -9,7 +9,7 @@ from wsis.contracts import Tagged, TaggedImage
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 from wsis.training.checkpoints import CheckpointError
-from wsis.training.loop import Schedule
+from wsis.training.schedule import Schedule
 
 CIM = Part(name="cim")
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from wsis._support.files import Cache, digest
 from wsis.contracts import CueLabeller, Tracing
 from wsis.features.frozen import FrozenFeatures
+from wsis.features.scale import Scale
 from wsis.features.tracing import trace
-from wsis.features.views import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
 

@@ -7,7 +7,7 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.features.backbones import efficientnet_lite0, hrnet_w48, resnet50, vgg16
     from wsis.features.frozen import FrozenFeatures, LiveFeatures
-    from wsis.features.views import Scale
+    from wsis.features.scale import Scale
 
 __all__ = [
     "FrozenFeatures",

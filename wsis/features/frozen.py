@@ -11,7 +11,8 @@ from torch import Tensor
 
 from wsis._support.files import Cache
 from wsis.contracts import Backbone, ProposalHead, Recomputing, View
-from wsis.features.views import Scale, pixels, view
+from wsis.features.scale import Scale
+from wsis.features.views import pixels, view
 from wsis.proposals.bags import Bag
 
 Features = Callable[[Bag, Scale], Tensor | View]

@@ -11,7 +11,8 @@ from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
 from wsis.contracts import Backbone, TaggedImage, Trace
-from wsis.features.views import Scale, pixels
+from wsis.features.scale import Scale
+from wsis.features.views import pixels
 
 _EPS = 1e-10
 

@@ -26,7 +26,7 @@ from wsis.features.frozen import (
     LiveFeatures,
     frozen_features,
 )
-from wsis.features.views import Scale, scales
+from wsis.features.scale import Scale, scales
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.settings import Part, Settings, SettingsError

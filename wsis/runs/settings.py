@@ -19,7 +19,7 @@ from pydantic import (
 
 from wsis import plugins
 from wsis._support.files import digest
-from wsis.features.views import Resize
+from wsis.features.scale import Resize
 from wsis.runs._identity import (
     IdentityError,
     changed,
@@ -27,8 +27,8 @@ from wsis.runs._identity import (
     class_path,
     settings_of,
 )
-from wsis.training.inference import Selection
-from wsis.training.loop import Schedule
+from wsis.training.schedule import Schedule
+from wsis.training.selection import Selection
 
 
 class SettingsError(ValueError):

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
-    from wsis.training.inference import Selection, predict
-    from wsis.training.loop import Progress, Schedule, fit
+    from wsis.training.inference import predict
+    from wsis.training.loop import Progress, fit
     from wsis.training.network import Model, Scores, Strategy, supervise
+    from wsis.training.schedule import Schedule
+    from wsis.training.selection import Selection
 
 __all__ = [
     "Model",

@@ -6,119 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Int
-from pydantic import BeforeValidator
 from torch import Tensor, nn
 
-from wsis._support.checks import at_least, fraction, positive, proper
 from wsis._support.randomness import generator
 from wsis.features.frozen import Features
-from wsis.features.views import Scale
+from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
 from wsis.training.checkpoints import TrainingState
 from wsis.training.network import Losses, Model, Observer, Strategy, supervise
+from wsis.training.schedule import Schedule
 
 Clusters = Callable[[Bag], Int[Tensor, "N C1"] | None]
 """The cues of a bag: the cluster labels of its proposals, or None."""
-
-
-def _milestones(value: Any) -> Any:
-    return [one for one in value.split(",") if one] if isinstance(value, str) else value
-
-
-Milestones = Annotated[tuple[int, ...], BeforeValidator(_milestones)]
-"""Iterations; on the command line with commas between."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """How a model is optimised.
-
-    An iteration is one step of the optimiser, after ``batch`` images.
-
-    Args:
-        epochs: passes over the images, where ``iterations`` is 0.
-        iterations: of the optimiser; 0 leaves the length to ``epochs``.
-        batch: images an iteration, one after the other; their gradients are averaged.
-        optimizer: ``adamw`` or ``sgd``.
-        lr: learning rate.
-        momentum: of SGD, in [0, 1).
-        weight_decay: decoupled for AdamW, L2 for SGD.
-        decay_at: share of the length after which the rate is multiplied by 0.1.
-        milestones: iterations at each of which the rate is multiplied by 0.1; without
-            any, ``decay_at`` says when.
-        warmup: iterations over which the rate rises from a third to all of it.
-        free_biases: biases learn at twice the rate and do not decay, as in Caffe.
-        clip: largest gradient norm; 0 sets no limit.
-    """
-
-    epochs: int = 20
-    iterations: int = 0
-    batch: int = 1
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 1e-4
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    decay_at: float = 2 / 3
-    milestones: Milestones = ()
-    warmup: int = 0
-    free_biases: bool = False
-    clip: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "lr"):
-            positive(name, getattr(self, name))
-        for name in ("iterations", "warmup", "weight_decay", "clip"):
-            at_least(name, getattr(self, name), 0)
-        fraction("decay_at", self.decay_at)
-        proper("momentum", self.momentum)
-        if any(m < 1 for m in self.milestones) or list(self.milestones) != sorted(
-            set(self.milestones)
-        ):
-            raise ValueError(
-                f"milestones must be positive and rise, got {list(self.milestones)}"
-            )
-
-    def images(self, count: int) -> int:
-        """How many images training sees in all, of a data set of ``count``."""
-        return self.iterations * self.batch or self.epochs * count
-
-    def factor(self, seen: int, count: int) -> float:
-        """What the rate is multiplied by after ``seen`` images."""
-        iteration = seen // self.batch
-        if self.milestones:
-            drops = sum(iteration >= milestone for milestone in self.milestones)
-        else:
-            drops = int(seen >= self.decay_at * self.images(count))
-        share = min(1.0, iteration / self.warmup) if self.warmup else 1.0
-        return 0.1**drops * ((1 + 2 * share) / 3)
-
-    def build(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser of the parameters that train; ``set_rate`` sets their rates."""
-        named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
-        free = {k for k, _ in named if self.free_biases and k.endswith("bias")}
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [p for k, p in named if k not in free],
-                "lr": self.lr,
-                "weight_decay": self.weight_decay,
-            }
-        ]
-        if free:
-            biases = [p for k, p in named if k in free]
-            groups.append({"params": biases, "lr": 2 * self.lr, "weight_decay": 0.0})
-        if self.optimizer == "sgd":
-            return torch.optim.SGD(groups, momentum=self.momentum)
-        return torch.optim.AdamW(groups)
-
-    def set_rate(self, optimizer: torch.optim.Optimizer, seen: int, count: int) -> None:
-        """Sets the rates of what ``build`` made, for the next image."""
-        for group, times in zip(optimizer.param_groups, (1, 2), strict=False):
-            group["lr"] = self.lr * times * self.factor(seen, count)
 
 
 @dataclass(slots=True)

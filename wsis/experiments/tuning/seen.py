@@ -12,7 +12,8 @@ from wsis.contracts import Proposals
 from wsis.cues.classifier import Classifier, fit_averages
 from wsis.cues.kept import Maps, label_key
 from wsis.features.frozen import Features
-from wsis.features.views import Scale, region_means
+from wsis.features.scale import Scale
+from wsis.features.views import region_means
 from wsis.geometry.masks import region_areas
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline

@@ -10,7 +10,7 @@ from wsis.contracts import Ledger, Supervision
 from wsis.features.backbones import RANDOM
 from wsis.runs.refine.pseudo_labels import Trust
 from wsis.runs.settings import Overrides, Sides, overridden, refused
-from wsis.training.loop import Schedule
+from wsis.training.schedule import Schedule
 
 
 class RefineSettings(BaseModel):
