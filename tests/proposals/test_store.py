@@ -102,7 +102,7 @@ def test_an_interruption_leaves_nothing_that_is_taken_for_proposals(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("wsis._support.files.save_file", interrupted)
+        patch.setattr("safetensors.torch.save_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             source(tmp_path)(photo)
 

@@ -1,4 +1,7 @@
-"""Files that are whole or not there: atomic writes and a cache of tensors."""
+"""Files that are whole or not there: atomic writes, JSON lines, a cache of tensors.
+
+Settings and recipes use it, so torch is imported only where a cache is read or written.
+"""
 
 import hashlib
 import json
@@ -8,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from wsis import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    Tensor = Any
 
 
 class CacheMismatchError(ValueError):
@@ -86,6 +89,8 @@ def read_json_lines(path: Path) -> Iterator[Any]:
 
 def digest(*values: Any) -> str:
     """A short name for arrays and JSON-like values: 16 hex digits of SHA-256."""
+    import numpy as np
+
     state = hashlib.sha256()
     for value in values:
         if isinstance(value, np.ndarray):
@@ -177,6 +182,9 @@ class Cache:
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The tensors kept under ``key``; made and kept when missing or damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file, save_file
+
         path = self.folder / f"{key}.safetensors"
         if path.exists():
             try:
