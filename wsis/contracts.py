@@ -283,7 +283,7 @@ class DataSource(Protocol):
 
     def train(self) -> Tagged: ...
 
-    def val(self) -> Annotated: ...
+    def val(self) -> Annotated | None: ...
 
 
 @runtime_checkable
@@ -295,6 +295,13 @@ class Traceable(Protocol):
     """
 
     def train_truths(self) -> Sequence[GroundTruth]: ...
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A data source whose classes have numbers of their own, for COCO's format."""
+
+    def category_ids(self) -> tuple[int, ...]: ...
 
 
 @runtime_checkable
@@ -495,6 +502,7 @@ __all__ = [
     "Ledger",
     "Miner",
     "NoiseSampler",
+    "Numbered",
     "Overlaps",
     "Pointing",
     "Points",
