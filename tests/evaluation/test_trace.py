@@ -233,12 +233,11 @@ def test_only_benches_may_ask_for_training_masks():
     named = files_with(_asks)
 
     outside = {
-        "experiments/folds.py",  # whose tests show that a fold's training sees none
-        "experiments/halves.py",
         "contracts.py",
         "data/coco.py",
         "data/points.py",
         "data/scenes/drawn.py",
+        "data/splits.py",  # whose tests show that a fold's training sees none
         "data/voc.py",
         "evaluation/__init__.py",
         "evaluation/trace.py",

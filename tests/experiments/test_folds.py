@@ -12,17 +12,16 @@ from tests.experiments.killed import MINERS, killed_and_resumed
 from wsis._support.randomness import generator
 from wsis.contracts import Tagged
 from wsis.data.points import Pointed
+from wsis.data.splits import Folds, deal, in_turn, whole
 from wsis.evaluation import Trace, evaluate
 from wsis.experiments import BenchError, compare, compare_folders, table
-from wsis.experiments.folds import Folds, deal, in_turn
-from wsis.experiments.halves import whole
 from wsis.experiments.journal import read_runs
 from wsis.experiments.matches import match
 from wsis.experiments.resampling import of_classes, point
 from wsis.experiments.summary import caption, to_csv, to_markdown
+from wsis.plugins import SettingError
 from wsis.report import render
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.settings import SettingsError
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -157,7 +156,7 @@ def test_a_class_that_cannot_be_in_every_fold_is_refused():
     ],
 )
 def test_numbers_of_folds_out_of_range_are_refused(cache, folds, message):
-    with pytest.raises(SettingsError, match=message):
+    with pytest.raises(SettingError, match=message):
         bench(cache, folds=folds)
 
 

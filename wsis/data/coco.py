@@ -13,9 +13,9 @@ from pycocotools import mask as rle
 
 from wsis._support.checks import few
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
+from wsis.data._lazy import LazyTruths
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import check_folder, read_image
-from wsis.data.lazy import LazyTruths
 from wsis.data.segmentations import check_segmentation, to_rle
 
 

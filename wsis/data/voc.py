@@ -16,8 +16,8 @@ from pycocotools import mask as rle
 
 from wsis._support.checks import few
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
+from wsis.data._lazy import LazyTruths
 from wsis.data.images import read_image
-from wsis.data.lazy import LazyTruths
 from wsis.data.names import VOC_NAMES
 from wsis.data.sbd import SBD
 

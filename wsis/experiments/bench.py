@@ -8,10 +8,10 @@ from typing import Any
 from wsis._support.provenance import versions
 from wsis._support.randomness import generator
 from wsis.contracts import Annotated, DataSource
+from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, oracle, random_scores
 from wsis.experiments.design import Variant, common, identity, of_miners
 from wsis.experiments.fingerprint import of_truths
-from wsis.experiments.folds import Folds
 from wsis.experiments.gathering import Gathered, pooled
 from wsis.experiments.journal import Folder
 from wsis.experiments.monitor import Monitor, Silent, Watch

@@ -10,8 +10,8 @@ import torch
 
 from wsis._support.processes import pool
 from wsis.contracts import DataSource
+from wsis.data.splits import Folds
 from wsis.experiments.design import Variant
-from wsis.experiments.folds import Folds
 from wsis.experiments.monitor import Monitor, Watch
 from wsis.experiments.runner import Pipelines, Work
 from wsis.runs.settings import Settings

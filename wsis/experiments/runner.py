@@ -17,10 +17,10 @@ from wsis.contracts import (
 )
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
+from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.experiments.design import Variant
 from wsis.experiments.fingerprint import describe
-from wsis.experiments.folds import Folds, described, in_turn
 from wsis.experiments.matches import Matches, match
 from wsis.experiments.monitor import Monitor, Silent, Watch
 from wsis.experiments.records import METRICS, Run
@@ -100,7 +100,13 @@ class Work:
         self.variants = variants
         self.folds = [] if folds is None else folds.of(data)
         if folds is None:
-            self.train, self.val = data.train(), data.val()
+            val = data.val()
+            if val is None:
+                raise ValueError(
+                    "expected a data set with masks of validation photos to compare "
+                    f"by; {type(data).__name__} has none"
+                )
+            self.train, self.val = data.train(), val
         else:
             self.val = in_turn(self.folds)
             self.train = self.val.tagged
@@ -111,7 +117,7 @@ class Work:
             )
         self.fingerprint = describe(data, self.train, self.val, both=bool(folds))
         if folds is not None:
-            self.fingerprint["folds"] = described(self.folds, folds)
+            self.fingerprint["folds"] = folds.described(self.folds)
         images = self.val.tagged.images
         self._looked_into = {images[i].id for i in spread(MINED, len(images))}
         self._cues: dict[tuple[int, int | None, str], Cues] = {}

@@ -6,6 +6,7 @@ import torch
 
 from tests.drawn import Squares, settings
 from wsis.contracts import Annotated, Tagged
+from wsis.data.splits import Split
 from wsis.experiments import METRICS
 from wsis.experiments.tuning import (
     COMBINED,
@@ -18,7 +19,6 @@ from wsis.experiments.tuning import (
 )
 from wsis.experiments.tuning.folder import Folder, TuneError, read_trials
 from wsis.experiments.tuning.results import CHOICES, options
-from wsis.experiments.tuning.split import Split
 from wsis.geometry.masks import from_masks, rles
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part, SettingsError

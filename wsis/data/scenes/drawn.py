@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 
 from wsis._support.checks import at_least
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
-from wsis.data.lazy import LazyTruths
+from wsis.data._lazy import LazyTruths
 from wsis.data.scenes.canvas import Layer, Paint
 from wsis.data.scenes.figures import FIGURES, NEUTRALS
 from wsis.data.scenes.grounds import GROUNDS, ground, near

@@ -8,6 +8,7 @@ import torch
 
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
+from wsis.data.splits import Split
 from wsis.experiments import Monitor, Silent
 from wsis.experiments.design import identity
 from wsis.experiments.fingerprint import describe
@@ -17,7 +18,6 @@ from wsis.experiments.tuning.criteria import chance_ap
 from wsis.experiments.tuning.folder import Folder
 from wsis.experiments.tuning.results import BY, Tuning, check_choice
 from wsis.experiments.tuning.space import Space
-from wsis.experiments.tuning.split import Split
 from wsis.experiments.tuning.trial import Trial, chores, prepare, trial
 from wsis.runs.pipeline import Pipeline
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from wsis.contracts import Annotated, Tagged
+from wsis.data.splits import Split
 from wsis.evaluation import evaluate
 from wsis.experiments import METRICS, Monitor, Silent, Variant
 from wsis.experiments.runner import Work
 from wsis.experiments.tuning.criteria import CRITERIA
 from wsis.experiments.tuning.seen import evidence, others, see, tag_classifier
 from wsis.experiments.tuning.space import DEFAULT
-from wsis.experiments.tuning.split import Split
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
 from wsis.training.network import Model

@@ -12,7 +12,7 @@ class LazyTruths(Sequence[GroundTruth]):
     """The truth of every image, made anew at each access and not kept.
 
     Args:
-        makers: one an image.
+        makers: one function an image.
     """
 
     makers: Sequence[Callable[[], GroundTruth]]

@@ -1,0 +1,369 @@
+"""Other splits of a data set: folds for cross-validation, photos kept for their tags.
+
+``Folds`` holds every image out once; ``Split`` keeps training photos back.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from wsis._support.checks import few, inside
+from wsis._support.files import digest
+from wsis._support.randomness import generator
+from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, Traceable
+from wsis.data._lazy import LazyTruths
+from wsis.data.points import Pointed, with_points
+from wsis.plugins import SettingError
+
+TRIES = 100
+"""Splits drawn until one has every class in every part."""
+
+
+# --- Folds -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fold:
+    """A data set that holds some images out and trains on all others.
+
+    Args:
+        seen: the training images and their objects.
+        held_out: the other images and their objects.
+    """
+
+    seen: Annotated
+    held_out: Annotated
+
+    def train(self) -> Tagged:
+        """Return the images that are not held out, and their tags."""
+        return self.seen.tagged
+
+    def val(self) -> Annotated:
+        """Return the images held out, and their objects."""
+        return self.held_out
+
+    def train_truths(self) -> Sequence[GroundTruth]:
+        """Return the training images' objects, for ``wsis.evaluation.trace`` alone."""
+        return self.seen.truths
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the images held out, rising."""
+        return [image.id for image in self.held_out.tagged.images]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folds:
+    """A data set in parts, each of which is held out once.
+
+    The images of both halves are put together and numbered from 0, training half first.
+    Tags alone decide: the images of the rarest class are dealt out first, each to the
+    part that lacks most of it (Sechidis et al., "On the Stratification of Multi-label
+    Data", ECML PKDD 2011), so that the parts have similar shares of every class.
+
+    Args:
+        count: of the parts, at least 2.
+        seed: each seed gives other parts.
+
+    Raises:
+        SettingError: if ``count`` is below 2.
+    """
+
+    count: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 2:
+            raise SettingError(
+                f"folds must be from 2 to the number of images, got {self.count}"
+            )
+
+    def of(self, data: DataSource) -> list[Fold]:
+        """Return the folds of a data set; each image is held out in one of them.
+
+        Raises:
+            SettingError: if there are fewer images than folds.
+            ValueError: if the data set has no masks of both halves, or a class has
+                fewer images than there are folds.
+        """
+        everything = whole(data)
+        tags = torch.stack([image.tags for image in everything.tagged.images])
+        if self.count > len(tags):
+            raise SettingError(
+                f"folds must be from 2 to {len(tags)}, the number of images, got "
+                f"{self.count}"
+            )
+        part = self._parts(tags, everything.tagged.classes)
+        return [
+            Fold(
+                seen=_chosen(everything, part != k),
+                held_out=_chosen(everything, part == k),
+            )
+            for k in range(self.count)
+        ]
+
+    def described(self, folds: Sequence[Fold]) -> dict[str, Any]:
+        """Return how the folds were drawn and what came of it, ready for JSON."""
+        return {
+            "count": self.count,
+            "seed": self.seed,
+            "held_out": [len(fold.numbers) for fold in folds],
+            "digest": digest(*(fold.numbers for fold in folds)),
+        }
+
+    def _parts(
+        self, tags: Bool[Tensor, "B C"], classes: Sequence[str]
+    ) -> Int[Tensor, " B"]:
+        rare = [
+            f"{name} ({images})"
+            for name, images in zip(classes, tags.sum(0).tolist(), strict=True)
+            if images < self.count
+        ]
+        if rare:
+            raise ValueError(
+                f"expected {self.count} images of every class or more, so that each of "
+                f"{self.count} folds has one; there are fewer of: {', '.join(rare)}"
+            )
+        draw = generator(self.seed, "folds")
+        for _ in range(TRIES):
+            part = deal(tags, self.count, draw)
+            if all(bool(tags[part == k].any(0).all()) for k in range(self.count)):
+                return part
+        raise ValueError(
+            f"expected every class in each of {self.count} folds, none of {TRIES} "
+            "splits has that: too few images of too many classes; take fewer folds"
+        )
+
+
+def in_turn(folds: Sequence[Fold]) -> Annotated:
+    """Return what all folds hold out, fold by fold."""
+    return _joined([fold.held_out for fold in folds])
+
+
+def deal(
+    tags: Bool[Tensor, "B C"], count: int, generator: torch.Generator
+) -> Int[Tensor, " B"]:
+    """Return a part 0…``count``−1 for every image; parts have like shares of classes.
+
+    Ties are drawn; images without tags are dealt out last.
+    """
+    images = torch.randperm(len(tags), generator=generator).tolist()
+    present = [row.nonzero().flatten().tolist() for row in tags]
+    lacks = (tags.sum(0).double() / count).repeat(count, 1).tolist()
+    room = [len(tags) / count] * count
+    part = [-1] * len(tags)
+
+    def place(image: int, wanted: int | None) -> None:
+        chance = torch.rand(count, generator=generator).tolist()
+        need = [0 if wanted is None else row[wanted] for row in lacks]
+        best = max(range(count), key=lambda k: (need[k], room[k], chance[k]))
+        part[image] = best
+        room[best] -= 1
+        for c in present[image]:
+            lacks[best][c] -= 1
+
+    left = tags.sum(0)
+    while bool((left > 0).any()):
+        rarest = int(left.where(left > 0, len(tags) + 1).argmin())
+        for image in images:
+            if part[image] < 0 and rarest in present[image]:
+                place(image, rarest)
+                left = left - tags[image].long()
+    for image in images:
+        if part[image] < 0:
+            place(image, None)
+    return torch.tensor(part)
+
+
+# --- Both halves as one ------------------------------------------------------------
+
+
+def whole(data: DataSource) -> Annotated:
+    """Return both halves of a data set together, images numbered from 0.
+
+    Raises:
+        ValueError: if it lacks the masks of a half, the halves have different classes
+            or share photos, or its file of points covers only one of them.
+    """
+    source = data.source if isinstance(data, Pointed) else data
+    if not isinstance(source, Traceable):
+        raise ValueError(_needed("training", source, "train_truths"))
+    train, val = source.train(), source.val()
+    if val is None:
+        raise ValueError(_needed("validation", source, "val"))
+    if train.classes != val.tagged.classes:
+        raise ValueError(
+            "expected the same classes in both halves, got "
+            f"{train.classes} and {val.tagged.classes}"
+        )
+    _refuse_shared_photos(train, val.tagged)
+    try:
+        truths = source.train_truths()
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(
+            f"folds take the masks of the training half, too: {error}"
+        ) from None
+    both = _joined([Annotated(tagged=train, truths=truths), val])
+    images = [replace(image, id=i) for i, image in enumerate(both.tagged.images)]
+    tagged = replace(train, images=images)
+    if isinstance(data, Pointed):
+        tagged = _pointed(tagged, len(train.images), data.file)
+    makers = enumerate(_makers(both.truths))
+    return Annotated(
+        tagged=tagged,
+        truths=LazyTruths([partial(_numbered, make, i) for i, make in makers]),
+    )
+
+
+def _needed(half: str, source: DataSource, method: str) -> str:
+    return (
+        f"expected a data set with masks of its {half} half for folds, as every image "
+        f"is held out once; {type(source).__name__} has none ({method})"
+    )
+
+
+def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
+    """Return both halves with the points of a file, which knows images by their names.
+
+    The first ``train`` images are the training half.
+    """
+    count = Counter(image.name for image in tagged.images)
+    if alike := [name for name, photos in count.items() if photos > 1]:
+        raise ValueError(
+            "expected a name of its own for each photo, as a file of points knows them "
+            f"by it, got two photos each of: {few(alike)}"
+        )
+    found = with_points(tagged, file)
+    for half, images in (
+        ("training", found.images[:train]),
+        ("validation", found.images[train:]),
+    ):
+        if all(image.points is None for image in images):
+            raise ValueError(
+                "expected points of photos of both halves for folds, as all are "
+                f"trained on; {file} has none of the {half} half"
+            )
+    return found
+
+
+def _refuse_shared_photos(train: Tagged, val: Tagged) -> None:
+    """Refuse a photo that is in both halves; only equal names are looked into."""
+    named = {image.name: image for image in train.images}
+    twice = [
+        image.name
+        for image in val.images
+        if image.name in named
+        and np.array_equal(image.load(), named[image.name].load())
+    ]
+    if twice:
+        raise ValueError(
+            f"expected other photos in each half for folds, as each is held out once; "
+            f"{len(twice)} are in both: {few(twice)}"
+        )
+
+
+def _numbered(make: Callable[[], GroundTruth], number: int) -> GroundTruth:
+    return replace(make(), image_id=number)
+
+
+def _makers(truths: Sequence[GroundTruth]) -> list[Callable[[], GroundTruth]]:
+    return [partial(truths.__getitem__, i) for i in range(len(truths))]
+
+
+def _chosen(everything: Annotated, mask: Bool[Tensor, " B"]) -> Annotated:
+    places = mask.nonzero().flatten().tolist()
+    images, makers = everything.tagged.images, _makers(everything.truths)
+    return Annotated(
+        tagged=replace(everything.tagged, images=[images[i] for i in places]),
+        truths=LazyTruths([makers[i] for i in places]),
+    )
+
+
+def _joined(parts: Sequence[Annotated]) -> Annotated:
+    images = [image for part in parts for image in part.tagged.images]
+    makers = [make for part in parts for make in _makers(part.truths)]
+    tagged = replace(parts[0].tagged, images=images)
+    return Annotated(tagged=tagged, truths=LazyTruths(makers))
+
+
+# --- Photos kept back --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A data set whose training half lacks the photos held out.
+
+    Only tagged photos are held out, drawn at random; ``held`` gives them as ``Tagged``,
+    which has no masks, so that no criterion can look at any.
+
+    Args:
+        source: the whole data set.
+        share: of its tagged training photos that are held out, in (0, 1).
+        seed: each seed holds out other photos.
+        judged: whether the validation photos' masks judge; without, ``val`` is empty.
+
+    Raises:
+        ValueError: if ``share`` is out of range.
+    """
+
+    source: DataSource
+    share: float = 0.25
+    seed: int = 0
+    judged: bool = True
+
+    def __post_init__(self) -> None:
+        inside("held_out", self.share)
+
+    def train(self) -> Tagged:
+        """Return the photos that are trained on.
+
+        Raises:
+            ValueError: if no tagged photo is left, or none is held out.
+        """
+        return self._half(held=False)
+
+    def held(self) -> Tagged:
+        """Return the photos held out; raises as ``train``."""
+        return self._half(held=True)
+
+    def val(self) -> Annotated:
+        """Return the validation photos with their masks, or no photos if not judged.
+
+        Raises:
+            ValueError: if masks shall judge and the data set has none.
+        """
+        if not self.judged:
+            nothing = replace(self.source.train(), images=[])
+            return Annotated(tagged=nothing, truths=[])
+        val = self.source.val()
+        if val is None:
+            raise ValueError(
+                "expected masks of validation photos to judge by; "
+                f"{type(self.source).__name__} has none"
+            )
+        return val
+
+    def _half(self, *, held: bool) -> Tagged:
+        everything = self.source.train()
+        images = everything.images
+        tagged = [i for i, image in enumerate(images) if image.tags.any()]
+        count = round(self.share * len(tagged))
+        if not 0 < count < len(tagged):
+            raise ValueError(
+                "expected tagged photos both to train on and to hold out, got "
+                f"{len(tagged) - count} and {count}"
+            )
+        draw = torch.randperm(
+            len(tagged), generator=generator(self.seed, "held-out tags")
+        )
+        out = {tagged[i] for i in draw[:count].tolist()}
+        chosen = [image for i, image in enumerate(images) if (i in out) == held]
+        return replace(everything, images=chosen)
