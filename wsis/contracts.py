@@ -335,20 +335,15 @@ class Traceable(Protocol):
 
 @runtime_checkable
 class Numbered(Protocol):
-<<<<<<< HEAD
     """A data source with numbers of its own for the classes 1…C, in their order.
 
     Files of results name classes by them; without them, by 1…C.
     """
-=======
-    """A data source whose classes have numbers of their own, for COCO's format."""
->>>>>>> data
 
     def category_ids(self) -> tuple[int, ...]: ...
 
 
 @runtime_checkable
-<<<<<<< HEAD
 class Lacking(Protocol):
     """A data source that explains why it has no masks, for messages."""
 
@@ -357,8 +352,6 @@ class Lacking(Protocol):
 
 
 @runtime_checkable
-=======
->>>>>>> data
 class Contours(Protocol):
     """Tells how likely each pixel lies on an object's contour, in [0, 1].
 
