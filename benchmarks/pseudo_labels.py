@@ -16,8 +16,8 @@ from pycocotools import mask as rle
 from wsis import Scenes
 from wsis.cli.options import cache_folder
 from wsis.contracts import GroundTruth, Predictions
-from wsis.runs.folder import load_run
 from wsis.runs.refine import Trust
+from wsis.runs.run import load_run
 
 TRUSTS = [
     *(Trust(min_score=score) for score in (0.05, 0.1, 0.2, 0.3, 0.5)),
@@ -32,11 +32,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--cache", type=Path, default=cache_folder(None))
     options = parser.parse_args()
-    run = load_run(options.run, options.cache, torch.device("cpu"))
+    run = load_run(options.run, device="cpu", cache=options.cache)
     scenes = Scenes()
     images = scenes.train().images
     truths = scenes.train_truths()
-    found = [run.predict(image) for image in images]
+    found = [run.find(image) for image in images]
     print("| min_score | top_per_tag | labels a photo | right | objects found |")
     print("|---|---|---|---|---|")
     for trust in TRUSTS:

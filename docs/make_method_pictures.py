@@ -24,7 +24,7 @@ from wsis.mining.assignment import CascadeAssigner
 from wsis.mining.cim import oversized
 from wsis.mining.nms import greedy_nms, ranked
 from wsis.proposals.bags import Bag
-from wsis.runs.folder import Run, load_run
+from wsis.runs.run import Run, load_run
 
 SIDE = 240
 INK, GREY = (40, 40, 40), (150, 150, 150)
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--redundant", type=int, default=22, help="number of a scene")
     parser.add_argument("--mined", type=int, default=50, help="number of a scene")
     options = parser.parse_args()
-    run = load_run(options.run, options.cache, torch.device("cpu"))
+    run = load_run(options.run, device="cpu", cache=options.cache)
     images = Scenes().train().images
     options.folder.mkdir(parents=True, exist_ok=True)
     pictures = {

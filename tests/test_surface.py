@@ -1,13 +1,67 @@
+import ast
+import importlib
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import wsis
+
+PACKAGE = Path(wsis.__file__).parent
 
 
 def test_the_names_a_notebook_needs_and_no_others():
     assert wsis.__all__ == sorted(wsis.__all__)
-    assert len(wsis.__all__) <= 15
+    assert 25 <= len(wsis.__all__) <= 30
     assert all(hasattr(wsis, name) for name in wsis.__all__)
+    assert set(wsis.__all__) >= {
+        *("train", "load", "compare", "evaluate", "Run", "Comparison", "Predictions"),
+        *("Scenes", "CocoData", "VocData", "FolderData", "CIMMiner", "Miner"),
+    }
+
+
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("[a-z]*/__init__.py"))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_lists_its_public_names(room):
+    """Each is there, sorted, and imported when it is first asked for."""
+    module = importlib.import_module(f"wsis.{room}")
+
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = module.nothing
+
+
+def test_private_files_stay_in_their_room():
+    """A file with an underscore is imported by its own room alone."""
+    outside = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in PACKAGE.rglob("*.py")
+        for module in imported(path)
+        if (parts := module.split("."))[1:2] != ["_support"]
+        and any(part.startswith("_") for part in parts)
+        and path.relative_to(PACKAGE).parts[0] != parts[1]
+    ]
+
+    assert outside == []
+
+
+def imported(path):
+    """The modules of the package that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wsis."):
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def test_there_are_at_most_18_rooms():
+    entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__", "py.typed"}
+
+    assert len(entries) <= 18
 
 
 def test_help_waits_for_no_torch():

@@ -6,36 +6,56 @@ from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
     from wsis.contracts import (
+        Annotated,
         BranchScores,
+        DataSource,
+        Miner,
         Overlaps,
         Predictions,
         Proposals,
         PseudoInstances,
+        Tagged,
+        TaggedImage,
         Targets,
     )
-    from wsis.data.coco import CocoData
-    from wsis.data.scenes.drawn import Scenes
-    from wsis.evaluation import evaluate
-    from wsis.experiments import compare
-    from wsis.runs.pipeline import Pipeline
-    from wsis.runs.settings import Part, Settings
+    from wsis.data import CocoData, FolderData, Scenes, VocData
+    from wsis.evaluation import Evaluation, evaluate
+    from wsis.experiments import Comparison, compare
+    from wsis.mining import CIMMiner, MISTMiner, OICRMiner, PCLMiner
+    from wsis.runs import Part, Pipeline, Run, Settings, load, train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Annotated",
     "BranchScores",
+    "CIMMiner",
     "CocoData",
+    "Comparison",
+    "DataSource",
+    "Evaluation",
+    "FolderData",
+    "MISTMiner",
+    "Miner",
+    "OICRMiner",
     "Overlaps",
+    "PCLMiner",
     "Part",
     "Pipeline",
     "Predictions",
     "Proposals",
     "PseudoInstances",
+    "Run",
     "Scenes",
     "Settings",
+    "Tagged",
+    "TaggedImage",
     "Targets",
+    "VocData",
     "compare",
     "evaluate",
+    "load",
+    "train",
 ]
 
 __getattr__ = exports(__name__)

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from tests.command import wsis
 from tests.photos import draw_photos
+from wsis._support.places import cache_folder
 from wsis.cli import app
-from wsis.cli.options import cache_folder
 from wsis.contracts import Supervision
 from wsis.cues import balance
 from wsis.experiments import runner as benching
@@ -480,6 +480,7 @@ def test_doctor_fails_if_the_cache_cannot_be_written(tmp_path):
 def test_caches_lie_where_the_system_keeps_them(monkeypatch, tmp_path):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("WSIS_CACHE", raising=False)
 
     assert cache_folder(None) == tmp_path / "wsis"
     assert cache_folder(tmp_path / "mine") == tmp_path / "mine"

@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import torch
-
-from wsis.cli.errors import UsageError
-from wsis.cli.options import Data, Device, Setup
+from wsis._support.places import torch_device
+from wsis.cli.options import Data, Setup
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe, defaults
 from wsis.runs.settings import Part, Settings
@@ -43,25 +41,3 @@ def recipe(name: str | None) -> Recipe:
 def named(data: Data, setup: Setup) -> Data:
     """The data set that the options name, or else the recipe."""
     return data if data.name else replace(data, name=recipe(setup.recipe).data.label)
-
-
-def torch_device(name: Device) -> torch.device:
-    """The device itself; ``auto`` is the fastest one.
-
-    Raises:
-        UsageError: if this machine has no such device.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    choices = [device for device, present in there.items() if present]
-    if name == "auto":
-        return torch.device(choices[0])
-    if name not in choices:
-        raise UsageError(
-            f"expected a device of this machine, got {name}; it has: "
-            f"{', '.join(choices)}"
-        )
-    return torch.device(name)

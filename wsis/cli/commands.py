@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 import wsis
 from wsis import plugins
+from wsis._support.places import cache_folder
 from wsis.cli.errors import Guarded, UsageError
 from wsis.cli.folders import refuse_existing, refuse_other
 from wsis.cli.options import (
@@ -32,7 +33,6 @@ from wsis.cli.options import (
     TrainOption,
     ValImagesOption,
     ValOption,
-    cache_folder,
 )
 from wsis.cli.options import examples as _examples
 from wsis.cli.proposal_commands import proposals

@@ -12,10 +12,9 @@ from wsis.contracts import Supervision, Tagged
 from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
 from wsis.features.backbones import RANDOM
 from wsis.runs.convert import class_count, load_theirs, read_checkpoint
-from wsis.runs.folder import Card, save_run
 from wsis.runs.pipeline import Pipeline
+from wsis.runs.run import Card
 from wsis.runs.settings import Settings
-from wsis.training.loop import Progress
 
 _CLASSES = {
     "voc": {name: number for number, name in enumerate(VOC_NAMES, 1)},
@@ -51,5 +50,5 @@ def convert(checkpoint: Path, out: Path, setup: Setup) -> None:
     card = Card.of(pipeline, chosen.miner, 0, tagged, tuple(classes.values()))
     card = card.model_copy(update={"supervision": tuple(sorted(_THEIRS))})
     with new_folder(out) as folder:
-        save_run(folder, model, card, Progress())
+        card.save(folder, model)
     typer.echo(f"run: {out} ({len(state)} tensors of {checkpoint.name})")

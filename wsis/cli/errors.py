@@ -53,6 +53,7 @@ def _is_key(error: Exception) -> bool:
 
 
 def _is_usage(error: Exception) -> bool:
+    from wsis._support.places import DeviceError
     from wsis.data.annotations import UnknownClassError
     from wsis.features.backbones import WeightsError
     from wsis.plugins import SettingError, UnknownPartError
@@ -61,6 +62,6 @@ def _is_usage(error: Exception) -> bool:
 
     if isinstance(error.__cause__, WeightsError):
         return False
-    settings = SettingsError, SettingError
+    settings = SettingsError, SettingError, DeviceError
     names = UnknownClassError, UnknownPartError, UnknownRecipeError
     return isinstance(error, (UsageError, *settings, *names))

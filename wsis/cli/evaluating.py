@@ -14,8 +14,8 @@ from wsis.contracts import Annotated, Predictions
 from wsis.evaluation import Evaluation, from_coco
 from wsis.evaluation import evaluate as measure
 from wsis.experiments import METRICS, Row, bounds
-from wsis.runs.folder import Run, load_run
 from wsis.runs.refine import REFINED, Refined, load_refined
+from wsis.runs.run import Run, load_run
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
             made = predicted(refined, val)
             found[refined.card.name] = measure(made, val.truths, val.tagged.classes)
         else:
-            found |= _of_run(load_run(run, setup.cache, device), val)
+            found |= _of_run(load_run(run, device=device, cache=setup.cache), val)
     if figures is not None:
         write_json(
             figures,
@@ -83,7 +83,7 @@ def predicted(run: Run | Refined, val: Annotated) -> list[Predictions]:
     with Bars() as bars:
         step = bars.start("predict", len(val.tagged.images))
         for image in val.tagged.images:
-            found.append(run.predict(image))
+            found.append(run.find(image))
             step(image.name)
     return found
 

@@ -1,7 +1,5 @@
 """Options that several commands share."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -167,14 +165,3 @@ class Setup:
     device: Device
     cache: Path
     recipe: str | None = None
-
-
-def cache_folder(option: Path | None) -> Path:
-    """The option's folder, or else where caches go on this system."""
-    if option is not None:
-        return option
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "wsis"
-    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
-    root = os.environ.get(variable)
-    return (Path(root) if root else Path.home() / ".cache") / "wsis"

@@ -18,8 +18,8 @@ from wsis.contracts import Predictions, TaggedImage
 from wsis.data.images import images_in, read_image
 from wsis.evaluation import coco_data_set, to_coco
 from wsis.geometry.drawing import captions_of, legible, overlay
-from wsis.runs.folder import Run, load_run
 from wsis.runs.refine import REFINED, Refined, load_refined
+from wsis.runs.run import Run, load_run
 
 
 def predict(
@@ -65,7 +65,7 @@ def _load(folder: Path, setup: Setup) -> Run | Refined:
     device = torch_device(setup.device)
     if (folder / REFINED).is_file():
         return load_refined(folder, device)
-    return load_run(folder, setup.cache, device)
+    return load_run(folder, device=device, cache=setup.cache)
 
 
 def _predict(
@@ -89,7 +89,7 @@ def _predict(
                 tags=torch.zeros(len(run.card.classes), dtype=torch.bool),
                 load=partial(read_image, path),
             )
-            predictions = _above(run.predict(image), min_score)
+            predictions = _above(run.find(image), min_score)
             count = legible(predictions)
             captions = captions_of(predictions, run.card.classes)[:count]
             drawn = overlay(pixels, predictions.masks[:count], captions)

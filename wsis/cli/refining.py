@@ -14,19 +14,17 @@ from wsis.cli.sources import data_source
 from wsis.contracts import Annotated
 from wsis.evaluation import evaluate, to_coco
 from wsis.experiments import METRICS, Row
-from wsis.runs.folder import CHECKPOINT, Run, load_run
 from wsis.runs.refine import (
     Coverage,
     Refined,
     RefinedCard,
     RefineSettings,
-    begin_refined,
     fit_detector,
     load_refined,
     mask_rcnn,
     pseudo_labels,
-    save_refined,
 )
+from wsis.runs.run import CHECKPOINT, Run, load_run
 
 
 def refine(
@@ -41,7 +39,7 @@ def refine(
 ) -> None:
     """Trains into ``out``; where there are masks to measure by, before and after."""
     source, device = data_source(data, "train"), torch_device(setup.device)
-    trained = load_run(run, setup.cache, device)
+    trained = load_run(run, device=device, cache=setup.cache)
     tagged = source.train()
     # A data set of files may come without validation photos.
     val = None if getattr(source, "val_json", True) is None else source.val()
@@ -52,7 +50,7 @@ def refine(
         )
     card = RefinedCard.of(trained, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
-    begin_refined(out, card, resume=resume)
+    card.begin(out, resume=resume)
     with Bars() as bars:
         step = bars.start("pseudo labels", len(tagged.images))
         labels, covered = pseudo_labels(out, trained, tagged, card, step)
@@ -68,7 +66,7 @@ def refine(
             checkpoint=out / CHECKPOINT,
             tick=lambda progress: reach(progress.step),
         )
-    save_refined(out, model, card, covered, progress)
+    card.trained(progress, labels=covered).save(out, model)
     loss = progress.losses[-1]["total"]
     typer.echo(f"refined: {out} ({progress.step} images, loss {loss:.3f})")
     if val is None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import typer
 
-from wsis.cli.building import miner_list, named, pipeline, recipe
+from wsis.cli.building import miner_list, named, recipe
 from wsis.cli.display import Bars
 from wsis.cli.errors import UsageError
 from wsis.cli.folders import refuse_existing
 from wsis.cli.options import Data, Setup
-from wsis.cli.sources import category_ids, data_source
-from wsis.cues.balance import hint
-from wsis.runs.folder import CHECKPOINT, Card, begin, begun, save_run
+from wsis.cli.sources import data_source
+from wsis.runs.run import Card
+from wsis.runs.run import train as run_train
 
 
 def train(
@@ -25,38 +25,28 @@ def train(
     resume: bool,
 ) -> None:
     """Trains into the folder ``out``, or goes on with what it holds."""
-    if not resume and begun(out):
-        refuse_existing(out, instead="--resume to go on with its run")
-    miner = miner or recipe(setup.recipe).miner.label
-    chosen, parts = miner_list(miner), pipeline(setup)
+    if not resume and Card.begun(out):
+        refuse_existing(out, instead="--resume to resume its run")
+    chosen = miner_list(miner or recipe(setup.recipe).miner.label)
     if len(chosen) != 1:
         raise UsageError(f"expected one miner, got {miner}")
-    parts.strategy(chosen[0])
     source = data_source(named(data, setup), "train")
-    tagged = source.train()
-    numbers = category_ids(source, len(tagged.classes))
-    card = Card.of(parts, chosen[0], seed, tagged, numbers)
-    begin(out, card, resume=resume)
     with Bars() as bars:
-        step = bars.start("proposals and features", len(tagged.images))
-        bags = parts.bags(tagged.images)
-        parts.prepare(bags, lambda bag: step(bag.image.name))
-        cues = parts.cues(bags, seed)
-        if parts.settings.anti_noise and (advice := hint(cues, bags)):
-            bars.say(f"hint: {advice}")
-        total = steps or parts.settings.schedule.images(len(tagged.images))
-        reach = bars.track(f"{chosen[0].label}, seed {seed}: train", total)
-        model, progress = parts.train(
-            tagged,
+        run = run_train(
+            source,
             chosen[0],
-            seed,
-            cues=cues,
-            checkpoint=out / CHECKPOINT,
+            recipe=setup.recipe,
+            settings=setup.settings,
+            seed=seed,
+            device=setup.device,
+            cache=setup.cache,
+            folder=out,
+            resume=resume,
             steps=steps,
-            tick=lambda progress: reach(progress.step),
+            monitor=bars,
         )
-    save_run(out, model, card, progress)
+    progress = run.card
     loss = f", loss {progress.losses[-1]['total']:.3f}" if progress.losses else ""
-    typer.echo(f"run: {out} ({progress.step} images{loss})")
+    typer.echo(f"run: {out} ({progress.images} images{loss})")
     for reason, count in progress.skipped.items():
         typer.echo(f"skipped: {count} images ({reason})")

@@ -1,4 +1,4 @@
-"""Settings, recipes, pipelines, and runs kept in folders."""
+"""Settings, recipes, pipelines, and trained models kept in folders."""
 
 from typing import TYPE_CHECKING
 
@@ -7,14 +7,20 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.runs.pipeline import Pipeline
     from wsis.runs.recipes import Recipe
+    from wsis.runs.run import Card, Run, RunError, load, train
     from wsis.runs.settings import Part, Settings, SettingsError
 
 __all__ = [
+    "Card",
     "Part",
     "Pipeline",
     "Recipe",
+    "Run",
+    "RunError",
     "Settings",
     "SettingsError",
+    "load",
+    "train",
 ]
 
 __getattr__ = exports(__name__)

@@ -7,6 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+STATE = "state"
+"""The one setting that a module tells: a digest of its description and weights."""
+
 
 class IdentityError(TypeError):
     """An object does not tell what it is, so that its figures could not be told apart.
@@ -81,7 +84,7 @@ def settings_of(value: Any) -> dict[str, Any]:
     for name, tensor in sorted(state.items()):
         content.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         content.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
-    return {"weights": content.hexdigest()[:16]}
+    return {STATE: content.hexdigest()[:16]}
 
 
 def changed(value: Any) -> dict[str, Any]:

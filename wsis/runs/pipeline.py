@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from wsis._support.files import Cache, digest
+from wsis._support.places import cache_folder, torch_device
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import (
     CueLabeller,
@@ -29,7 +30,8 @@ from wsis.features.frozen import (
 from wsis.features.scale import Scale, scales
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import CachedSource, KeptSource
-from wsis.runs.settings import Part, Settings, SettingsError
+from wsis.runs.recipes import Recipe
+from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.inference import predict
 from wsis.training.loop import Progress, fit
 from wsis.training.network import Model, Observer, Strategy
@@ -73,6 +75,39 @@ class Pipeline:
                 "got cues=none"
             )
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        recipe: str | None = None,
+        settings: "Settings | Overrides" = (),
+        device: str | torch.device = "auto",
+        cache: str | Path | None = None,
+    ) -> "Pipeline":
+        """Return the pipeline of a recipe and what is changed in it.
+
+        Args:
+            recipe: a recipe's name or TOML file; None takes the defaults.
+            settings: ``key=value`` texts, or a mapping of keys to values with parts as
+                names or objects; or ``Settings``, which leave nothing to a recipe.
+            device: where models run; ``auto`` takes the fastest.
+            cache: folder for proposals, features and cues; None takes the user's.
+
+        Raises:
+            SettingsError: if a setting is unknown or its value is not allowed.
+            DeviceError: if this machine has no such device.
+            LookupError: if there is no such recipe, or a part is not installed.
+            ValueError: if a part's settings are out of range, or weights are missing.
+        """
+        if isinstance(settings, Settings) and recipe is not None:
+            raise SettingsError(
+                "expected a recipe with settings to change, or Settings alone, got both"
+            )
+        if not isinstance(settings, Settings):
+            base = None if recipe is None else Recipe.read(recipe).settings
+            settings = Settings.read(settings, base)
+        return cls(settings, cache_folder(cache), torch_device(device))
+
     @cached_property
     def source(self) -> KeptSource:
         """Makes proposals, or finds them in the cache or in a store of their own."""
@@ -114,13 +149,13 @@ class Pipeline:
             "training": frozenset({Supervision.TAGS}) | self.consumed,
         }
 
-    def strategy(self, miner: Part) -> Strategy:
-        """The miner, its sampler, and the assigner that all miners share."""
-        return strategy(miner, self.settings)
+    def strategy(self, miner: Any) -> Strategy:
+        """Return the miner, its sampler, and the assigner that all miners share."""
+        return strategy(Part.of(miner, "miners"), self.settings)
 
-    def sampler(self, miner: Part) -> Part:
-        """The settings' sampler, or else the one that the miner is published with."""
-        return self.settings.sampler_of(miner)
+    def sampler(self, miner: Any) -> Part:
+        """Return the settings' sampler, or the one that the miner is published with."""
+        return self.settings.sampler_of(Part.of(miner, "miners"))
 
     def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
         """One bag an image, in order."""
@@ -204,7 +239,7 @@ class Pipeline:
     def train(
         self,
         tagged: Tagged,
-        miner: Part,
+        miner: Any,
         seed: int,
         *,
         cues: Cues | None = None,

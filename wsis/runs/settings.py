@@ -45,7 +45,7 @@ class Part(BaseModel):
     """A part by name, or as an object, and the settings that it was given.
 
     The name is that of an installed part, or ``module.Class`` for one that is installed
-    nowhere. An object of an installed part's class counts as that part.
+    nowhere. A dataclass object of an installed part's class counts as that part.
 
     Args:
         name: of the part.
@@ -59,6 +59,15 @@ class Part(BaseModel):
     name: str
     settings: dict[str, Any] = {}
     given: Any = Field(default=None, exclude=True, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        # An object is what its name and settings say, so a part read back is the same.
+        return isinstance(other, Part) and (self.name, self.settings) == (
+            other.name,
+            other.settings,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     @classmethod
     def of(cls, value: Any, kind: plugins.Kind) -> "Part":
@@ -79,7 +88,7 @@ class Part(BaseModel):
         try:
             check_kind(value, kind)
             known = plugins.name_of(kind, type(value))
-            if known is not None:
+            if known is not None and is_dataclass(value):
                 return cls(name=known, settings=changed(value), given=value)
             return cls(name=class_path(value), settings=settings_of(value), given=value)
         except IdentityError as error:

@@ -9,19 +9,17 @@ from tests.runs.refine.builders import refine_settings
 from tests.traps import Trap
 from wsis.contracts import Supervision
 from wsis.evaluation import evaluate
-from wsis.runs.folder import MODEL, Card, Run, RunError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.refine import (
     PSEUDO_LABELS,
     REFINED,
     RefinedCard,
-    begin_refined,
     fit_detector,
     load_refined,
     mask_rcnn,
     pseudo_labels,
-    save_refined,
 )
+from wsis.runs.run import MODEL, Card, Run, RunError
 from wsis.runs.settings import Part
 
 CPU = torch.device("cpu")
@@ -40,11 +38,11 @@ def run(tmp_path_factory):
 def refine(folder, run, data):
     tagged, wanted = data.train(), refine_settings(TRUST, "schedule.epochs=1")
     card = RefinedCard.of(run, wanted, 0, tagged)
-    begin_refined(folder, card)
+    card.begin(folder)
     labels, covered = pseudo_labels(folder, run, tagged, card)
     model = mask_rcnn(wanted, 2, 0)
     progress = fit_detector(model, tagged.images, labels, wanted, seed=0)
-    save_refined(folder, model, card, covered, progress)
+    card.trained(progress, labels=covered).save(folder, model)
     return model
 
 
@@ -69,7 +67,7 @@ def test_a_detector_comes_back_as_it_was(refined):
     assert loaded.card.category_ids == (5, 9)
     assert loaded.card.images == 6
     assert loaded.card.labels.covered == loaded.card.labels.tags == 6
-    assert loaded.predict(image).size == (48, 64)
+    assert loaded.find(image).size == (48, 64)
 
 
 def test_the_ledger_of_the_run_travels_on(refined, run):
@@ -113,7 +111,7 @@ def test_no_mask_is_read_before_evaluation(tmp_path, run, refined):
         val.truths[0]
     done.append(True)
     loaded = load_refined(tmp_path / "out", CPU)
-    found = [loaded.predict(image) for image in val.tagged.images]
+    found = [loaded.find(image) for image in val.tagged.images]
     assert 0 <= evaluate(found, val.truths, ("red", "blue")).metrics["mAP25"] <= 100
 
 
@@ -134,14 +132,14 @@ def test_pseudo_labels_are_made_once_and_of_the_tags(refined, run):
 def test_a_refinement_begins_once_and_goes_on_as_itself(tmp_path, run):
     folder, tagged = tmp_path / "out", Squares().train()
     card = RefinedCard.of(run, refine_settings(), 0, tagged)
-    begin_refined(folder, card)
+    card.begin(folder)
 
-    begin_refined(folder, card, resume=True)
+    card.begin(folder, resume=True)
     with pytest.raises(RunError, match="expected a new folder"):
-        begin_refined(folder, card)
+        card.begin(folder)
     other = RefinedCard.of(run, refine_settings("width=16"), 1, tagged)
-    with pytest.raises(RunError, match=r"another refinement \(of other settings, seed"):
-        begin_refined(folder, other, resume=True)
+    with pytest.raises(RunError, match=r"another refined detector \(seed: 0.*width"):
+        other.begin(folder, resume=True)
     with pytest.raises(RunError, match="is not finished; resume it"):
         load_refined(folder, CPU)
 

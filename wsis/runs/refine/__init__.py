@@ -12,10 +12,8 @@ if TYPE_CHECKING:
         REFINED,
         Refined,
         RefinedCard,
-        begin_refined,
         load_refined,
         pseudo_labels,
-        save_refined,
     )
     from wsis.runs.refine.settings import DETECTORS, RefineSettings
     from wsis.runs.refine.training import detect, fit_detector
@@ -29,13 +27,11 @@ __all__ = [
     "Refined",
     "RefinedCard",
     "Trust",
-    "begin_refined",
     "detect",
     "fit_detector",
     "load_refined",
     "mask_rcnn",
     "pseudo_labels",
-    "save_refined",
 ]
 
 __getattr__ = exports(__name__)

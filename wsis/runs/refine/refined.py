@@ -1,26 +1,17 @@
 """A refined detector as a folder: weights, pseudo labels, and where it came from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from wsis._support.files import write_json
 from wsis._support.provenance import versions
-from wsis.contracts import Ledger, Predictions, Supervision, Tagged, TaggedImage
-from wsis.runs.folder import (
-    MODEL,
-    Card,
-    Run,
-    RunError,
-    check_weights,
-    read_card,
-    read_weights,
-    write_weights,
-)
+from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
+from wsis.runs._card import BaseCard, RunError
+from wsis.runs._trained import Trained
 from wsis.runs.refine.detector import mask_rcnn
 from wsis.runs.refine.pseudo_labels import (
     Coverage,
@@ -30,42 +21,29 @@ from wsis.runs.refine.pseudo_labels import (
 )
 from wsis.runs.refine.settings import RefineSettings
 from wsis.runs.refine.training import detect
-from wsis.training.loop import Progress
+from wsis.runs.run import Card, Run
 
 REFINED = "refined.json"
 PSEUDO_LABELS = "pseudo_labels.json"
 
 
-class RefinedCard(BaseModel):
+class RefinedCard(BaseCard):
     """What ``refined.json`` says: everything about a refined detector but its weights.
 
     Args:
         settings: of the refinement.
         run: whose predictions it learned from.
-        seed: of everything drawn.
-        data: name of the training set.
-        supervision: the labels consumed, by the run and by the detector.
-        versions: of what it was trained with.
         labels: how much the pseudo labels cover; None before they are made.
-        images: seen in training.
-        skipped: training photos left out, by reason.
-        losses: mean of each loss per epoch.
-        weights: SHA-256 of the weights' file; empty until training is done.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    FILE: ClassVar[str] = REFINED
+    WHAT: ClassVar[str] = "refined detector"
+    AGAIN: ClassVar[str] = "refine again"
+    IDENTITY: ClassVar[set[str]] = {"settings", "run", "seed", "data"}
 
     settings: RefineSettings
     run: Card
-    seed: int
-    data: str
-    supervision: tuple[str, ...]
-    versions: dict[str, str]
     labels: Coverage | None = None
-    images: int = 0
-    skipped: dict[str, int] = {}
-    losses: list[dict[str, float]] = []
-    weights: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,16 +60,11 @@ class RefinedCard(BaseModel):
         """The run's miner with a plus, as the paper calls CIM's refinement."""
         return f"{self.run.miner.label}+"
 
-    @property
-    def ledger(self) -> Ledger:
-        """The labels consumed."""
-        return frozenset(Supervision(one) for one in self.supervision)
-
     @classmethod
     def of(
         cls, run: Run, settings: RefineSettings, seed: int, tagged: Tagged
     ) -> "RefinedCard":
-        """The card of a refinement that is about to begin.
+        """Return the card of a refinement that is about to begin.
 
         Raises:
             RunError: if the data are not of the run's classes.
@@ -111,23 +84,9 @@ class RefinedCard(BaseModel):
             versions=versions(),
         )
 
-    def write(self, folder: Path) -> None:
-        """Writes ``refined.json``, atomically."""
-        write_json(folder / REFINED, self.model_dump(mode="json"))
-
-    @classmethod
-    def read(cls, folder: Path) -> "RefinedCard":
-        """Reads ``refined.json``.
-
-        Raises:
-            RunError: if it is missing, damaged or something else.
-        """
-        what = "a refined detector"
-        return read_card(cls, folder / REFINED, folder_of=what, of=what)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Refined:
+class Refined(Trained):
     """A detector trained on pseudo labels, ready to predict.
 
     Args:
@@ -138,37 +97,32 @@ class Refined:
     card: RefinedCard
     model: nn.Module
 
-    def predict(self, image: TaggedImage) -> Predictions:
-        """The instances on one image; its tags are not looked at."""
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of labels 1…C."""
+        return self.card.classes
+
+    @property
+    def name(self) -> str:
+        """The run's miner with a plus."""
+        return self.card.name
+
+    def find(self, image: TaggedImage) -> Predictions:
+        """Return the instances on one image of a data set; tags are not looked at."""
         return detect(self.model, image, self.card.ledger)
 
+    def save(self, folder: str | Path) -> "Refined":
+        """Write the weights and ``refined.json``, which ``wsis.load`` reads.
 
-def begin_refined(folder: Path, card: RefinedCard, *, resume: bool = False) -> None:
-    """Makes the folder, or checks that it holds the beginning of this refinement.
+        Returns:
+            The detector as it was saved.
 
-    Raises:
-        RunError: if the folder exists and ``resume`` is False, or holds another one.
-    """
-    if folder.exists() and not resume:
-        raise RunError(
-            f"expected a new folder, {folder} exists; choose another, or resume it"
-        )
-    if folder.exists() and any(folder.iterdir()):
-        found = RefinedCard.read(folder)
-        changes = [
-            key for key in _IDENTITY if getattr(found, key) != getattr(card, key)
-        ]
-        if changes:
-            raise RunError(
-                f"{folder} holds another refinement (of other {', '.join(changes)}); "
-                "choose another folder"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    card.write(folder)
-
-
-_IDENTITY = ("settings", "run", "seed", "data")
+        Raises:
+            RunError: if the folder holds another one.
+        """
+        place = Path(folder)
+        self.card.begin(place, resume=True)
+        return replace(self, card=self.card.save(place, self.model))
 
 
 def pseudo_labels(
@@ -195,7 +149,7 @@ def pseudo_labels(
     if covered is None or not path.is_file():
         found = []
         for image in tagged.images:
-            found.append(run.predict(image))
+            found.append(run.find(image))
             tick(image.name)
         trust = card.settings.trust
         trusted = [
@@ -215,28 +169,8 @@ def pseudo_labels(
     return read_pseudo_labels(path, card.category_ids), covered
 
 
-def save_refined(
-    folder: Path,
-    model: nn.Module,
-    card: RefinedCard,
-    covered: Coverage,
-    progress: Progress,
-) -> None:
-    """Writes the weights, then the card that names them; each file atomically."""
-    written = write_weights(folder / MODEL, model)
-    card.model_copy(
-        update={
-            "labels": covered,
-            "images": progress.step,
-            "skipped": progress.skipped,
-            "losses": progress.losses,
-            "weights": written,
-        }
-    ).write(folder)
-
-
 def load_refined(folder: Path, device: torch.device) -> Refined:
-    """The detector of a folder, ready to predict; nothing is unpickled.
+    """Return the detector of a folder, ready to predict; nothing is unpickled.
 
     The backbone's ImageNet weights are not needed again.
 
@@ -244,9 +178,7 @@ def load_refined(folder: Path, device: torch.device) -> Refined:
         RunError: if the folder is missing, damaged, unfinished or something else.
     """
     card = RefinedCard.read(folder)
-    if not card.weights:
-        raise RunError(f"the refinement of {folder} is not finished; resume it first")
-    check_weights(folder / MODEL, card.weights, again="refine again")
+    card.check_weights(folder)
     model = mask_rcnn(card.settings, len(card.classes), card.seed, weights=False)
-    read_weights(folder / MODEL, model)
+    card.read_weights(folder, model)
     return Refined(card=card, model=model.to(device).eval())

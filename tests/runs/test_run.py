@@ -1,0 +1,267 @@
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+from safetensors.torch import save_file
+
+from tests.drawn import Squares
+from tests.photos import draw_photos
+from wsis.contracts import PseudoInstances, Supervision
+from wsis.data.coco import CocoData
+from wsis.data.scenes import Scenes
+from wsis.features.backbones import efficientnet_lite0
+from wsis.heads import MaskPool
+from wsis.mining import CIMMiner
+from wsis.proposals import RegionTree
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.run import MODEL, Card, RunError, load, train
+from wsis.runs.settings import Part, Settings, SettingsError
+from wsis.training.loop import Progress
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    settings = Settings.read(
+        ["backbone.weights=random", "source.nodes=20", "test_sides=64"]
+    )
+    return Pipeline(settings, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    photos = draw_photos(tmp_path_factory.mktemp("photos"), train=2, val=1)
+    return CocoData(images=photos.images, train_json=photos.train)
+
+
+@pytest.fixture
+def saved(tmp_path, pipeline, data):
+    folder = tmp_path / "run"
+    card = Card.of(pipeline, Part.parse("cim"), 0, data.train(), (5, 9))
+    card.begin(folder)
+    model = pipeline.model(2, 0).eval()
+    card.trained(Progress(step=2, losses=[{"total": 1.5}])).save(folder, model)
+    return folder, model
+
+
+def test_a_run_comes_back_as_it_was(saved, pipeline, data):
+    folder, model = saved
+    run = load(folder, device="cpu", cache=pipeline.cache)
+    image = data.train().images[0]
+    [bag] = pipeline.bags([image])
+
+    ours, theirs = run.predict(image), pipeline.predict(model, bag)
+
+    assert torch.equal(ours.score, theirs.score)
+    assert list(ours.masks) == list(theirs.masks)
+    assert run.card.classes == ("square", "disc")
+    assert run.card.category_ids == (5, 9)
+    assert run.card.losses == [{"total": 1.5}]
+    assert run.card.settings == pipeline.settings
+    assert not run.model.training
+
+
+def test_a_run_that_trained_its_backbone_needs_no_file_of_weights(tmp_path, data):
+    weights, folder = tmp_path / "w.safetensors", tmp_path / "run"
+    save_file(efficientnet_lite0("random").net.state_dict(), weights)
+    own = (f"backbone.weights={weights}", "freeze=false")
+    small = ("source.nodes=20", "test_sides=64")
+    pipeline = Pipeline(Settings.read([*own, *small]), tmp_path / "cache")
+    card = Card.of(pipeline, Part.parse("cim"), 0, data.train())
+    card.begin(folder)
+    card.trained(Progress()).save(folder, pipeline.model(2, 0))
+    weights.unlink()
+
+    run = load(folder, device="cpu", cache=tmp_path / "cache")
+    found = run.predict(data.train().images[0])
+
+    assert run.card.settings == pipeline.settings
+    assert found.ledger == {Supervision.IMAGENET, Supervision.TAGS}
+
+
+def test_categories_count_from_one_where_data_have_none(pipeline, data):
+    card = Card.of(pipeline, Part.parse("cim"), 0, data.train())
+
+    assert card.category_ids == (1, 2)
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / Card.FILE).unlink(), "it has no run.json"),
+        (lambda folder: (folder / Card.FILE).write_text("{"), "run.json is damaged"),
+        (
+            lambda folder: (folder / Card.FILE).write_text("{}"),
+            "does not describe a run: ",
+        ),
+        (lambda folder: (folder / MODEL).unlink(), "is missing; train again"),
+        (lambda folder: damage(folder / MODEL), "is damaged or of another run"),
+    ],
+)
+def test_a_spoiled_folder_is_named(saved, pipeline, spoil, message):
+    folder, _ = saved
+    spoil(folder)
+
+    with pytest.raises(RunError, match=message):
+        load(folder, device="cpu", cache=pipeline.cache)
+
+
+def test_a_run_that_learned_nothing_is_in_nobodys_way(tmp_path, pipeline, data):
+    folder = tmp_path / "run"
+    Card.of(pipeline, Part.parse("cim"), 0, data.train()).begin(folder)
+
+    Card.of(pipeline, Part.parse("oicr"), 1, data.train()).begin(folder)
+
+    assert Card.read(folder).miner.name == "oicr"
+
+
+def test_weights_of_another_model_are_refused(saved, pipeline):
+    folder, _ = saved
+    card = json.loads((folder / Card.FILE).read_text())
+    card["classes"].append("third")
+    (folder / Card.FILE).write_text(json.dumps(card))
+
+    with pytest.raises(RunError, match="does not fit this version's model"):
+        load(folder, device="cpu", cache=pipeline.cache)
+
+
+def test_a_run_begins_once_and_goes_on_as_itself(tmp_path, pipeline, data):
+    folder = tmp_path / "run"
+    card = Card.of(pipeline, Part.parse("cim"), 0, data.train())
+    other = Card.of(pipeline, Part.parse("oicr"), 1, data.train())
+    card.begin(folder)
+    (folder / "checkpoint.safetensors").touch()
+
+    card.begin(folder, resume=True)
+    with pytest.raises(RunError, match="expected a new folder"):
+        card.begin(folder)
+    with pytest.raises(RunError, match=r"run \(miner\.name: 'cim' .*; seed: 0 there"):
+        other.begin(folder, resume=True)
+    with pytest.raises(RunError, match="is not finished"):
+        load(folder, device="cpu", cache=pipeline.cache)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Largest:
+    """A miner that is installed nowhere."""
+
+    gamma: float = 0.5
+
+    def __call__(self, scores, overlaps, tags):
+        score = scores.classification[:, 1:]
+        c = tags.nonzero().flatten()
+        index = (score * overlaps.area[:, None] ** self.gamma)[:, c].argmax(0)
+        return PseudoInstances(index, label=c + 1, weight=score[index, c])
+
+
+def trained(cache, miner="cim", **more):
+    return train(
+        Squares(train=4, val=2),
+        miner=miner,
+        settings={
+            "backbone.weights": "random",
+            "source": RegionTree(nodes=20, pairs=5, side=64),
+            "train_sides": (64,),
+            "test_sides": (64,),
+            "schedule.epochs": 1,
+        },
+        device="cpu",
+        cache=cache,
+        **more,
+    )
+
+
+def test_a_miner_object_trains_saves_loads_and_predicts(tmp_path):
+    run = trained(tmp_path / "cache", Largest(gamma=0.3))
+    saved = run.save(tmp_path / "run")
+
+    loaded = load(tmp_path / "run", device="cpu", cache=tmp_path / "cache")
+    photo = Squares(val=1).val().tagged.images[0]
+
+    assert saved.card == loaded.card
+    assert loaded.card.miner.name == f"{Largest.__module__}.Largest"
+    assert loaded.card.miner.settings == {"gamma": 0.3}
+    assert loaded.card.settings.source.name == "region_tree"
+    assert loaded.find(photo).score.equal(run.find(photo).score)
+    assert loaded.name == f"{Largest.__module__}.Largest:gamma=0.3"
+
+
+def test_the_same_seed_gives_the_same_model_whether_kept_or_not(tmp_path):
+    one = trained(tmp_path / "cache", CIMMiner(p_seed=0.2))
+    other = trained(tmp_path / "cache", "cim:p_seed=0.2", folder=tmp_path / "run")
+
+    for mine, theirs in zip(
+        one.model.state_dict().values(), other.model.state_dict().values(), strict=True
+    ):
+        assert mine.equal(theirs)
+    assert other.card.weights
+    assert not one.card.weights
+
+
+def test_photos_come_in_any_form(tmp_path):
+    run = trained(tmp_path / "cache")
+    pixels = Squares(val=1).val().tagged.images[0].load()
+    Pillow.fromarray(pixels).save(tmp_path / "photo.png")
+
+    found = [
+        run.predict(photo)
+        for photo in (pixels, Pillow.fromarray(pixels), tmp_path / "photo.png")
+    ]
+
+    assert found[0].size == pixels.shape[:2]
+    for one in found[1:]:
+        assert one.score.equal(found[0].score)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) and type uint8"):
+        run.predict(np.zeros((2, 2), np.uint8))
+
+
+def test_a_run_is_measured_by_masks_alone(tmp_path):
+    run = trained(tmp_path / "cache")
+
+    figures = run.evaluate(Squares(train=1, val=2))
+
+    assert 0 <= figures.metrics["mAP50"] <= 100
+    with pytest.raises(ValueError, match="classes, red, blue; got"):
+        run.evaluate(Scenes(train_images=1, val_images=1))
+
+
+def test_parts_that_cannot_be_imported_are_given_again(tmp_path):
+    head = MaskPool(320)
+    run = train(
+        Squares(train=2, val=1),
+        settings={
+            "backbone.weights": "random",
+            "source.nodes": 20,
+            "head": head,
+            "train_sides": (64,),
+            "test_sides": (64,),
+            "schedule.epochs": 1,
+        },
+        cache=tmp_path / "cache",
+        device="cpu",
+        folder=tmp_path / "run",
+    )
+    image = Squares(val=1).val().tagged.images[0]
+
+    with pytest.raises(RunError, match=r"head .*MaskPool.*parts="):
+        load(tmp_path / "run", cache=tmp_path / "cache", device="cpu")
+    with pytest.raises(RunError, match="expected the head that the run"):
+        load(tmp_path / "run", cache=tmp_path / "cache", parts={"head": MaskPool(8)})
+    again = load(tmp_path / "run", cache=tmp_path / "cache", parts={"head": head})
+
+    assert again.find(image).score.equal(run.find(image).score)
+
+
+def test_resuming_needs_a_folder(tmp_path):
+    with pytest.raises(SettingsError, match="the folder of the run to resume"):
+        trained(tmp_path, resume=True)

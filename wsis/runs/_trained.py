@@ -1,0 +1,126 @@
+"""What every trained model does: predict photos and be measured by masks."""
+
+from abc import ABC, abstractmethod
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+
+from wsis._support.progress import Monitor, Silent
+from wsis.contracts import Annotated, DataSource, Image, Predictions, TaggedImage
+from wsis.data.images import read_image
+from wsis.evaluation import Evaluation, evaluate
+
+Picture = TaggedImage | str | Path | np.ndarray | Pillow.Image
+"""A photo: a file, RGB pixels, a Pillow image, or one of a data set."""
+
+
+class Trained(ABC):
+    """A trained model that finds instances."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Names of labels 1…C."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tables call it."""
+
+    @abstractmethod
+    def find(self, image: TaggedImage) -> Predictions:
+        """Return the instances on one image of a data set; tags are not looked at."""
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> "Trained":
+        """Write the model into a folder that ``wsis.load`` reads."""
+
+    def predict(self, photo: Picture) -> Predictions:
+        """Return the instances on one photo, best first.
+
+        Args:
+            photo: a file, RGB pixels (H, W, 3) of uint8, a Pillow image, or an image of
+                a data set, whose tags are not looked at.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not a photo.
+        """
+        return self.find(as_image(photo, len(self.classes)))
+
+    def predict_all(
+        self, annotated: Annotated, monitor: Monitor | None = None
+    ) -> list[Predictions]:
+        """Return the predictions of all images of a data set's half, in order.
+
+        Raises:
+            ValueError: if the data are not of the model's classes.
+        """
+        images, classes = annotated.tagged.images, annotated.tagged.classes
+        if self.classes != classes:
+            raise ValueError(
+                f"expected data of the run's classes, {', '.join(self.classes)}; got "
+                f"{', '.join(classes)}"
+            )
+        step = (monitor or Silent()).start("predict", len(images))
+        found = []
+        for image in images:
+            found.append(self.find(image))
+            step(image.name)
+        return found
+
+    def evaluate(
+        self, data: DataSource | Annotated, monitor: Monitor | None = None
+    ) -> Evaluation:
+        """Measure the model on the validation half of ``data``.
+
+        Raises:
+            ValueError: if the data have no masks, or are not of the model's classes.
+        """
+        val = data if isinstance(data, Annotated) else data.val()
+        if val is None:
+            raise ValueError(
+                "expected validation photos with masks to measure by, "
+                f"{type(data).__name__} has none"
+            )
+        return evaluate(self.predict_all(val, monitor), val.truths, val.tagged.classes)
+
+
+def as_image(photo: Picture, classes: int, number: int = 1) -> TaggedImage:
+    """Return a photo as an image of a data set, without tags.
+
+    Args:
+        photo: as ``Trained.predict`` takes it.
+        classes: C.
+        number: of the image.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is none of these.
+    """
+    if isinstance(photo, TaggedImage):
+        return photo
+    name, pixels = _read(photo)
+    tags = torch.zeros(classes, dtype=torch.bool)
+    return TaggedImage(id=number, name=name, tags=tags, load=partial(np.array, pixels))
+
+
+def _read(photo: Any) -> tuple[str, Image]:
+    if isinstance(photo, str | Path):
+        return Path(photo).name, read_image(Path(photo))
+    if isinstance(photo, Pillow.Image):
+        return "picture", np.array(photo.convert("RGB"))
+    if not isinstance(photo, np.ndarray):
+        came = type(photo).__name__
+    elif photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3:
+        return "array", photo
+    else:
+        came = f"an array of shape {photo.shape} and type {photo.dtype}"
+    raise ValueError(
+        "expected a photo: a path, a Pillow image, or RGB pixels as an array of shape "
+        f"(H, W, 3) and type uint8; got {came}"
+    )

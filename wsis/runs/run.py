@@ -1,0 +1,300 @@
+"""Trains from tags, and keeps the result as a folder that is loaded again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from wsis import plugins
+from wsis._support.places import cache_folder, torch_device
+from wsis._support.progress import Monitor, Silent
+from wsis._support.provenance import versions
+from wsis.contracts import DataSource, Numbered, Predictions, Tagged, TaggedImage
+from wsis.cues.balance import hint
+from wsis.features.backbones import RANDOM
+from wsis.runs._card import CHECKPOINT, MODEL, BaseCard, RunError
+from wsis.runs._identity import STATE
+from wsis.runs._trained import Trained
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.recipes import Recipe
+from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
+from wsis.training.loop import Progress
+from wsis.training.network import Model
+
+
+class Card(BaseCard):
+    """What ``run.json`` says: everything about a run but its weights.
+
+    Args:
+        settings: name the parts.
+        miner: that taught it.
+        classes: names of labels 1…C.
+        category_ids: the training set's own numbers of these classes.
+    """
+
+    FILE: ClassVar[str] = "run.json"
+    WHAT: ClassVar[str] = "run"
+    AGAIN: ClassVar[str] = "train again"
+    IDENTITY: ClassVar[set[str]] = {
+        *("settings", "miner", "seed", "data", "classes", "category_ids")
+    }
+
+    settings: Settings
+    miner: Part
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        miner: Part,
+        seed: int,
+        tagged: Tagged,
+        category_ids: tuple[int, ...] = (),
+    ) -> "Card":
+        """Return the card of a run about to begin; categories are 1…C by default."""
+        return cls(
+            settings=pipeline.settings,
+            miner=miner,
+            seed=seed,
+            data=tagged.name,
+            classes=tagged.classes,
+            category_ids=category_ids or tuple(range(1, len(tagged.classes) + 1)),
+            supervision=tuple(sorted(pipeline.ledger)),
+            versions=versions(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run(Trained):
+    """A trained model and the pipeline that serves it.
+
+    Args:
+        card: what it is.
+        model: its weights, in evaluation mode.
+        pipeline: gives its proposals and features.
+    """
+
+    card: Card
+    model: Model
+    pipeline: Pipeline
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of labels 1…C."""
+        return self.card.classes
+
+    @property
+    def name(self) -> str:
+        """The miner, with its settings."""
+        return self.card.miner.label
+
+    def find(self, image: TaggedImage) -> Predictions:
+        """Return the instances on one image of a data set; tags are not looked at."""
+        [bag] = self.pipeline.bags([image])
+        return self.pipeline.predict(self.model, bag)
+
+    def save(self, folder: str | Path) -> "Run":
+        """Write ``model.safetensors`` and ``run.json``, which ``wsis.load`` reads.
+
+        Returns:
+            The run as it was saved.
+
+        Raises:
+            RunError: if the folder holds another run.
+        """
+        place = Path(folder)
+        self.card.begin(place, resume=True)
+        return replace(self, card=self.card.save(place, self.model))
+
+
+def train(
+    data: DataSource | Tagged,
+    miner: Any = None,
+    *,
+    recipe: str | None = None,
+    settings: Settings | Overrides = (),
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    cache: str | Path | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    steps: int | None = None,
+    monitor: Monitor | None = None,
+) -> Run:
+    """Train a model from tags alone.
+
+    Args:
+        data: gives the training images and their tags; no mask is read.
+        miner: an object, or a name with settings such as ``cim:p_seed=0.2``; None takes
+            the recipe's, or ``cim``.
+        recipe: settings by name, or a TOML file; see ``wsis recipe list``.
+        settings: what differs from the recipe or the defaults: ``key=value`` texts, or
+            a mapping of keys to values, parts as names or objects.
+        seed: of everything drawn; the same seed gives the same model.
+        device: where the model is; ``auto`` takes the fastest.
+        cache: folder for proposals, features and cues; None takes the user's.
+        folder: where a checkpoint is kept after every epoch and the run in the end;
+            None keeps nothing.
+        resume: continues the run in ``folder``.
+        steps: stops after so many images in all, resumed ones included.
+        monitor: is told of progress.
+
+    Raises:
+        LookupError: if a part or recipe is not installed.
+        RunError: if ``folder`` exists and ``resume`` is False, or holds another run.
+        ValueError: if a setting is not allowed, weights are missing, or the data have
+            no tags or proposals to learn from.
+    """
+    monitor = monitor or Silent()
+    if miner is None:
+        miner = "cim" if recipe is None else Recipe.read(recipe).miner
+    part = Part.of(miner, "miners")
+    if resume and folder is None:
+        raise SettingsError("expected the folder of the run to resume, got none")
+    parts = Pipeline.of(recipe=recipe, settings=settings, device=device, cache=cache)
+    parts.strategy(part)
+    tagged = data if isinstance(data, Tagged) else data.train()
+    numbers = data.category_ids() if isinstance(data, Numbered) else ()
+    card = Card.of(parts, part, seed, tagged, tuple(numbers))
+    place = None if folder is None else Path(folder)
+    if place is not None:
+        card.begin(place, resume=resume)
+    step = monitor.start("proposals and features", len(tagged.images))
+    bags = parts.bags(tagged.images)
+    parts.prepare(bags, lambda bag: step(bag.image.name))
+    cues = parts.cues(bags, seed)
+    if parts.settings.anti_noise and (advice := hint(cues, bags)):
+        monitor.say(f"hint: {advice}")
+    total = steps or parts.settings.schedule.images(len(tagged.images))
+    tell = _counting(monitor, f"{part.label}, seed {seed}: train", total)
+    model, progress = parts.train(
+        tagged,
+        part,
+        seed,
+        cues=cues,
+        checkpoint=None if place is None else place / CHECKPOINT,
+        steps=steps,
+        tick=tell,
+    )
+    run = Run(card=card.trained(progress), model=model, pipeline=parts)
+    return run if place is None else run.save(place)
+
+
+def load(
+    folder: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    cache: str | Path | None = None,
+    parts: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Return the model that a folder holds, ready to predict; nothing is unpickled.
+
+    Args:
+        folder: what ``Run.save``, ``wsis train`` or ``wsis refine`` wrote.
+        device: where the model is; ``auto`` takes the fastest.
+        cache: folder for proposals and features; None takes the user's.
+        parts: parts that the run was trained with as objects and that cannot be
+            imported, by the name of their setting: ``{"head": MyHead(...)}``.
+
+    Raises:
+        RunError: if the folder is missing, damaged, unfinished or something else, or a
+            part is another than the run's.
+        LookupError: if one of its parts is not installed.
+        ValueError: if the backbone's weights are missing.
+    """
+    from wsis.runs.refine.refined import RefinedCard, load_refined
+
+    place = Path(folder)
+    if (place / RefinedCard.FILE).is_file():
+        return load_refined(place, torch_device(device))
+    return load_run(place, device=device, cache=cache, parts=parts)
+
+
+def load_run(
+    folder: Path,
+    *,
+    device: str | torch.device = "auto",
+    cache: str | Path | None = None,
+    parts: Mapping[str, Any] | None = None,
+) -> Run:
+    """Return the run that a folder holds, as ``load`` does, but no refined detector."""
+    card = Card.read(folder)
+    card.check_weights(folder)
+    pipeline = Pipeline(
+        _own_weights(_with_objects(card.settings, parts, folder)),
+        cache_folder(cache),
+        torch_device(device),
+        card.ledger,
+    )
+    model = pipeline.model(len(card.classes), card.seed)
+    card.read_weights(folder, model)
+    return Run(card=card, model=model.eval(), pipeline=pipeline)
+
+
+def _with_objects(
+    settings: Settings, parts: Mapping[str, Any] | None, folder: Path
+) -> Settings:
+    """The settings of a run, with parts that are given as objects."""
+    found: dict[str, Part] = {}
+    for name, value in (parts or {}).items():
+        if name not in PART_KINDS:
+            raise SettingsError(
+                f"expected parts by the name of their setting, one of "
+                f"{', '.join(PART_KINDS)}; got {name!r}"
+            )
+        part, wanted = Part.of(value, PART_KINDS[name]), getattr(settings, name)
+        if part != wanted:
+            raise RunError(
+                f"expected the {name} that the run in {folder} was trained with, "
+                f"{wanted.label}; got {part.label}"
+            )
+        found[name] = part
+    for name in PART_KINDS:
+        part = found.get(name) or getattr(settings, name)
+        if part is not None and part.given is None and set(part.settings) == {STATE}:
+            raise RunError(
+                f"the run in {folder} was trained with a {name} that was an object, "
+                f"{part.name}; give it again: parts={{{name!r}: ...}}"
+            )
+    return settings.model_copy(update=found) if found else settings
+
+
+def _own_weights(settings: Settings) -> Settings:
+    """Settings that ask for no file of weights where the model holds the backbone."""
+    backbone = settings.backbone
+    if (
+        settings.freeze
+        or backbone.given is not None
+        or "weights" not in plugins.settings("backbones", backbone.name)
+    ):
+        return settings
+    return Settings.read([f"backbone.weights={RANDOM}"], settings)
+
+
+def _counting(monitor: Monitor, title: str, total: int) -> Any:
+    """What tells a monitor of the images that training has seen since last time."""
+    step, seen = monitor.start(title, total), 0
+
+    def tell(progress: Progress) -> None:
+        nonlocal seen
+        for _ in range(progress.step - seen):
+            step("")
+        seen = progress.step
+
+    return tell
+
+
+__all__ = [
+    "CHECKPOINT",
+    "MODEL",
+    "Card",
+    "Run",
+    "RunError",
+    "load",
+    "load_run",
+    "train",
+]
