@@ -1,0 +1,198 @@
+"""What inference returns: the instances found on one image."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image as Pillow
+from torch import Tensor
+
+from wsis.contracts import Image, Ledger, Rle
+
+if TYPE_CHECKING:
+    import supervision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Predictions:
+    """The instances found on one image, best first.
+
+    Args:
+        image_id: the image's number.
+        size: (H, W) in pixels.
+        index: the proposal that each instance is; −1 where it is none.
+        label: its class, 1…C.
+        score: higher is better.
+        boxes: of the masks, xyxy.
+        masks: the instances' pixels.
+        ledger: the labels consumed in finding them.
+        classes: names of labels 1…C, where they are known.
+        load: reads the photo, for pictures; None where it is not known.
+    """
+
+    image_id: int
+    size: tuple[int, int]
+    index: Int[Tensor, " M"]
+    label: Int[Tensor, " M"]
+    score: Float[Tensor, " M"]
+    boxes: Float[Tensor, "M 4"]
+    masks: Sequence[Rle]
+    ledger: Ledger = frozenset()
+    classes: tuple[str, ...] = ()
+    load: Callable[[], Image] | None = None
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        found = ", ".join(self.captions()[:3]) + (", …" if len(self) > 3 else "")
+        return f"Predictions({len(self)} on {width} x {height} pixels: {found})"
+
+    def chosen(self, which: Tensor) -> "Predictions":
+        """Return some of them: a mask, or places in their order."""
+        places = torch.arange(len(self))[which.cpu()]
+        return replace(
+            self,
+            index=self.index[places],
+            label=self.label[places],
+            score=self.score[places],
+            boxes=self.boxes[places],
+            masks=[self.masks[i] for i in places.tolist()],
+        )
+
+    def filter(
+        self, *, min_score: float = 0.0, classes: Iterable[str | int] | None = None
+    ) -> "Predictions":
+        """Return those with a score of at least ``min_score``, of some classes.
+
+        Args:
+            min_score: lowest score that stays.
+            classes: names, or labels 1…C; None takes all.
+
+        Raises:
+            ValueError: if a class is unknown; lists what there is.
+        """
+        keep = self.score >= min_score
+        if classes is not None:
+            labels = torch.tensor([self._label(one) for one in classes])
+            keep &= torch.isin(self.label, labels)
+        return self.chosen(keep)
+
+    def captions(self) -> list[str]:
+        """Return ``class score`` of each; the label where names are not known."""
+        names = self.classes or [str(n) for n in range(1, 1 + self._highest())]
+        return [
+            f"{names[label - 1]} {score:.2f}"
+            for label, score in zip(
+                self.label.tolist(), self.score.tolist(), strict=True
+            )
+        ]
+
+    def draw(self, *, side: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
+        """Return the photo with its likeliest instances tinted and captioned.
+
+        Args:
+            side: longer side of the picture in pixels; None keeps the photo's.
+
+        Raises:
+            ValueError: if the photo is not known.
+        """
+        from wsis.geometry.drawing import legible, overlay
+
+        if self.load is None:
+            raise ValueError(
+                "expected predictions that know their photo, as Run.predict returns "
+                "them; draw these with wsis.geometry.overlay(photo, masks)"
+            )
+        count = legible(self)
+        captions = self.captions()[:count]
+        return overlay(self.load(), self.masks[:count], captions, side=side)
+
+    def _repr_png_(self) -> bytes | None:
+        """Show the photo and its instances in a notebook."""
+        if self.load is None:
+            return None
+        picture = io.BytesIO()
+        Pillow.fromarray(self.draw(side=800)).save(picture, "PNG")
+        return picture.getvalue()
+
+    def to_coco(
+        self, category_ids: Sequence[int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return COCO's list of results, ready for JSON, best first.
+
+        Each has ``image_id``, ``category_id``, ``segmentation`` (run lengths as text)
+        and ``score``. Without a box on purpose: given one, pycocotools takes
+        the box's area for the mask's.
+
+        Args:
+            category_ids: the category of labels 1…C, in this order; labels by default.
+
+        Raises:
+            ValueError: if a label has no category.
+        """
+        numbers = category_ids or range(1, 1 + (len(self.classes) or self._highest()))
+        results = []
+        for label, score, mask in zip(
+            self.label.tolist(), self.score.tolist(), self.masks, strict=True
+        ):
+            if not 1 <= label <= len(numbers):
+                raise ValueError(
+                    f"image {self.image_id}: expected labels in 1…{len(numbers)}, got "
+                    f"{label}"
+                )
+            counts = mask["counts"]
+            text = counts.decode("ascii") if isinstance(counts, bytes) else counts
+            results.append(
+                {
+                    "image_id": self.image_id,
+                    "category_id": int(numbers[label - 1]),
+                    "segmentation": {"size": list(mask["size"]), "counts": text},
+                    "score": score,
+                }
+            )
+        return results
+
+    def to_supervision(self) -> "supervision.Detections":
+        """Return the instances as ``supervision.Detections``, labels as class ids.
+
+        Raises:
+            ImportError: if supervision is not installed; says how to get it.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise ImportError(
+                f"supervision cannot be imported ({error}); pip install supervision"
+            ) from error
+        from wsis.geometry.masks import to_dense
+
+        dense = to_dense(self.masks).numpy() if len(self) else None
+        names = (
+            [self.classes[i - 1] for i in self.label.tolist()] if self.classes else []
+        )
+        return supervision.Detections(
+            xyxy=self.boxes.numpy(),
+            mask=dense,
+            confidence=self.score.numpy(),
+            class_id=self.label.numpy(),
+            data={"class_name": np.array(names)} if names else {},
+        )
+
+    def _highest(self) -> int:
+        return int(self.label.max()) if len(self) else 0
+
+    def _label(self, one: str | int) -> int:
+        names = list(self.classes)
+        if isinstance(one, int) and one >= 1 and (not names or one <= len(names)):
+            return one
+        if one in names:
+            return 1 + names.index(str(one))
+        raise ValueError(
+            f"expected classes among {', '.join(names) or 'labels 1…C'}, got {one!r}"
+        )
