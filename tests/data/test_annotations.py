@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from wsis.data.annotations import VOC_CLASSES, AnnotationFile, UnknownClassError
+from wsis.data.annotations import AnnotationFile, UnknownClassError
+from wsis.data.names import VOC_CLASSES
 
 CONTENT = {
     "images": [{"id": 7, "file_name": "a.jpg", "width": 6, "height": 4}],
@@ -114,15 +115,15 @@ IMAGE = CONTENT["images"][0]
         (changed(images=[IMAGE | {"file_name": None}]), "a file name, got None"),
         (
             changed(annotations=[{"image_id": 8, "category_id": 3}]),
-            r"annotations\[0\] is of image_id 8",
+            r"annotations\[0\] has image_id 8",
         ),
         (
             changed(annotations=[{"image_id": [7], "category_id": 3}]),
-            r"annotations\[0\] is of image_id \[7\]",
+            r"annotations\[0\] has image_id \[7\]",
         ),
         (
             changed(annotations=[{"image_id": 7, "category_id": 9}]),
-            r"annotations\[0\] is of category_id 9",
+            r"annotations\[0\] has category_id 9",
         ),
         (
             changed(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),

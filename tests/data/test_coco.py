@@ -10,7 +10,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from tests.data.layouts import write_coco
-from wsis.contracts import DataSource
+from wsis.contracts import DataSource, Numbered
 from wsis.data.annotations import UnknownClassError
 from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
 from wsis.data.names import COCO_CATEGORIES
@@ -118,6 +118,7 @@ def test_both_halves_have_the_classes_of_training(tmp_path):
     data = CocoData(images=photos, train_json=train, val_json=val)
 
     assert isinstance(data, DataSource)
+    assert isinstance(data, Numbered)
     assert data.train().classes == data.val().tagged.classes == ("cat", "dog")
     assert data.val().truths[0].label.tolist() == [1]
     assert data.category_ids() == (4, 1)
@@ -135,10 +136,10 @@ def test_validation_photos_may_have_their_own_folder(tmp_path):
 def test_a_half_needs_its_file(tmp_path):
     data = CocoData(images=tmp_path)
 
-    with pytest.raises(ValueError, match="as train_json, got none"):
-        data.train()
-    with pytest.raises(ValueError, match="as val_json, got none"):
-        data.val()
+    for asked in (data.train, data.train_truths, data.category_ids):
+        with pytest.raises(ValueError, match=r"as train_json \(--train .* got none"):
+            asked()
+    assert data.val() is None
 
 
 def test_unknown_classes_are_refused(tmp_path):

@@ -80,8 +80,8 @@ def test_a_json_in_cocos_format_does_too(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,x,y\nd.jpg,1,2\n", "it lacks class"),
-        ("", "it lacks file, x, y, class"),
+        ("file,x,y\nd.jpg,1,2\n", "the columns file,x,y,class .*got 'file,x,y'"),
+        ("", "the columns file,x,y,class .*got ''"),
         ("file,x,y,class\n", "has none"),
         ("file,x,y,class\nd.jpg,1,2\n", "line 2: expected file,x,y,class"),
         ("file,x,y,class\nd.jpeg,1,2,cat\n", r"line 2.*no image 'd.jpeg'.*'d.jpg'"),
@@ -90,7 +90,7 @@ def test_a_json_in_cocos_format_does_too(tmp_path):
         ("file,x,y,class\nd.jpg,-1,2,cat\n", "line 2.*at least 0.*'-1'"),
         ("file,x,y,class\nd.jpg,nan,2,cat\n", "line 2.*in pixels"),
         ("file,x,y,class\na.jpg,1,2,potted plant\n", "line 2.*not tagged"),
-        ('file,x,y,class\n"d.jpg,1,2,cat\n', "expected a CSV file"),
+        ('file,x,y,class\n"d.jpg,1,2,cat\n', "after line 1: expected CSV.*quote"),
     ],
 )
 def test_wrong_files_are_refused_by_line(tmp_path, text, message):
@@ -116,6 +116,31 @@ def test_other_files_are_refused(tmp_path):
         with_points(TAGGED, tmp_path / "points.csv")
     with pytest.raises(ValueError, match=r"\.csv or \.json"):
         with_points(TAGGED, written(tmp_path / "points.txt", ""))
+
+
+def test_other_abilities_are_those_of_the_data_set(tmp_path):
+    class Plain:
+        def train(self):
+            return TAGGED
+
+        def val(self):
+            return None
+
+    class Able(Plain):
+        def category_ids(self):
+            return 5, 9
+
+        def train_truths(self):
+            return []
+
+    plain, able = (Pointed(source=one(), file=tmp_path) for one in (Plain, Able))
+
+    assert plain.val() is None
+    assert plain.category_ids() == (1, 2)
+    assert able.category_ids() == (5, 9)
+    assert able.train_truths() == []
+    with pytest.raises(ValueError, match=r"Plain has none \(train_truths\)"):
+        plain.train_truths()
 
 
 def test_only_the_training_half_is_pointed_at(tmp_path):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torchvision
@@ -114,6 +116,18 @@ def test_the_objects_of_the_training_photos_are_for_evaluation(tmp_path):
     truths = data.train_truths()
     assert [truth.image_id for truth in truths] == [i.id for i in data.train().images]
     assert np.array_equal(rle.decode(truths[1].masks[0]), drawn(1)[1] == 1)
+
+
+def test_without_masks_there_is_no_validation_half(tmp_path):
+    root = write_voc(tmp_path)
+    for kind in ("SegmentationObject", "SegmentationClass"):
+        shutil.rmtree(root / "VOC2012" / kind)
+    data = VocData(root=root)
+
+    assert data.val() is None
+    assert len(data.train().images) == 3
+    with pytest.raises(FileNotFoundError, match="3 of 3 masks are not in"):
+        data.train_truths()
 
 
 def test_training_opens_no_mask(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import strips
@@ -161,8 +161,7 @@ def test_sizes_are_those_of_the_reference():
 @given(st.integers(0, 2**31))
 def test_every_error_is_counted_once_and_no_repair_harms(seed):
     predictions, truths = blobs(images=4, classes=3, seed=seed)
-    if not any(bool((~one.ignore).any()) for one in truths):
-        return
+    assume(any(bool((~one.ignore).any()) for one in truths))
     classes = ("a", "b", "c")
     proposals = [
         from_masks(torch.ones(1, *one.size, dtype=torch.bool)) for one in truths
@@ -190,8 +189,7 @@ def test_every_error_is_counted_once_and_no_repair_harms(seed):
 @given(st.integers(0, 2**31))
 def test_with_everything_repaired_all_is_found(seed):
     predictions, truths = blobs(images=4, classes=3, seed=seed)
-    if not any(bool((~one.ignore).any()) for one in truths):
-        return
+    assume(any(bool((~one.ignore).any()) for one in truths))
     proposals = [
         from_masks(torch.ones(1, *one.size, dtype=torch.bool)) for one in truths
     ]

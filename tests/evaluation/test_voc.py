@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
@@ -123,8 +123,7 @@ def test_average_precision_of_numbers() -> None:
 def test_matches_the_plain_loop(seed: int, classes: int, threshold: float) -> None:
     predictions, truths = blobs(images=4, classes=classes, seed=seed)
     names = [str(c) for c in range(classes)]
-    if all(bool(image.ignore.all()) for image in truths):
-        return
+    assume(any(bool((~image.ignore).any()) for image in truths))
 
     (table,) = voc_ap(predictions, truths, names, [threshold]).values()
 

@@ -167,6 +167,16 @@ def test_data_without_masks_of_their_training_half_are_refused(cache):
         compare(Squares(), MINERS, pipeline, folds=3)
 
 
+def test_data_without_masks_of_their_validation_half_are_refused(cache):
+    class Maskless(Masked):
+        def val(self):
+            return None
+
+    for folds, message in ((3, "masks of its validation half"), (None, "Maskless has")):
+        with pytest.raises(ValueError, match=message):
+            bench(cache, data=Maskless(), folds=folds)
+
+
 def pointed(folder, *halves, data=None):
     """Squares of which the images of ``halves`` have a point in the middle."""
     data = data or Masked(train=5, val=4)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.drawing import blobs, found, truth
@@ -24,8 +24,7 @@ def repeated(items, counts):
 @given(st.integers(0, 2**31 - 1))
 def test_the_figures_are_those_of_the_evaluation(seed):
     predictions, truths = blobs(images=5, classes=3, seed=seed)
-    if all(bool(one.ignore.all()) for one in truths):
-        return
+    assume(any(bool((~one.ignore).any()) for one in truths))
 
     measured = point(match(predictions, truths, CLASSES))
 
@@ -44,8 +43,7 @@ def test_a_weighted_image_counts_as_so_many_images(seed):
     ]
     counts = np.random.default_rng(seed).multinomial(5, [0.2] * 5)
     copies = repeated(truths, counts)
-    if all(bool(one.ignore.all()) for one in copies):
-        return
+    assume(any(bool((~one.ignore).any()) for one in copies))
 
     matches = match(predictions, truths, CLASSES)
     weighted = figures(matches, np.stack([counts, np.ones(5, int)]))

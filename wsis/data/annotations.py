@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsis.data.names import VOC_CLASSES, plain
 from wsis.plugins import nearest
-
-VOC_CLASSES = (
-    *("airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
-    *("cow", "dining table", "dog", "horse", "motorcycle", "person", "potted plant"),
-    *("sheep", "couch", "train", "tv"),
-)
-"""The classes of Pascal VOC in its order, by their names in COCO."""
 
 _KEYS = {
     "images": ("id", "file_name", "width", "height"),
@@ -28,7 +22,7 @@ class UnknownClassError(LookupError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotationFile:
-    """What an annotation file holds; all but masks, boxes and areas is checked.
+    """The content of an annotation file; all but masks, boxes and areas is checked.
 
     Args:
         path: of the file, for messages.
@@ -44,7 +38,7 @@ class AnnotationFile:
 
     @classmethod
     def read(cls, path: Path) -> "AnnotationFile":
-        """The file at ``path``.
+        """Read and check the file at ``path``.
 
         Raises:
             FileNotFoundError: if there is none.
@@ -71,11 +65,11 @@ class AnnotationFile:
         return cls(path, content["images"], content["annotations"], categories)
 
     def names(self, classes: str | Sequence[str]) -> tuple[str, ...]:
-        """The names of the chosen classes.
+        """Return the names of the chosen classes.
 
         Args:
-            classes: ``all`` of the file, in order of category id; ``voc``; names with
-                commas between; or a sequence of names.
+            classes: ``all`` of the file, in order of category id; ``voc``;
+                comma-separated names; or a sequence of names.
         """
         if classes == "all":
             return tuple(self.categories)
@@ -85,10 +79,9 @@ class AnnotationFile:
         return tuple(name.strip() for name in names)
 
     def labels(self, classes: str | Sequence[str]) -> dict[int, int]:
-        """Labels 1…C by category id, in order of label.
+        """Return labels 1…C by category id, in order of label.
 
-        Names match whatever their case and whether words are parted by a space, ``-``
-        or ``_``.
+        Names match whatever their case, and with a space, ``-`` or ``_`` between words.
 
         Raises:
             UnknownClassError: if a class is not in the file; lists what is.
@@ -122,14 +115,16 @@ def _check(content: Any) -> None:
             raise ValueError(f"expected {kind}, got an empty list")
     for image in content["images"]:
         _check_image(image)
-    images = _unique("image", content["images"])
-    categories = _unique("category", content["categories"])
+    known = {
+        "image_id": _unique("image", content["images"]),
+        "category_id": _unique("category", content["categories"]),
+    }
     for i, annotation in enumerate(content["annotations"]):
-        for key, known in (("image_id", images), ("category_id", categories)):
+        for key, ids in known.items():
             number = annotation[key]
-            if not isinstance(number, int) or number not in known:
+            if not isinstance(number, int) or number not in ids:
                 raise ValueError(
-                    f"annotations[{i}] is of {key} {number!r}, which the file does not "
+                    f"annotations[{i}] has {key} {number!r}, which the file does not "
                     "list"
                 )
 
@@ -171,18 +166,11 @@ def _unique(what: str, entries: Sequence[Mapping[str, Any]]) -> set[int]:
 
 def _by_name(categories: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
-    seen: set[str] = set()
     for entry in sorted(categories, key=lambda entry: int(entry["id"])):
         name = entry["name"]
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"expected a category's name, got {name!r}")
-        if plain(name) in seen:
+        if plain(name) in map(plain, found):
             raise ValueError(f"category name {name!r} is repeated")
-        seen.add(plain(name))
         found[name] = entry["id"]
     return found
-
-
-def plain(name: str) -> str:
-    """A name as names are compared: whatever their case, ``-``, ``_`` and spaces."""
-    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())

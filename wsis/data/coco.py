@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from pycocotools import mask as rle
 
-from wsis._support.checks import few
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
 from wsis.data._lazy import LazyTruths
 from wsis.data.annotations import AnnotationFile
-from wsis.data.images import check_folder, read_image
+from wsis.data.images import check_files, check_folder, read_image
 from wsis.data.segmentations import check_segmentation, to_rle
 
 
@@ -27,15 +26,15 @@ class CocoData:
 
     Args:
         root: COCO as it is unpacked: ``annotations/instances_train2017.json`` and
-            ``train2017/``, or those of 2014, and of ``val`` alike; says what is not
-            given otherwise.
+            ``train2017/``, or those of 2014, and likewise for ``val``. The settings
+            below override it.
         images: folder of the photos.
         train_json: annotations of the training photos; only their classes are read.
-        val_json: annotations of the validation photos.
-        val_images: folder of the validation photos, where it is another one.
+        val_json: annotations of the validation photos; without, there are none.
+        val_images: folder of the validation photos, if it is not ``images``.
         classes: ``all`` of the file, in order of category id; ``voc``, the 20 of Pascal
-            VOC; or names with commas between. Names match whatever their case and
-            whether words are parted by a space, ``-`` or ``_``.
+            VOC; or comma-separated names. Names match whatever their case, and with a
+            space, ``-`` or ``_`` between words.
 
     Raises:
         FileNotFoundError: if ``root`` has no annotations in COCO's layout.
@@ -53,41 +52,53 @@ class CocoData:
         if self.root is not None:
             for name, path in _layout(self.root).items():
                 if getattr(self, name) is None:
-                    # What root says, as if it had been given.
+                    # As if it had been given.
                     object.__setattr__(self, name, path)
         elif self.images is None:
             raise ValueError("it needs the setting 'images', or 'root'")
 
     def train(self) -> Tagged:
-        """The training photos and their tags, as ``read_tagged`` gives them."""
-        path = _given(self.train_json, "train")
-        return read_tagged(path, _folder(self.images), self.classes)
+        """Return the training photos and their tags, as ``read_tagged`` does.
 
-    def val(self) -> Annotated:
-        """The validation photos and their masks, as ``read_annotated`` gives them.
-
-        With a training file, ``all`` are that file's classes.
+        Raises:
+            ValueError: if ``train_json`` is missing, or as ``read_tagged``.
         """
-        path = _given(self.val_json, "val")
+        return read_tagged(self._train_json(), _folder(self.images), self.classes)
+
+    def val(self) -> Annotated | None:
+        """Return the validation photos and their masks; None without ``val_json``.
+
+        With a training file, ``all`` classes are that file's. Raises as
+        ``read_annotated``.
+        """
+        if self.val_json is None:
+            return None
         photos = _folder(self.val_images or self.images)
-        return read_annotated(path, photos, self._classes())
+        return read_annotated(self.val_json, photos, self._classes())
 
     def train_truths(self) -> Sequence[GroundTruth]:
-        """The training photos' masks, for ``wsis.evaluation.trace`` alone.
+        """Return the training photos' masks, for ``wsis.evaluation.trace`` alone.
 
         Raises:
             ValueError: as ``read_annotated``, so also if an object has only its tag.
         """
-        path = _given(self.train_json, "train")
-        return read_annotated(path, _folder(self.images), self.classes).truths
+        path, photos = self._train_json(), _folder(self.images)
+        return read_annotated(path, photos, self.classes).truths
 
     def category_ids(self) -> tuple[int, ...]:
-        """The file's own numbers of classes 1…C, for results in COCO's format.
+        """Return the numbers of classes 1…C in the validation file, or the training's.
 
-        Those of the validation file if there is one, else of the training file.
+        They are for results in COCO's format.
         """
-        path = _given(self.val_json or self.train_json, "val")
-        return category_ids(path, self._classes())
+        return category_ids(self.val_json or self._train_json(), self._classes())
+
+    def _train_json(self) -> Path:
+        if self.train_json is None:
+            raise ValueError(
+                "expected the annotations of the training photos as train_json "
+                "(--train on the command line), got none"
+            )
+        return self.train_json
 
     def _classes(self) -> str | Sequence[str]:
         if self.classes == "all" and self.train_json:
@@ -98,11 +109,11 @@ class CocoData:
 def read_tagged(
     annotations: Path, images: Path, classes: str | Sequence[str] = "all"
 ) -> Tagged:
-    """The photos of one annotation file and the classes on each.
+    """Return the photos of one annotation file and the classes on each.
 
-    Of an annotation only its image and its category are looked at: the file needs no
-    masks and no boxes. A crowd counts as its class. Photos with none of the classes are
-    kept, without tags.
+    Only the image and the category of an annotation are read: the file needs no masks
+    and no boxes. A crowd counts as its class. Photos with none of the classes are kept,
+    without tags.
 
     Args:
         annotations: the JSON file.
@@ -113,7 +124,7 @@ def read_tagged(
         FileNotFoundError: if the file, the folder or photos are missing.
         UnknownClassError: if a class is not in the file; lists what is.
         ValueError: if the file is not in COCO's format, contradicts itself, or has no
-            object of the classes. Loading raises it for a photo that is damaged or of
+            object of the classes. Loading raises it for a photo that is damaged or has
             another size than annotated.
     """
     return _tagged(AnnotationFile.read(annotations), images, classes)
@@ -122,15 +133,10 @@ def read_tagged(
 def read_annotated(
     annotations: Path, images: Path, classes: str | Sequence[str] = "all"
 ) -> Annotated:
-    """The photos of one annotation file and the objects on each.
+    """Return the photos of one annotation file and the objects on each.
 
-    Masks are decoded when a truth is asked for. Crowds are ignored objects; those of
-    other classes are left out.
-
-    Args:
-        annotations: the JSON file.
-        images: folder of the photos.
-        classes: as in ``CocoData``, or a sequence of names.
+    Masks are decoded when a truth is asked for. Crowds are ignored objects; objects of
+    other classes are left out. Arguments are those of ``read_tagged``.
 
     Raises:
         FileNotFoundError: as ``read_tagged``.
@@ -140,18 +146,14 @@ def read_annotated(
     """
     file = AnnotationFile.read(annotations)
     labels = file.labels(classes)
-    found = {
-        image["id"]: _Objects(image["id"], _size(image), []) for image in file.images
-    }
+    found = {image["id"]: _Objects(image["id"], _size(image)) for image in file.images}
     for i, annotation in enumerate(file.annotations):
         label = labels.get(annotation["category_id"])
-        if label is None:
-            continue
-        of_image = found[annotation["image_id"]]
-        try:
-            of_image.objects.append(_object(annotation, label, of_image.size))
-        except ValueError as error:
-            raise ValueError(f"{annotations}: annotations[{i}]: {error}") from None
+        if label is not None:
+            try:
+                found[annotation["image_id"]].add(annotation, label)
+            except ValueError as error:
+                raise ValueError(f"{annotations}: annotations[{i}]: {error}") from None
     return Annotated(
         tagged=_tagged(file, images, classes),
         truths=LazyTruths([objects.decode for objects in found.values()]),
@@ -161,42 +163,46 @@ def read_annotated(
 def category_ids(
     annotations: Path, classes: str | Sequence[str] = "all"
 ) -> tuple[int, ...]:
-    """The file's own numbers of classes 1…C; arguments and errors as above."""
+    """Return the file's own numbers of classes 1…C; raises as ``read_tagged``."""
     return tuple(AnnotationFile.read(annotations).labels(classes))
 
 
 @dataclass(frozen=True, slots=True)
-class _Object:
-    label: int
-    segmentation: Any
-    crowd: bool
-    area: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Objects:
+    """The objects of one image: each its label, mask, whether a crowd, and area."""
+
     image_id: int
     size: tuple[int, int]
-    objects: list[_Object]
+    objects: list[tuple[int, Any, bool, float | None]] = field(default_factory=list)
+
+    def add(self, annotation: Mapping[str, Any], label: int) -> None:
+        segmentation, area = annotation.get("segmentation"), annotation.get("area")
+        check_segmentation(segmentation, self.size)
+        if not isinstance(area, int | float | None) or not 0 <= (area or 0) < math.inf:
+            raise ValueError(f"expected a number from 0 up as area, got {area!r}")
+        crowd = bool(annotation.get("iscrowd"))
+        self.objects.append((label, segmentation, crowd, area))
 
     def decode(self) -> GroundTruth:
-        masks = [to_rle(one.segmentation, self.size) for one in self.objects]
+        masks = [
+            to_rle(segmentation, self.size) for _, segmentation, _, _ in self.objects
+        ]
         areas = [
-            float(rle.area(mask)) if one.area is None else one.area
-            for one, mask in zip(self.objects, masks, strict=True)
+            float(rle.area(mask) if area is None else area)
+            for (_, _, _, area), mask in zip(self.objects, masks, strict=True)
         ]
         return GroundTruth(
             image_id=self.image_id,
             size=self.size,
-            label=torch.tensor([one.label for one in self.objects], dtype=torch.long),
+            label=torch.tensor([label for label, *_ in self.objects], dtype=torch.long),
             masks=masks,
-            ignore=torch.tensor([one.crowd for one in self.objects], dtype=torch.bool),
+            ignore=torch.tensor([one[2] for one in self.objects], dtype=torch.bool),
             area=torch.tensor(areas, dtype=torch.float32),
         )
 
 
 def _layout(root: Path) -> dict[str, Path]:
-    """Where annotations and photos of both halves are, of the newest year there is."""
+    """Return the places of both halves' annotations and photos, of the newest year."""
     for year in ("2017", "2014"):
         found: dict[str, Path] = {}
         for half, folder in (("train", "images"), ("val", "val_images")):
@@ -219,27 +225,6 @@ def _folder(path: Path | None) -> Path:
     return path
 
 
-def _given(path: Path | None, split: str) -> Path:
-    if path is None:
-        raise ValueError(f"expected an annotation file as {split}_json, got none")
-    return path
-
-
-def _object(
-    annotation: Mapping[str, Any], label: int, size: tuple[int, int]
-) -> _Object:
-    segmentation, area = annotation.get("segmentation"), annotation.get("area")
-    check_segmentation(segmentation, size)
-    if not isinstance(area, int | float | None) or not 0 <= (area or 0) < math.inf:
-        raise ValueError(f"expected a number from 0 up as area, got {area!r}")
-    return _Object(
-        label,
-        segmentation,
-        crowd=bool(annotation.get("iscrowd")),
-        area=None if area is None else float(area),
-    )
-
-
 def _tagged(file: AnnotationFile, folder: Path, classes: str | Sequence[str]) -> Tagged:
     labels, names = file.labels(classes), file.names(classes)
     present: defaultdict[int, set[int]] = defaultdict(set)
@@ -250,32 +235,16 @@ def _tagged(file: AnnotationFile, folder: Path, classes: str | Sequence[str]) ->
         raise ValueError(
             f"{file.path}: expected objects of {', '.join(names)}, got none"
         )
-    _check_photos(folder, [image["file_name"] for image in file.images])
-    tags = torch.zeros(len(file.images), len(names), dtype=torch.bool)
-    for row, image in zip(tags, file.images, strict=True):
-        row[[label - 1 for label in present[image["id"]]]] = True
-    return Tagged(
-        name=file.path.stem,
-        classes=names,
-        images=[
-            TaggedImage(
-                id=image["id"],
-                name=image["file_name"],
-                tags=row,
-                load=partial(_load, folder / image["file_name"], _size(image)),
-            )
-            for row, image in zip(tags, file.images, strict=True)
-        ],
-    )
-
-
-def _check_photos(folder: Path, names: Sequence[str]) -> None:
     check_folder(folder)
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} photos are not in {folder}: {few(missing)}"
-        )
+    check_files(folder, [image["file_name"] for image in file.images])
+    images = []
+    for image in file.images:
+        tags = torch.zeros(len(names), dtype=torch.bool)
+        tags[[label - 1 for label in present[image["id"]]]] = True
+        name = image["file_name"]
+        load = partial(_load, folder / name, _size(image))
+        images.append(TaggedImage(id=image["id"], name=name, tags=tags, load=load))
+    return Tagged(name=file.path.stem, classes=names, images=images)
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int]:
@@ -283,7 +252,7 @@ def _size(image: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _load(path: Path, size: tuple[int, int]) -> Image:
-    """The photo, upright or as it is stored, whichever has the annotated size."""
+    """Return the photo, upright or as stored, whichever has the annotated size."""
     image = read_image(path)
     if image.shape[:2] != size:
         image = read_image(path, upright=False)

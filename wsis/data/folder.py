@@ -1,40 +1,33 @@
 """A folder of one's own photos, tagged by a CSV or by the subfolders they lie in."""
 
-import csv
-import io
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from wsis._support.checks import few, proper
+from wsis._support.checks import proper
 from wsis._support.randomness import generator
-from wsis.contracts import Annotated, Tagged, TaggedImage
-from wsis.data.images import check_folder, images_in, read_image
-
-LACKS = (
-    "a folder of photos has tags and no masks, so that there is nothing to measure "
-    "by: take wsis train and wsis predict, or give masks with --data coco"
-)
+from wsis.contracts import Tagged, TaggedImage
+from wsis.data._tables import read_rows
+from wsis.data.images import check_files, check_folder, images_in, read_image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderData:
     """Photos of one's own with tags: a CSV ``file,tags``, or one subfolder per tag.
 
-    The CSV's ``file`` is a path from ``root``; ``tags`` are parted by ``;``, or by
+    The CSV's ``file`` is a path from ``root``; ``tags`` are separated by ``;``, or by
     ``,`` between quotes. A photo may have no tags: training then leaves it out. There
-    are no masks: photos held back are there to look at what is predicted.
+    are no masks: photos held back are there to look at the predictions.
 
     Args:
         root: the folder.
         tags: the CSV; ``tags.csv`` in ``root`` if that is there.
         held_out: share of the photos that training does not see, in [0, 1).
-        seed: another one holds other photos back.
+        seed: each seed holds other photos back.
 
     Raises:
         FileNotFoundError: if there is no such folder or CSV.
@@ -52,17 +45,8 @@ class FolderData:
         if self.tags is not None and not self.tags.is_file():
             raise FileNotFoundError(f"expected a CSV of tags, there is no {self.tags}")
 
-    @property
-    def val_json(self) -> None:
-        """There are no masks of the photos held back."""
-
-    @property
-    def lacks(self) -> str:
-        """Why commands that measure cannot run."""
-        return LACKS
-
     def train(self) -> Tagged:
-        """The training photos and their tags; classes in alphabetical order.
+        """Return the training photos and their tags; classes in alphabetical order.
 
         Raises:
             FileNotFoundError: if photos that the CSV lists are missing.
@@ -87,67 +71,33 @@ class FolderData:
             )
         return Tagged(name=self.root.resolve().name, classes=classes, images=images)
 
-    def val(self) -> Annotated:
-        """Raises ``ValueError``: there are no masks to measure by."""
-        raise ValueError(LACKS)
+    def val(self) -> None:
+        """Return None: there are no masks."""
 
 
-def _read(path: Path, root: Path) -> list[tuple[str, tuple[str, ...]]]:
-    """Name and tags of every photo, in the file's order."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a CSV in UTF-8: {error}") from None
-    first = text.partition("\n")[0]
-    # Spreadsheets write semicolons where the comma is the decimal sign.
-    comma = "," if "," in first or ";" not in first else ";"
-    rows = csv.DictReader(io.StringIO(text), delimiter=comma, strict=True)
-    columns = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
-    if sorted(columns) != ["file", "tags"]:
-        raise ValueError(
-            f"{path}: expected the columns file,tags in the first line, got {first!r}"
-        )
-    rows.fieldnames = columns
-    found: dict[str, tuple[str, ...]] = {}
-    for row in _rows(rows, path):
-        name, tags, line = row["file"], row["tags"], rows.line_num
-        if not (name or "").strip() or tags is None or None in row:
-            raise ValueError(
-                f"{path}, line {line}: expected a file and its tags; several tags are "
-                'parted by ; or stand between quotes: photo.jpg,"dog, sofa"'
-            )
-        name = posixpath.normpath(name.strip())
+def _read(path: Path, root: Path) -> list[tuple[str, list[str]]]:
+    """Return name and tags of every photo, in the file's order."""
+    hint = '; separate tags by ; or write them in quotes: photo.jpg,"dog, sofa"'
+    found: dict[str, list[str]] = {}
+    for where, row in read_rows(path, ("file", "tags"), hint=hint):
+        if not row["file"]:
+            raise ValueError(f"{where}: expected file,tags{hint}")
+        name, tags = posixpath.normpath(row["file"]), row["tags"]
         if name in found:
-            raise ValueError(f"{path}, line {line}: {name} is listed twice")
+            raise ValueError(f"{where}: {name} is listed twice")
         if not tags.isprintable():
             raise ValueError(
-                f"{path}, line {line}: expected tags in one line, got {tags!r}; is a "
-                "quote not closed?"
+                f"{where}: expected tags in one line, got {tags!r}; is a quote not "
+                "closed?"
             )
         parts = tags.replace(";", ",").split(",")
-        found[name] = tuple(part.strip() for part in parts if part.strip())
-    missing = [name for name in found if not (root / name).is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(found)} photos of {path} are not in {root}: "
-            f"{few(missing)}"
-        )
+        found[name] = [part.strip() for part in parts if part.strip()]
+    check_files(root, list(found), f"photos of {path}")
     return list(found.items())
 
 
-def _rows(rows: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, Any]]:
-    """The rows, with the file and the line where one is not CSV."""
-    try:
-        yield from rows
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}, after line {rows.line_num}: expected CSV: {error}; is a quote "
-            "not closed?"
-        ) from None
-
-
-def _subfolders(root: Path) -> list[tuple[str, tuple[str, ...]]]:
-    """Photos by the folder they lie in, which is their tag."""
+def _subfolders(root: Path) -> list[tuple[str, list[str]]]:
+    """Return photos and their tag, the folder that they lie in."""
     folders = sorted(
         one for one in root.iterdir() if one.is_dir() and not one.name.startswith(".")
     )
@@ -157,7 +107,7 @@ def _subfolders(root: Path) -> list[tuple[str, tuple[str, ...]]]:
             "neither"
         )
     return [
-        (photo.relative_to(root).as_posix(), (folder.name.strip(),))
+        (photo.relative_to(root).as_posix(), [folder.name.strip()])
         for folder in folders
         for photo in images_in([folder])
     ]

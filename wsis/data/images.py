@@ -1,28 +1,29 @@
-"""Photos from files, whatever their format, as RGB pixels."""
+"""Photos from files of any format, as RGB pixels."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
+from wsis._support.checks import few
 from wsis.contracts import Image
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""What counts as a photo in a folder."""
+"""Files that count as photos in a folder."""
 
 
 def read_image(path: Path, *, upright: bool = True) -> Image:
-    """The pixels of a photo.
+    """Return the pixels of a photo.
 
     Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8; transparent
-    pixels are laid over white; of an animation the first frame is taken.
+    pixels are laid over white; an animation gives its first frame.
 
     Args:
         path: of the photo, in any format that Pillow reads.
-        upright: turns the photo as its EXIF data say; otherwise as it is stored.
+        upright: turn the photo as its EXIF data say, or leave it as it is stored.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -52,10 +53,10 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
 
 
 def images_in(paths: Iterable[Path]) -> list[Path]:
-    """Photos and folders of photos as photos, each once, however it is spelled.
+    """Return the photos among files and folders, each once, however it is spelled.
 
-    In the order given, a folder's photos by name; folders inside folders and hidden
-    files are passed over. A file that is given is taken whatever its name.
+    The order is that given, a folder's photos by name. Folders inside folders and
+    hidden files are skipped; a file that is given is taken whatever its name.
 
     Raises:
         FileNotFoundError: if a path does not exist.
@@ -76,14 +77,27 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def check_folder(path: Path) -> None:
-    """Makes sure that there is a folder of photos.
+    """Refuse what is not a folder of photos.
 
     Raises:
-        FileNotFoundError: if there is not; tells a file from nothing.
+        FileNotFoundError: if it is a file, or nothing; says which.
     """
     if not path.is_dir():
         came = f"{path} is a file" if path.exists() else f"there is no {path}"
         raise FileNotFoundError(f"expected a folder of photos, {came}")
+
+
+def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> None:
+    """Refuse a folder that lacks files.
+
+    Raises:
+        FileNotFoundError: if files are missing; says how many, and names a few.
+    """
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
+        )
 
 
 def _photos(folder: Path) -> list[Path]:

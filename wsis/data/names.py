@@ -9,6 +9,18 @@ VOC_NAMES = (
 )
 """In the order of their numbers, 1…20."""
 
+_IN_COCO = {
+    "aeroplane": "airplane",
+    "diningtable": "dining table",
+    "motorbike": "motorcycle",
+    "pottedplant": "potted plant",
+    "sofa": "couch",
+    "tvmonitor": "tv",
+}
+
+VOC_CLASSES = tuple(_IN_COCO.get(name, name) for name in VOC_NAMES)
+"""The same classes in the same order, by their names in COCO."""
+
 _COCO = """
 1 person 2 bicycle 3 car 4 motorcycle 5 airplane 6 bus 7 train 8 truck 9 boat
 10 traffic_light 11 fire_hydrant 13 stop_sign 14 parking_meter 15 bench 16 bird 17 cat
@@ -28,3 +40,8 @@ COCO_CATEGORIES = {
     for number, name in re.findall(r"(\d+) (\S+)", _COCO)
 }
 """The 80 categories of COCO 2014 and 2017: their ids by name."""
+
+
+def plain(name: str) -> str:
+    """Return a name as names are compared: without case, ``-`` and ``_``."""
+    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())

@@ -1,10 +1,9 @@
 """Points that somebody set on objects, from a file: one point an object."""
 
-import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,30 +14,23 @@ from wsis.contracts import (
     Annotated,
     DataSource,
     GroundTruth,
+    Numbered,
     Points,
     Tagged,
     Traceable,
 )
-from wsis.data.annotations import AnnotationFile, plain
+from wsis.data._tables import read_rows
+from wsis.data.annotations import AnnotationFile
+from wsis.data.names import plain
 from wsis.plugins import nearest
 
-_COLUMNS = ("file", "x", "y", "class")
-
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """One line of a file of points, and where it stands, for messages."""
-
-    where: str
-    file: str
-    x: Any
-    y: Any
-    name: str
+_Point = tuple[str, str, Any, Any, str]
+"""Where it stands, for messages; the photo's name, x, y and the name of the class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pointed:
-    """A data set whose training images have points; validation is as it was.
+    """A data set with points on its training images; validation is as it was.
 
     Args:
         source: the data set.
@@ -49,45 +41,43 @@ class Pointed:
     file: Path
 
     def train(self) -> Tagged:
-        """The training images with their points."""
+        """Return the training images with their points."""
         return with_points(self.source.train(), self.file)
 
-    def val(self) -> Annotated:
-        """The validation images and their masks."""
+    def val(self) -> Annotated | None:
+        """Return the validation images and their masks, if the data set has any."""
         return self.source.val()
 
     def train_truths(self) -> Sequence[GroundTruth]:
-        """The training images' objects, as the data set has them.
+        """Return the training images' objects.
 
         Raises:
-            ValueError: if it has none.
+            ValueError: if the data set has none.
         """
         if not isinstance(self.source, Traceable):
             raise ValueError(f"{type(self.source).__name__} has none (train_truths)")
         return self.source.train_truths()
 
     def category_ids(self) -> tuple[int, ...]:
-        """The data set's own numbers of its classes; 1…C where it has none."""
-        own = getattr(self.source, "category_ids", None)
-        if own is None:
-            return tuple(range(1, len(self.source.train().classes) + 1))
-        return tuple(own())
+        """Return the data set's own numbers of its classes; 1…C if it has none."""
+        if isinstance(self.source, Numbered):
+            return self.source.category_ids()
+        return tuple(range(1, len(self.source.train().classes) + 1))
 
 
 def with_points(tagged: Tagged, file: Path) -> Tagged:
-    """The same images, those that the file names with the points it has for them.
+    """Return the same images, with points on those that the file names.
 
     A ``.csv`` has a first line ``file,x,y,class`` and then a line a point; a ``.json``
     is in COCO's format, with ``"point": [x, y]`` in its annotations. Files are image
-    names as the data set has them; x and y are pixels from the left and the top; names
-    of classes match whatever their case and whether words are parted by a space, ``-``
-    or ``_``. The points of an image keep the file's order. Images that the file does
-    not name have no points.
+    names as the data set has them; x and y are pixels from the left and the top. Names
+    of classes match whatever their case, and with a space, ``-`` or ``_`` between
+    words. The points of an image keep the file's order.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is of another format, or a point is of an image or a class
-            that is not there or not tagged, or has no place; names the line.
+        ValueError: if its format is wrong, or a point has an unknown image, an unknown
+            or untagged class, or no place; names the line.
     """
     if not file.exists():
         raise FileNotFoundError(f"expected a file of points, there is no {file}")
@@ -97,36 +87,34 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
     labels = {plain(name): label for label, name in enumerate(tagged.classes, 1)}
     images = {image.name: image for image in tagged.images}
     found: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
-    for point in read(file):
-        image, label = images.get(point.file), labels.get(plain(point.name))
+    for where, photo, x, y, name in read(file):
+        image, label = images.get(photo), labels.get(plain(name))
         if image is None:
             raise ValueError(
-                f"{point.where}: the data set has no image {point.file!r}"
-                f"{nearest(point.file, list(images))}"
+                f"{where}: the data set has no image {photo!r}"
+                f"{nearest(photo, list(images))}"
             )
         if label is None:
             raise ValueError(
-                f"{point.where}: the data set has no class {point.name!r}"
-                f"{nearest(point.name, list(tagged.classes))}; its classes are: "
+                f"{where}: the data set has no class {name!r}"
+                f"{nearest(name, list(tagged.classes))}; its classes are: "
                 f"{', '.join(tagged.classes)}"
             )
         if not image.tags[label - 1]:
             raise ValueError(
-                f"{point.where}: {point.file} is not tagged {point.name!r}, a point "
-                "needs the tag of its class"
+                f"{where}: {photo} is not tagged {name!r}, a point needs the tag of "
+                "its class"
             )
-        found[point.file].append((*_place(point), label))
+        found[photo].append((*_place(where, x, y), label))
     if not found:
         raise ValueError(f"expected points, {file} has none")
-    return replace(
-        tagged,
-        images=[
-            replace(image, points=_points(found[image.name]))
-            if image.name in found
-            else image
-            for image in tagged.images
-        ],
-    )
+    pointed = [
+        replace(image, points=_points(found[image.name]))
+        if image.name in found
+        else image
+        for image in tagged.images
+    ]
+    return replace(tagged, images=pointed)
 
 
 def _points(places: list[tuple[float, float, int]]) -> Points:
@@ -136,45 +124,26 @@ def _points(places: list[tuple[float, float, int]]) -> Points:
     )
 
 
-def _place(point: _Point) -> tuple[float, float]:
+def _place(where: str, x: Any, y: Any) -> tuple[float, float]:
     try:
-        x, y = float(point.x), float(point.y)
+        place = float(x), float(y)
     except (TypeError, ValueError):
-        x = y = math.nan
-    if not (0 <= x < math.inf and 0 <= y < math.inf):
+        place = math.nan, math.nan
+    if not all(0 <= one < math.inf for one in place):
         raise ValueError(
-            f"{point.where}: expected x and y in pixels, at least 0, got {point.x!r} "
-            f"and {point.y!r}"
+            f"{where}: expected x and y in pixels, at least 0, got {x!r} and {y!r}"
         )
-    return x, y
+    return place
 
 
 def _read_csv(file: Path) -> Iterator[_Point]:
-    # A byte order mark is what spreadsheets write first.
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.DictReader(lines, skipinitialspace=True, strict=True)
-        try:
-            columns = rows.fieldnames or ()
-            if missing := [name for name in _COLUMNS if name not in columns]:
-                raise ValueError(
-                    f"{file}: expected a first line {','.join(_COLUMNS)}, it lacks "
-                    f"{', '.join(missing)}"
-                )
-            for row in rows:
-                where = f"{file}, line {rows.line_num}"
-                if any(row[name] is None for name in _COLUMNS):
-                    raise ValueError(f"{where}: expected {','.join(_COLUMNS)}")
-                name, x, y, of = (row[column].strip() for column in _COLUMNS)
-                yield _Point(where, name, x, y, of)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"expected a CSV file, {file}: {error}") from None
+    for where, row in read_rows(file, ("file", "x", "y", "class"), others=True):
+        yield where, row["file"], row["x"], row["y"], row["class"]
 
 
 def _read_json(file: Path) -> Iterator[_Point]:
     content = AnnotationFile.read(file)
-    names: Mapping[int, str] = {
-        image["id"]: image["file_name"] for image in content.images
-    }
+    names = {image["id"]: image["file_name"] for image in content.images}
     classes = {number: name for name, number in content.categories.items()}
     for i, annotation in enumerate(content.annotations):
         where = f"{file}, annotations[{i}]"
@@ -183,6 +152,5 @@ def _read_json(file: Path) -> Iterator[_Point]:
             raise ValueError(
                 f'{where}: expected "point": [x, y], got {json.dumps(point)}'
             )
-        x, y = point
-        name = names[annotation["image_id"]]
-        yield _Point(where, name, x, y, classes[annotation["category_id"]])
+        name, of = names[annotation["image_id"]], classes[annotation["category_id"]]
+        yield where, name, point[0], point[1], of

@@ -14,39 +14,39 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
-from wsis._support.checks import few
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data._lazy import LazyTruths
-from wsis.data.images import read_image
+from wsis.data._sbd import SBD
+from wsis.data.images import check_files, read_image
 from wsis.data.names import VOC_NAMES
-from wsis.data.sbd import SBD
 
 _VOID = 255
+_MASKS = "SegmentationObject", "SegmentationClass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VocData:
-    """PASCAL VOC 2012, with the Semantic Boundaries Dataset (SBD) where it is there.
+    """PASCAL VOC 2012, with the Semantic Boundaries Dataset (SBD) if it is there.
 
-    Training takes the classes on each photo: from ``Annotations/*.xml``, or else from
-    SBD's class files; no mask is opened. With SBD it takes the 10,582 photos that
-    papers call ``trainaug``: those of VOC's ``train`` and of SBD that are not in
-    VOC's ``val``. Validation takes the 1,449 of ``val``, with the objects of
+    Training reads the classes on each photo from ``Annotations/*.xml``, or else from
+    SBD's class files; no mask is opened. With SBD it has the 10,582 photos that papers
+    call ``trainaug``: those of VOC's ``train`` and of SBD that are not in VOC's
+    ``val``. Validation has the 1,449 of ``val``, with the objects of
     ``SegmentationObject`` and ``SegmentationClass``, or else of SBD; void pixels (255)
-    belong to none.
+    belong to none. Without these folders and SBD there is no validation half.
 
     Args:
         root: ``VOCdevkit``, the folder that it lies in, or ``VOC2012`` itself.
-        sbd: SBD's folder (with ``cls`` and ``inst``), where it is not in or beside
+        sbd: SBD's folder (with ``cls`` and ``inst``), if it is not in or beside
             ``root``.
-        train_set: ``trainaug``, or a list of photos by its name in
+        train_set: ``trainaug``, or the name of a list of photos in
             ``ImageSets/Segmentation``; ``auto`` is ``trainaug`` if SBD or such a list
             is there, and else ``train``.
-        val_set: such a list.
+        val_set: the name of such a list.
         difficult: whether objects that VOC marks as difficult are to be found
             (``count``) or neither found nor missed (``ignore``); for training they are
             tags like others. The published figures of the field count them.
-        download: lets torchvision download VOC 2012 and SBD into ``root`` first, if
+        download: let torchvision download VOC 2012 and SBD into ``root`` first, if
             they are not there; 3 GB.
 
     Raises:
@@ -70,7 +70,7 @@ class VocData:
             )
 
     def train(self) -> Tagged:
-        """The training photos and their tags.
+        """Return the training photos and their tags.
 
         Raises:
             FileNotFoundError: if a list, photos or annotations are missing.
@@ -79,19 +79,22 @@ class VocData:
         wanted = self._training_set()
         return self._tagged(wanted, self._names(wanted))
 
-    def val(self) -> Annotated:
-        """The validation photos and their objects, read when asked for.
+    def val(self) -> Annotated | None:
+        """Return the validation photos and their objects; None if there are no masks.
 
         Raises:
-            FileNotFoundError: as ``train``.
+            FileNotFoundError: as ``train``, or if some of the masks are missing.
             ValueError: as ``train``; a truth raises it if its masks are damaged.
         """
+        kinds = [self._folder / kind for kind in _MASKS]
+        if self._sbd is None and not any(kind.is_dir() for kind in kinds):
+            return None
         names = self._names(self.val_set)
         tagged = self._tagged(self.val_set, names)
         return Annotated(tagged=tagged, truths=self._truths(names))
 
     def train_truths(self) -> Sequence[GroundTruth]:
-        """The training photos' objects, for evaluation alone, as ``val`` gives them.
+        """Return the training photos' objects, for evaluation alone, as ``val`` does.
 
         Raises:
             FileNotFoundError: if a list or masks are missing.
@@ -152,23 +155,15 @@ class VocData:
 
     def _tagged(self, wanted: str, names: Sequence[str]) -> Tagged:
         photos = self._folder / "JPEGImages"
-        _check(names, photos, ".jpg", "photos")
-        tags = torch.zeros(len(names), len(VOC_NAMES), dtype=torch.bool)
-        for row, name in zip(tags, names, strict=True):
-            row[[label - 1 for label in self._tags(name)]] = True
-        return Tagged(
-            name=f"voc2012-{wanted}",
-            classes=VOC_NAMES,
-            images=[
-                TaggedImage(
-                    id=number,
-                    name=f"{name}.jpg",
-                    tags=row,
-                    load=partial(read_image, photos / f"{name}.jpg", upright=False),
-                )
-                for number, name, row in zip(_numbers(names), names, tags, strict=True)
-            ],
-        )
+        check_files(photos, [f"{name}.jpg" for name in names])
+        images = []
+        for number, name in zip(_numbers(names), names, strict=True):
+            tags = torch.zeros(len(VOC_NAMES), dtype=torch.bool)
+            tags[[label - 1 for label in self._tags(name)]] = True
+            photo = f"{name}.jpg"
+            load = partial(read_image, photos / photo, upright=False)
+            images.append(TaggedImage(id=number, name=photo, tags=tags, load=load))
+        return Tagged(name=f"voc2012-{wanted}", classes=VOC_NAMES, images=images)
 
     def _tags(self, name: str) -> set[int]:
         if self._xml(name).is_file():
@@ -184,20 +179,13 @@ class VocData:
     def _xml(self, name: str) -> Path:
         return self._folder / "Annotations" / f"{name}.xml"
 
-    def _check_masks(self, names: Sequence[str]) -> None:
+    def _truths(self, names: Sequence[str]) -> LazyTruths:
         sbd = self._sbd
         rest = [name for name in names if sbd is None or not sbd.has(name)]
-        for kind in ("SegmentationObject", "SegmentationClass"):
-            _check(rest, self._folder / kind, ".png", "masks")
-
-    def _truths(self, names: Sequence[str]) -> LazyTruths:
-        self._check_masks(names)
-        return LazyTruths(
-            [
-                partial(self._truth, name, number)
-                for name, number in zip(names, _numbers(names), strict=True)
-            ]
-        )
+        for kind in _MASKS:
+            check_files(self._folder / kind, [f"{name}.png" for name in rest], "masks")
+        numbered = zip(names, _numbers(names), strict=True)
+        return LazyTruths([partial(self._truth, *one) for one in numbered])
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
         objects, label = self._objects(name)
@@ -221,13 +209,13 @@ class VocData:
         )
 
     def _objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
-        """Each pixel's object (0 or 255: none) and each object's label."""
-        path = self._folder / "SegmentationObject" / f"{name}.png"
+        """Return each pixel's object (0 or 255: none) and each object's label."""
+        path, other = (self._folder / kind / f"{name}.png" for kind in _MASKS)
         sbd = self._sbd
         if not path.is_file() and sbd is not None:
             return sbd.objects(name)
         objects = _indices(path)
-        classes = _indices(self._folder / "SegmentationClass" / f"{name}.png")
+        classes = _indices(other)
         if objects.shape != classes.shape:
             raise ValueError(
                 f"{path}: expected the size of SegmentationClass, {classes.shape}, got "
@@ -257,7 +245,7 @@ class _Box:
 
 
 def _boxes(path: Path) -> list[_Box]:
-    """The objects of an annotation; a box that is missing or broken is None."""
+    """Return the objects of an annotation; a missing or broken box is None."""
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
@@ -276,11 +264,11 @@ def _boxes(path: Path) -> list[_Box]:
 
 
 def _xyxy(entry: ElementTree.Element) -> tuple[float, float, float, float] | None:
-    sides = [
-        entry.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")
-    ]
+    keys = "xmin", "ymin", "xmax", "ymax"
     try:
-        left, top, right, bottom = (float(side or "") for side in sides)
+        left, top, right, bottom = (
+            float(entry.findtext(f"bndbox/{key}") or "") for key in keys
+        )
     except ValueError:
         return None
     # VOC counts pixels from 1 and includes the last one.
@@ -288,12 +276,12 @@ def _xyxy(entry: ElementTree.Element) -> tuple[float, float, float, float] | Non
 
 
 def _iou(box: _Box, mask: np.ndarray) -> float:
-    """Of a box and a mask's own box."""
+    """Return the IoU of a box and a mask's own box."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if box.xyxy is None:
         return 0.0
     own = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    # Not above: torchvision takes 160 MB, and other data sets do not need it.
+    # Imported late: torchvision takes 160 MB, and other data sets do not need it.
     from torchvision.ops import box_iou
 
     one, other = torch.tensor([box.xyxy]), torch.tensor([own]).float()
@@ -310,26 +298,18 @@ def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
         raise ValueError(f"{path}: expected a PNG of numbers: {error}") from None
 
 
-def _check(names: Sequence[str], folder: Path, suffix: str, what: str) -> None:
-    missing = [name for name in names if not (folder / f"{name}{suffix}").is_file()]
-    if missing:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
-        )
-
-
 def _numbers(names: Sequence[str]) -> list[int]:
-    """Photo 2007_000032 is 2007000032; where names are other than that, 1, 2, …."""
+    """Return 2007000032 for photo 2007_000032; 1, 2, … if some name is no number."""
     plain = [name.replace("_", "") for name in names]
-    if all(one.isascii() and one.isdigit() for one in plain) and len(
-        set(map(int, plain))
-    ) == len(plain):
-        return [int(one) for one in plain]
+    if all(one.isascii() and one.isdigit() for one in plain):
+        numbers = [int(one) for one in plain]
+        if len(set(numbers)) == len(numbers):
+            return numbers
     return list(range(1, len(names) + 1))
 
 
 def _download(root: Path) -> None:
-    """Lets torchvision fetch what is not there.
+    """Let torchvision fetch the data sets that are not there.
 
     Raises:
         FileNotFoundError: if that does not succeed.

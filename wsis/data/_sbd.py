@@ -25,24 +25,21 @@ class SBD:
 
     @classmethod
     def find(cls, *roots: Path) -> "SBD | None":
-        """The one in or beside some folders, wherever archives usually put it."""
+        """Return the one in or beside some folders, where archives usually put it."""
         inside = ("", "SBD", "sbd", "benchmark_RELEASE/dataset", "dataset")
-        for root in roots:
-            for name in inside:
-                folder = root / name
-                if (folder / "inst").is_dir() and (folder / "cls").is_dir():
-                    return cls(folder)
+        for folder in (root / name for root in roots for name in inside):
+            if (folder / "inst").is_dir() and (folder / "cls").is_dir():
+                return cls(folder)
         return None
 
     def names(self) -> list[str]:
-        """Photos of both of its halves.
+        """Return the photos of both of its halves.
 
         Raises:
             FileNotFoundError: if a list is missing.
         """
         found: list[str] = []
-        for half in ("train", "val"):
-            path = self.folder / f"{half}.txt"
+        for path in (self.folder / "train.txt", self.folder / "val.txt"):
             if not path.is_file():
                 raise FileNotFoundError(
                     f"expected the photos of SBD, there is no {path}"
@@ -51,24 +48,24 @@ class SBD:
         return found
 
     def has(self, name: str) -> bool:
-        """Whether its annotations hold this photo."""
+        """Return whether it annotates this photo."""
         return (self.folder / "cls" / f"{name}.mat").is_file()
 
     def tags(self, name: str) -> set[int]:
-        """Labels 1…20 of the classes on a photo; where they are is not looked at.
+        """Return labels 1…20 of the classes on a photo; their places are not read.
 
         Raises:
             ValueError: if the file is damaged.
         """
         entry = _struct(self.folder / "cls" / f"{name}.mat", "GTcls")
-        if "CategoriesPresent" in _fields(entry):
+        if "CategoriesPresent" in entry._fieldnames:
             found = np.atleast_1d(entry.CategoriesPresent)
         else:
             found = np.unique(entry.Segmentation)
         return {int(c) for c in found.ravel() if 1 <= c <= len(VOC_NAMES)}
 
     def objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
-        """Each pixel's object (0 is none), and each object's label.
+        """Return each pixel's object (0 is none), and each object's label.
 
         Raises:
             ValueError: if the file is missing or damaged.
@@ -97,7 +94,3 @@ def _struct(path: Path, name: str) -> Any:
             f"{path}: expected a MATLAB file with {name}: {error}"
         ) from None
     return entry
-
-
-def _fields(entry: Any) -> list[str]:
-    return list(entry._fieldnames)
