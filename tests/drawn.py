@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
+from wsis.data.points import Pointed
 from wsis.geometry.masks import from_masks, rles
 from wsis.runs.settings import Settings
 
@@ -88,3 +89,17 @@ class Masked(Squares):
 
     def train_truths(self):
         return [self._truth("train", i) for i in range(self.counts["train"])]
+
+
+def pointed(folder, *halves, data=None):
+    """Squares of which the images of ``halves`` have a point in the middle."""
+    data = data or Masked(train=5, val=4)
+    lines = [
+        f"{image.name},32,24,{CLASSES[image.id % 2]}"
+        for half in (data.train(), data.val().tagged)
+        for image in half.images
+        if image.name.split()[0] in halves
+    ]
+    file = folder / "points.csv"
+    file.write_text("\n".join(["file,x,y,class", *lines]))
+    return Pointed(source=data, file=file)

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import spearmanr
 
 from tests.builders import strips
-from tests.drawn import Squares, settings
+from tests.drawn import Masked, Squares, settings
 from tests.evaluation.drawing import truth
 from tests.package import files_with
 from wsis.contracts import (
@@ -185,18 +185,13 @@ def test_steps_of_other_images_are_refused():
         Trace([bag()], [])
 
 
-class Traced(Squares):
-    def train_truths(self):
-        return [self._truth("train", i) for i in range(self.counts["train"])]
-
-
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory):
     return Pipeline(settings(), tmp_path_factory.mktemp("cache"))
 
 
 def test_watching_changes_nothing(pipeline):
-    data = Traced()
+    data = Masked()
     trace = Trace.of(data, pipeline.source)
     runs = [
         pipeline.train(data.train(), Part(name="cim"), 0, observer=observer)[1]
@@ -229,28 +224,36 @@ def test_scenes_tell_the_objects_that_their_tags_tell():
 
 
 def test_only_benches_may_ask_for_training_masks():
-    """Nothing but data sets, the trace itself and benches names them."""
-    named = files_with(_asks)
-
-    outside = {
+    """Data sets give them; only the trace, folds and what starts it ask for them."""
+    assert files_with(_gives) == {
         "contracts.py",
         "data/coco.py",
         "data/points.py",
         "data/scenes/drawn.py",
-        "data/splits.py",  # whose tests show that a fold's training sees none
+        "data/splits.py",
         "data/voc.py",
+    }
+    assert files_with(_asks) == {
+        "data/points.py",  # passes on what a data set gives
+        "data/splits.py",  # whose tests show that a fold's training sees none
         "evaluation/__init__.py",
         "evaluation/trace.py",
         "cli/benching.py",
     }
-    assert named == outside
+
+
+def _gives(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "train_truths"
 
 
 def _asks(node: ast.AST) -> bool:
+    """Whether a node names the masks, as an attribute, in an import or in a string."""
     if isinstance(node, ast.ImportFrom):
         names = {alias.name for alias in node.names}
         return "Traceable" in names or (
             "Trace" in names and (node.module or "").startswith("wsis.evaluation")
         )
-    name = getattr(node, "attr", getattr(node, "name", getattr(node, "id", None)))
-    return name in ("train_truths", "Traceable")
+    named = {getattr(node, field, None) for field in ("attr", "id", "value")}
+    return "train_truths" in named or (
+        "Traceable" in named and not isinstance(node, ast.Constant)
+    )

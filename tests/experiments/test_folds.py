@@ -4,15 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.drawn import CLASSES, Masked, Squares, settings
+from tests.drawn import Masked, Squares, pointed, settings
 from tests.experiments.killed import MINERS, killed_and_resumed
-from wsis._support.randomness import generator
-from wsis.contracts import Tagged
-from wsis.data.points import Pointed
-from wsis.data.splits import Folds, deal, in_turn, whole
+from wsis.data.splits import Folds
 from wsis.evaluation import Trace, evaluate
 from wsis.experiments import BenchError, compare, compare_folders, table
 from wsis.experiments.journal import read_runs
@@ -61,93 +56,6 @@ def kept(folders):
     return found, results, folder
 
 
-def test_every_image_is_held_out_once_and_trained_on_otherwise():
-    data = Masked(train=5, val=4)
-    folds = Folds(count=3).of(data)
-
-    held_out = [i for fold in folds for i in fold.numbers]
-    assert sorted(held_out) == list(range(9))
-    for fold in folds:
-        train = [image.name for image in fold.train().images]
-        val = [image.name for image in fold.val().tagged.images]
-        assert len(train) + len(val) == 9
-        assert not set(train) & set(val)
-        assert [t.image_id for t in fold.val().truths] == fold.numbers
-        assert len(fold.train_truths()) == len(train)
-    everything = in_turn(folds)
-    assert [image.id for image in everything.tagged.images] == held_out
-
-
-def test_images_keep_their_pixels_tags_and_objects_under_new_numbers():
-    data = Masked(train=5, val=4)
-    both = whole(data)
-
-    truths = [*data.train_truths(), *data.val().truths]
-    images = [*data.train().images, *data.val().tagged.images]
-    for i, (image, truth) in enumerate(zip(both.tagged.images, both.truths)):  # noqa: B905
-        assert image.id == truth.image_id == i
-        assert image.name == images[i].name
-        assert (image.load() == images[i].load()).all()
-        assert truth.masks == truths[i].masks
-        assert image.tags[truth.label - 1].all()
-
-
-def test_the_same_seed_gives_the_same_split_and_another_one_another():
-    data = Masked(train=8, val=8)
-    one, again, other = (
-        [fold.numbers for fold in Folds(count=4, seed=seed).of(data)]
-        for seed in (0, 0, 1)
-    )
-
-    assert one == again
-    assert one != other
-
-
-@given(
-    st.integers(2, 5),
-    st.integers(6, 60),
-    st.integers(1, 6),
-    st.floats(0.05, 0.6),
-    st.integers(0, 99),
-)
-def test_parts_are_alike_in_their_classes(count, images, classes, often, seed):
-    draw = torch.Generator().manual_seed(seed)
-    tags = torch.rand(images, classes, generator=draw) < often
-
-    part = deal(tags, count, generator(seed, "folds"))
-
-    sizes = torch.bincount(part, minlength=count)
-    assert part.min() >= 0
-    assert sizes.sum() == images
-    single = tags.sum(1) <= 1
-    if single.all():
-        # Of images with one class at most, every class is dealt out evenly.
-        shares = torch.stack([tags[part == k].sum(0) for k in range(count)])
-        assert int((shares.amax(0) - shares.amin(0)).max()) <= 1
-
-
-def test_a_class_that_cannot_be_in_every_fold_is_refused():
-    class Rare(Masked):
-        def train(self):
-            return self._rare(super().train())
-
-        def val(self):
-            val = super().val()
-            return replace(val, tagged=self._rare(val.tagged))
-
-        def _rare(self, tagged: Tagged) -> Tagged:
-            green = torch.tensor([False])
-            images = [
-                replace(i, tags=torch.cat([i.tags, green])) for i in tagged.images
-            ]
-            return replace(tagged, classes=(*tagged.classes, "green"), images=images)
-
-    with pytest.raises(ValueError, match=r"each of 3 folds has one; .* green \(0\)"):
-        Folds(count=3).of(Rare())
-    with pytest.raises(ValueError, match=r"fewer of: red \(3\), blue \(3\)"):
-        Folds(count=4).of(Masked(train=4, val=2))
-
-
 @pytest.mark.parametrize(
     ("folds", "message"),
     [
@@ -158,47 +66,6 @@ def test_a_class_that_cannot_be_in_every_fold_is_refused():
 def test_numbers_of_folds_out_of_range_are_refused(cache, folds, message):
     with pytest.raises(SettingError, match=message):
         bench(cache, folds=folds)
-
-
-def test_data_without_masks_of_their_training_half_are_refused(cache):
-    pipeline = Pipeline(settings(), cache)
-
-    with pytest.raises(ValueError, match=r"masks of its training half.*Squares has"):
-        compare(Squares(), MINERS, pipeline, folds=3)
-
-
-def test_data_without_masks_of_their_validation_half_are_refused(cache):
-    class Maskless(Masked):
-        def val(self):
-            return None
-
-    for folds, message in ((3, "masks of its validation half"), (None, "Maskless has")):
-        with pytest.raises(ValueError, match=message):
-            bench(cache, data=Maskless(), folds=folds)
-
-
-def pointed(folder, *halves, data=None):
-    """Squares of which the images of ``halves`` have a point in the middle."""
-    data = data or Masked(train=5, val=4)
-    lines = [
-        f"{image.name},32,24,{CLASSES[image.id % 2]}"
-        for half in (data.train(), data.val().tagged)
-        for image in half.images
-        if image.name.split()[0] in halves
-    ]
-    file = folder / "points.csv"
-    file.write_text("\n".join(["file,x,y,class", *lines]))
-    return Pointed(source=data, file=file)
-
-
-def test_whatever_is_trained_on_has_its_points(tmp_path):
-    data = Masked(train=5, val=4)
-    folds = Folds(count=3).of(pointed(tmp_path, "train", "val", data=data))
-
-    seen = [image for fold in folds for image in fold.train().images]
-    assert {image.name for image in seen} >= {"train 0", "val 0"}
-    for image in seen:
-        assert image.points.label.tolist() == [image.tags.nonzero().item() + 1]
 
 
 def test_a_bench_with_folds_and_points_is_not_image_level(cache, tmp_path):
@@ -213,36 +80,18 @@ def test_a_bench_with_folds_and_points_is_not_image_level(cache, tmp_path):
     assert len(read_runs(tmp_path / "bench")) == 3
 
 
-@pytest.mark.parametrize(
-    ("has", "lacks"), [("train", "validation"), ("val", "training")]
-)
-def test_points_of_one_half_alone_are_refused(cache, tmp_path, has, lacks):
-    data = pointed(tmp_path, has)
-
-    with pytest.raises(ValueError, match=f"none of the {lacks} half"):
-        compare(data, MINERS, Pipeline(settings(), cache), folds=2)
+def test_data_without_masks_of_their_training_half_are_refused(cache):
+    with pytest.raises(ValueError, match=r"masks of its training half.*Squares has"):
+        bench(cache, data=Squares())
 
 
-def test_points_of_photos_with_one_name_are_refused(tmp_path):
-    class Alike(Masked):
-        def _tagged(self, split):
-            tagged = super()._tagged(split)
-            images = [replace(x, name=f"train {x.id}") for x in tagged.images]
-            return replace(tagged, images=images)
-
-    with pytest.raises(ValueError, match=r"a name of its own for each photo.*train 0"):
-        whole(pointed(tmp_path, "train", data=Alike()))
-
-
-def test_photos_in_both_halves_are_refused(cache):
-    class Same(Masked):
+def test_data_without_masks_are_not_compared(cache):
+    class Maskless(Masked):
         def val(self):
-            half = super().val()
-            images = [*super().train().images[:2], *half.tagged.images[2:]]
-            return replace(half, tagged=replace(half.tagged, images=images))
+            return None
 
-    with pytest.raises(ValueError, match=r"2 are in both: "):
-        compare(Same(), MINERS, Pipeline(settings(), cache), folds=2)
+    with pytest.raises(ValueError, match=r"masks of validation .* Maskless has"):
+        bench(cache, data=Maskless(), folds=None)
 
 
 def test_masks_never_reach_training(cache, kept):

@@ -5,8 +5,6 @@ import pytest
 import torch
 
 from tests.drawn import Squares, settings
-from wsis.contracts import Annotated, Tagged
-from wsis.data.splits import Split
 from wsis.experiments import METRICS
 from wsis.experiments.tuning import (
     COMBINED,
@@ -197,32 +195,6 @@ def test_two_processes_give_what_one_gives(cache, whole):
 def test_what_cannot_be_tuned_is_refused(cache, options, error, message):
     with pytest.raises(error, match=message):
         run(cache, **options)
-
-
-def test_held_out_photos_are_tagged_and_not_trained_on():
-    class Partly(Squares):
-        def _tagged(self, split):
-            whole = super()._tagged(split)
-            images = [
-                replace(one, tags=torch.zeros(2, dtype=torch.bool))
-                if one.id < 4
-                else one
-                for one in whole.images
-            ]
-            return replace(whole, images=images)
-
-    split = Split(source=Partly(train=12), share=0.25)
-    train, held = split.train(), split.held()
-
-    assert len(held.images) == 2
-    assert all(one.tags.any() for one in held.images)
-    ids = sorted(one.id for one in [*train.images, *held.images])
-    assert ids == list(range(12))
-    assert [one.id for one in split.held().images] == [one.id for one in held.images]
-    others = Split(source=Partly(train=12), share=0.25, seed=1).held()
-    assert [one.id for one in others.images] != [one.id for one in held.images]
-    assert isinstance(held, Tagged)
-    assert not isinstance(held, Annotated)
 
 
 def trial(label, value, figure, **more):
