@@ -1,9 +1,7 @@
 .PHONY: check fix test docs
 
-check:  ## what CI runs, in the environment that is active
-	ruff check . && ruff format --check . && mypy && pytest -q -n auto
-	for example in examples/*.py; do python $$example || exit 1; done
-	mkdocs build --strict --quiet --site-dir /tmp/wsis-site
+check: test  ## what CI runs, in the environment that is active
+	.ci/checks
 
 fix:  ## format and mend what ruff can
 	ruff check --fix . ; ruff format .

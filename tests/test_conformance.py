@@ -219,7 +219,7 @@ def test_cues_label_clusters_of_present_classes(name):
     tags[:, 0] = True
     labeller = plugins.create("cues", name).fit(list(maps), tags, generator)
     if labeller is None:
-        return
+        pytest.skip("it labels nothing")
     if isinstance(labeller, Tracing):
         labeller = labeller.through(
             lambda image, gradients: torch.ones(len(gradients), 8, 12) / 96
@@ -269,5 +269,5 @@ def test_backbones_tell_their_channels_and_stride(name):
 
 @parts("datasets")
 def test_data_sets_are_data_sources(name):
-    assert isinstance(plugins.find("datasets", name), type)
+    assert issubclass(plugins.find("datasets", name), DataSource)
     assert issubclass(plugins.find("datasets", name), DataSource)
