@@ -121,8 +121,8 @@ class Maskless(Masked):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (Squares(), r"masks of its training half.*Squares has none \(train_truths\)"),
-        (Maskless(), r"masks of its validation half.*Maskless has none \(val\)"),
+        (Squares(), r"masks of both halves.*Squares has none of its training half"),
+        (Maskless(), r"masks of both halves.*Maskless has none of its validation half"),
     ],
 )
 def test_data_without_masks_of_both_halves_are_refused(data, message):

@@ -81,7 +81,9 @@ def test_a_bench_with_folds_and_points_is_not_image_level(cache, tmp_path):
 
 
 def test_data_without_masks_of_their_training_half_are_refused(cache):
-    with pytest.raises(ValueError, match=r"masks of its training half.*Squares has"):
+    with pytest.raises(
+        ValueError, match=r"masks of both halves.*Squares has none of its training half"
+    ):
         bench(cache, data=Squares())
 
 

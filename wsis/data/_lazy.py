@@ -9,11 +9,7 @@ from wsis.contracts import GroundTruth
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LazyTruths(Sequence[GroundTruth]):
-    """The truth of every image, made anew at each access and not kept.
-
-    Args:
-        makers: one function an image.
-    """
+    """The truth of every image, made by its function at each access and not kept."""
 
     makers: Sequence[Callable[[], GroundTruth]]
 

@@ -1,4 +1,4 @@
-"""COCO's ways to write a mask, checked and turned into run-length encoding."""
+"""Masks as COCO writes them, checked and turned into run-length encoding."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,21 +10,21 @@ from pycocotools import mask as rle
 from wsis.contracts import Rle
 
 _FAR = 2**20
-"""Coordinates beyond this are damage; pycocotools' memory grows with them."""
+"""Coordinates beyond this are damaged; pycocotools' memory grows with them."""
 
 
 def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
-    """Makes sure that a segmentation is a mask of an image, without drawing it.
+    """Refuse a segmentation that is no mask of an image, without drawing it.
 
-    pycocotools reads beyond its memory where run lengths do not add up, and takes a
-    polygon of four numbers for a box; neither gets past here.
+    pycocotools would read beyond its memory where run lengths do not add up, and take a
+    polygon of four numbers for a box.
 
     Args:
         segmentation: polygons, or run lengths as numbers or text.
         size: (H, W) of the image.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if it is none; says why.
     """
     if isinstance(segmentation, list):
         _check_polygons(segmentation)
@@ -48,17 +48,16 @@ def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
 
 
 def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
-    """The mask that a checked segmentation draws on an image of ``size`` (H, W)."""
-    mask: Rle
+    """Return the mask of a checked segmentation on an image of ``size`` (H, W)."""
     if isinstance(segmentation, list):
-        mask = rle.merge(rle.frPyObjects(segmentation, *size))
-    elif isinstance(segmentation["counts"], list):
-        mask = rle.frPyObjects(dict(segmentation), *size)
-    else:
-        counts = segmentation["counts"]
-        text = counts.encode("ascii") if isinstance(counts, str) else counts
-        mask = {"size": list(size), "counts": text}
-    return mask
+        merged: Rle = rle.merge(rle.frPyObjects(segmentation, *size))
+        return merged
+    counts = segmentation["counts"]
+    if isinstance(counts, list):
+        packed: Rle = rle.frPyObjects(dict(segmentation), *size)
+        return packed
+    text = counts.encode("ascii") if isinstance(counts, str) else counts
+    return {"size": list(size), "counts": text}
 
 
 def _check_polygons(polygons: list[Any]) -> None:
@@ -84,7 +83,7 @@ def _numbers(counts: list[Any]) -> Int[np.ndarray, " K"]:
 
 
 def _text(counts: Any) -> Int[np.ndarray, " K"]:
-    """The run lengths in COCO's text: 5 bits a character, lowest first, signed.
+    """Return the run lengths in COCO's text: 5 bits a character, lowest first, signed.
 
     From the fourth on, a number is the difference to the last but one.
     """

@@ -1,7 +1,4 @@
-"""Other splits of a data set: folds for cross-validation, photos kept for their tags.
-
-``Folds`` holds every image out once; ``Split`` keeps training photos back.
-"""
+"""Other splits of a data set: cross-validation, and photos kept for their tags."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -91,8 +88,7 @@ class Folds:
 
         Raises:
             SettingError: if there are fewer images than folds.
-            ValueError: if the data set has no masks of both halves, or a class has
-                fewer images than there are folds.
+            ValueError: if a half has no masks, or a class has fewer images than folds.
         """
         everything = whole(data)
         tags = torch.stack([image.tags for image in everything.tagged.images])
@@ -151,7 +147,7 @@ def in_turn(folds: Sequence[Fold]) -> Annotated:
 def deal(
     tags: Bool[Tensor, "B C"], count: int, generator: torch.Generator
 ) -> Int[Tensor, " B"]:
-    """Return a part 0…``count``−1 for every image; parts have like shares of classes.
+    """Return a part 0…``count``−1 for every image, with like shares of classes.
 
     Ties are drawn; images without tags are dealt out last.
     """
@@ -194,11 +190,16 @@ def whole(data: DataSource) -> Annotated:
             or share photos, or its file of points covers only one of them.
     """
     source = data.source if isinstance(data, Pointed) else data
-    if not isinstance(source, Traceable):
-        raise ValueError(_needed("training", source, "train_truths"))
-    train, val = source.train(), source.val()
-    if val is None:
-        raise ValueError(_needed("validation", source, "val"))
+    val = source.val()
+    if not isinstance(source, Traceable) or val is None:
+        half = (
+            "validation half (val)" if val is None else "training half (train_truths)"
+        )
+        raise ValueError(
+            "expected a data set with masks of both halves for folds, as every image "
+            f"is held out once; {type(source).__name__} has none of its {half}"
+        )
+    train = source.train()
     if train.classes != val.tagged.classes:
         raise ValueError(
             "expected the same classes in both halves, got "
@@ -208,9 +209,7 @@ def whole(data: DataSource) -> Annotated:
     try:
         truths = source.train_truths()
     except (ValueError, FileNotFoundError) as error:
-        raise ValueError(
-            f"folds take the masks of the training half, too: {error}"
-        ) from None
+        raise ValueError(f"folds need masks of the training half: {error}") from None
     both = _joined([Annotated(tagged=train, truths=truths), val])
     images = [replace(image, id=i) for i, image in enumerate(both.tagged.images)]
     tagged = replace(train, images=images)
@@ -223,39 +222,27 @@ def whole(data: DataSource) -> Annotated:
     )
 
 
-def _needed(half: str, source: DataSource, method: str) -> str:
-    return (
-        f"expected a data set with masks of its {half} half for folds, as every image "
-        f"is held out once; {type(source).__name__} has none ({method})"
-    )
-
-
 def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
-    """Return both halves with the points of a file, which knows images by their names.
-
-    The first ``train`` images are the training half.
-    """
+    """Return both halves, ``train`` images first, with the points of a file."""
     count = Counter(image.name for image in tagged.images)
     if alike := [name for name, photos in count.items() if photos > 1]:
         raise ValueError(
-            "expected a name of its own for each photo, as a file of points knows them "
-            f"by it, got two photos each of: {few(alike)}"
+            "expected a name of its own for each photo, as a file of points names "
+            f"them, got two photos each of: {few(alike)}"
         )
     found = with_points(tagged, file)
-    for half, images in (
-        ("training", found.images[:train]),
-        ("validation", found.images[train:]),
-    ):
+    halves = {"training": found.images[:train], "validation": found.images[train:]}
+    for half, images in halves.items():
         if all(image.points is None for image in images):
             raise ValueError(
-                "expected points of photos of both halves for folds, as all are "
+                "expected points on photos of both halves for folds, as all are "
                 f"trained on; {file} has none of the {half} half"
             )
     return found
 
 
 def _refuse_shared_photos(train: Tagged, val: Tagged) -> None:
-    """Refuse a photo that is in both halves; only equal names are looked into."""
+    """Refuse photos that are in both halves; those of equal names are compared."""
     named = {image.name: image for image in train.images}
     twice = [
         image.name
@@ -265,7 +252,7 @@ def _refuse_shared_photos(train: Tagged, val: Tagged) -> None:
     ]
     if twice:
         raise ValueError(
-            f"expected other photos in each half for folds, as each is held out once; "
+            "expected other photos in each half for folds, as each is held out once; "
             f"{len(twice)} are in both: {few(twice)}"
         )
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
@@ -19,6 +19,7 @@ from wsis.data._lazy import LazyTruths
 from wsis.data._sbd import SBD
 from wsis.data.images import check_files, read_image
 from wsis.data.names import VOC_NAMES
+from wsis.geometry.overlap import box_overlaps
 
 _VOID = 255
 _MASKS = "SegmentationObject", "SegmentationClass"
@@ -188,21 +189,19 @@ class VocData:
         return LazyTruths([partial(self._truth, *one) for one in numbered])
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
-        objects, label = self._objects(name)
-        numbers = list(label)
-        masks = [
-            rle.encode(np.asfortranarray(objects == i, dtype=np.uint8)) for i in numbers
-        ]
+        objects, labels = self._objects(name)
         hard = self._difficult(name) if self.difficult == "ignore" else []
-        ignore = [
-            any(box.label == label[i] and _iou(box, objects == i) > 0.5 for box in hard)
-            for i in numbers
-        ]
+        masks, ignore = [], []
+        for i, label in labels.items():
+            mask = objects == i
+            masks.append(rle.encode(np.asfortranarray(mask, dtype=np.uint8)))
+            boxes = [box for box in hard if box.label == label]
+            ignore.append(any(_iou(box, mask) > 0.5 for box in boxes))
         height, width = objects.shape
         return GroundTruth(
             image_id=image_id,
             size=(height, width),
-            label=torch.tensor([label[i] for i in numbers], dtype=torch.long),
+            label=torch.tensor(list(labels.values()), dtype=torch.long),
             masks=masks,
             ignore=torch.tensor(ignore, dtype=torch.bool),
             area=torch.tensor([float(rle.area(m)) for m in masks], dtype=torch.float32),
@@ -214,8 +213,7 @@ class VocData:
         sbd = self._sbd
         if not path.is_file() and sbd is not None:
             return sbd.objects(name)
-        objects = _indices(path)
-        classes = _indices(other)
+        objects, classes = _indices(path), _indices(other)
         if objects.shape != classes.shape:
             raise ValueError(
                 f"{path}: expected the size of SegmentationClass, {classes.shape}, got "
@@ -272,20 +270,18 @@ def _xyxy(entry: ElementTree.Element) -> tuple[float, float, float, float] | Non
     except ValueError:
         return None
     # VOC counts pixels from 1 and includes the last one.
-    return left - 1, top - 1, right, bottom
+    left, top = left - 1, top - 1
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _iou(box: _Box, mask: np.ndarray) -> float:
+def _iou(box: _Box, mask: Bool[np.ndarray, "H W"]) -> float:
     """Return the IoU of a box and a mask's own box."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if box.xyxy is None:
         return 0.0
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     own = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-    # Imported late: torchvision takes 160 MB, and other data sets do not need it.
-    from torchvision.ops import box_iou
-
-    one, other = torch.tensor([box.xyxy]), torch.tensor([own]).float()
-    return float(box_iou(one, other))
+    both = torch.tensor([box.xyxy, own], dtype=torch.float32)
+    return float(box_overlaps(both).iou[0, 1])
 
 
 def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:

@@ -7,8 +7,6 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.data.scenes.drawn import Scenes
 
-__all__ = [
-    "Scenes",
-]
+__all__ = ["Scenes"]
 
 __getattr__ = exports(__name__)

@@ -9,16 +9,14 @@ from jaxtyping import Float
 Plane = Float[np.ndarray, "h w"]
 """One number a pixel; distances are negative inside a shape, in the layer's units."""
 
-Number = int | float
-
-Point = tuple[Number, Number]
-"""x and y."""
-
 Paint = Float[np.ndarray, "3"]
 """RGB in 0…1."""
 
 Colour = Float[np.ndarray, "... 3"]
 """RGB in 0…1, one for all pixels or one each."""
+
+Number = int | float
+Point = tuple[Number, Number]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,11 +24,11 @@ class Layer:
     """A window of a picture that shapes are painted on.
 
     Args:
-        where: rows and columns of the picture.
+        where: its rows and columns in the picture.
         x: position of every pixel's centre in the layer's own units, to the right.
         y: the same, downwards.
         pixel: size of a pixel in those units.
-        colour: what is painted, changed in place.
+        colour: of the paint, changed in place.
         cover: share of each pixel that is painted, changed in place.
     """
 
@@ -52,15 +50,15 @@ class Layer:
         mirrored: bool = False,
         reach: Number = 1.1,
     ) -> "Layer":
-        """An empty layer for what stands around a point of a picture.
+        """Return an empty layer around a point of a picture.
 
         Args:
-            centre: (x, y) in pixels of the layer's origin, inside the picture.
+            centre: (x, y) of the layer's origin in pixels, inside the picture.
             size: (H, W) of the picture.
             scale: pixels of one unit.
-            angle: by which what is painted is turned clockwise, in radians.
+            angle: turns the paint clockwise, in radians.
             mirrored: left and right change places.
-            reach: the layer ends so many units from its origin, or with the picture.
+            reach: units from the origin to the layer's end, unless the picture ends.
         """
         (column, row), far = centre, reach * scale
         top, left = max(0, int(row - far)), max(0, int(column - far))
@@ -78,34 +76,28 @@ class Layer:
         )
 
     def paste(self, picture: Float[np.ndarray, "H W 3"]) -> None:
-        """Lays the layer over a picture, which is changed in place."""
+        """Lay the layer over a picture, which is changed in place."""
         part = picture[self.where]
         part += (self.colour - part) * self.cover[..., None]
 
     def inside(self, distance: Plane) -> Plane:
-        """The share of each pixel that lies inside a shape."""
+        """Return the share of each pixel that lies inside a shape."""
         share: Plane = np.clip(0.5 - distance / self.pixel, 0, 1)
         return share
 
     def mix(self, outer: Colour, inner: Colour, distance: Plane) -> Colour:
-        """``inner`` inside a shape, ``outer`` elsewhere."""
+        """Return ``inner`` inside a shape, ``outer`` elsewhere."""
         share = self.inside(distance)[..., None]
         mixed: Colour = outer + (inner - outer) * share
         return mixed
 
     def fill(self, distance: Plane, colour: Colour, *, round: Number = 0.15) -> None:
-        """Paints a shape over what is there; towards its edge it gets darker.
-
-        Args:
-            distance: of the shape.
-            colour: of the shape.
-            round: how far from the edge the shade begins.
-        """
+        """Paint a shape, darker within ``round`` of its edge, over the layer."""
         share = self.inside(distance)
         rows, columns = np.flatnonzero(share.any(1)), np.flatnonzero(share.any(0))
         if not len(rows):
             return
-        # Most shapes are small; what lies outside of them is left alone.
+        # Most shapes are small; only their own rows and columns are computed.
         part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         share, distance, y = share[part], distance[part], self.y[part]
         rim = np.clip(1 + distance / round, 0, 1)
@@ -118,20 +110,20 @@ class Layer:
     def ellipse(
         self, x: Number, y: Number, width: Number, height: Number, angle: Number = 0.0
     ) -> Plane:
-        """About the distance to an ellipse with these half axes, turned clockwise."""
+        """Return about the distance to an ellipse of half axes, turned clockwise."""
         across, down = _turn(self.x - float(x), self.y - float(y), angle)
         across, down = across / float(width), down / float(height)
         return (np.hypot(across, down) - 1) * float(min(width, height))
 
     def bar(self, start: Point, end: Point, radius: Number) -> Plane:
-        """The distance to a line with round ends."""
+        """Return the distance to a line with round ends."""
         dx, dy = end[0] - start[0], end[1] - start[1]
         across, down = self.x - start[0], self.y - start[1]
         along = np.clip((across * dx + down * dy) / (dx * dx + dy * dy), 0, 1)
         return np.hypot(across - along * dx, down - along * dy) - radius
 
     def polygon(self, *corners: Point) -> Plane:
-        """The distance to a convex polygon; beyond a corner, to the farther side."""
+        """Return the distance to a convex polygon; past a corner, to the far side."""
         ends = list(zip(corners, corners[1:] + corners[:1], strict=True))
         turn = math.copysign(1, sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in ends))
         sides = []
@@ -143,17 +135,15 @@ class Layer:
         return distance
 
     def waves(self, along: Plane, period: Number) -> Plane:
-        """About the distance to every other stripe of a pattern."""
+        """Return about the distance to every other stripe of a pattern."""
         return np.sin(along * (2 * np.pi / period)) * (period / (2 * np.pi))
 
     def spots(self, period: Number, radius: Number) -> Plane:
-        """The distance to spots on a staggered grid."""
+        """Return the distance to spots on a staggered grid."""
         row = np.round(self.y / period)
         shifted = self.x / period + 0.5 * (row % 2)
-        return (
-            np.hypot(shifted - np.round(shifted), self.y / period - row) * period
-            - radius
-        )
+        off = np.hypot(shifted - np.round(shifted), self.y / period - row)
+        return off * period - radius
 
 
 def _turn(x: Plane, y: Plane, angle: Number) -> tuple[Plane, Plane]:
@@ -162,5 +152,5 @@ def _turn(x: Plane, y: Plane, angle: Number) -> tuple[Plane, Plane]:
 
 
 def rgb(text: str) -> Paint:
-    """A colour from six hexadecimal digits."""
+    """Return the colour of six hexadecimal digits."""
     return np.array([int(text[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255

@@ -21,7 +21,7 @@ from wsis.data.scenes.grounds import GROUNDS, ground, near
 CLASSES = tuple(FIGURES)
 
 _VISIBLE = 0.25
-"""Objects of which less can be seen are neither to be found nor to be missed."""
+"""Objects that are less visible than this are neither to be found nor missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Scenes:
     Args:
         train_images: number of training pictures.
         val_images: number of validation pictures.
-        seed: another seed, other pictures; from 0.
+        seed: each seed gives other pictures; from 0.
         size: width in pixels; the height is three quarters of it.
 
     Raises:
@@ -49,27 +49,22 @@ class Scenes:
     size: int = 320
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("train_images", 1),
-            ("val_images", 1),
-            ("seed", 0),
-            ("size", 64),
-        ):
-            at_least(name, getattr(self, name), least)
+        least = {"train_images": 1, "val_images": 1, "seed": 0, "size": 64}
+        for name, value in least.items():
+            at_least(name, getattr(self, name), value)
 
     def train(self) -> Tagged:
-        """The training pictures and their tags."""
+        """Return the training pictures and their tags."""
         return _tagged(self._scenes("train", self.train_images))
 
     def val(self) -> Annotated:
-        """The validation pictures and their masks."""
+        """Return the validation pictures and their masks."""
         scenes = self._scenes("val", self.val_images)
-        return Annotated(
-            tagged=_tagged(scenes), truths=LazyTruths([scene.truth for scene in scenes])
-        )
+        truths = LazyTruths([scene.truth for scene in scenes])
+        return Annotated(tagged=_tagged(scenes), truths=truths)
 
     def train_truths(self) -> Sequence[GroundTruth]:
-        """The training pictures' masks, for ``wsis.evaluation.trace`` alone."""
+        """Return the training pictures' masks, for ``wsis.evaluation.trace`` alone."""
         scenes = self._scenes("train", self.train_images)
         return LazyTruths([scene.truth for scene in scenes])
 
@@ -97,7 +92,7 @@ class _Scene:
     size: tuple[int, int]
 
     def places(self) -> list[_Place]:
-        """Where which figure stands, from back to front; at least one."""
+        """Return the figures' places, from back to front; at least one."""
         generator = self._generator(0)
         height, width = self.size
         found: list[_Place] = []
@@ -123,7 +118,7 @@ class _Scene:
         return sorted(found, key=lambda place: place.centre[1])
 
     def draw(self) -> tuple[Image, list[Bool[np.ndarray, "H W"]], list[int]]:
-        """The picture, each figure's visible pixels, and how many it has in all."""
+        """Return the picture, each figure's visible pixels, and its size in all."""
         generator = self._generator(1)
         base = near(GROUNDS[generator.integers(len(GROUNDS))], 0.05, generator)
         picture = ground(self.size, base, generator)
@@ -147,37 +142,29 @@ class _Scene:
         return _photograph(picture, generator), masks, areas
 
     def load(self) -> Image:
-        """The pixels."""
+        """Return the pixels."""
         return self.draw()[0]
 
     def truth(self) -> GroundTruth:
-        """The objects."""
+        """Return the objects."""
         _, masks, areas = self.draw()
         visible = [int(mask.sum()) for mask in masks]
+        hidden = [v < _VISIBLE * a for v, a in zip(visible, areas, strict=True)]
         return GroundTruth(
             image_id=self.number,
             size=self.size,
             label=torch.tensor([place.label for place in self.places()]),
             masks=[rle.encode(np.asfortranarray(mask, np.uint8)) for mask in masks],
-            ignore=torch.tensor(
-                [
-                    seen < _VISIBLE * area
-                    for seen, area in zip(visible, areas, strict=True)
-                ]
-            ),
+            ignore=torch.tensor(hidden),
             area=torch.tensor(visible, dtype=torch.float32),
         )
 
     def tagged(self) -> TaggedImage:
-        """The picture as training sees it."""
+        """Return the picture as training sees it."""
         tags = torch.zeros(len(CLASSES), dtype=torch.bool)
         tags[[place.label - 1 for place in self.places()]] = True
-        return TaggedImage(
-            id=self.number,
-            name=f"{self.half}_{self.number:04}",
-            tags=tags,
-            load=self.load,
-        )
+        name = f"{self.half}_{self.number:04}"
+        return TaggedImage(id=self.number, name=name, tags=tags, load=self.load)
 
     def _generator(self, stage: int) -> np.random.Generator:
         half = {"train": 0, "val": 1}[self.half]
@@ -190,7 +177,7 @@ def _tagged(scenes: Sequence[_Scene]) -> Tagged:
 
 
 def _plain(base: Paint, generator: np.random.Generator) -> Paint:
-    """A neutral colour that stands out from the ground."""
+    """Return a neutral colour that stands out from the ground."""
     clear = [paint for paint in NEUTRALS if np.abs(paint - base).sum() > 0.5]
     return near(clear[generator.integers(len(clear))], 0.04, generator)
 
@@ -198,7 +185,7 @@ def _plain(base: Paint, generator: np.random.Generator) -> Paint:
 def _photograph(
     picture: Float[np.ndarray, "H W 3"], generator: np.random.Generator
 ) -> Image:
-    """The picture with a sensor's noise, in whole numbers, through JPEG and back."""
+    """Return the picture with a sensor's noise, through JPEG and back."""
     grain = generator.normal(0, generator.uniform(0.01, 0.03), picture.shape)
     pixels = (np.clip(picture + grain, 0, 1) * 255).round().astype(np.uint8)
     file = io.BytesIO()

@@ -9,12 +9,11 @@ from wsis.data.scenes.canvas import Layer, Number, Paint, rgb
 
 Figure = Callable[[Layer, Paint, np.random.Generator], None]
 
-
 BLACK, WHITE, ORANGE, YELLOW = map(rgb, ("1c1c24", "f6f3ea", "f0891e", "ffd93b"))
 NEUTRALS = tuple(
     map(rgb, ("8c7f74", "b9a98f", "6b6f78", "a2a39a", "7d6a55", "c9c0b0", "5b5f57"))
 )
-"""The plain rests share these, whatever the class."""
+"""The plain rests of all classes share these."""
 
 
 def _one(generator: np.random.Generator, *colours: str) -> Paint:
@@ -103,12 +102,9 @@ def _owl(layer: Layer, plain: Paint, generator: np.random.Generator) -> None:
         layer.fill(wing, plain * 0.84)
     face = layer.ellipse(0, -0.5, 0.58, 0.36)
     for side in (-1, 1):
-        tip, outer, inner = (
-            (side * 0.48, -0.98),
-            (side * 0.52, -0.5),
-            (side * 0.1, -0.7),
-        )
-        face = np.minimum(face, layer.polygon(tip, outer, inner))
+        tip, outer = (side * 0.48, -0.98), (side * 0.52, -0.5)
+        ear = layer.polygon(tip, outer, (side * 0.1, -0.7))
+        face = np.minimum(face, ear)
     layer.fill(face, _one(generator, "6a3d9a", "5c2f8a", "7a4fb0"))
     for side in (-1, 1):
         for radius, colour in ((0.23, rgb("f3e3a0")), (0.18, ORANGE), (0.09, BLACK)):

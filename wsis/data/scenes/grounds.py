@@ -1,4 +1,4 @@
-"""What stands behind the figures: a textured ground with clutter on it."""
+"""The background of the figures: a textured ground with clutter on it."""
 
 import math
 
@@ -18,15 +18,10 @@ GROUNDS = tuple(
 def ground(
     size: tuple[int, int], base: Paint, generator: np.random.Generator
 ) -> Float[np.ndarray, "H W 3"]:
-    """A ground with light, stains and clutter, RGB in about 0…1.
+    """Return a ground of (H, W) pixels with stains and clutter, RGB in about 0…1.
 
     The clutter is blades in the ground's colours and plain blobs, some of them as
     neutral as the figures' plain rests.
-
-    Args:
-        size: (H, W) in pixels.
-        base: its main colour.
-        generator: draws the rest.
     """
     side = min(size)
     stain = np.clip(noise(size, side * 0.3, generator), 0, 1)[..., None]
@@ -43,7 +38,7 @@ def ground(
 
 
 def noise(size: tuple[int, int], cell: Number, generator: np.random.Generator) -> Plane:
-    """Smooth noise in about −1…1 with features of about ``cell`` pixels."""
+    """Return smooth noise in about −1…1 with features of about ``cell`` pixels."""
     grid = [max(2, round(side / cell) + 1) for side in size]
     values = generator.uniform(-1, 1, grid).astype(np.float32)
     smooth = Pillow.fromarray(values).resize(size[::-1], Pillow.Resampling.BICUBIC)
@@ -51,7 +46,7 @@ def noise(size: tuple[int, int], cell: Number, generator: np.random.Generator) -
 
 
 def near(colour: Paint, reach: Number, generator: np.random.Generator) -> Paint:
-    """A colour whose channels are within ``reach`` of those of ``colour``."""
+    """Return a colour whose channels are within ``reach`` of those of ``colour``."""
     moved = colour + generator.uniform(-reach, reach, 3).astype(np.float32)
     moved.clip(0, 1, out=moved)
     return moved
