@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import numpy as np
@@ -75,6 +76,18 @@ def test_difficult_objects_are_tags_but_neither_found_nor_missed(tmp_path):
     assert data.val().truths[0].ignore.tolist() == [False, True]
     counted = plugins.create("datasets", "voc", {"root": root, "difficult": "count"})
     assert counted.val().truths[0].ignore.tolist() == [False, False]
+
+
+@pytest.mark.parametrize("right", ["?", "0"])
+def test_a_difficult_object_without_a_whole_box_excuses_none(tmp_path, right):
+    root = write_voc(tmp_path)
+    text = xml(drawn(3)[1], ["dog", "person"], difficult=[1, 2])
+    broken = re.sub(r"<xmax>\d+", f"<xmax>{right}", text, count=1)
+    annotation(root, "2007_000003").write_text(broken)
+
+    truth = VocData(root=root).val().truths[0]
+
+    assert truth.ignore.tolist() == [False, True]
 
 
 def test_sbd_adds_photos_but_none_of_val(tmp_path):
