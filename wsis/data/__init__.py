@@ -1,4 +1,4 @@
-"""Where images, tags and masks come from."""
+"""Data sets: images, their tags and, for evaluation, their masks."""
 
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,18 @@ if TYPE_CHECKING:
     from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
     from wsis.data.folder import FolderData
     from wsis.data.images import images_in, read_image
+    from wsis.data.points import Pointed, with_points
     from wsis.data.scenes.drawn import Scenes
+    from wsis.data.splits import Folds, Split
     from wsis.data.voc import VocData
 
 __all__ = [
     "CocoData",
     "FolderData",
+    "Folds",
+    "Pointed",
     "Scenes",
+    "Split",
     "UnknownClassError",
     "VocData",
     "category_ids",
@@ -23,6 +28,7 @@ __all__ = [
     "read_annotated",
     "read_image",
     "read_tagged",
+    "with_points",
 ]
 
 __getattr__ = exports(__name__)

@@ -17,6 +17,11 @@ from wsis.data.annotations import AnnotationFile
 from wsis.data.images import check_files, check_folder, read_image
 from wsis.data.segmentations import check_segmentation, to_rle
 
+_IMAGES = "a folder of photos as images"
+_TRAIN = (
+    "the annotations of the training photos as train_json (--train on the command line)"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoData:
@@ -63,7 +68,8 @@ class CocoData:
         Raises:
             ValueError: if ``train_json`` is missing, or as ``read_tagged``.
         """
-        return read_tagged(self._train_json(), _folder(self.images), self.classes)
+        path, photos = _given(self.train_json, _TRAIN), _given(self.images, _IMAGES)
+        return read_tagged(path, photos, self.classes)
 
     def val(self) -> Annotated | None:
         """Return the validation photos and their masks; None without ``val_json``.
@@ -73,7 +79,7 @@ class CocoData:
         """
         if self.val_json is None:
             return None
-        photos = _folder(self.val_images or self.images)
+        photos = _given(self.val_images or self.images, _IMAGES)
         return read_annotated(self.val_json, photos, self._classes())
 
     def train_truths(self) -> Sequence[GroundTruth]:
@@ -82,7 +88,7 @@ class CocoData:
         Raises:
             ValueError: as ``read_annotated``, so also if an object has only its tag.
         """
-        path, photos = self._train_json(), _folder(self.images)
+        path, photos = _given(self.train_json, _TRAIN), _given(self.images, _IMAGES)
         return read_annotated(path, photos, self.classes).truths
 
     def category_ids(self) -> tuple[int, ...]:
@@ -90,15 +96,8 @@ class CocoData:
 
         They are for results in COCO's format.
         """
-        return category_ids(self.val_json or self._train_json(), self._classes())
-
-    def _train_json(self) -> Path:
-        if self.train_json is None:
-            raise ValueError(
-                "expected the annotations of the training photos as train_json "
-                "(--train on the command line), got none"
-            )
-        return self.train_json
+        path = _given(self.val_json or self.train_json, _TRAIN)
+        return category_ids(path, self._classes())
 
     def _classes(self) -> str | Sequence[str]:
         if self.classes == "all" and self.train_json:
@@ -219,9 +218,9 @@ def _layout(root: Path) -> dict[str, Path]:
     )
 
 
-def _folder(path: Path | None) -> Path:
+def _given(path: Path | None, what: str) -> Path:
     if path is None:
-        raise ValueError("expected a folder of photos as images, got none")
+        raise ValueError(f"expected {what}, got none")
     return path
 
 

@@ -1,9 +1,10 @@
 """Other splits of a data set: cross-validation, and photos kept for their tags."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,23 @@ from torch import Tensor
 from wsis._support.checks import few, inside
 from wsis._support.files import digest
 from wsis._support.randomness import generator
-from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, Traceable
+from wsis.contracts import (
+    Annotated,
+    DataSource,
+    GroundTruth,
+    Tagged,
+    TaggedImage,
+    Traceable,
+)
 from wsis.data._lazy import LazyTruths
 from wsis.data.points import Pointed, with_points
 from wsis.plugins import SettingError
 
 TRIES = 100
 """Splits drawn until one has every class in every part."""
+
+_Pair = tuple[TaggedImage, Callable[[], GroundTruth]]
+"""An image and the maker of its truth."""
 
 
 # --- Folds -------------------------------------------------------------------------
@@ -98,10 +109,11 @@ class Folds:
                 f"{self.count}"
             )
         part = self._parts(tags, everything.tagged.classes)
+        tagged, pairs = everything.tagged, _pairs(everything)
         return [
             Fold(
-                seen=_chosen(everything, part != k),
-                held_out=_chosen(everything, part == k),
+                seen=_annotated(tagged, compress(pairs, part != k)),
+                held_out=_annotated(tagged, compress(pairs, part == k)),
             )
             for k in range(self.count)
         ]
@@ -141,7 +153,8 @@ class Folds:
 
 def in_turn(folds: Sequence[Fold]) -> Annotated:
     """Return what all folds hold out, fold by fold."""
-    return _joined([fold.held_out for fold in folds])
+    pairs = chain.from_iterable(_pairs(fold.held_out) for fold in folds)
+    return _annotated(folds[0].held_out.tagged, pairs)
 
 
 def deal(
@@ -210,16 +223,17 @@ def whole(data: DataSource) -> Annotated:
         truths = source.train_truths()
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"folds need masks of the training half: {error}") from None
-    both = _joined([Annotated(tagged=train, truths=truths), val])
-    images = [replace(image, id=i) for i, image in enumerate(both.tagged.images)]
-    tagged = replace(train, images=images)
-    if isinstance(data, Pointed):
-        tagged = _pointed(tagged, len(train.images), data.file)
-    makers = enumerate(_makers(both.truths))
-    return Annotated(
-        tagged=tagged,
-        truths=LazyTruths([partial(_numbered, make, i) for i, make in makers]),
+    pairs = chain(_pairs(Annotated(tagged=train, truths=truths)), _pairs(val))
+    both = _annotated(
+        train,
+        (
+            (replace(image, id=i), partial(_numbered, make, i))
+            for i, (image, make) in enumerate(pairs)
+        ),
     )
+    if isinstance(data, Pointed):
+        return replace(both, tagged=_pointed(both.tagged, len(train.images), data.file))
+    return both
 
 
 def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
@@ -261,24 +275,14 @@ def _numbered(make: Callable[[], GroundTruth], number: int) -> GroundTruth:
     return replace(make(), image_id=number)
 
 
-def _makers(truths: Sequence[GroundTruth]) -> list[Callable[[], GroundTruth]]:
-    return [partial(truths.__getitem__, i) for i in range(len(truths))]
+def _pairs(data: Annotated) -> list[_Pair]:
+    makers = [partial(data.truths.__getitem__, i) for i in range(len(data.truths))]
+    return list(zip(data.tagged.images, makers, strict=True))
 
 
-def _chosen(everything: Annotated, mask: Bool[Tensor, " B"]) -> Annotated:
-    places = mask.nonzero().flatten().tolist()
-    images, makers = everything.tagged.images, _makers(everything.truths)
-    return Annotated(
-        tagged=replace(everything.tagged, images=[images[i] for i in places]),
-        truths=LazyTruths([makers[i] for i in places]),
-    )
-
-
-def _joined(parts: Sequence[Annotated]) -> Annotated:
-    images = [image for part in parts for image in part.tagged.images]
-    makers = [make for part in parts for make in _makers(part.truths)]
-    tagged = replace(parts[0].tagged, images=images)
-    return Annotated(tagged=tagged, truths=LazyTruths(makers))
+def _annotated(like: Tagged, pairs: Iterable[_Pair]) -> Annotated:
+    images, makers = zip(*pairs, strict=True)
+    return Annotated(tagged=replace(like, images=images), truths=LazyTruths(makers))
 
 
 # --- Photos kept back --------------------------------------------------------------
