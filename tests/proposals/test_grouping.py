@@ -7,7 +7,7 @@ from tests.tiny_hed import tiny_hed
 from wsis.geometry.masks import areas
 from wsis.geometry.overlap import cross_iou, overlaps
 from wsis.plugins import SettingError, create
-from wsis.proposals.grouping import Grouping, in_turns
+from wsis.proposals.grouping import Grouping
 from wsis.proposals.hed import SCALES, HedContours
 
 
@@ -68,16 +68,6 @@ def test_does_without_pairs_or_triplets(pairs, triplets):
 
     best = cross_iou(found, torch.from_numpy(parts())).amax(0)
     assert (best > 0.8).all()
-
-
-def test_octaves_take_turns_the_largest_first():
-    share = np.array([0.9, 0.6, 0.3, 0.3, 0.26, 0.2])
-    worth = np.array([1, 2, 5, 9, 7, 0])
-
-    order = in_turns(share, worth)
-
-    # Best first: 1 0 | 3 4 2 | 5.
-    assert order.tolist() == [1, 3, 5, 0, 4, 2]
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,40 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from wsis.proposals.grouping import neighbourhood
-from wsis.proposals.growing import Criterion, Neighbourhood, grow, membership
-from wsis.proposals.unions import triplets
+from wsis.proposals._growing import Criterion, Similarity, grow, membership
+from wsis.proposals._superpixels import Superpixels, _borders, superpixels
+from wsis.proposals._unions import triplets
+from wsis.proposals.contours import lab_gradient
 
 
-def row(*contours: float, colour: tuple[float, ...] | None = None) -> Neighbourhood:
-    """Squares of 4 x 4 pixels side by side, with these contours between them."""
+def row(
+    *contours: float,
+    colour: tuple[float, ...] | None = None,
+    widths: tuple[int, ...] | None = None,
+) -> Superpixels:
+    """Superpixels of 4 pixels' height side by side, these contours between them."""
     count = len(contours) + 1
-    grey = colour or (0.0,) * count
-    return Neighbourhood(
-        area=np.full(count, 16.0),
-        colour=np.stack([grey, np.zeros(count), np.zeros(count)], 1),
-        boxes=np.array([[4.0 * i, 0, 4 * i + 4, 4] for i in range(count)]),
-        frame=np.array([12.0, *[8.0] * (count - 2), 12.0])[:count],
+    labels = np.arange(count)[None].repeat(4, 0).repeat(widths or [4] * count, 1)
+    lab = np.zeros((*labels.shape, 3))
+    lab[..., 0] = np.array(colour or (0.0,) * count)[labels]
+    return Superpixels(
+        labels=labels,
+        lab=lab,
         edges=np.stack([np.arange(count - 1), np.arange(1, count)], 1),
         length=np.full(count - 1, 4.0),
-        contour=np.array(contours),
+        contour=4.0 * np.array(contours),
+    )
+
+
+def described(labels: np.ndarray, lab: np.ndarray, contour: np.ndarray) -> Superpixels:
+    edges, length, summed = _borders(labels, contour)
+    return Superpixels(
+        labels=labels, lab=lab, edges=edges, length=length, contour=summed
     )
 
 
 def spelled(sets: np.ndarray) -> list[str]:
-    return ["".join("abcde"[i] for i in np.flatnonzero(row)) for row in sets]
+    return ["".join("abcdef"[i] for i in np.flatnonzero(row)) for row in sets]
 
 
 def test_the_weakest_contour_goes_first():
@@ -77,7 +87,7 @@ def test_what_fills_its_box_little_or_has_grown_is_held_back():
 
 
 def test_small_regions_merge_before_large_ones():
-    base = replace(row(0.1, 0.15), area=np.array([64.0, 64, 4]))
+    base = row(0.1, 0.15, widths=(16, 16, 1))
 
     assert spelled(membership(grow(base, Criterion())))[3] == "ab"
     assert spelled(membership(grow(base, Criterion(size=0.25))))[3] == "bc"
@@ -89,7 +99,7 @@ def test_borders_agree_with_counting_pixels():
     labels = labels.repeat(3, 0).repeat(5, 1)
     contour = random.random(labels.shape)
 
-    tree = grow(neighbourhood(labels, random.random((9, 20, 3)), contour), Criterion())
+    tree = grow(described(labels, random.random((9, 20, 3)), contour), Criterion())
 
     nodes = membership(tree)
     thirds = triplets(tree.nodes, tree.pairs, tree.pairs)
@@ -119,3 +129,59 @@ def test_one_superpixel_is_a_tree():
 
     assert (len(tree.nodes), tree.nodes.until.tolist()) == (1, [1])
     assert len(tree.pairs) == 0
+
+
+def merged(base: Superpixels, similarity: Similarity) -> np.ndarray:
+    """The nodes of the tree, those merged last first."""
+    return membership(grow(base, similarity))[::-1]
+
+
+def test_like_colours_merge_first():
+    nodes = merged(row(1, 1, 1, colour=(0, 50, 50, 99)), Similarity(colour=1.0))
+
+    assert spelled(nodes)[2] == "bc"
+    assert spelled(nodes)[-4:] == ["d", "c", "b", "a"]
+    assert spelled(nodes)[0] == "abcd"
+
+
+def test_weak_contours_merge_first():
+    nodes = merged(row(2.0, 2.0, 0.5), Similarity(contour=1.0))
+
+    assert spelled(nodes)[2] == "cd"
+
+
+def test_without_weights_small_ones_merge_first_and_ties_go_by_number():
+    nodes = merged(row(1, 1, 1, colour=(0, 30, 60, 90)), Similarity())
+
+    assert spelled(nodes)[:3] == ["abcd", "cd", "ab"]
+
+
+def test_one_superpixel_is_the_whole_tree_by_histograms_too():
+    assert spelled(merged(row(), Similarity())) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "similarity",
+    [Similarity(), Similarity(colour=1.0), Similarity(texture=1.0, contour=0.5)],
+)
+def test_nodes_are_a_tree_of_connected_regions(similarity):
+    lab = np.random.default_rng(0).random((30, 30, 3)) * 100
+    base = superpixels(lab, lab_gradient(lab, 2.0), 30)
+
+    nodes = merged(base, similarity)
+
+    assert nodes.shape == (2 * len(base) - 1, len(base))
+    assert nodes[0].all()
+    # Each merged node is the union of two that were merged before it.
+    unions = {tuple(a | b) for a in nodes for b in nodes if not (a & b).any()}
+    assert {tuple(node) for node in nodes[: len(base) - 1]} <= unions
+    for node in nodes:
+        inside = set(np.flatnonzero(node).tolist())
+        reached, fresh = set(), {min(inside)}
+        while fresh:
+            reached |= fresh
+            touching = {tuple(e) for e in base.edges.tolist()}
+            near = {b for a, b in touching if a in fresh}
+            near |= {a for a, b in touching if b in fresh}
+            fresh = (near & inside) - reached
+        assert reached == inside

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
+from wsis.proposals._growing import Similarity
+from wsis.proposals._superpixels import enlarged, shrunk, superpixels
 from wsis.proposals.contours import lab_gradient
-from wsis.proposals.superpixels import superpixels
 
 
 @pytest.fixture
@@ -28,10 +29,10 @@ def test_finds_the_regions_and_numbers_them_by_size(three):
 def test_describes_colours_and_slopes_as_shares(three):
     found = superpixels(three, lab_gradient(three, 1.0), 3)
 
-    assert np.allclose(found.colour.sum(1), 1)
-    assert np.allclose(found.texture.sum(1), 1)
+    assert np.allclose(found.colours.sum(1), 1)
+    assert np.allclose(found.slopes.sum(1), 1)
     # Lightness tells them apart.
-    lightness = found.colour[:, :25].argmax(1)
+    lightness = found.colours[:, :25].argmax(1)
     assert len(set(lightness.tolist())) == 3
 
 
@@ -40,8 +41,10 @@ def test_borders_are_counted_in_pixels(three):
 
     length = np.zeros((3, 3))
     contrast = np.zeros(3)
+    # In means of all borders, as region_tree takes them.
+    summed = Similarity().begin(found).contour
     for (a, b), pixels, total in zip(
-        found.edges.tolist(), found.length, found.contrast, strict=True
+        found.edges.tolist(), found.length, summed, strict=True
     ):
         length[a, b] = length[b, a] = pixels
         contrast[a + b - 1] = total / pixels
@@ -63,4 +66,33 @@ def test_small_and_plain_images(size):
 
     assert plain.labels.shape == size
     assert plain.area.sum() == size[0] * size[1]
-    assert np.isfinite(plain.contrast).all()
+    assert np.isfinite(Similarity().begin(plain).contour).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [((40, 80), 40, (20, 40)), ((80, 30), 100, (80, 30)), ((300, 1), 30, (30, 1))],
+)
+def test_the_longer_side_is_at_most_the_given_one(size, side, expected):
+    assert shrunk(np.zeros((*size, 3), np.uint8), side).shape == (*expected, 3)
+
+
+def test_an_image_that_is_small_stays_as_it_is():
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+
+    assert (shrunk(image, 7) == image).all()
+
+
+def test_each_pixel_takes_the_label_under_its_centre():
+    labels = np.array([[0, 1], [2, 3]])
+
+    large = enlarged(labels, (4, 3))
+
+    # The middle one of three columns has its centre on the border, hence the right.
+    assert large.tolist() == [[0, 1, 1], [0, 1, 1], [2, 3, 3], [2, 3, 3]]
+
+
+def test_labels_stay_where_they_are_without_a_change_of_size():
+    labels = np.arange(12).reshape(3, 4)
+
+    assert (enlarged(labels, (3, 4)) == labels).all()

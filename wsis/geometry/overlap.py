@@ -1,9 +1,12 @@
-"""How proposals, boxes and ground truth overlap, exactly."""
+"""Every IoU and containment in the library: proposals, boxes, masks, sets."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from pycocotools import mask as rle
 from torch import Tensor
 
 from wsis.contracts import Overlaps, Proposals, Rle
@@ -21,7 +24,7 @@ _TILE, _NEAR = 32, 1024
 
 
 def overlaps(proposals: Proposals) -> Overlaps:
-    """Overlaps of the masks: as counted pixel by pixel, to the last digit of float32.
+    """Return overlaps of the masks, exact to the last digit of float32.
 
     Members times areas times members transposed counts the pixels that two proposals
     share; all sums are whole numbers, so no order of summation changes them. Regions
@@ -43,7 +46,7 @@ def overlaps(proposals: Proposals) -> Overlaps:
 
 
 def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
-    """Overlaps of xyxy boxes, as areas of the plane.
+    """Return overlaps of xyxy boxes, as areas of the plane.
 
     Raises:
         ValueError: if a box is empty.
@@ -64,7 +67,21 @@ def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
 def cross_iou(
     proposals: Proposals, masks: Bool[Tensor, "G H W"] | Sequence[Rle]
 ) -> Float[Tensor, "N G"]:
-    """IoU of every proposal with every mask, in float64; 0 with an empty mask.
+    """Return the IoU of every proposal with every mask; 0 with an empty mask.
+
+    Raises:
+        ValueError: if the masks are not of the proposals' size.
+    """
+    return iou(*cross_shared(proposals, masks))
+
+
+def cross_shared(
+    proposals: Proposals, masks: Bool[Tensor, "G H W"] | Sequence[Rle]
+) -> tuple[Float[Tensor, "N G"], Float[Tensor, " N"], Float[Tensor, " G"]]:
+    """Return the pixels that proposals and masks share, and the pixels of either.
+
+    Returns:
+        Whole numbers in float64, as ``iou`` takes them.
 
     Raises:
         ValueError: if the masks are not of the proposals' size.
@@ -85,13 +102,36 @@ def cross_iou(
     shared = counts.new_zeros(len(members), len(masks) + 1, dtype=torch.float64)
     for part, count in _columns(members, counts):
         shared.addmm_(part.double(), count.double())
-    shared, area = shared[:, :-1], shared[:, -1:]
-    return shared / (area + counts[:, :-1].sum(0) - shared)
+    return shared[:, :-1], shared[:, -1], counts[:, :-1].sum(0).double()
+
+
+def rle_shared(
+    masks: Sequence[Rle], others: Sequence[Rle], area: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "N G"]:
+    """Return the pixels that encoded masks share; ``area`` has those of ``masks``."""
+    if not len(masks) or not len(others):
+        return np.zeros((len(masks), len(others)))
+    # Against a crowd, COCO's IoU is the shared part of the mask alone.
+    share = rle.iou(list(masks), list(others), [1] * len(others))
+    shared: Float[np.ndarray, "N G"] = (share * area[:, None]).round()
+    return shared
+
+
+def iou(shared: Any, area: Any, other: Any) -> Any:
+    """Return intersection over union from what N masks share with G others.
+
+    Args:
+        shared: pixels that each pair shares (N, G); a tensor or an array.
+        area: pixels of the masks (N).
+        other: pixels of the others (G).
+    """
+    return shared / (area[:, None] + other - shared)
 
 
 def _overlaps(shared: Float[Tensor, "N N"], area: Float[Tensor, " N"]) -> Overlaps:
-    union = area[:, None] + area - shared
-    return Overlaps((shared / union).float(), (shared / area).float(), area.float())
+    return Overlaps(
+        iou(shared, area, area).float(), (shared / area).float(), area.float()
+    )
 
 
 def _number(proposals: Proposals) -> torch.dtype:

@@ -1,26 +1,22 @@
 """Proposals from several trees of regions, pairs and triplets of neighbours in them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from skimage.color import rgb2lab
+from jaxtyping import Bool
 
 from wsis import plugins
 from wsis._support.checks import at_least, fraction, proper
-from wsis._support.memory import give_back, uncollected
+from wsis._support.memory import uncollected
 from wsis.contracts import Contours, Image, Ledger, Proposals
-from wsis.geometry.masks import compact
-from wsis.proposals.contours import lab_gradient
-from wsis.proposals.growing import Criterion, Neighbourhood, Tree, grow, membership
+from wsis.proposals._choosing import distinct, in_turns
+from wsis.proposals._growing import Criterion, Tree, grow, membership
+from wsis.proposals._superpixels import Chosen, Superpixels, propose
+from wsis.proposals._unions import Unions, new_pairs, promising, triplets
 from wsis.proposals.hed import SCALES
-from wsis.proposals.pooling import distinct
-from wsis.proposals.scaling import enlarged, shrunk
-from wsis.proposals.superpixels import borders, bounds, cut
-from wsis.proposals.unions import Unions, new_pairs, promising, triplets
 
 _CRITERIA = (
     Criterion(size=0.25),
@@ -35,9 +31,6 @@ _DETAIL = 1 / 300
 _POOL = 6
 """Candidates compared for each proposal wanted; the others are too far down."""
 
-_FAVOUR = 1.1
-"""How much more often an octave of size has its turn than the next smaller one."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grouping:
@@ -50,7 +43,11 @@ class Grouping:
     2017). They are ranked among those of their own size, an octave of areas: the later
     a region is merged into another, the better; then the octaves take turns, the
     largest first, and near copies are dropped. Nothing is learned from masks; constants
-    were chosen on photos of a training set.
+    were chosen on photos of a training set (benchmarks/proposals.md).
+
+    ``RegionTree`` shares the superpixels and the growing of trees. It is kept beside
+    this one because recipes and published figures were made with its proposals, and
+    because its near copies serve the anti-noise branch better in training.
 
     Args:
         contours: what finds them: a part of the kind ``contours``.
@@ -80,57 +77,40 @@ class Grouping:
     max_overlap: float = 0.75
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("count", 1),
-            ("side", 32),
-            ("superpixels", 1),
-            ("pairs", 0),
-            ("triplets", 0),
-        ):
-            at_least(name, getattr(self, name), least)
-        proper("min_area", self.min_area)
-        fraction("max_overlap", self.max_overlap)
+        check_settings(self, count=1, pairs=0, triplets=0)
         self._contours()
 
     @property
     def ledger(self) -> Ledger:
-        """That of the contours."""
+        """The labels that the contours consumed."""
         return self._contours().ledger
 
     def __call__(self, image: Image) -> Proposals:
-        """The image's proposals; any first part of them is a good set by itself."""
-        small = shrunk(image, self.side)
-        lab = rgb2lab(small)
-        contours = self._contours()
-        contour = contours(small)
-        if contours.ledger:
-            contour = contour + _DETAIL * lab_gradient(lab, 1.0)
-        labels = cut(contour, self.superpixels)
-        base = neighbourhood(labels, lab, contour)
-        candidates = self._candidates(base)
-        kept = distinct(candidates, base.area, self.max_overlap, count=self.count)
-        # Photos of many sizes would leave holes of many sizes.
-        give_back()
-        return compact(
-            Proposals(
-                regions=torch.from_numpy(enlarged(labels, image.shape[:2])),
-                members=torch.from_numpy(kept),
-                objectness=torch.linspace(1, 0, len(kept) + 1)[:-1],
-                source=self.contours,
-                ledger=self.ledger,
-            )
+        """Return the image's proposals; any first part is a good set by itself."""
+        return propose(
+            image,
+            self._choose,
+            contours=self._contours(),
+            count=self.superpixels,
+            side=self.side,
+            source=self.contours,
+            detail=_DETAIL,
         )
 
     def _contours(self) -> Contours:
-        found: Contours = plugins.create("contours", self.contours, self._finder())
-        return found
+        return named_contours(self.contours, self._finder())
 
-    def _finder(self) -> dict[str, Any]:
-        """Settings of the contours."""
+    def _finder(self) -> Mapping[str, Any]:
+        """Return the settings of the contours."""
         return {}
 
-    def _candidates(self, base: Neighbourhood) -> Bool[np.ndarray, "K S"]:
-        """The first of the nodes, pairs and triplets of all trees, best first."""
+    def _choose(self, base: Superpixels) -> Chosen:
+        candidates = self._candidates(base)
+        kept = distinct(candidates, base.area, self.max_overlap, count=self.count)
+        return kept, torch.linspace(1, 0, len(kept) + 1)[:-1]
+
+    def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K R"]:
+        """Return the first nodes, pairs and triplets of all trees, best first."""
         with uncollected():
             trees = [grow(base, criterion) for criterion in _CRITERIA]
         groups = [
@@ -153,64 +133,11 @@ class Grouping:
         return ranked
 
     def _unions(self, tree: Tree) -> tuple[Unions, ...]:
-        """The candidates of a tree."""
+        """Return the candidates of a tree."""
         pairs = new_pairs(tree.nodes, tree.pairs)
         first = promising(pairs, max(self.pairs, self.triplets))
         thirds = triplets(tree.nodes, tree.pairs, first[: self.triplets])
-        return (
-            tree.nodes,
-            first[: self.pairs],
-            promising(thirds, self.triplets),
-        )
-
-
-def neighbourhood(
-    labels: Int[np.ndarray, "H W"],
-    lab: Float[np.ndarray, "H W 3"],
-    contour: Float[np.ndarray, "H W"],
-) -> Neighbourhood:
-    """What growing needs to know of superpixels 0…S−1, none empty."""
-    flat = labels.ravel()
-    count = int(flat.max()) + 1
-    area = np.bincount(flat).astype(float)
-    colour = [np.bincount(flat, lab[..., i].ravel()) / area for i in range(3)]
-    frame = sum(
-        np.bincount(side, minlength=count)
-        for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-    )
-    edges, length, strength = borders(labels, contour)
-    return Neighbourhood(
-        area=area,
-        colour=np.stack(colour, 1),
-        boxes=bounds(labels),
-        frame=np.asarray(frame, dtype=float),
-        edges=edges,
-        length=length,
-        contour=strength / length,
-    )
-
-
-def in_turns(
-    share: Float[np.ndarray, " K"], worth: Int[np.ndarray, " K"]
-) -> Int[np.ndarray, " K"]:
-    """An order in which octaves of size take turns, each with its best first.
-
-    Args:
-        share: of the image, in (0, 1]; an octave is from a power of two to the next.
-        worth: higher is better; ties go to the earlier.
-
-    Returns:
-        The best of every octave, the largest octave first, then the second best, …;
-        an octave has a turn more often than the next smaller one by a tenth.
-    """
-    octave = np.floor(np.log2(share)).astype(int)
-    by_octave = np.lexsort((-worth, -octave))
-    octave = octave[by_octave]
-    sizes = np.unique(-octave, return_counts=True)[1]
-    place = np.arange(len(share)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    turn = (place + 0.5) * _FAVOUR**-octave
-    order: Int[np.ndarray, " K"] = by_octave[turn.argsort(kind="stable")]
-    return order
+        return tree.nodes, first[: self.pairs], promising(thirds, self.triplets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,12 +158,27 @@ class HedGrouping(Grouping):
     superpixels: int = 2000
     scales: tuple[float, ...] = SCALES
 
-    def _finder(self) -> dict[str, Any]:
+    def _finder(self) -> Mapping[str, Any]:
         return {"scales": self.scales}
 
 
-lab = partial(Grouping, contours="lab")
-lab.__doc__ = """Groups of regions, from the colour gradient: no learning, no labels.
+def check_settings(part: Any, **least: int) -> None:
+    """Refuse settings out of range of a part that groups superpixels.
 
-See Grouping.
-"""
+    Args:
+        part: has ``side``, ``superpixels``, ``min_area`` and ``max_overlap``.
+        least: the least value of others, by name.
+
+    Raises:
+        ValueError: if one is; the message names it.
+    """
+    for name, value in {"side": 32, "superpixels": 1, **least}.items():
+        at_least(name, getattr(part, name), value)
+    proper("min_area", part.min_area)
+    fraction("max_overlap", part.max_overlap)
+
+
+def named_contours(name: str, settings: Mapping[str, Any]) -> Contours:
+    """Return the part of the kind ``contours`` that is called ``name``."""
+    found: Contours = plugins.create("contours", name, settings)
+    return found

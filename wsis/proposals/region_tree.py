@@ -1,20 +1,17 @@
-"""Proposals from trees of regions: no learning, no labels."""
+"""Proposals from trees of few, large superpixels: no learning, no labels."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from skimage.color import rgb2lab
 
-from wsis import plugins
-from wsis._support.checks import at_least, fraction, proper
+from wsis._support.checks import positive
 from wsis.contracts import Contours, Image, Ledger, Proposals
-from wsis.geometry.masks import compact
-from wsis.proposals.merging import Similarity, members
-from wsis.proposals.pooling import distinct, neighbour_pairs
-from wsis.proposals.scaling import enlarged, shrunk
-from wsis.proposals.superpixels import Superpixels, superpixels
+from wsis.proposals._choosing import distinct, neighbour_pairs
+from wsis.proposals._growing import Similarity, grow, membership
+from wsis.proposals._superpixels import Chosen, Superpixels, propose
+from wsis.proposals.grouping import check_settings, named_contours
 
 _TREES = (
     Similarity(colour=1.0, texture=1.0, contour=0.5),
@@ -33,6 +30,10 @@ class RegionTree:
     2013); large nodes are candidates before small ones; near copies are dropped; and
     neighbours among the first are joined, as in MCG (Pont-Tuset et al., "Multiscale
     Combinatorial Grouping", PAMI 2017, section 6).
+
+    ``Grouping`` (the sources ``lab`` and ``hed``) covers more objects with as many
+    masks. This source is kept because recipes and published figures were made with it,
+    and because it leaves near copies, which the anti-noise branch needs in training.
 
     Args:
         nodes: most nodes kept.
@@ -62,30 +63,31 @@ class RegionTree:
     neighbours: int = 100
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("nodes", 1),
-            ("pairs", 0),
-            ("side", 32),
-            ("superpixels", 1),
-            ("neighbours", 0),
-        ):
-            at_least(name, getattr(self, name), least)
-        if self.sigma <= 0:
-            raise ValueError(f"sigma must be positive, got {self.sigma}")
-        proper("min_area", self.min_area)
-        fraction("max_overlap", self.max_overlap)
+        check_settings(self, nodes=1, pairs=0, neighbours=0)
+        positive("sigma", self.sigma)
         self._contours()
 
     @property
     def ledger(self) -> Ledger:
-        """That of the contours; empty for ``lab``: nobody labelled anything."""
+        """The labels that the contours consumed; none for ``lab``."""
         return self._contours().ledger
 
     def __call__(self, image: Image) -> Proposals:
-        """The image's proposals; any first part of them is a good set by itself."""
-        small = shrunk(image, self.side)
-        contour = self._contours()(small)
-        base = superpixels(rgb2lab(small), contour, self.superpixels)
+        """Return the image's proposals; any first part is a good set by itself."""
+        return propose(
+            image,
+            self._choose,
+            contours=self._contours(),
+            count=self.superpixels,
+            side=self.side,
+            source="region_tree",
+        )
+
+    def _contours(self) -> Contours:
+        given = {"sigma": self.sigma} if self.contours == "lab" else {}
+        return named_contours(self.contours, given)
+
+    def _choose(self, base: Superpixels) -> Chosen:
         limits = base.area, self.max_overlap
         nodes = distinct(self._candidates(base), *limits, count=self.nodes)
         pairs = neighbour_pairs(nodes[: self.neighbours], base.edges)
@@ -93,30 +95,18 @@ class RegionTree:
         # Pairs stand between the nodes in proportion.
         place = np.concatenate([_even(len(nodes)), _even(len(pairs))])
         order = place.argsort(kind="stable")
-        return compact(
-            Proposals(
-                regions=torch.from_numpy(enlarged(base.labels, image.shape[:2])),
-                members=torch.from_numpy(np.concatenate([nodes, pairs])[order]),
-                objectness=torch.from_numpy(1 - place[order]).float(),
-                source="region_tree",
-                ledger=self.ledger,
-            )
-        )
+        members = np.concatenate([nodes, pairs])[order]
+        return members, torch.from_numpy(1 - place[order]).float()
 
-    def _contours(self) -> Contours:
-        given = {"sigma": self.sigma} if self.contours == "lab" else {}
-        found: Contours = plugins.create("contours", self.contours, given)
-        return found
-
-    def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K S"]:
-        """Nodes of all trees, those merged last first."""
-        trees = [members(base, similarity) for similarity in _TREES]
+    def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K R"]:
+        """Return the nodes of all trees, those merged last first."""
+        trees = [membership(grow(base, similarity))[::-1] for similarity in _TREES]
         candidates = np.stack(trees, 1).reshape(-1, len(base))
         large = candidates @ base.area >= self.min_area * base.area.sum()
-        found: Bool[np.ndarray, "K S"] = candidates[large]
+        found: Bool[np.ndarray, "K R"] = candidates[large]
         return found
 
 
 def _even(count: int) -> Float[np.ndarray, " K"]:
-    """Centres of ``count`` equal parts of the unit interval."""
+    """Return the centres of ``count`` equal parts of the unit interval."""
     return (np.arange(count) + 0.5) / max(count, 1)

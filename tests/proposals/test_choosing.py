@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wsis.proposals import pooling
-from wsis.proposals.pooling import distinct, neighbour_pairs
+from wsis.proposals import _choosing
+from wsis.proposals._choosing import distinct, in_turns, neighbour_pairs
 
 
 def sets(*words: str) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_work_in_blocks_changes_nothing(monkeypatch):
     candidates = np.random.default_rng(0).random((60, 5)) < 0.5
     candidates[:, 4] = True
     whole = distinct(candidates, AREA, 0.93, count=20)
-    monkeypatch.setattr(pooling, "_BLOCK", 7)
+    monkeypatch.setattr(_choosing, "_BLOCK", 7)
 
     assert np.array_equal(distinct(candidates, AREA, 0.93, count=20), whole)
 
@@ -72,3 +72,13 @@ def test_no_neighbours_no_pairs():
     nothing = np.zeros((0, 2), dtype=np.int64)
 
     assert neighbour_pairs(sets("a", "b"), nothing).shape == (0, 5)
+
+
+def test_octaves_take_turns_the_largest_first():
+    share = np.array([0.9, 0.6, 0.3, 0.3, 0.26, 0.2])
+    worth = np.array([1, 2, 5, 9, 7, 0])
+
+    order = in_turns(share, worth)
+
+    # Best first: 1 0 | 3 4 2 | 5.
+    assert order.tolist() == [1, 3, 5, 0, 4, 2]

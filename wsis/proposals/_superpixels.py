@@ -1,0 +1,220 @@
+"""Superpixels: small regions of one colour, how they look and which of them touch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import higra as hg
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from PIL import Image as Pillow
+from scipy import ndimage
+from skimage.color import rgb2lab
+
+from wsis._support.memory import give_back
+from wsis.contracts import Contours, Image, Proposals
+from wsis.geometry.masks import compact
+from wsis.proposals.contours import derivative, lab_gradient
+
+_COLOURS, _SLOPES = 25, 10
+"""Bins of a colour channel and of an orientation, as in Selective Search (IJCV 2013,
+section 3.2)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Superpixels:
+    """An over-segmentation; superpixels are numbered from small to large.
+
+    Args:
+        labels: each pixel's superpixel, 0…R−1, none empty.
+        lab: the image in CIE Lab.
+        edges: touching superpixels, each pair once, in order.
+        length: of their common border, in pixels.
+        contour: contour strength summed along it.
+    """
+
+    labels: Int[np.ndarray, "H W"]
+    lab: Float[np.ndarray, "H W 3"]
+    edges: Int[np.ndarray, "E 2"]
+    length: Float[np.ndarray, " E"]
+    contour: Float[np.ndarray, " E"]
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    @cached_property
+    def area(self) -> Float[np.ndarray, " R"]:
+        """Pixels."""
+        return np.bincount(self.labels.ravel()).astype(float)
+
+    @cached_property
+    def boxes(self) -> Float[np.ndarray, "R 4"]:
+        """Boxes as xyxy, right and bottom exclusive."""
+        slices = ndimage.find_objects(self.labels + 1)
+        return np.array([(x.start, y.start, x.stop, y.stop) for y, x in slices], float)
+
+    @cached_property
+    def frame(self) -> Float[np.ndarray, " R"]:
+        """Pixels on the image's own border; a corner counts twice."""
+        a = self.labels
+        sides = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
+        return np.bincount(sides, minlength=len(self)).astype(float)
+
+    @cached_property
+    def colour(self) -> Float[np.ndarray, "R 3"]:
+        """Mean colours."""
+        flat = self.labels.ravel()
+        channels = [self.lab[..., i].ravel() for i in range(3)]
+        return np.stack([np.bincount(flat, c) / self.area for c in channels], 1)
+
+    @cached_property
+    def colours(self) -> Float[np.ndarray, "R bins"]:
+        """Histograms of the channels; each row sums to 1."""
+        return _histograms(self.lab, self.labels, _COLOURS)
+
+    @cached_property
+    def slopes(self) -> Float[np.ndarray, "R bins"]:
+        """Histograms of the slopes in eight directions; each row sums to 1."""
+        dy, dx = (derivative(self.lab, axis, 1.0) for axis in (0, 1))
+        turns = np.arange(8) * np.pi / 4
+        slopes = [np.maximum(np.cos(t) * dx + np.sin(t) * dy, 0) for t in turns]
+        return _histograms(np.concatenate(slopes, -1), self.labels, _SLOPES)
+
+
+def superpixels(
+    lab: Float[np.ndarray, "H W 3"], contour: Float[np.ndarray, "H W"], count: int
+) -> Superpixels:
+    """Return the ``count`` most separate regions of the ultrametric contour map.
+
+    The map is that of Arbeláez et al., "Contour Detection and Hierarchical Image
+    Segmentation", PAMI 2011, section 4.
+
+    Args:
+        lab: the image in CIE Lab.
+        contour: how strongly each pixel is on a contour.
+        count: most superpixels.
+    """
+    labels = _cut(contour, count)
+    edges, length, summed = _borders(labels, contour)
+    return Superpixels(
+        labels=labels, lab=lab, edges=edges, length=length, contour=summed
+    )
+
+
+Chosen = tuple[Bool[np.ndarray, "N R"], Float[torch.Tensor, " N"]]
+"""Proposals as sets of superpixels, and their objectness."""
+
+
+def propose(
+    image: Image,
+    choose: Callable[[Superpixels], Chosen],
+    *,
+    contours: Contours,
+    count: int,
+    side: int,
+    source: str,
+    detail: float = 0.0,
+) -> Proposals:
+    """Return proposals that are grouped from superpixels of the image.
+
+    Args:
+        image: the photo.
+        choose: groups superpixels.
+        contours: finds contours.
+        count: most superpixels.
+        side: longer side in pixels at which the work is done, at most.
+        source: name of the part.
+        detail: share of the colour gradient that is added to learned contours.
+    """
+    small = shrunk(image, side)
+    lab, contour = rgb2lab(small), contours(small)
+    if detail and contours.ledger:
+        contour = contour + detail * lab_gradient(lab, 1.0)
+    base = superpixels(lab, contour, count)
+    members, objectness = choose(base)
+    # Photos of many sizes would leave holes of many sizes.
+    give_back()
+    return compact(
+        Proposals(
+            regions=torch.from_numpy(enlarged(base.labels, image.shape[:2])),
+            members=torch.from_numpy(members),
+            objectness=objectness,
+            source=source,
+            ledger=contours.ledger,
+        )
+    )
+
+
+def shrunk(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the image with a longer side of at most ``side`` pixels."""
+    height, width = image.shape[:2]
+    ratio = min(1.0, side / max(height, width))
+    size = max(1, round(width * ratio)), max(1, round(height * ratio))
+    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC))
+
+
+def enlarged(
+    labels: Int[np.ndarray, "h w"], size: tuple[int, int]
+) -> Int[np.ndarray, "H W"]:
+    """Return a label map of (H, W); each pixel takes the label under its centre."""
+    rows, columns = (
+        (2 * np.arange(long) + 1) * short // (2 * long)
+        for long, short in zip(size, labels.shape, strict=True)
+    )
+    large: Int[np.ndarray, "H W"] = labels[rows][:, columns]
+    return large
+
+
+def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
+    """Return the ``count`` most separate regions, numbered from small to large."""
+    if contour.size == 1:
+        # Higra refuses a graph without edges.
+        return np.zeros(contour.shape, dtype=np.int64)
+    graph = hg.get_4_adjacency_graph(contour.shape)
+    weights = hg.weight_graph(graph, contour, hg.WeightFunction.mean)
+    tree, altitudes = hg.mean_pb_hierarchy(graph, weights, contour.shape)
+    # Means of the same numbers in another order may be smaller by a rounding error.
+    altitudes = hg.tree_monotonic_regression(tree, altitudes, "max")
+    count = min(count, tree.num_leaves())
+    cut = hg.labelisation_horizontal_cut_from_num_regions(tree, altitudes, count)
+    found = np.asarray(cut).reshape(contour.shape)
+    size = np.bincount(found.ravel())
+    there = np.flatnonzero(size)
+    rank = np.empty(len(size), dtype=np.int64)
+    rank[there[size[there].argsort(kind="stable")]] = np.arange(len(there))
+    labels: Int[np.ndarray, "H W"] = rank[found]
+    return labels
+
+
+def _borders(
+    labels: Int[np.ndarray, "H W"], contour: Float[np.ndarray, "H W"]
+) -> tuple[Int[np.ndarray, "E 2"], Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
+    """Return touching regions, each pair once; borders' lengths and summed contours."""
+    beside = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
+    pairs = [np.stack([labels[a], labels[b]], -1).reshape(-1, 2) for a, b in beside]
+    heights = [((contour[a] + contour[b]) / 2).ravel() for a, b in beside]
+    pair, height = np.sort(np.concatenate(pairs), 1), np.concatenate(heights)
+    border = pair[:, 0] != pair[:, 1]
+    pair, height = pair[border], height[border]
+    number = int(labels.max()) + 1
+    key, edge = np.unique(pair @ [number, 1], return_inverse=True)
+    length = np.bincount(edge, minlength=len(key)).astype(float)
+    total = np.bincount(edge, height, minlength=len(key)).astype(float)
+    return np.stack([key // number, key % number], 1), length, total
+
+
+def _histograms(
+    image: Float[np.ndarray, "H W D"], labels: Int[np.ndarray, "H W"], bins: int
+) -> Float[np.ndarray, "R B"]:
+    number, channels = int(labels.max()) + 1, image.shape[-1]
+    pixels = image.reshape(-1, channels)
+    # A few extreme pixels must not empty the other bins.
+    low, high = np.quantile(pixels[::7], [0.001, 0.999], axis=0)
+    share = (pixels - low) / np.maximum(high - low, 1e-6)
+    bin = (share * bins).astype(np.int64).clip(0, bins - 1)
+    place = labels.reshape(-1, 1) * bins + bin
+    counts = [np.bincount(p, minlength=number * bins) for p in place.T]
+    table = np.stack([c.reshape(number, bins) for c in counts], 1).reshape(number, -1)
+    histograms: Float[np.ndarray, "R B"] = table / table.sum(1, keepdims=True)
+    return histograms
