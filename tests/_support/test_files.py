@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,8 +9,11 @@ import torch
 from wsis._support.files import (
     Cache,
     CacheMismatchError,
+    append_json,
     atomic_write,
     digest,
+    numbered_json_lines,
+    read_json_lines,
     sha256,
     write_json,
 )
@@ -97,3 +102,24 @@ def test_sha256_is_of_the_content(tmp_path):
     path.write_bytes(b"abc")  # the example of FIPS 180-2
 
     assert sha256(path).startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_broken_lines_are_numbered_and_passed_over(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    append_json(path, {"a": 1})
+    with path.open("ab") as file:
+        file.write(b'{"a": ')
+    append_json(path, {"a": 3})
+
+    assert list(read_json_lines(path)) == [{"a": 1}, {"a": 3}]
+    assert list(numbered_json_lines(path)) == [(1, {"a": 1}), (2, None), (3, {"a": 3})]
+    assert list(numbered_json_lines(tmp_path / "none")) == []
+
+
+def test_files_and_digests_of_settings_need_no_torch():
+    code = (
+        "import sys; from wsis._support.files import digest; digest({'a': 1}); "
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -57,3 +57,15 @@ def test_no_proposal_and_one_region(size):
     )
 
     assert_same(unpack(pack(proposals), "", frozenset()), proposals)
+
+
+def test_a_label_map_that_an_earlier_version_kept_is_read():
+    proposals = random_proposals(12, (9, 11))
+    earlier = {
+        "regions": proposals.regions.to(torch.int16).numpy(),
+        "members": np.packbits(proposals.members.numpy(), axis=1),
+        "count": np.array(proposals.members.shape[1]),
+        "objectness": proposals.objectness.numpy(),
+    }
+
+    assert_same(unpack(earlier, "", frozenset()), proposals)

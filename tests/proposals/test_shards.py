@@ -10,9 +10,8 @@ from tests.builders import random_proposals
 from tests.proposals.test_packing import assert_same
 from wsis.contracts import Supervision
 from wsis.proposals import shards
-from wsis.proposals.shard_index import About, StoreError
 from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import Store
+from wsis.proposals.shards import About, Store, StoreError
 
 LEDGER = frozenset({Supervision.BOUNDARIES})
 ABOUT = About(source="drawn", settings={"count": 5}, ledger=LEDGER)

@@ -79,12 +79,22 @@ def append_json(path: Path, value: Any) -> None:
 
 
 def read_json_lines(path: Path) -> Iterator[Any]:
-    """What ``append_json`` wrote, in order, without broken lines; none of no file."""
-    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
+    """Yield what ``append_json`` wrote, in order, without broken lines."""
+    return (value for _, value in numbered_json_lines(path) if value is not None)
+
+
+def numbered_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield each line's number, from 1, and its value; None where it is broken.
+
+    A file that is missing has no lines.
+    """
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError:
+                yield number, None
 
 
 def digest(*values: Any) -> str:

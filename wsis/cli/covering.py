@@ -21,9 +21,9 @@ from wsis.cli.sources import data_source
 from wsis.cli.storing import workers
 from wsis.contracts import Annotated, Ledger, Proposals
 from wsis.evaluation.proposals import coverage
-from wsis.proposals.files_source import StoredProposals
 from wsis.proposals.making import Job, MakeJob, Photo
 from wsis.proposals.packing import unpack
+from wsis.proposals.store import StoredProposals
 from wsis.runs.settings import Part
 
 FIGURES = ("ABO", "AR", "recall50", "recall70", "recall85")

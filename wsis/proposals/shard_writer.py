@@ -1,7 +1,9 @@
-"""Adds proposals to a store, so that a kill at any moment loses nothing written."""
+"""Add proposals to a store, so that a kill at any moment loses nothing written."""
 
 import hashlib
+import json
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,33 +13,38 @@ from types import TracebackType
 import numpy as np
 from safetensors.numpy import save
 
-from wsis._support.files import atomic_write, differences, in_words, write_json
+from wsis._support.files import (
+    append_json,
+    atomic_write,
+    differences,
+    in_words,
+    write_json,
+)
 from wsis.contracts import Ledger, Proposals
 from wsis.proposals.packing import PARTS, pack
-from wsis.proposals.shard_index import (
+from wsis.proposals.shards import (
     INDEX,
     SHARDS,
     STAMP,
     About,
     Entry,
     Shard,
+    Store,
     StoreError,
-    new_stamp,
-    photos_json,
+    described,
     shard_name,
 )
-from wsis.proposals.shards import Store
 
 
 @dataclass(slots=True, eq=False)
 class Writer:
-    """Adds proposals to a store, begun if it is new; use it in a ``with`` block.
+    """Adds proposals to a store and begins a new one; use it in a ``with`` block.
 
     Proposals gather in memory and become a shard when there are ``photos`` of them, or
     ``megabytes``, or when they are ``seconds`` old, and at the end of the block,
     whatever ended it. A shard takes its name when it is whole, then its line is added
-    to the index: a kill loses what was gathered and nothing written before. A shard
-    that was killed before its line, the next writer takes up.
+    to the index: a kill loses what was gathered and nothing written before. The next
+    writer adds the line of a shard that lacks one.
 
     Args:
         folder: of the store.
@@ -68,9 +75,11 @@ class Writer:
                     f"expected {self.folder} to be new, empty or a store of proposals; "
                     "it holds other files; choose another folder"
                 )
-            write_json(self.folder / STAMP, new_stamp(self.about))
+            # The token is a name that no other store has.
+            stamp = {**self.about.described(), "token": secrets.token_hex(8)}
+            write_json(self.folder / STAMP, stamp)
         store = Store.open(self.folder)
-        found, wanted = _flat(store.about), _flat(self.about)
+        found, wanted = store.about.described(), self.about.described()
         if found != wanted:
             raise StoreError(
                 f"the store {self.folder} has other proposals "
@@ -101,7 +110,7 @@ class Writer:
     def add(
         self, key: str, photo: str, proposals: Proposals, seconds: float | None = None
     ) -> None:
-        """Adds one photo's proposals, as ``add_packed`` does."""
+        """Add one photo's proposals, as ``add_packed`` does."""
         if proposals.ledger != self.about.ledger:
             raise StoreError(
                 f"expected proposals that consumed {_words(self.about.ledger)}, as the "
@@ -116,7 +125,7 @@ class Writer:
         packed: Mapping[str, np.ndarray],
         seconds: float | None = None,
     ) -> None:
-        """Adds one photo's proposals; those of a photo that is there are passed over.
+        """Add one photo's proposals, unless the store has some of that photo.
 
         Args:
             key: ``digest`` of the photo's pixels.
@@ -146,31 +155,25 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what was gathered."""
+        """Write what was gathered."""
         if not self._entries:
             return
-        photos = photos_json(tuple(self._entries))
+        photos = json.dumps(described(tuple(self._entries)))
         content = save(self._arrays, {"photos": photos})
         path = self.folder / SHARDS / shard_name(hashlib.sha256(content).hexdigest())
-        with atomic_write(path) as temporary:
-            _write(temporary, "wb", content)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         self._take_up(path)
         self._arrays, self._entries = {}, []
 
     def _take_up(self, path: Path) -> None:
-        """Adds a shard that is there to the index, if it is whole."""
+        """Add a shard that is there to the index, if it is whole."""
         shard = Shard.of(path)
-        if shard is None:
-            return
-        index = self.folder / INDEX
-        # A line that was cut off is closed, so that the next one can be read.
-        _write(index, "ab", (b"" if _ends_whole(index) else b"\n") + shard.line())
-        self._keys |= {one.key for one in shard.entries}
-
-
-def _flat(about: About) -> dict[str, object]:
-    described = about.described()
-    return {**described.pop("settings"), **described}
+        if shard is not None:
+            append_json(self.folder / INDEX, shard.described())
+            self._keys |= {one.key for one in shard.entries}
 
 
 def _words(ledger: Ledger) -> str:
@@ -178,20 +181,5 @@ def _words(ledger: Ledger) -> str:
 
 
 def _foreign(path: Path) -> bool:
-    """Whether a file is none that an interrupted beginning of a store leaves."""
+    """Tell a file apart from those that an interrupted beginning of a store leaves."""
     return not path.name.startswith(f".{STAMP}")
-
-
-def _ends_whole(index: Path) -> bool:
-    if not index.exists() or not index.stat().st_size:
-        return True
-    with index.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() == b"\n"
-
-
-def _write(path: Path, mode: str, content: bytes) -> None:
-    with path.open(mode) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

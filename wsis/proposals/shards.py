@@ -1,27 +1,132 @@
-"""Proposals of many photos on disk, read through memory maps."""
+"""A store: proposals of many photos in shards on disk, read through memory maps."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from wsis.contracts import Proposals
+from wsis._support.files import numbered_json_lines, sha256
+from wsis.contracts import Ledger, Proposals, Supervision
 from wsis.proposals.packing import PARTS, unpack
-from wsis.proposals.shard_index import (
-    INDEX,
-    SHARDS,
-    About,
-    Entry,
-    Shard,
-    StoreError,
-    checksum,
-    lines,
-    read_stamp,
-)
+
+STAMP, INDEX, SHARDS = "store.json", "index.jsonl", "shards"
+FORMAT = "wsis proposals 1"
+
+
+class StoreError(ValueError):
+    """A store is missing, damaged, or has other proposals than asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What all proposals of a store have in common.
+
+    Args:
+        source: the part or the format that they come from.
+        settings: what they depend on besides the photo; JSON-like.
+        ledger: the labels consumed in making them.
+    """
+
+    source: str
+    settings: Mapping[str, Any]
+    ledger: Ledger = frozenset()
+
+    def described(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        values = {
+            "format": FORMAT,
+            "source": self.source,
+            "settings": dict(self.settings),
+            "supervision": sorted(self.ledger),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the index tells of one photo's proposals.
+
+    Args:
+        key: ``digest`` of the photo's pixels.
+        photo: its file name.
+        size: (H, W) in pixels.
+        proposals: how many.
+        seconds: that making them took; None where they were imported.
+        shard: the file that holds them.
+    """
+
+    key: str
+    photo: str
+    size: tuple[int, int]
+    proposals: int
+    seconds: float | None
+    shard: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One line of the index.
+
+    Args:
+        name: of the file.
+        length: of the file, in bytes.
+        sha256: its checksum.
+        entries: of the photos in it.
+    """
+
+    name: str
+    length: int
+    sha256: str
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def parsed(cls, values: Any) -> "Shard | None":
+        """Return what a line of the index tells; None if it is none."""
+        try:
+            name = str(values["shard"])
+            return cls(
+                name=name,
+                length=int(values["bytes"]),
+                sha256=str(values["sha256"]),
+                entries=_entries(values["photos"], name),
+            )
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    @classmethod
+    def of(cls, path: Path) -> "Shard | None":
+        """Return what a shard tells of itself; None if it is not as it was written."""
+        try:
+            found = sha256(path)
+            with safe_open(path, framework="numpy") as file:
+                photos = json.loads((file.metadata() or {})["photos"])
+        except (SafetensorError, ValueError, KeyError):
+            return None
+        if path.name != shard_name(found):
+            return None
+        return cls(
+            name=path.name,
+            length=path.stat().st_size,
+            sha256=found,
+            entries=_entries(photos, path.name),
+        )
+
+    def described(self) -> dict[str, Any]:
+        """Return the line of the index."""
+        values = {"shard": self.name, "bytes": self.length, "sha256": self.sha256}
+        return {**values, "photos": described(self.entries)}
+
+    def is_whole(self, folder: Path) -> bool:
+        """Tell whether the file is in the store, and as long as it was written."""
+        try:
+            return (folder / SHARDS / self.name).stat().st_size == self.length
+        except FileNotFoundError:
+            return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +142,7 @@ class Store:
     Args:
         folder: of the store.
         about: what all its proposals have in common.
-        token: drawn when the store was begun: another one is another store.
+        token: drawn when the store was begun; no two stores have the same.
         entries: of the photos, by key, in the order in which they came.
         checksums: SHA-256 of each shard, by name.
     """
@@ -50,17 +155,16 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
-        """The store as it is now.
+        """Return the store as it is now.
 
         Raises:
             StoreError: if there is none, or its description cannot be read.
         """
-        about, token = read_stamp(folder)
+        about, token = _read_stamp(folder)
         entries: dict[str, Entry] = {}
         checksums: dict[str, str] = {}
-        for line in lines(folder):
-            shard = Shard.parsed(line)
-            if shard is not None and _whole(folder, shard):
+        for _, shard in _lines(folder):
+            if shard is not None and shard.is_whole(folder):
                 checksums[shard.name] = shard.sha256
                 entries |= {one.key: one for one in shard.entries}
         return cls(folder, about, token, entries, checksums)
@@ -72,83 +176,134 @@ class Store:
         return key in self.entries
 
     def get(self, key: str) -> Proposals:
-        """The proposals of one photo.
+        """Return the proposals of one photo.
 
         Raises:
             KeyError: if the store has none of that photo.
             StoreError: if the file that has them is damaged.
         """
         shard = self.entries[key].shard
-        kept = _opened(self.folder / SHARDS / shard, self.checksums[shard])
-        return unpack(kept.arrays(key), self.about.source, self.about.ledger)
+        path = self.folder / SHARDS / shard
+        file = _opened(path, self.checksums[shard])
+        try:
+            kept = {part: file.get_tensor(f"{key}.{part}") for part in PARTS}
+        except SafetensorError as error:
+            raise StoreError(f"{path} lacks what the index says: {error}") from error
+        return unpack(kept, self.about.source, self.about.ledger)
 
     def damage(self) -> Iterator[str]:
-        """Reads everything; a line for each thing that is not as it was written.
+        """Read everything; yield a line for each thing that is not as it was written.
 
         Shards that were damaged and whose photos were since made again are none.
         """
-        for number, line in enumerate(lines(self.folder), 1):
-            shard = Shard.parsed(line)
+        for number, shard in _lines(self.folder):
             if shard is None:
                 continue
             path = self.folder / SHARDS / shard.name
-            if not _whole(self.folder, shard):
+            if not shard.is_whole(self.folder):
                 lost = [one for one in shard.entries if one.key not in self]
                 state = "cut short" if path.exists() else "missing"
                 if lost:
                     yield f"{path}: {state}, and with it {len(lost)} photos' proposals"
-            elif checksum(path) != shard.sha256:
+            elif sha256(path) != shard.sha256:
                 yield _damaged(path)
             elif Shard.of(path) != shard:
                 yield f"{INDEX}, line {number}: lists other photos than {path}"
 
     def leftovers(self) -> Iterator[str]:
-        """What interruptions left behind, a line each: none of it is read."""
+        """Yield what interruptions left behind, a line each: none of it is read."""
         known = set()
-        for number, line in enumerate(lines(self.folder), 1):
-            shard = Shard.parsed(line)
+        for number, shard in _lines(self.folder):
             if shard is not None:
                 known.add(shard.name)
-            elif line.strip():
+            else:
                 yield f"{INDEX}, line {number}: not whole"
         for path in sorted((self.folder / SHARDS).glob("*")):
             if path.name not in known:
                 yield f"{path}: in no line of {INDEX}"
 
 
-class _Open:
-    """A shard that is mapped into memory."""
+def described(entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    """Return the photos as index and shard list them."""
+    return [
+        {
+            "key": one.key,
+            "photo": one.photo,
+            "height": one.size[0],
+            "width": one.size[1],
+            "proposals": one.proposals,
+            "seconds": one.seconds,
+        }
+        for one in entries
+    ]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self.file: Any = safe_open(path, framework="numpy")
-        except (SafetensorError, OSError) as error:
-            raise StoreError(f"{path}: {error}") from error
 
-    def arrays(self, key: str) -> Mapping[str, np.ndarray]:
-        try:
-            return {part: self.file.get_tensor(f"{key}.{part}") for part in PARTS}
-        except SafetensorError as error:
-            raise StoreError(
-                f"{self.path} lacks what the index says: {error}"
-            ) from error
+def shard_name(checksum: str) -> str:
+    """Return a name by content, so that shards of two writers never meet."""
+    return f"{checksum[:16]}.safetensors"
+
+
+def _entries(photos: Any, shard: str) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            key=one["key"],
+            photo=one["photo"],
+            size=(one["height"], one["width"]),
+            proposals=one["proposals"],
+            seconds=one["seconds"],
+            shard=shard,
+        )
+        for one in photos
+    )
+
+
+def _lines(folder: Path) -> Iterator[tuple[int, Shard | None]]:
+    """Yield each line of the index by number; None where one is not whole."""
+    for number, values in numbered_json_lines(folder / INDEX):
+        yield number, Shard.parsed(values)
+
+
+def _read_stamp(folder: Path) -> tuple[About, str]:
+    """Return what a store's proposals have in common, and its token."""
+    path = folder / STAMP
+    if not path.exists():
+        raise StoreError(
+            f"expected a store of proposals, {folder} has no {STAMP}; "
+            "wsis proposals make or import begins one"
+        )
+    try:
+        content = json.loads(path.read_text())
+        found, token = content["format"], str(content["token"])
+        about = About(
+            source=str(content["source"]),
+            settings=dict(content["settings"]),
+            ledger=frozenset(Supervision(label) for label in content["supervision"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} does not describe a store: {error}") from None
+    if found != FORMAT:
+        raise StoreError(f"{path}: expected the format {FORMAT!r}, got {found!r}")
+    return about, token
 
 
 @lru_cache(maxsize=32)
-def _opened(path: Path, sha256: str) -> _Open:
-    _check(path, sha256)
-    return _Open(path)
+def _opened(path: Path, checksum: str) -> Any:
+    """Return a shard that is mapped into memory."""
+    _check(path, checksum)
+    try:
+        return safe_open(path, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{path}: {error}") from error
 
 
 @lru_cache(maxsize=2**16)
-def _check(path: Path, sha256: str) -> None:
-    """Compares a shard with its checksum, once a process."""
+def _check(path: Path, checksum: str) -> None:
+    """Compare a shard with its checksum, once a process."""
     try:
-        found = checksum(path)
+        found = sha256(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
-    if found != sha256:
+    if found != checksum:
         raise StoreError(_damaged(path))
 
 
@@ -157,10 +312,3 @@ def _damaged(path: Path) -> str:
         f"{path}: damaged, its checksum is not what the index says; delete this file "
         "and make or import the proposals once more, what is whole stays"
     )
-
-
-def _whole(folder: Path, shard: Shard) -> bool:
-    try:
-        return (folder / SHARDS / shard.name).stat().st_size == shard.length
-    except FileNotFoundError:
-        return False

@@ -1,16 +1,20 @@
-"""Proposals kept on disk: made once per photo and settings."""
+"""Sources whose proposals are on disk: a cache of another source, or a store."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from wsis._support.checks import at_least
 from wsis._support.files import Cache, digest
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
-from wsis.proposals.packing import pack_bits, unpack_bits
+from wsis.geometry.masks import compact, select
+from wsis.proposals.packing import pack, unpack
+from wsis.proposals.shards import INDEX, STAMP, Store, StoreError
 
 
 @runtime_checkable
@@ -26,14 +30,14 @@ class KeptSource(Protocol):
         """What proposals depend on besides settings and photo; empty if nothing."""
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
-        """The proposals of the photo whose ``digest`` is ``key``."""
+        """Return the proposals of the photo whose ``digest`` is ``key``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedSource:
     """A proposal source that looks into its cache first.
 
-    What is kept is tensors, never pickles; a file that an interruption or a disk left
+    The cache holds tensors, never pickles; a file that an interruption or a disk left
     damaged is made again.
 
     Args:
@@ -46,7 +50,7 @@ class CachedSource:
 
     @classmethod
     def at(cls, folder: Path, source: ProposalSource) -> "CachedSource":
-        """Keeps the proposals of one source, a dataclass, in ``folder``.
+        """Keep the proposals of one source, a dataclass, in ``folder``.
 
         Raises:
             CacheMismatchError: if the folder holds those of other settings.
@@ -57,12 +61,12 @@ class CachedSource:
     def under(
         cls, root: Path, source: ProposalSource, settings: Mapping[str, Any]
     ) -> "CachedSource":
-        """Keeps the proposals of ``settings`` in a folder of ``root`` of their own."""
+        """Keep the proposals of ``settings`` in a folder of ``root`` of their own."""
         return cls(source, Cache.keyed(root, settings))
 
     @property
     def ledger(self) -> Ledger:
-        """That of the source."""
+        """The labels that the source consumed."""
         return self.source.ledger
 
     @property
@@ -71,40 +75,102 @@ class CachedSource:
         return ""
 
     def __call__(self, image: Image) -> Proposals:
-        """The image's proposals, from the cache or made."""
+        """Return the image's proposals, from the cache or made."""
         return self.get(digest(image), lambda: image)
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
-        """The proposals kept under ``key``; the image is loaded only if there are none.
+        """Return the proposals kept under ``key``; load the image if there are none.
 
         Args:
             key: ``digest`` of the image's pixels.
             load: reads the image.
         """
-        kept = self.cache.get(key, lambda: _pack(self.source(load())))
-        return _unpack(kept, self.ledger)
+
+        def made() -> dict[str, Tensor]:
+            proposals = self.source(load())
+            name = torch.tensor(list(proposals.source.encode()), dtype=torch.uint8)
+            arrays = pack(proposals)
+            return {"source": name} | {k: torch.tensor(v) for k, v in arrays.items()}
+
+        kept = self.cache.get(key, made)
+        source = bytes(kept["source"].tolist()).decode()
+        return unpack({k: v.numpy() for k, v in kept.items()}, source, self.ledger)
 
 
-def _pack(proposals: Proposals) -> dict[str, Tensor]:
-    count = proposals.members.shape[1]
-    small = torch.int16 if count <= torch.iinfo(torch.int16).max else torch.int32
-    return {
-        "regions": proposals.regions.cpu().to(small),
-        "members": torch.from_numpy(pack_bits(proposals.members)),
-        "count": torch.tensor(count),
-        "objectness": proposals.objectness.cpu(),
-        "source": torch.tensor(list(proposals.source.encode()), dtype=torch.uint8),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredProposals:
+    """Reads the proposals of photos from a store that was made or imported before.
+
+    Photos are known by their pixels, whatever their name and folder.
+
+    Args:
+        path: folder of the store.
+        limit: most masks an image, its first ones; 0 takes all.
+
+    Raises:
+        ValueError: if there is no store or ``limit`` is negative; when called, if the
+            photo is not in the store, or the store is damaged.
+    """
+
+    path: str
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        at_least("limit", self.limit, 0)
+        _ = self.store
+
+    @property
+    def store(self) -> Store:
+        """The store as it is now."""
+        folder = Path(self.path)
+        return _opened(folder, _state(folder / STAMP), _state(folder / INDEX))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels that the store's proposals consumed."""
+        return self.store.about.ledger
+
+    @property
+    def origin(self) -> str:
+        """The store's token, wherever its folder: another store has other proposals."""
+        return self.store.token
+
+    def __call__(self, image: Image) -> Proposals:
+        """Return the image's proposals."""
+        return self.get(digest(image), lambda: image)
+
+    def get(self, key: str, load: Callable[[], Image]) -> Proposals:
+        """Return the proposals of the photo whose ``digest`` is ``key``.
+
+        The photo is loaded only where the store has none of it, for the message.
+        """
+        store = self.store
+        if key not in store:
+            height, width = load().shape[:2]
+            raise StoreError(
+                f"the store {self.path} has no proposals of this photo ({height} x "
+                f"{width} pixels, digest {key}) among its {len(store)}; a photo that "
+                "was resized or saved again counts as a new one: add it with wsis "
+                "proposals make or import"
+            )
+        proposals = store.get(key)
+        if not self.limit or len(proposals) <= self.limit:
+            return proposals
+        return compact(select(proposals, torch.arange(self.limit)))
 
 
-def _unpack(kept: Mapping[str, Tensor], ledger: Ledger) -> Proposals:
-    return Proposals(
-        regions=kept["regions"].long(),
-        members=unpack_bits(kept["members"].numpy(), int(kept["count"])),
-        objectness=kept["objectness"],
-        source=bytes(kept["source"].tolist()).decode(),
-        ledger=ledger,
-    )
+@lru_cache(maxsize=8)
+def _opened(folder: Path, stamp: tuple[int, int], index: tuple[int, int]) -> Store:
+    """Read a store once for every state of its files."""
+    del stamp, index
+    return Store.open(folder)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    if not path.exists():
+        return 0, 0
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _settings(source: ProposalSource) -> dict[str, Any]:
