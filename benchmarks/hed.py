@@ -14,8 +14,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from wsis.proposals import hed_network
-from wsis.proposals.hed import SCALES, find_weights
+from wsis.proposals import hed
 
 
 def main() -> None:
@@ -23,12 +22,12 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     times = parser.parse_args().times
     torch.set_num_threads(1)
-    if not hed_network._by_nnpack(torch.float32):
+    if not hed._by_nnpack(torch.float32):
         raise SystemExit("this torch has no NNPACK, or not for this processor")
     random = np.random.default_rng(0)
     sums = np.zeros(2)
     print("scale    nnpack s    onednn s   ratio   largest difference")
-    for scale in SCALES:
+    for scale in hed.SCALES:
         height, width = round(480 * scale), round(640 * scale)
         photo = random.integers(0, 256, (height, width, 3), np.uint8)
         (seconds, edges), (plain_seconds, plain) = (
@@ -44,8 +43,8 @@ def main() -> None:
 
 def measured(photo: np.ndarray, nnpack: bool, times: int) -> tuple[float, np.ndarray]:
     """The least seconds of a core, and the edges."""
-    with patch.object(hed_network, "_by_nnpack", lambda dtype: nnpack):
-        network = hed_network.read_network(find_weights())
+    with patch.object(hed, "_by_nnpack", lambda dtype: nnpack):
+        network = hed.read_network(hed.find_weights())
         seconds = []
         for _ in range(times):
             start = time.process_time()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsis.proposals.hed_network import LAYERS
+from wsis.proposals.hed import LAYERS
 
 
 def tiny_hed(

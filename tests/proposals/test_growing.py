@@ -1,7 +1,9 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
-from wsis.proposals._growing import Criterion, Similarity, grow, membership
+from wsis.proposals._growing import ByHistograms, ByMeans, grow, membership
 from wsis.proposals._superpixels import Superpixels, _borders, superpixels
 from wsis.proposals._unions import triplets
 from wsis.proposals.contours import lab_gradient
@@ -40,7 +42,7 @@ def spelled(sets: np.ndarray) -> list[str]:
 def test_the_weakest_contour_goes_first():
     base = row(0.5, 0.1, 0.9)
 
-    tree = grow(base, Criterion())
+    tree = grow(base, ByMeans)
 
     nodes = membership(tree)
     assert spelled(nodes) == ["a", "b", "c", "d", "bc", "abc", "abcd"]
@@ -53,7 +55,7 @@ def test_the_weakest_contour_goes_first():
 
 
 def test_borders_of_unions_are_what_is_left_of_their_parts():
-    tree = grow(row(0.5, 0.1, 0.9), Criterion())
+    tree = grow(row(0.5, 0.1, 0.9), ByMeans)
 
     nodes, pairs, bc, bcd = tree.nodes, tree.pairs, 4, 4
     assert (nodes.perimeter[bc], pairs.perimeter[bcd]) == (8, 4)
@@ -65,14 +67,14 @@ def test_borders_of_unions_are_what_is_left_of_their_parts():
 
 
 @pytest.mark.parametrize(
-    ("criterion", "first"),
+    ("measure", "first"),
     [
-        (Criterion(contour=0.0, colour=1.0), "bc"),
-        (Criterion(contour=1.0, colour=0.1), "ab"),
+        (partial(ByMeans, contour=0.0, colour=1.0), "bc"),
+        (partial(ByMeans, contour=1.0, colour=0.1), "ab"),
     ],
 )
-def test_colours_count_beside_contours(criterion, first):
-    tree = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), criterion)
+def test_colours_count_beside_contours(measure, first):
+    tree = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), measure)
 
     assert spelled(membership(tree))[3] == first
 
@@ -81,16 +83,16 @@ def test_what_fills_its_box_little_or_has_grown_is_held_back():
     # By contours alone a grows along the row: ab, abc, abcd.
     base = row(0.1, 0.11, 0.12)
 
-    assert spelled(membership(grow(base, Criterion())))[4:6] == ["ab", "abc"]
-    held = grow(base, Criterion(shape=1.0))
+    assert spelled(membership(grow(base, ByMeans)))[4:6] == ["ab", "abc"]
+    held = grow(base, partial(ByMeans, shape=1.0))
     assert spelled(membership(held))[4:6] == ["ab", "cd"]
 
 
 def test_small_regions_merge_before_large_ones():
     base = row(0.1, 0.15, widths=(16, 16, 1))
 
-    assert spelled(membership(grow(base, Criterion())))[3] == "ab"
-    assert spelled(membership(grow(base, Criterion(size=0.25))))[3] == "bc"
+    assert spelled(membership(grow(base, ByMeans)))[3] == "ab"
+    assert spelled(membership(grow(base, partial(ByMeans, size=0.25))))[3] == "bc"
 
 
 def test_borders_agree_with_counting_pixels():
@@ -99,7 +101,7 @@ def test_borders_agree_with_counting_pixels():
     labels = labels.repeat(3, 0).repeat(5, 1)
     contour = random.random(labels.shape)
 
-    tree = grow(described(labels, random.random((9, 20, 3)), contour), Criterion())
+    tree = grow(described(labels, random.random((9, 20, 3)), contour), ByMeans)
 
     nodes = membership(tree)
     thirds = triplets(tree.nodes, tree.pairs, tree.pairs)
@@ -125,19 +127,21 @@ def outline(mask: np.ndarray, contour: np.ndarray) -> tuple[float, float]:
 
 
 def test_one_superpixel_is_a_tree():
-    tree = grow(row(), Criterion())
+    tree = grow(row(), ByMeans)
 
     assert (len(tree.nodes), tree.nodes.until.tolist()) == (1, [1])
     assert len(tree.pairs) == 0
 
 
-def merged(base: Superpixels, similarity: Similarity) -> np.ndarray:
+def merged(base: Superpixels, measure) -> np.ndarray:
     """The nodes of the tree, those merged last first."""
-    return membership(grow(base, similarity))[::-1]
+    return membership(grow(base, measure))[::-1]
 
 
 def test_like_colours_merge_first():
-    nodes = merged(row(1, 1, 1, colour=(0, 50, 50, 99)), Similarity(colour=1.0))
+    nodes = merged(
+        row(1, 1, 1, colour=(0, 50, 50, 99)), partial(ByHistograms, colour=1.0)
+    )
 
     assert spelled(nodes)[2] == "bc"
     assert spelled(nodes)[-4:] == ["d", "c", "b", "a"]
@@ -145,30 +149,34 @@ def test_like_colours_merge_first():
 
 
 def test_weak_contours_merge_first():
-    nodes = merged(row(2.0, 2.0, 0.5), Similarity(contour=1.0))
+    nodes = merged(row(2.0, 2.0, 0.5), partial(ByHistograms, contour=1.0))
 
     assert spelled(nodes)[2] == "cd"
 
 
 def test_without_weights_small_ones_merge_first_and_ties_go_by_number():
-    nodes = merged(row(1, 1, 1, colour=(0, 30, 60, 90)), Similarity())
+    nodes = merged(row(1, 1, 1, colour=(0, 30, 60, 90)), ByHistograms)
 
     assert spelled(nodes)[:3] == ["abcd", "cd", "ab"]
 
 
 def test_one_superpixel_is_the_whole_tree_by_histograms_too():
-    assert spelled(merged(row(), Similarity())) == ["a"]
+    assert spelled(merged(row(), ByHistograms)) == ["a"]
 
 
 @pytest.mark.parametrize(
-    "similarity",
-    [Similarity(), Similarity(colour=1.0), Similarity(texture=1.0, contour=0.5)],
+    "measure",
+    [
+        ByHistograms,
+        partial(ByHistograms, colour=1.0),
+        partial(ByHistograms, texture=1.0, contour=0.5),
+    ],
 )
-def test_nodes_are_a_tree_of_connected_regions(similarity):
+def test_nodes_are_a_tree_of_connected_regions(measure):
     lab = np.random.default_rng(0).random((30, 30, 3)) * 100
     base = superpixels(lab, lab_gradient(lab, 2.0), 30)
 
-    nodes = merged(base, similarity)
+    nodes = merged(base, measure)
 
     assert nodes.shape == (2 * len(base) - 1, len(base))
     assert nodes[0].all()

@@ -7,9 +7,14 @@ import torch
 from tests.tiny_hed import tiny_hed
 from wsis.contracts import Contours, Supervision
 from wsis.plugins import SettingError, create
-from wsis.proposals import hed, hed_network
-from wsis.proposals.hed import HedContours, find_weights
-from wsis.proposals.hed_network import LAYERS, WeightsError, read_network
+from wsis.proposals import hed
+from wsis.proposals.hed import (
+    LAYERS,
+    HedContours,
+    WeightsError,
+    find_weights,
+    read_network,
+)
 
 h5py = pytest.importorskip("h5py")
 
@@ -92,7 +97,7 @@ def test_tiles_give_what_the_whole_gives(weights, monkeypatch, tile):
     network, photo = read_network(weights), image(37, 20)
     whole = network(photo)
 
-    monkeypatch.setattr(hed_network, "_TILE", tile)
+    monkeypatch.setattr(hed, "_TILE", tile)
 
     np.testing.assert_allclose(network(photo), whole, rtol=1e-5)
 
@@ -101,7 +106,7 @@ def test_either_librarys_convolutions_give_the_same(weights, monkeypatch):
     photo = image(37, 20)
     found = read_network(weights)(photo)
 
-    monkeypatch.setattr(hed_network, "_by_nnpack", lambda dtype: False)
+    monkeypatch.setattr(hed, "_by_nnpack", lambda dtype: False)
 
     np.testing.assert_allclose(read_network(weights)(photo), found, rtol=1e-4)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from wsis.proposals._growing import Similarity
+from wsis.proposals._growing import ByHistograms
 from wsis.proposals._superpixels import enlarged, shrunk, superpixels
 from wsis.proposals.contours import lab_gradient
 
@@ -42,7 +42,7 @@ def test_borders_are_counted_in_pixels(three):
     length = np.zeros((3, 3))
     contrast = np.zeros(3)
     # In means of all borders, as region_tree takes them.
-    summed = Similarity().begin(found).contour
+    summed = ByHistograms(found).contour
     for (a, b), pixels, total in zip(
         found.edges.tolist(), found.length, summed, strict=True
     ):
@@ -66,7 +66,7 @@ def test_small_and_plain_images(size):
 
     assert plain.labels.shape == size
     assert plain.area.sum() == size[0] * size[1]
-    assert np.isfinite(Similarity().begin(plain).contour).all()
+    assert np.isfinite(ByHistograms(plain).contour).all()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.proposals.test_growing import described, row, spelled
-from wsis.proposals._growing import Criterion, Tree, grow, membership
+from wsis.proposals._growing import ByMeans, Tree, grow, membership
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
 
 
@@ -15,7 +15,7 @@ def words(tree: Tree, unions: Unions) -> list[str]:
 
 
 def test_pairs_that_merge_are_nodes_and_no_new_pairs():
-    tree = grow(row(0.5, 0.1, 0.9), Criterion())
+    tree = grow(row(0.5, 0.1, 0.9), ByMeans)
 
     # Grown are bc, abc and abcd.
     assert words(tree, new_pairs(tree.nodes, tree.pairs)) == ["ab", "cd", "bcd"]
@@ -23,7 +23,7 @@ def test_pairs_that_merge_are_nodes_and_no_new_pairs():
 
 def test_triplets_are_three_in_touch_that_lived_at_one_time():
     # Grown are cd, bcd, bcde and all.
-    tree = grow(row(0.9, 0.5, 0.1, 0.6), Criterion())
+    tree = grow(row(0.9, 0.5, 0.1, 0.6), ByMeans)
     found = triplets(tree.nodes, tree.pairs, new_pairs(tree.nodes, tree.pairs))
 
     # abc, but not bcd or cde: c and d merge; then a|b|cd|e: b and cd merge.
@@ -34,7 +34,7 @@ def test_triplets_are_three_in_touch_that_lived_at_one_time():
 
 
 def test_promising_pairs_have_strong_contours_around_and_weak_ones_inside():
-    tree = grow(row(0.9, 0.1, 0.8, 0.2), Criterion())
+    tree = grow(row(0.9, 0.1, 0.8, 0.2), ByMeans)
     pairs = promising(tree.pairs, 2)
 
     # Of a|b c|d e: bc has strong contours on both sides and a weak one inside.
@@ -44,7 +44,7 @@ def test_promising_pairs_have_strong_contours_around_and_weak_ones_inside():
 
 
 def test_without_pairs_there_are_no_triplets():
-    for tree in (grow(row(), Criterion()), grow(row(0.5), Criterion())):
+    for tree in (grow(row(), ByMeans), grow(row(0.5), ByMeans)):
         assert len(triplets(tree.nodes, tree.pairs, tree.pairs[:0])) == 0
 
 
@@ -55,7 +55,7 @@ def test_triplets_agree_with_trying_all(seed):
     labels = random.permutation(9).reshape(3, 3).repeat(2, 0).repeat(2, 1)
     tree = grow(
         described(labels, random.random((6, 6, 3)), random.random((6, 6))),
-        Criterion(),
+        ByMeans,
     )
 
     found = triplets(tree.nodes, tree.pairs, tree.pairs)

