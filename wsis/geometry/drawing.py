@@ -1,4 +1,4 @@
-"""Masks and outlines drawn on photos."""
+"""Draw masks, outlines and points on photos."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,13 @@ from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
 from wsis.contracts import Image, Points, Predictions, Rle
-from wsis.geometry.masks import to_dense
+from wsis.geometry.masks import fitted, to_dense
 
 Colour = tuple[int, int, int]
+Box = tuple[float, float, float, float]
 
-# Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/, told apart
-# by colour-blind readers; black is left out, as photos are often dark.
+# Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/: colour-blind
+# readers tell them apart. Black is left out, as photos are often dark.
 PALETTE: tuple[Colour, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -25,19 +26,19 @@ PALETTE: tuple[Colour, ...] = (
     (204, 121, 167),
 )
 
-
 SHOWN = 5
-"""Most predictions drawn on one photo."""
+"""Most predictions that are drawn on one photo."""
 
 SHARE = 0.3
-"""Of the photo's highest score: predictions below it are not drawn."""
+"""Share of a photo's highest score, below which predictions are not drawn."""
 
 
 def legible(predictions: Predictions) -> int:
-    """How many of the first predictions a drawing shows.
+    """Return how many of the first predictions a drawing shows.
 
-    Scores say what is more likely on one photo rather than how likely it is; so those
-    are shown whose score is at least ``SHARE`` of the photo's best, ``SHOWN`` at most.
+    Scores tell what is more likely on one photo rather than how likely it is. So a
+    drawing shows those with at least ``SHARE`` of the photo's best score, ``SHOWN`` at
+    most.
     """
     score = predictions.score[:SHOWN]
     return int((score >= SHARE * score[:1]).sum())
@@ -52,16 +53,16 @@ def overlay(
     opacity: float = 0.45,
     inner: Sequence[Rle] = (),
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The photo with each mask tinted, outlined and captioned.
+    """Return the photo with each mask tinted, outlined and captioned.
 
-    Masks are given best first; the first one lies on top and the colours of ``PALETTE``
-    are used in turn. A caption stands on its mask's box, or lower where there is no
-    room or already another one; where no room is left, it is left out.
+    Masks come best first; the first one lies on top. The colours of ``PALETTE`` take
+    turns. A caption stands on its mask's box, or lower where another one is in the way;
+    without any room it is left out.
 
     Args:
         image: the photo.
         masks: of the photo's size.
-        captions: one a mask, or none at all.
+        captions: one for each mask, or none at all.
         side: longer side of the result in pixels; None keeps the photo's.
         opacity: of the tint, in [0, 1].
         inner: masks drawn over all others as a white line with a dark rim, such as the
@@ -73,7 +74,7 @@ def overlay(
     """
     if captions and len(captions) != len(masks):
         raise ValueError(
-            f"expected one caption a mask, got {len(captions)} for {len(masks)} masks"
+            f"expected a caption for each of {len(masks)} masks, got {len(captions)}"
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be in [0, 1], got {opacity}")
@@ -86,13 +87,14 @@ def overlay(
     small = resized(image, side)
     canvas = small.astype(np.float32)
     thickness = max(1, max(small.shape) // 300)
-    dense = [_dense(mask, (small.shape[0], small.shape[1])) for mask in masks]
+    dense, seeds = (
+        [_dense(m, small.shape[:2]) for m in some] for some in (masks, inner)
+    )
     for i, mask in reversed(list(enumerate(dense))):
         colour = np.array(PALETTE[i % len(PALETTE)], np.float32)
         canvas[mask] = (1 - opacity) * canvas[mask] + opacity * colour
         canvas[_outline(mask, thickness)] = colour
-    for one in inner:
-        seed = _dense(one, (small.shape[0], small.shape[1]))
+    for seed in seeds:
         canvas[_outline(seed, 2 * thickness)] = 0
         canvas[_outline(seed, thickness)] = 255
     drawn = Pillow.fromarray(canvas.round().astype(np.uint8))
@@ -101,22 +103,21 @@ def overlay(
 
 
 def captions_of(predictions: Predictions, classes: Sequence[str]) -> list[str]:
-    """``class score`` of each prediction; ``classes`` are the names of labels 1…C."""
+    """Return each prediction's class and score; ``classes`` names labels 1…C."""
+    labels, scores = predictions.label.tolist(), predictions.score.tolist()
     return [
         f"{classes[label - 1]} {score:.2f}"
-        for label, score in zip(
-            predictions.label.tolist(), predictions.score.tolist(), strict=True
-        )
+        for label, score in zip(labels, scores, strict=True)
     ]
 
 
 def pointed(
     image: Image, points: Points, *, side: int | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The photo with a dot on every point, in the colour of its class.
+    """Return the photo with a dot on every point, in the colour of its class.
 
     Dots have a dark rim; the last point, which cues trust most, has a light one and
-    lies on top. Colours of ``PALETTE`` go round the classes.
+    lies on top.
 
     Args:
         image: the photo.
@@ -143,7 +144,7 @@ def pointed(
 def boundaries(
     image: Image, regions: Int[np.ndarray, "h w"], colour: Colour = (255, 255, 255)
 ) -> Image:
-    """The photo with a line wherever two regions meet.
+    """Return the photo with a line wherever two regions meet.
 
     Raises:
         ValueError: if ``regions`` are not of the photo's size.
@@ -164,7 +165,7 @@ def boundaries(
 def sheet(
     tiles: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Pictures side by side, ``columns`` a row, each at the top left of its place.
+    """Return pictures in rows of ``columns``, each at the top left of its place.
 
     Raises:
         ValueError: if there are no pictures.
@@ -183,7 +184,7 @@ def sheet(
 
 
 def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
-    """The photo with its longer side ``side`` pixels long; None keeps it.
+    """Return the photo with a longer side of ``side`` pixels; None keeps it.
 
     Raises:
         ValueError: if ``side`` is not positive.
@@ -192,13 +193,12 @@ def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
         return image
     if side < 1:
         raise ValueError(f"side must be positive, got {side}")
-    height, width = image.shape[:2]
-    ratio = side / max(height, width)
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS))
+    height, width = fitted(image.shape[:2], side)
+    photo = Pillow.fromarray(image)
+    return np.asarray(photo.resize((width, height), Pillow.Resampling.LANCZOS))
 
 
-def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+def _dense(mask: Rle, size: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
     pixels = to_dense([mask])[0].numpy().astype(np.uint8)
     small = Pillow.fromarray(pixels).resize(size[::-1], Pillow.Resampling.NEAREST)
     dense: Bool[np.ndarray, "H W"] = np.asarray(small, bool)
@@ -218,7 +218,7 @@ def _write(
 ) -> None:
     pen = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(size=max(10, max(drawn.size) // 40))
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Box] = []
     for i, caption in enumerate(captions):
         rows, columns = np.nonzero(masks[i])
         left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
@@ -229,25 +229,14 @@ def _write(
         while any(_meet((x, y, x + width, y + height), other) for other in taken):
             y += height
         if y + height > drawn.height:
-            continue  # No room left: better no caption than an unreadable one.
+            continue  # No room left: no caption is better than an unreadable one.
         taken.append((x, y, x + width, y + height))
         colour = PALETTE[i % len(PALETTE)]
         pen.rectangle(taken[-1], fill=colour)
-        dark = sum(colour) < 330
-        pen.text(
-            (x + 2 - left, y + 2 - top),
-            caption,
-            font=font,
-            fill=(255, 255, 255) if dark else (0, 0, 0),
-        )
+        ink = (255, 255, 255) if sum(colour) < 330 else (0, 0, 0)
+        pen.text((x + 2 - left, y + 2 - top), caption, font=font, fill=ink)
 
 
-def _meet(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> bool:
-    return (
-        one[0] < other[2]
-        and other[0] < one[2]
-        and one[1] < other[3]
-        and other[1] < one[3]
-    )
+def _meet(one: Box, other: Box) -> bool:
+    across = one[0] < other[2] and other[0] < one[2]
+    return across and one[1] < other[3] and other[1] < one[3]

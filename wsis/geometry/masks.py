@@ -1,4 +1,4 @@
-"""What proposals look like: boxes, areas, crops, RLE and dense masks, on demand."""
+"""Boxes, areas, crops, encoded and dense masks of proposals, made on demand."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,18 +18,18 @@ _TOGETHER = 64
 """Masks decoded at once."""
 
 _ENTRIES = 2**22
-"""Entries of a temporary matrix; bounds the memory of what goes row by row."""
+"""Entries of a temporary matrix: bounds the memory of work that goes row by row."""
 
 
 def areas(proposals: Proposals) -> Float[Tensor, " N"]:
-    """Pixels of each proposal."""
+    """Return the pixels of each proposal."""
     size = region_areas(proposals.regions)
     rows = [torch.where(block, size, 0).sum(1) for block in _rows(proposals.members)]
     return torch.cat(rows or [size[:0]]).float()
 
 
 def boxes(proposals: Proposals) -> Float[Tensor, "N 4"]:
-    """The smallest xyxy box around each proposal, right and bottom exclusive."""
+    """Return the smallest xyxy box around each proposal, right and bottom exclusive."""
     height, width = proposals.size
     regions, members = proposals.regions.flatten().long(), proposals.members
     pixel = torch.arange(height * width, device=regions.device, dtype=torch.int32)
@@ -39,16 +39,15 @@ def boxes(proposals: Proposals) -> Float[Tensor, "N 4"]:
     for coordinate in (x, y, -x - 1, -y - 1):
         low = pixel.new_full(members.shape[1:], height + width)
         low.scatter_reduce_(0, regions, coordinate, "amin")
-        rows = [
-            torch.where(block, low, height + width).amin(1) for block in _rows(members)
-        ]
+        far = height + width
+        rows = [torch.where(block, low, far).amin(1) for block in _rows(members)]
         sides.append(torch.cat(rows or [low[:0]]))
     x0, y0, x1, y1 = sides
     return torch.stack([x0, y0, -x1, -y1], 1).float()
 
 
 def crops(proposals: Proposals, size: int = 7) -> Float[Tensor, "N P P"]:
-    """Each mask, cropped to its box and resized to ``size`` (nearest); 0 or 1.
+    """Return each mask (0 or 1), cropped to its box and resized to ``size``.
 
     A cell takes the value of the pixel under its centre.
     """
@@ -65,15 +64,13 @@ def crops(proposals: Proposals, size: int = 7) -> Float[Tensor, "N P P"]:
 
 
 def dense(proposals: Proposals, index: Int[Tensor, " M"]) -> Bool[Tensor, "M H W"]:
-    """The masks of some proposals; mind their memory, one byte a pixel."""
+    """Return the masks of some proposals; they take one byte a pixel."""
     masks = proposals.members[index].index_select(1, proposals.regions.flatten())
     return masks.view(-1, *proposals.size)
 
 
-def to_dense(
-    masks: Bool[Tensor, "M H W"] | Sequence[Rle],
-) -> Bool[Tensor, "M H W"]:
-    """Masks as they are, or decoded from COCO's encoding."""
+def to_dense(masks: Bool[Tensor, "M H W"] | Sequence[Rle]) -> Bool[Tensor, "M H W"]:
+    """Return masks as they are, or decoded from COCO's encoding."""
     if isinstance(masks, Tensor):
         return masks
     return torch.from_numpy(coco.decode(list(masks)).astype(bool)).permute(2, 0, 1)
@@ -82,7 +79,7 @@ def to_dense(
 def chunks(
     proposals: Proposals, megabytes: int = 64
 ) -> Iterator[tuple[slice, Bool[Tensor, "_ H W"]]]:
-    """All dense masks in order, at most ``megabytes`` (but one mask) at a time."""
+    """Yield all dense masks in order, one or ``megabytes`` of them at a time."""
     if megabytes < 1:
         raise ValueError(f"megabytes must be at least 1, got {megabytes}")
     step = max(1, megabytes * 2**20 // proposals.regions.numel())
@@ -93,17 +90,28 @@ def chunks(
 
 
 def rles(proposals: Proposals, index: Int[Tensor, " M"]) -> list[Rle]:
-    """COCO's encoding of some proposals, in the order of ``index``."""
+    """Return COCO's encoding of some proposals, in the order of ``index``."""
     # Masks laid out as (M, W, H), so that their transpose has COCO's column order.
     turned = replace(proposals, regions=proposals.regions.T)
-    found: list[Rle] = []
-    for _, masks in chunks(select(turned, index)):
-        found += coco.encode(masks.cpu().numpy().view(np.uint8).transpose(2, 1, 0))
-    return found
+    blocks = (encode(masks.mT) for _, masks in chunks(select(turned, index)))
+    return [one for block in blocks for one in block]
+
+
+def encode(masks: Bool[Tensor, "M H W"]) -> list[Rle]:
+    """Return COCO's encoding of dense masks."""
+    columns = masks.cpu().numpy().view(np.uint8).transpose(1, 2, 0)
+    encoded: list[Rle] = coco.encode(np.asfortranarray(columns))
+    return encoded
+
+
+def fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return the (H, W) of an image whose longer side becomes ``side`` pixels long."""
+    ratio = side / max(size)
+    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
 
 def select(proposals: Proposals, index: Int[Tensor, " M"]) -> Proposals:
-    """Some proposals, in the order of ``index``; regions stay as they are."""
+    """Return some proposals, in the order of ``index``; regions stay as they are."""
     return replace(
         proposals,
         members=proposals.members[index],
@@ -112,12 +120,12 @@ def select(proposals: Proposals, index: Int[Tensor, " M"]) -> Proposals:
 
 
 def flip(proposals: Proposals) -> Proposals:
-    """The proposals of the image mirrored left to right."""
+    """Return the proposals of the image mirrored left to right."""
     return replace(proposals, regions=proposals.regions.flip(-1))
 
 
 def region_areas(regions: Int[Tensor, "H W"]) -> Int[Tensor, " R"]:
-    """Pixels of each region."""
+    """Return the pixels of each region."""
     return torch.bincount(regions.flatten())
 
 
@@ -128,7 +136,7 @@ def from_masks(
     source: str = "masks",
     ledger: Ledger = frozenset(),
 ) -> Proposals:
-    """Any masks as proposals: pixels that the same masks cover become a region.
+    """Return any masks as proposals; pixels that the same masks cover become a region.
 
     Regions are numbered by their first pixel in reading order; pixels that no mask
     covers are a region that belongs to no proposal.
@@ -136,7 +144,7 @@ def from_masks(
     Args:
         masks: at least one, of one size; dense or in COCO's encoding.
         objectness: sorts the proposals, best first, ties as they came; without it they
-            stay in order, and all have 0.
+            stay in order and all have 0.
         source: the part that made the masks.
         ledger: the labels consumed in making them.
 
@@ -168,7 +176,7 @@ def from_masks(
 def empty(
     size: tuple[int, int], *, source: str = "none", ledger: Ledger = frozenset()
 ) -> Proposals:
-    """No proposals of an image of ``size`` (H, W), all of which is one region."""
+    """Return no proposals of an image of ``size`` (H, W), which is one region."""
     return Proposals(
         regions=torch.zeros(size, dtype=torch.long),
         members=torch.zeros(0, 1, dtype=torch.bool),
@@ -179,7 +187,7 @@ def empty(
 
 
 def compact(proposals: Proposals) -> Proposals:
-    """The same masks on the fewest regions, numbered as ``from_masks`` does."""
+    """Return the same masks on the fewest regions, numbered as ``from_masks`` does."""
     regions = proposals.regions.cpu().numpy()
     present, first = np.unique(regions, return_index=True)
     present = present[first.argsort()]
@@ -212,7 +220,7 @@ def _rows(members: Bool[Tensor, "N R"]) -> Iterator[Bool[Tensor, "_ R"]]:
 def _checked(
     masks: Bool[Tensor, "N H W"] | Sequence[Rle],
 ) -> Iterator[Bool[np.ndarray, " P"]]:
-    """Each mask in reading order; refuses empty ones."""
+    """Yield each mask in reading order; refuse empty ones."""
     for start in range(0, len(masks), _TOGETHER):
         for i, mask in enumerate(to_dense(masks[start : start + _TOGETHER]), start):
             pixels = mask.flatten().cpu().numpy()
@@ -224,7 +232,7 @@ def _checked(
 def _pack(
     rows: Iterable[Bool[np.ndarray, " K"]], count: int, length: int
 ) -> UInt64[np.ndarray, "words K"]:
-    """One bit a row: column k holds whether row 0, 1, … has k."""
+    """Return one bit a row: those of column k tell which rows have k."""
     octets = np.zeros((-(-count // 64), 8, length), dtype=np.uint8)
     for i, row in enumerate(rows):
         octets[i // 64, i % 64 // 8] |= row.view(np.uint8) << i % 8
@@ -232,7 +240,7 @@ def _pack(
 
 
 def _members(bits: UInt64[np.ndarray, "words R"], count: int) -> Bool[Tensor, "N R"]:
-    """The membership matrix that was packed into ``bits``."""
+    """Return the membership matrix that was packed into ``bits``."""
     octets = np.ascontiguousarray(bits.T).view(np.uint8)
     rows = np.unpackbits(octets, axis=1, count=count, bitorder="little")
     return torch.from_numpy(rows.view(bool)).T.contiguous()
@@ -241,7 +249,7 @@ def _members(bits: UInt64[np.ndarray, "words R"], count: int) -> Bool[Tensor, "N
 def _distinct(
     bits: UInt64[np.ndarray, "words K"],
 ) -> tuple[Int[np.ndarray, " K"], UInt64[np.ndarray, "words R"]]:
-    """The number of each column among the distinct ones, and those, as they come."""
+    """Return each column's number among the distinct ones, and these, as they come."""
     key = np.zeros(bits.shape[1], dtype=np.uint64)
     for word in bits:
         # Unsigned products wrap around; the shift brings their high bits down again.

@@ -14,7 +14,7 @@ from skimage.color import rgb2lab
 
 from wsis._support.memory import give_back
 from wsis.contracts import Contours, Image, Proposals
-from wsis.geometry.masks import compact
+from wsis.geometry.masks import compact, fitted
 from wsis.proposals.contours import derivative, lab_gradient
 
 _COLOURS, _SLOPES = 25, 10
@@ -148,10 +148,10 @@ def propose(
 
 def shrunk(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
     """Return the image with a longer side of at most ``side`` pixels."""
-    height, width = image.shape[:2]
-    ratio = min(1.0, side / max(height, width))
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BICUBIC))
+    size = image.shape[0], image.shape[1]
+    height, width = fitted(size, min(side, max(size)))
+    photo = Pillow.fromarray(image)
+    return np.asarray(photo.resize((width, height), Pillow.Resampling.BICUBIC))
 
 
 def enlarged(

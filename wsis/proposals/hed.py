@@ -79,7 +79,7 @@ class HedContours:
 
     @property
     def ledger(self) -> Ledger:
-        """Boundaries that people drew, and the ImageNet classes of the first weights."""
+        """Boundaries that people drew, and ImageNet's classes, learned before them."""
         return frozenset({Supervision.BOUNDARIES, Supervision.IMAGENET})
 
     def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:

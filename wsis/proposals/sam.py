@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from PIL import Image as Pillow
-from pycocotools import mask as coco
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.ops import masks_to_boxes, nms
 
 from wsis._support.checks import at_least, fraction
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
-from wsis.geometry.masks import empty, from_masks
+from wsis.geometry.masks import empty, encode, fitted, from_masks
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of the model's training images."""
@@ -31,13 +30,13 @@ _TOGETHER = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sam:
-    """What the Segment Anything Model finds around the points of a grid.
+    """Masks that the Segment Anything Model finds around the points of a grid.
 
     Kirillov et al., "Segment Anything", ICCV 2023, https://arxiv.org/abs/2304.02643,
-    appendix B, without crops: three masks a point; kept are those that the model
+    appendix B, without crops: of three masks a point, it keeps those that the model
     itself trusts, that barely depend on the threshold, and whose box no better mask
-    has. Sorted by the IoU that the model predicts. It was trained with masks: its
-    proposals make a result fully supervised.
+    has, sorted by the IoU that the model predicts. The model was trained with masks:
+    its proposals make a result fully supervised.
 
     Args:
         weights: a folder with config.json and model.safetensors in the layout of
@@ -86,7 +85,7 @@ class Sam:
 
     @torch.no_grad()
     def __call__(self, image: Image) -> Proposals:
-        """The image's proposals; none where nothing passes the filters."""
+        """Return the image's proposals; none where nothing passes the filters."""
         masks: list[Rle] = []
         boxes, scores = [torch.zeros(0, 4)], [torch.zeros(0)]
         for mask, score in self._candidates(image):
@@ -95,7 +94,7 @@ class Sam:
             some = inside.flatten(1).any(1)
             inside = inside[some].cpu()
             if len(inside):
-                masks += _encoded(inside)
+                masks += encode(inside)
                 boxes.append(masks_to_boxes(inside).float())
                 scores.append(score[stable][some].cpu())
         score = torch.cat(scores)
@@ -119,7 +118,7 @@ class Sam:
         size = image.shape[0], image.shape[1]
         pixels = _framed(image, side).to(device)
         embedding = model.get_image_embeddings(pixels[None])
-        small = _size(size, side)
+        small = fitted(size, side)
         step = (torch.arange(self.points) + 0.5) / self.points
         y, x = torch.meshgrid(step * small[0], step * small[1], indexing="ij")
         for points in torch.stack([x, y], -1).reshape(-1, 2).split(self.batch):
@@ -152,19 +151,11 @@ def _model(weights: str, device: str) -> Any:
     return model.eval().to(device)
 
 
-def _size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """(H, W) with the longer one as long as ``side``."""
-    ratio = side / max(size)
-    return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
-
-
-def _framed(image: Image, side: int) -> Float[Tensor, "3 S S"]:
-    """The image normalised, its longer side as long as ``side``, zeros below it."""
-    height, width = _size(image.shape[:2], side)
-    resized = Pillow.fromarray(image).resize(
-        (width, height), Pillow.Resampling.BILINEAR
-    )
-    pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
+def _framed(image: Image, side: int) -> Float[Tensor, "3 P P"]:
+    """Return the image normalised, its longer side ``side`` long, zeros below it."""
+    height, width = fitted(image.shape[:2], side)
+    small = Pillow.fromarray(image).resize((width, height), Pillow.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
     mean, std = (torch.tensor(one)[:, None, None] for one in (_MEAN, _STD))
     return pad((pixels - mean) / std, (0, side - width, 0, side - height))
 
@@ -175,18 +166,12 @@ def _enlarged(
     small: tuple[int, int],
     size: tuple[int, int],
 ) -> Float[Tensor, "K H W"]:
-    """Logits of the frame as logits of the photo."""
+    """Return logits of the frame as logits of the photo."""
     frame = interpolate(logits[None], (side, side), mode="bilinear")
     return interpolate(frame[..., : small[0], : small[1]], size, mode="bilinear")[0]
 
 
 def _stability(logits: Float[Tensor, "K H W"]) -> Float[Tensor, " K"]:
-    """IoU of the masks at thresholds 1 and −1, which contain each other."""
+    """Return the IoU of the masks at thresholds 1 and −1, which contain each other."""
     core, all_of_it = ((logits > t).flatten(1).sum(1) for t in (1.0, -1.0))
     return core / all_of_it.clamp(min=1)
-
-
-def _encoded(masks: Bool[Tensor, "K H W"]) -> list[Rle]:
-    columns = masks.numpy().view(np.uint8).transpose(1, 2, 0)
-    encoded: list[Rle] = coco.encode(np.asfortranarray(columns))
-    return encoded

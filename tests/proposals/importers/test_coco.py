@@ -11,7 +11,7 @@ from wsis.geometry.masks import dense, empty, rles
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.importers import FORMATS
 from wsis.proposals.importers.coco import coco, stated_ledger
-from wsis.proposals.shard_index import About
+from wsis.proposals.shards import About
 from wsis.proposals.shard_writer import Writer
 from wsis.proposals.shards import Store
 
