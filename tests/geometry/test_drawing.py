@@ -100,7 +100,7 @@ def test_boundaries_run_where_regions_meet():
     ("call", "message"),
     [
         (lambda: overlay(grey(), [square(0, 5, size=(6, 6))]), "mask 0 is of size"),
-        (lambda: overlay(grey(), [square(0, 5)], ["a", "b"]), "2 for 1 masks"),
+        (lambda: overlay(grey(), [square(0, 5)], ["a", "b"]), "of 1 masks, got 2"),
         (lambda: overlay(grey(), [], opacity=2.0), "opacity must be"),
         (lambda: resized(grey(), 0), "side must be positive"),
         (lambda: boundaries(grey(), np.zeros((2, 2), int)), "photo's size"),

@@ -51,7 +51,8 @@ def test_keeps_proposals_in_shards(tmp_path):
     assert store.get("key2").source == "drawn"
     assert store.get("key2").ledger == {Supervision.BOUNDARIES}
     entry = store.entries["key4"]
-    assert (entry.photo, entry.size, entry.proposals) == ("4.jpg", (6, 7), 5)
+    assert (entry.photo, entry.height, entry.width) == ("4.jpg", 6, 7)
+    assert entry.proposals == 5
     assert entry.seconds == 0.25
     assert list(store.damage()) == []
     assert list(store.leftovers()) == []

@@ -19,8 +19,7 @@ from wsis.contracts import Ledger, Supervision, TaggedImage
 from wsis.data.images import images_in
 from wsis.evaluation.proposals import supervision as in_words
 from wsis.proposals.exporting import export_coco
-from wsis.proposals.importers import FORMATS
-from wsis.proposals.importing import ImportJob, matched
+from wsis.proposals.importers import FORMATS, ImportJob, matched
 from wsis.proposals.making import (
     Job,
     MakeJob,

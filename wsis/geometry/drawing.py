@@ -14,8 +14,8 @@ from wsis.geometry.masks import fitted, to_dense
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 
-# Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/: colour-blind
-# readers tell them apart. Black is left out, as photos are often dark.
+# Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/: the colour-
+# blind tell them apart. Black is left out, as photos are often dark.
 PALETTE: tuple[Colour, ...] = (
     (230, 159, 0),
     (86, 180, 233),

@@ -1,4 +1,4 @@
-"""Images made ready for multiple-instance learning: tags and a bag of proposals."""
+"""Images as multiple-instance learning takes them: tags and a bag of proposals."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from wsis.proposals.store import KeptSource
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """One tagged image and its proposals; both are read when asked for and not kept.
+    """One tagged image and its proposals; both are read on demand and not kept.
 
     Args:
         image: the photo and its tags.
@@ -25,7 +25,7 @@ class Bag:
 
     @property
     def tags(self) -> Bool[Tensor, " C"]:
-        """Which classes are present."""
+        """The classes that are present."""
         return self.image.tags
 
     @property

@@ -1,4 +1,4 @@
-"""How likely each pixel lies on an object's contour."""
+"""Contours from colours: how likely each pixel lies on an object's contour."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,12 @@ from jaxtyping import Float
 from scipy import ndimage
 from skimage.color import rgb2lab
 
+from wsis._support.checks import positive
 from wsis.contracts import Image, Ledger
 
 _STRONGEST = 50.0
-"""Just noticeable differences per pixel from which a contour counts as certain."""
+"""Just noticeable differences a pixel that count as a certain contour: the unit of the
+weights in grouping.py, chosen with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +29,7 @@ class LabContours:
     sigma: float = 1.5
 
     def __post_init__(self) -> None:
-        if self.sigma <= 0:
-            raise ValueError(f"sigma must be positive, got {self.sigma}")
+        positive("sigma", self.sigma)
 
     @property
     def ledger(self) -> Ledger:
@@ -36,14 +37,14 @@ class LabContours:
         return frozenset()
 
     def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
-        """Length of the gradient as a share of a certain contour's, at most 1."""
+        """Return the gradient's length as a share of a certain contour's, at most 1."""
         return (lab_gradient(rgb2lab(image), self.sigma) / _STRONGEST).clip(0, 1)
 
 
 def lab_gradient(
     lab: Float[np.ndarray, "H W 3"], sigma: float = 1.5
 ) -> Float[np.ndarray, "H W"]:
-    """Length of the colour gradient in CIE Lab: just noticeable differences per pixel.
+    """Return the length of the colour gradient in just noticeable differences a pixel.
 
     Args:
         lab: the image in CIE Lab, at the size at which contours are wanted.
@@ -57,7 +58,7 @@ def lab_gradient(
 def derivative(
     image: Float[np.ndarray, "H W D"], axis: int, sigma: float
 ) -> Float[np.ndarray, "H W D"]:
-    """Gaussian derivative of every channel along ``axis``."""
+    """Return the Gaussian derivative of every channel along ``axis``."""
     smooth = ndimage.gaussian_filter1d(image, sigma, axis=1 - axis)
     slope: Float[np.ndarray, "H W D"] = ndimage.gaussian_filter1d(
         smooth, sigma, axis=axis, order=1

@@ -1,4 +1,4 @@
-"""Proposals in COCO's json, for other programs."""
+"""Export a store as COCO's json, for other programs."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from wsis.proposals.shards import Store
 
 
 def export_coco(store: Store, path: Path) -> tuple[int, int]:
-    """Writes all of a store into one file, and returns how many photos and masks.
+    """Write all of a store into one file; return how many photos and masks.
 
     The file is a data set of ``images``, ``annotations`` with run lengths and
     ``score``, best first, and the one category ``object``; ``info`` has the source and
@@ -30,9 +30,8 @@ def export_coco(store: Store, path: Path) -> tuple[int, int]:
         file.write(f'{{"info": {json.dumps(info, default=str)},\n')
         file.write(f'"categories": {json.dumps(categories)},\n"images": [')
         for number, entry in enumerate(store.entries.values(), 1):
-            height, width = entry.size
             image = {"id": number, "file_name": entry.photo}
-            size = {"height": height, "width": width}
+            size = {"height": entry.height, "width": entry.width}
             file.write(("," if number > 1 else "") + "\n" + json.dumps(image | size))
         file.write('],\n"annotations": [')
         for number, key in enumerate(store.entries, 1):

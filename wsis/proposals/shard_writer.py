@@ -31,7 +31,6 @@ from wsis.proposals.shards import (
     Shard,
     Store,
     StoreError,
-    described,
     shard_name,
 )
 
@@ -141,7 +140,8 @@ class Writer:
         entry = Entry(
             key=key,
             photo=photo,
-            size=(height, width),
+            height=height,
+            width=width,
             proposals=len(packed["objectness"]),
             seconds=None if seconds is None else round(seconds, 3),
             shard="",
@@ -158,7 +158,7 @@ class Writer:
         """Write what was gathered."""
         if not self._entries:
             return
-        photos = json.dumps(described(tuple(self._entries)))
+        photos = json.dumps([one.described() for one in self._entries])
         content = save(self._arrays, {"photos": photos})
         path = self.folder / SHARDS / shard_name(hashlib.sha256(content).hexdigest())
         with atomic_write(path) as temporary, temporary.open("wb") as file:

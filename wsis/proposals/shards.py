@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ class Entry:
     Args:
         key: ``digest`` of the photo's pixels.
         photo: its file name.
-        size: (H, W) in pixels.
+        height: of the photo in pixels.
+        width: likewise.
         proposals: how many.
         seconds: that making them took; None where they were imported.
         shard: the file that holds them.
@@ -62,13 +63,18 @@ class Entry:
 
     key: str
     photo: str
-    size: tuple[int, int]
+    height: int
+    width: int
     proposals: int
     seconds: float | None
     shard: str
 
+    def described(self) -> dict[str, Any]:
+        """Return what index and shard list of the photo."""
+        return {k: v for k, v in asdict(self).items() if k != "shard"}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One line of the index.
 
@@ -88,13 +94,9 @@ class Shard:
     def parsed(cls, values: Any) -> "Shard | None":
         """Return what a line of the index tells; None if it is none."""
         try:
-            name = str(values["shard"])
-            return cls(
-                name=name,
-                length=int(values["bytes"]),
-                sha256=str(values["sha256"]),
-                entries=_entries(values["photos"], name),
-            )
+            name, length = str(values["shard"]), int(values["bytes"])
+            entries = tuple(Entry(**one, shard=name) for one in values["photos"])
+            return cls(name, length, str(values["sha256"]), entries)
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -109,17 +111,13 @@ class Shard:
             return None
         if path.name != shard_name(found):
             return None
-        return cls(
-            name=path.name,
-            length=path.stat().st_size,
-            sha256=found,
-            entries=_entries(photos, path.name),
-        )
+        values = {"shard": path.name, "bytes": path.stat().st_size, "sha256": found}
+        return cls.parsed({**values, "photos": photos})
 
     def described(self) -> dict[str, Any]:
         """Return the line of the index."""
         values = {"shard": self.name, "bytes": self.length, "sha256": self.sha256}
-        return {**values, "photos": described(self.entries)}
+        return {**values, "photos": [one.described() for one in self.entries]}
 
     def is_whole(self, folder: Path) -> bool:
         """Tell whether the file is in the store, and as long as it was written."""
@@ -223,38 +221,9 @@ class Store:
                 yield f"{path}: in no line of {INDEX}"
 
 
-def described(entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
-    """Return the photos as index and shard list them."""
-    return [
-        {
-            "key": one.key,
-            "photo": one.photo,
-            "height": one.size[0],
-            "width": one.size[1],
-            "proposals": one.proposals,
-            "seconds": one.seconds,
-        }
-        for one in entries
-    ]
-
-
 def shard_name(checksum: str) -> str:
     """Return a name by content, so that shards of two writers never meet."""
     return f"{checksum[:16]}.safetensors"
-
-
-def _entries(photos: Any, shard: str) -> tuple[Entry, ...]:
-    return tuple(
-        Entry(
-            key=one["key"],
-            photo=one["photo"],
-            size=(one["height"], one["width"]),
-            proposals=one["proposals"],
-            seconds=one["seconds"],
-            shard=shard,
-        )
-        for one in photos
-    )
 
 
 def _lines(folder: Path) -> Iterator[tuple[int, Shard | None]]:

@@ -5,7 +5,7 @@ from scipy.io import savemat
 
 from tests.builders import random_masks
 from wsis.geometry.masks import dense
-from wsis.proposals.importers.mat import mat
+from wsis.proposals.importers._mat import mat
 
 h5py = pytest.importorskip("h5py")
 

@@ -7,7 +7,7 @@ import torch
 from tests.builders import random_masks, random_proposals
 from tests.proposals.test_packing import assert_same
 from wsis.geometry.masks import dense
-from wsis.proposals.importers.npz import npz
+from wsis.proposals.importers._npz import npz
 
 SIZE = (6, 7)
 

@@ -5,7 +5,7 @@ from PIL import Image as Pillow
 
 from tests.builders import random_masks
 from wsis.geometry.masks import dense
-from wsis.proposals.importers.png import png
+from wsis.proposals.importers._png import png
 
 SIZE = (6, 7)
 

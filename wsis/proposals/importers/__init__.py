@@ -1,13 +1,14 @@
-"""Reads proposals that others made, and says what they were made with."""
+"""Read proposals that others made, and tell what they were made with."""
 
 from collections.abc import Mapping
 
 from wsis.contracts import Supervision
-from wsis.proposals.importers.coco import coco, stated_ledger
-from wsis.proposals.importers.found import Format, Found, Importer
-from wsis.proposals.importers.mat import mat
-from wsis.proposals.importers.npz import npz
-from wsis.proposals.importers.png import png
+from wsis.proposals.importers._coco import coco, stated_ledger
+from wsis.proposals.importers._found import Format, Found, Importer
+from wsis.proposals.importers._mat import mat
+from wsis.proposals.importers._matching import ImportJob, Matched, matched
+from wsis.proposals.importers._npz import npz
+from wsis.proposals.importers._png import png
 
 FORMATS: Mapping[str, Format] = {
     # Pont-Tuset et al., PAMI 2017: contours learned on BSDS500 (section 3), Pareto
@@ -29,6 +30,14 @@ FORMATS: Mapping[str, Format] = {
     "png": Format(importer=png),
     "npz": Format(importer=npz),
 }
-"""The formats by name; a format without a ledger is told one."""
+"""The formats by name; the user states the ledger of those that have none."""
 
-__all__ = ["FORMATS", "Format", "Found", "Importer"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Found",
+    "ImportJob",
+    "Importer",
+    "Matched",
+    "matched",
+]

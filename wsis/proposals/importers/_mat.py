@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers.found import Found, combined, files_of, gathered
+from wsis.proposals.importers._found import Found, combined, files_of, gathered
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -18,11 +18,11 @@ Variables = Mapping[str, Any]
 
 
 def mat(path: Path, stems: Container[str]) -> Sequence[Found]:
-    """Files ``PHOTO.mat``, or one of them, of Matlab's version 5 or 7.3.
+    """Read files ``PHOTO.mat``, or one of them, of Matlab's version 5 or 7.3.
 
     A file holds ``superpixels`` (H, W), numbered from 1, and ``labels``, a cell array
     with the superpixels of each proposal; or else ``maskmat``, a cell array of masks or
-    one array (H, W, N). ``scores`` (N) sort them; without, their order stays.
+    one array (H, W, N). ``scores`` (N) sort them; without scores their order stays.
     """
     del stems
     files = files_of(path, ".mat")
@@ -51,7 +51,7 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
 def _partition(
     superpixels: Any, labels: Any, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Regions, of which 0 belongs to none, and the members of each proposal."""
+    """Return regions, 0 for none, and the members of each proposal."""
     regions = np.asarray(superpixels).astype(np.int64)
     if regions.shape != size:
         raise ValueError(
@@ -135,7 +135,7 @@ def _hdf5(path: Path) -> Variables:
 
 
 def _value(file: Any, data: Any) -> Any:
-    """A variable; Matlab keeps its axes in reverse, and cells as references."""
+    """Return a variable; Matlab reverses its axes and keeps cells as references."""
     if data.dtype == object:
         return [_value(file, file[one]) for one in data[()].flat]
     if data.attrs.get("MATLAB_empty"):

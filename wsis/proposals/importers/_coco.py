@@ -13,16 +13,16 @@ import numpy as np
 from wsis.contracts import Ledger, Proposals, Supervision
 from wsis.data.segmentations import check_segmentation, to_rle
 from wsis.geometry.masks import empty
-from wsis.proposals.importers.found import Found, gathered, refuse_pickles
+from wsis.proposals.importers._found import Found, gathered, refuse_pickles
 
 
 def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
-    """A json file: a list of results, or an object of ``images`` and ``annotations``.
+    """Read a json file: a list of results, or ``images`` and ``annotations``.
 
     A result has ``image_id`` and ``segmentation`` (run lengths or polygons), and
     ``score`` or none. In an object, ``images`` give their file names and size, and
     those without an annotation have no proposals; in a list, photos are known by
-    number. Categories are passed over.
+    number. Categories do not matter.
     """
     del stems
     content = _content(path)
@@ -49,10 +49,7 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
 
 
 def stated_ledger(path: Path) -> Ledger | None:
-    """The labels that a file of ``wsis proposals export`` says were consumed.
-
-    None where the file says nothing.
-    """
+    """Return the labels that a file of ``wsis proposals export`` states, or None."""
     content = _content(path)
     info = content.get("info") if isinstance(content, Mapping) else None
     labels = info.get("supervision") if isinstance(info, Mapping) else None

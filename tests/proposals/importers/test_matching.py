@@ -2,8 +2,7 @@ import pytest
 
 from tests.proposals.jobs import pixels
 from wsis.geometry.masks import empty
-from wsis.proposals.importers import Found
-from wsis.proposals.importing import matched
+from wsis.proposals.importers import Found, matched
 from wsis.proposals.making import Photo
 
 

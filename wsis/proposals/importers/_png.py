@@ -12,14 +12,14 @@ from jaxtyping import Bool
 from PIL import Image as Pillow
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers.found import Found, files_of, gathered, refuse_pickles
+from wsis.proposals.importers._found import Found, files_of, gathered, refuse_pickles
 
 
 def png(path: Path, stems: Container[str]) -> Sequence[Found]:
-    """A folder ``PHOTO/`` of PNGs for each photo, or PNGs ``PHOTO_NUMBER.png``.
+    """Read a folder ``PHOTO/`` of PNGs for each photo, or PNGs ``PHOTO_NUMBER.png``.
 
-    Numbers sort the masks, best first. What is not zero is inside a mask; a palette
-    counts by its index, transparency does not count.
+    Numbers sort the masks, best first. Pixels that are not zero are inside a mask; a
+    palette counts by its index, and transparency does not count.
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a folder of masks, there is no {path}")
@@ -40,7 +40,7 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
 
 
 def _photo(stem: str, stems: Container[str]) -> str:
-    """The photo that a mask's name begins with; photos' names may end in numbers."""
+    """Return the photo that a mask's name begins with."""
     numbered = re.fullmatch(r"(.+)[_-]\d+", stem)
     return stem if stem in stems or numbered is None else numbered[1]
 

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers.found import Found, combined, files_of, gathered
+from wsis.proposals.importers._found import Found, combined, files_of, gathered
 
 
 def npz(path: Path, stems: Container[str]) -> Sequence[Found]:
-    """Files ``PHOTO.npz``, or one of them.
+    """Read files ``PHOTO.npz``, or one of them.
 
     A file holds ``masks`` (N, H, W), zero outside, or else ``regions`` (H, W) and
-    ``members`` (N, R), which regions make up each mask; and ``scores`` (N), or none.
-    Arrays of Python objects are pickles, and refused.
+    ``members`` (N, R), the regions of each mask; ``scores`` (N) are optional. Arrays
+    of Python objects are pickles and refused.
     """
     del stems
     files = files_of(path, ".npz")

@@ -1,4 +1,4 @@
-"""What importers find, and the checks that they share."""
+"""Proposals found in files of another kind, and the checks that importers share."""
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Found:
 
     Args:
         photo: its name there: a file name, a stem, or a number.
-        read: gives the proposals for an image of (H, W) pixels; raises ``ValueError``
-            if the files do not hold them. Can be pickled.
+        read: gives the proposals of an image of (H, W) pixels, or raises
+            ``ValueError``; can be pickled.
     """
 
     photo: str
@@ -36,7 +36,7 @@ class Importer(Protocol):
     """Finds proposals in files; they are read later, one photo at a time."""
 
     def __call__(self, path: Path, stems: Container[str]) -> Sequence[Found]:
-        """What is found at ``path``.
+        """Return what is found at ``path``.
 
         Args:
             path: a file or a folder.
@@ -54,9 +54,9 @@ class Format:
 
     Args:
         importer: reads it.
-        ledger: the labels that all proposals of the format consumed; None where it is
-            open to any.
-        stated: finds the labels that a file itself says were consumed, or None.
+        ledger: the labels that all proposals of the format consumed; None if they
+            differ.
+        stated: reads the labels that a file itself states, or None.
     """
 
     importer: Importer
@@ -64,21 +64,21 @@ class Format:
     stated: Callable[[Path], Ledger | None] = lambda path: None
 
     def consumed(self, path: Path, told: Ledger | None) -> Ledger:
-        """The labels consumed in making the proposals at ``path``.
+        """Return the labels consumed in making the proposals at ``path``.
 
         Args:
             path: a file or a folder.
-            told: by the user, who may add to what is known, not take away; None where
-                the user says nothing.
+            told: by the user, who may add to what is known, not take away; None if the
+                user states nothing.
 
         Raises:
-            ValueError: if nobody says it, or the user says less than is known.
+            ValueError: if nobody states any, or the user states less than is known.
         """
         known = self.stated(path) if self.ledger is None else self.ledger
         if known is None and told is None:
             raise ValueError(
                 "expected --supervision: what people had to label for these proposals "
-                "to exist (none, boundaries, masks); the format does not tell"
+                "to exist (none, boundaries, masks), as the format does not tell"
             )
         if known is not None and told is not None and not known <= told:
             raise ValueError(
@@ -93,7 +93,7 @@ def gathered(
     scores: Float[np.ndarray, " K"] | None,
     size: tuple[int, int],
 ) -> Proposals:
-    """Masks and their scores as proposals; masks without a pixel are left out.
+    """Return masks as proposals, but for those without a pixel.
 
     Args:
         masks: of one image.
@@ -130,7 +130,7 @@ def combined(
     members: Bool[np.ndarray, "N R"],
     scores: Float[np.ndarray, " K"] | None,
 ) -> Proposals:
-    """Unions of regions as proposals; those without a pixel are left out.
+    """Return unions of regions as proposals, but for those without a pixel.
 
     Args:
         regions: each pixel's column of ``members``.
@@ -161,7 +161,7 @@ def combined(
 def checked_scores(
     scores: Float[np.ndarray, " K"] | None, count: int
 ) -> Float[Tensor, " _"] | None:
-    """Scores as numbers of proposals.
+    """Return a finite score for each proposal; None where there are none.
 
     Raises:
         ValueError: if there are not ``count``, or one is not finite.
@@ -177,11 +177,11 @@ def checked_scores(
 
 
 def files_of(path: Path, suffix: str) -> list[Path]:
-    """The file at ``path``, or those of a folder that end in ``suffix``, by name.
+    """Return the file at ``path``, or a folder's files with ``suffix``, by name.
 
     Raises:
         FileNotFoundError: if there is nothing at ``path``.
-        ValueError: if there is no such file; says why pickles are not read.
+        ValueError: if there is no such file, or only pickles.
     """
     if not path.exists():
         raise FileNotFoundError(f"expected files of proposals, there is no {path}")
@@ -194,7 +194,7 @@ def files_of(path: Path, suffix: str) -> list[Path]:
 
 
 def refuse_pickles(paths: Sequence[Path]) -> None:
-    """Stops at files that Python's pickle wrote.
+    """Refuse files that Python's pickle wrote.
 
     Raises:
         ValueError: if there are any among ``paths``.
@@ -203,7 +203,7 @@ def refuse_pickles(paths: Sequence[Path]) -> None:
     if unsafe:
         raise ValueError(
             f"{unsafe[0]} is a pickle: reading one runs whatever code it holds, so "
-            "wsis reads none. Where you trust it, load it in Python yourself and save "
+            "wsis does not. If you trust it, load it in Python yourself and save "
             "masks (N, H, W) and scores (N) of each photo with "
             "numpy.savez_compressed('PHOTO.npz', masks=..., scores=...)"
         )

@@ -1,4 +1,4 @@
-"""Brings photos and the proposals that others made of them together."""
+"""Match photos with the proposals that others made of them."""
 
 import re
 from collections import defaultdict
@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wsis._support.checks import few
 from wsis.contracts import Image, Ledger, Proposals
-from wsis.proposals.importers import Found
+from wsis.proposals.importers._found import Found
 from wsis.proposals.making import Photo
 
 
@@ -16,7 +17,7 @@ class ImportJob:
     """Reads the proposals of one photo.
 
     Args:
-        photo: which one.
+        photo: the photo.
         found: reads its proposals.
         source: the format that they come from.
         ledger: the labels consumed in making them.
@@ -28,7 +29,7 @@ class ImportJob:
     ledger: Ledger
 
     def propose(self, image: Image) -> Proposals:
-        """Its proposals."""
+        """Return its proposals."""
         height, width = image.shape[:2]
         proposals = self.found((height, width))
         return replace(proposals, source=self.source, ledger=self.ledger)
@@ -36,7 +37,7 @@ class ImportJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """Which proposals are of which photo.
+    """Photos paired with their proposals, and what found no partner.
 
     Args:
         pairs: in the order of the photos.
@@ -50,7 +51,7 @@ class Matched:
 
 
 def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
-    """Matches by file name, else by name without suffix, else by number.
+    """Match by file name, else by name without suffix, else by number.
 
     A photo's number is that of its data set, or else the digits its name ends in, so
     that ``COCO_val2014_000000000042.jpg`` is 42.
@@ -70,7 +71,7 @@ def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
         if len(candidates) > 1:
             raise ValueError(
                 f"proposals of {one.photo!r} match several photos: "
-                f"{', '.join(photo.name for photo in candidates[:3])}"
+                f"{few([photo.name for photo in candidates])}"
             )
         if not candidates:
             alone.append(one.photo)
@@ -84,8 +85,9 @@ def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
             )
     if not pairs:
         raise ValueError(
-            f"expected proposals of the {len(photos)} photos ({_some(photos)}); those "
-            f"found are of {', '.join(alone[:3]) or 'none'}"
+            f"expected proposals of the {len(photos)} photos "
+            f"({few([photo.name for photo in photos])}); those found are of "
+            f"{few(alone) or 'none'}"
         )
     return Matched(
         pairs=[pairs[photo.name] for photo in photos if photo.name in pairs],
@@ -97,12 +99,8 @@ def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
 def _names(photo: Photo) -> set[str]:
     path = Path(photo.name)
     digits = re.search(r"(\d+)$", path.stem)
-    if photo.number is not None:
-        number = {str(photo.number)}
-    else:
-        number = {str(int(digits[1]))} if digits else set()
-    return {photo.name, path.name, path.stem} | number
-
-
-def _some(photos: Sequence[Photo]) -> str:
-    return ", ".join(photo.name for photo in photos[:3])
+    number = photo.number
+    if number is None and digits:
+        number = int(digits[1])
+    names = {photo.name, path.name, path.stem}
+    return names if number is None else names | {str(number)}
