@@ -32,25 +32,26 @@ from wsis.contracts import Annotated, Image
 from wsis.data.coco import CocoData
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
 from wsis.geometry.masks import boxes
-from wsis.proposals import grouping
+from wsis.geometry.overlap import box_shared, iou
+from wsis.proposals import _superpixels, grouping
 
 STEPS = {
-    "superpixels": ("cut", "neighbourhood"),
-    "trees": ("grow", "membership"),
-    "unions": ("new_pairs", "promising", "triplets"),
-    "choice": ("in_turns", "distinct"),
+    "superpixels": (_superpixels, ("superpixels",)),
+    "trees": (grouping, ("grow", "membership")),
+    "unions": (grouping, ("new_pairs", "promising", "triplets")),
+    "choice": (grouping, ("in_turns", "distinct")),
 }
-"""Steps of ``Grouping`` and the functions that do them."""
+"""Steps of ``Grouping``: the functions that do them and where they are called."""
 
 
 class Clock:
-    """Adds up the seconds of a core spent in functions of a module."""
+    """Adds up the seconds of a core that functions take."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
     def timed(self, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, its seconds added to those of ``step``'s last photo."""
+        """Return the function, timed as a part of ``step``."""
 
         def run(*given: Any, **named: Any) -> Any:
             start = time.process_time()
@@ -61,24 +62,24 @@ class Clock:
         return run
 
     def photo(self) -> None:
-        """Begins the next photo."""
+        """Begin the next photo."""
         for step in ("contours", *STEPS):
             self.seconds[step].append(0.0)
 
 
 def watched(source: Any, clock: Clock) -> Any:
-    """The source, with its steps timed where it is a ``Grouping``."""
+    """Return the source, with its steps timed if it is a ``Grouping``."""
     if isinstance(source, grouping.Grouping):
-        for step, names in STEPS.items():
+        for step, (module, names) in STEPS.items():
             for name in names:
-                setattr(grouping, name, clock.timed(step, getattr(grouping, name)))
+                setattr(module, name, clock.timed(step, getattr(module, name)))
         kind = type(source._contours())
         kind.__call__ = clock.timed("contours", kind.__call__)
     return source
 
 
 def measured(data: Annotated, source: Any, limit: int) -> tuple[Coverage, list[str]]:
-    """The source's figures, and what it cost in words."""
+    """Return the source's figures, and its cost in words."""
     clock, seconds = Clock(), []
     source = watched(source, clock)
 
@@ -103,26 +104,15 @@ def measured(data: Annotated, source: Any, limit: int) -> tuple[Coverage, list[s
 
 
 def row(name: str, best: Float[np.ndarray, " G"]) -> str:
-    """One line of the table, in percent."""
+    """Return one line of the table, in percent."""
     thresholds = np.linspace(0.5, 0.95, 10)
     recall = (best[:, None] >= thresholds).mean()
     shares = [best.mean(), recall, *((best >= t).mean() for t in (0.5, 0.7, 0.85))]
     return f"| {name} | " + " | ".join(f"{100 * share:.1f}" for share in shares) + " |"
 
 
-def box_overlaps(
-    found: Float[np.ndarray, "N 4"], truth: Float[np.ndarray, "G 4"]
-) -> Float[np.ndarray, "N G"]:
-    """IoU of xyxy boxes."""
-    low = np.maximum(found[:, None, :2], truth[:, :2])
-    high = np.minimum(found[:, None, 2:], truth[:, 2:])
-    shared = (high - low).clip(0).prod(-1)
-    size, wanted = ((b[:, 2:] - b[:, :2]).prod(-1) for b in (found, truth))
-    return shared / (size[:, None] + wanted - shared)
-
-
 def selective_search(image: Image) -> Float[np.ndarray, "N 4"]:
-    """Boxes of opencv-contrib's fast mode, in its order."""
+    """Return the boxes of opencv-contrib's fast mode, in its order."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -137,7 +127,7 @@ def selective_search(image: Image) -> Float[np.ndarray, "N 4"]:
 def beside(
     data: Annotated, sources: dict[str, Any], limit: int, curves: Path | None
 ) -> None:
-    """Prints the boxes' figures of all, budget by budget, and draws them."""
+    """Print the boxes' figures of all, budget by budget, and draw them."""
     drawn = []
     budgets = [b for b in BUDGETS if b < limit] + [limit]
     finders: dict[str, Callable[[Image], Any]] = {
@@ -154,8 +144,9 @@ def beside(
             count.append(len(found))
             wanted = np.array(coco.toBbox(list(truth.masks)), float).reshape(-1, 4)
             wanted[:, 2:] += wanted[:, :2]
-            iou = box_overlaps(found, wanted[~truth.ignore.numpy()])
-            best.append(np.stack([iou[:b].max(0, initial=0) for b in budgets]))
+            wanted = torch.from_numpy(wanted)[~truth.ignore]
+            over = iou(*box_shared(torch.from_numpy(found).double(), wanted)).numpy()
+            best.append(np.stack([over[:b].max(0, initial=0) for b in budgets]))
         lines = np.concatenate(best, 1)
         for budget, line in zip(budgets, lines, strict=True):
             print(row(f"{name}, boxes, {budget}", line))
@@ -214,7 +205,7 @@ def main() -> None:
 
 
 def some(data: Annotated, count: int | None) -> Annotated:
-    """Photos spread evenly over those that have objects to find."""
+    """Return photos spread evenly over those that have objects to find."""
     full = [i for i, t in enumerate(data.truths) if (~t.ignore).any()]
     chosen = full[:: max(1, len(full) // count)][:count] if count else full
     tagged = data.tagged

@@ -18,7 +18,6 @@ _EXACT = 2**24
 _ENTRIES = 2**25
 """Entries of the membership matrix that are numbers at a time."""
 
-
 _TILE, _NEAR = 32, 1024
 """Pixels of a tile's side, and regions taken at once: large products, few of them."""
 
@@ -59,9 +58,18 @@ def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
             "expected boxes with x0 < x1 and y0 < y1, "
             f"box {first} is {boxes[first].tolist()}"
         )
-    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    return _overlaps((high - low).clamp(min=0).prod(2), side.prod(1))
+    shared, area, _ = box_shared(boxes, boxes)
+    return _overlaps(shared, area)
+
+
+def box_shared(
+    boxes: Float[Tensor, "N 4"], others: Float[Tensor, "G 4"]
+) -> tuple[Float[Tensor, "N G"], Float[Tensor, " N"], Float[Tensor, " G"]]:
+    """Return the area that xyxy boxes share, and the area of either."""
+    low = torch.maximum(boxes[:, None, :2], others[:, :2])
+    high = torch.minimum(boxes[:, None, 2:], others[:, 2:])
+    area, other = ((b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, others))
+    return (high - low).clamp(min=0).prod(2), area, other
 
 
 def cross_iou(
@@ -135,7 +143,7 @@ def _overlaps(shared: Float[Tensor, "N N"], area: Float[Tensor, " N"]) -> Overla
 
 
 def _number(proposals: Proposals) -> torch.dtype:
-    """A type whose matrix products are exact here."""
+    """Return a type whose matrix products are exact here."""
     small = proposals.regions.numel() <= _EXACT
     # Elsewhere float32 may mean TF32 or bfloat16, with 11 or 8 digits.
     plain = torch.get_float32_matmul_precision() == "highest"
@@ -144,7 +152,7 @@ def _number(proposals: Proposals) -> torch.dtype:
 
 
 def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
-    """All regions, ``_NEAR`` at a time, by the tile that holds their last pixel."""
+    """Yield all regions, ``_NEAR`` at a time, by the tile that has their last pixel."""
     height, width = regions.shape
     y = torch.arange(height, device=regions.device)[:, None] // _TILE
     x = torch.arange(width, device=regions.device) // _TILE
@@ -155,6 +163,6 @@ def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
 
 
 def _columns(members: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Members and what their regions count, some regions at a time."""
+    """Yield members and what their regions count, some regions at a time."""
     step = max(1, _ENTRIES // max(1, len(members)))
     return zip(members.split(step, 1), values.split(step), strict=True)

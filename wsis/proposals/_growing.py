@@ -18,7 +18,7 @@ Borders = Mapping[int, tuple[float, float]]
 
 @runtime_checkable
 class Distances(Protocol):
-    """How far apart neighbours are while regions grow."""
+    """Distances between neighbours while regions grow."""
 
     contour: Float[np.ndarray, " E"]
     """Contour summed along each border between superpixels."""

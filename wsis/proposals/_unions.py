@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Unions:
-    """Unions of P nodes each; one node is a union, too.
+    """K unions of P nodes each; a single node is a union too.
 
     Args:
         parts: numbers of the nodes.
@@ -48,13 +48,13 @@ def joined(
     contour: Float[np.ndarray, " K"],
     through: Float[np.ndarray, " K"] | None = None,
 ) -> Unions:
-    """The union of each ``some[first]`` with its neighbour ``others[second]``.
+    """Return the union of each ``some[first]`` with its neighbour ``others[second]``.
 
     Args:
         some: unions.
-        first: which of them.
+        first: their places.
         others: unions that share no pixel with them.
-        second: which of them.
+        second: their places.
         length: of the common border, in pixels; positive.
         contour: strength summed along it.
         through: the strongest mean contour along it; the mean of all of it if omitted.
@@ -73,16 +73,16 @@ def joined(
 
 
 def new_pairs(nodes: Unions, pairs: Unions) -> Unions:
-    """The pairs that are no nodes: those whose parts do not merge with one another."""
+    """Return the pairs whose parts do not merge with one another; others are nodes."""
     until = nodes.until[pairs.parts]
     return pairs[np.flatnonzero(until[:, 0] != until[:, 1])]
 
 
 def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
-    """Chosen pairs with each node that touched one of the two while all three lived.
+    """Return chosen pairs, each with a node that touched one while all three lived.
 
-    Those whose first two parts to go merge with one another are left out, as they are
-    nodes or pairs. Each set of nodes comes once, in the order of ``chosen``.
+    Triplets whose first two parts to go merge with one another are nodes or pairs and
+    are left out. Each set of nodes comes once, in the order of ``chosen``.
 
     Args:
         nodes: of a tree.
@@ -124,15 +124,9 @@ def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
     sets = np.sort(np.column_stack([chosen.parts[which], third]), 1)
     name = sets @ [number**2, number, 1]
     once = np.sort(np.unique(name, return_index=True)[1])
-    return joined(
-        chosen,
-        which[once],
-        nodes,
-        third[once],
-        shared[once],
-        summed[once],
-        through[once],
-    )
+    which, third = which[once], third[once]
+    borders = shared[once], summed[once], through[once]
+    return joined(chosen, which, nodes, third, *borders)
 
 
 def promising(unions: Unions, count: int) -> Unions:
