@@ -1,69 +1,48 @@
-"""What is refused, checked and named in one way; NaN and infinity are in no range."""
+"""Checks of settings: each raises a ``ValueError`` that names setting and range.
+
+NaN and infinity are in no range.
+"""
 
 import math
 from collections.abc import Sequence
 
 
 def few(names: Sequence[str]) -> str:
-    """The first three of many names, for a message."""
+    """Return the first three of many names, for a message."""
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def fraction(name: str, value: int | float, *, zero: bool = False) -> None:
-    """Refuses a value outside (0, 1], or outside [0, 1] where ``zero`` is allowed.
-
-    Raises:
-        ValueError: if it is; the message names the setting.
-    """
+    """Refuse a value outside (0, 1], or outside [0, 1] where ``zero`` is allowed."""
     if not (0 <= value <= 1 and (zero or value > 0)):
         raise ValueError(f"{name} must be in {'[' if zero else '('}0, 1], got {value}")
 
 
 def branch_index(branch: int) -> None:
-    """Refuses a negative branch.
-
-    Raises:
-        ValueError: if it is.
-    """
+    """Refuse a negative branch."""
     if branch < 0:
         raise ValueError(f"branch must be 0 or more, got {branch}")
 
 
 def positive(name: str, value: int | float) -> None:
-    """Refuses what is not above 0.
-
-    Raises:
-        ValueError: if it is; the message names the setting.
-    """
+    """Refuse a value that is not above 0."""
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive, got {value}")
 
 
 def at_least(name: str, value: int | float, least: int | float) -> None:
-    """Refuses a value below ``least``.
-
-    Raises:
-        ValueError: if it is; the message names the setting.
-    """
+    """Refuse a value below ``least``."""
     if not least <= value < math.inf:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def inside(name: str, value: int | float) -> None:
-    """Refuses a value outside (0, 1).
-
-    Raises:
-        ValueError: if it is; the message names the setting.
-    """
+    """Refuse a value outside (0, 1)."""
     if not 0 < value < 1:
         raise ValueError(f"{name} must be in (0, 1), got {value}")
 
 
 def proper(name: str, value: int | float) -> None:
-    """Refuses a value outside [0, 1).
-
-    Raises:
-        ValueError: if it is; the message names the setting.
-    """
+    """Refuse a value outside [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be in [0, 1), got {value}")

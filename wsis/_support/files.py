@@ -22,15 +22,15 @@ else:
 
 
 class CacheMismatchError(ValueError):
-    """A cache folder holds what was made with other settings."""
+    """A cache folder holds tensors that were made with other settings."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside ``path``; renames it there if the block succeeds.
+    """Give a temporary path beside ``path``; rename it if the block succeeds.
 
-    Whatever happens inside, ``path`` holds either what it held before or all that was
-    written; the temporary file is gone.
+    Whatever happens inside, ``path`` holds either its old content or all of the new
+    one, and the temporary file disappears.
 
     Raises:
         IsADirectoryError: if ``path`` is a folder.
@@ -50,20 +50,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, mode: int) -> None:
-    """Gives what ``tempfile`` made, which is private, the rights the umask allows."""
+    """Give a private file that ``tempfile`` made the rights that the umask allows."""
     mask = os.umask(0)
     os.umask(mask)
     temporary.chmod(mode & ~mask)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes ``value`` as indented JSON, atomically; NaN is refused."""
+    """Write ``value`` as indented JSON, atomically; refuse NaN."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def append_json(path: Path, value: Any) -> None:
-    """Appends ``value`` as one line of JSON and waits until it is on disk.
+    """Append ``value`` as one line of JSON and wait until it is on disk.
 
     Half a line that a crash left is closed first, so that it spoils no other.
     """
@@ -98,7 +98,7 @@ def numbered_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def digest(*values: Any) -> str:
-    """A short name for arrays and JSON-like values: 16 hex digits of SHA-256."""
+    """Return a short name of arrays and JSON-like values: 16 digits of SHA-256."""
     import numpy as np
 
     state = hashlib.sha256()
@@ -114,7 +114,7 @@ def digest(*values: Any) -> str:
 def differences(
     one: dict[str, Any], other: dict[str, Any]
 ) -> dict[str, tuple[Any, ...]]:
-    """What differs, by dotted name, with both values; missing entries are None."""
+    """Return entries that differ, by dotted name, with both values, None if missing."""
     found: dict[str, tuple[Any, ...]] = {}
     for key in one.keys() | other.keys():
         mine, theirs = one.get(key), other.get(key)
@@ -127,7 +127,7 @@ def differences(
 
 
 def in_words(changes: dict[str, tuple[Any, ...]]) -> str:
-    """``differences`` between what is there and what is asked for, in one line."""
+    """Return ``differences`` between what is there and what is asked for, as text."""
     return "; ".join(
         f"{name}: {there!r} there, {here!r} asked for"
         for name, (there, here) in changes.items()
@@ -135,7 +135,7 @@ def in_words(changes: dict[str, tuple[Any, ...]]) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hex digits."""
+    """Return the SHA-256 of a file's content, in hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -148,8 +148,8 @@ class Cache:
     that an interruption leaves no half file; a damaged one is made again.
 
     Args:
-        folder: where; made when missing.
-        settings: what the content depends on besides the key; JSON-like.
+        folder: of the files; made if it is missing.
+        settings: all that the content depends on besides the key; JSON-like.
 
     Raises:
         CacheMismatchError: if the folder holds a cache made with other settings.
@@ -182,16 +182,15 @@ class Cache:
 
     @classmethod
     def keyed(cls, root: Path, settings: Mapping[str, Any]) -> "Cache":
-        """The cache of these settings in a folder of ``root`` named by their digest.
+        """Return the cache of these settings, in a folder of ``root`` of their own.
 
-        Another version of wsis may make other things of the same settings, so it has
-        caches of its own.
+        Each version of wsis has its own, as it may make other things of the settings.
         """
         stamped = {**settings, "wsis": __version__}
         return cls(folder=root / digest(stamped), settings=stamped)
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """The tensors kept under ``key``; made and kept when missing or damaged."""
+        """Return the tensors kept under ``key``; make them if missing or damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file, save_file
 

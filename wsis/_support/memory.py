@@ -1,4 +1,4 @@
-"""What memory a process holds: its peak, and how soon it gives back what is free."""
+"""Measure the memory of a process, and give free memory back."""
 
 import ctypes
 import gc
@@ -15,9 +15,9 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def give_back() -> None:
-    """Returns freed memory to the system, where the C library can (glibc).
+    """Return freed memory to the system, where the C library can (glibc).
 
-    By itself it keeps blocks of up to 32 MB, and holes between them where sizes differ.
+    By itself the library keeps blocks of up to 32 MB, and holes between them.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -27,9 +27,9 @@ def give_back() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Leaves garbage alone in a block that makes many objects and no cycles of them.
+    """Pause garbage collection in a block that makes many objects and no cycles.
 
-    The search for cycles would take a tenth of its time.
+    The search for cycles would take a tenth of the time that growing trees takes.
     """
     was = gc.isenabled()
     gc.disable()
@@ -41,7 +41,7 @@ def uncollected() -> Iterator[None]:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Starts a new measurement, where the system can (Linux; CUDA devices)."""
+    """Start a new measurement, where the system can (Linux; CUDA devices)."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     try:
@@ -51,7 +51,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_megabytes(device: torch.device) -> float:
-    """The most memory held since the last reset: the device's, or the process's."""
+    """Return the most memory held since the reset, of the device or the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

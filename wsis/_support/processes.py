@@ -1,4 +1,4 @@
-"""Processes that share the machine, and end with the one that started them."""
+"""Processes of one thread each, which end with the one that started them."""
 
 import os
 import threading
@@ -13,11 +13,11 @@ import torch
 def pool(
     count: int, begin: Callable[..., None] | None = None, given: tuple[Any, ...] = ()
 ) -> ProcessPoolExecutor:
-    """So many processes of one thread each, which end where this one is killed.
+    """Return ``count`` processes of one thread each, which end if this one is killed.
 
     Args:
         count: of the processes.
-        begin: what each calls first.
+        begin: is called first in each.
         given: its arguments.
     """
     return ProcessPoolExecutor(
@@ -34,7 +34,7 @@ def _begin(begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
 
 
 def _end_with_parent() -> None:
-    # Processes wait for work for ever where the one that gives it was killed.
+    # Otherwise a process waits for work forever if its parent was killed.
     parent = parent_process()
     if parent is not None:
         parent.join()

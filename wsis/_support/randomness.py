@@ -8,14 +8,14 @@ import torch
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator; each purpose of one seed has its own stream."""
+    """Return a CPU generator; each purpose of a seed has its own stream."""
     # torch's CPU generator looks at the lowest 32 bits of its seed only.
     return torch.Generator().manual_seed(crc32(f"{purpose} {seed}".encode()))
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Modules built inside draw weights from ``seed``; global state is restored."""
+    """Let modules built inside draw weights from ``seed``; restore the global state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
