@@ -1,4 +1,4 @@
-"""Figures of ``wsis bench`` on photos with one object, and on those with several.
+"""Print the figures of ``wsis bench`` for photos with one object and with several.
 
 python benchmarks/by_count.py wsis-bench --images DIR --val VAL.json
 """
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def spread(values: list[float]) -> str:
-    """Mean, and deviation where there are several."""
+    """Return the mean, and the deviation of several values."""
     deviation = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
     return f"{fmean(values):.1f}{deviation}"
 

@@ -1,4 +1,4 @@
-"""HED's convolutions in float32 by NNPACK and by oneDNN, in one run.
+"""Compare HED's convolutions in float32 by NNPACK and by oneDNN in one run.
 
     python benchmarks/hed.py
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measured(photo: np.ndarray, nnpack: bool, times: int) -> tuple[float, np.ndarray]:
-    """The least seconds of a core, and the edges."""
+    """Return the least seconds of a core, and the edges."""
     with patch.object(hed, "_by_nnpack", lambda dtype: nnpack):
         network = hed.read_network(hed.find_weights())
         seconds = []

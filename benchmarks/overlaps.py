@@ -10,7 +10,7 @@ prints the seconds and the peak memory of
 - the plain loop that counts the pixels of every pair. Some of its pairs are timed and
   the rest is extrapolated; it needs the dense masks, which are not counted.
 
-All values that are computed are compared: IoU to the last digit of float32.
+All values are compared: IoU to the last digit of float32.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 
 def ellipses(count: int, generator: np.random.Generator) -> Tensor:
-    """Masks anywhere, of any direction, with half axes of 10 to 200 pixels."""
+    """Return masks anywhere, in any direction, with half axes of 10 to 200 pixels."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     masks = np.empty((count, HEIGHT, WIDTH), dtype=bool)
     for mask in masks:
@@ -47,7 +47,7 @@ def ellipses(count: int, generator: np.random.Generator) -> Tensor:
 
 
 def photo(generator: np.random.Generator) -> np.ndarray:
-    """Noisy ellipses over each other."""
+    """Return a picture of noisy ellipses over each other."""
     image = np.full((HEIGHT, WIDTH, 3), 128.0)
     for mask in ellipses(60, generator).numpy():
         image[mask] = generator.uniform(0, 255, 3)
@@ -56,7 +56,7 @@ def photo(generator: np.random.Generator) -> np.ndarray:
 
 
 def measured(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Seconds of the fastest call and megabytes at the peak above the start's."""
+    """Return the fastest call's seconds and its peak of megabytes above the start."""
     seconds = []
     reset_peak(CPU)
     before = peak_megabytes(CPU)
@@ -72,7 +72,7 @@ def dense_masks(proposals: Proposals) -> Tensor:
 
 
 def compare(name: str, proposals: Proposals, pairs: int, repeats: int) -> None:
-    """Times all ways, checks that they agree and prints one table."""
+    """Time all ways, check that they agree and print one table."""
     masks = dense_masks(proposals)
     pixels = masks.numpy()
     # COCO's column order, made ready so that only the encoding itself is timed.

@@ -6,7 +6,7 @@ from tests.proposals.test_region_tree import drawing, parts
 from tests.tiny_hed import tiny_hed
 from wsis.geometry.masks import areas
 from wsis.geometry.overlap import cross_iou, overlaps
-from wsis.plugins import SettingError, create
+from wsis.plugins import SettingError, create, find
 from wsis.proposals.grouping import Grouping
 from wsis.proposals.hed import SCALES, HedContours
 
@@ -92,6 +92,8 @@ def test_lab_is_installed_and_needs_no_labels():
 
     assert source == Grouping(contours="lab", count=7)
     assert source.ledger == frozenset()
+    # A class with a docstring and settings of its own, as other parts are.
+    assert find("sources", "lab") is Grouping
 
 
 def test_scales_of_hed_are_a_setting(monkeypatch, tmp_path):
@@ -100,9 +102,9 @@ def test_scales_of_hed_are_a_setting(monkeypatch, tmp_path):
 
     def noted(self, image):
         seen.append(self.scales)
-        return find(self, image)
+        return called(self, image)
 
-    find = HedContours.__call__
+    called = HedContours.__call__
     monkeypatch.setattr(HedContours, "__call__", noted)
 
     create("sources", "hed", {"scales": "0.5,1", "count": 20})(drawing())
