@@ -5,6 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+# Chosen by coverage on 25 training photos of coco-mini (benchmarks/proposals.md, "What
+# each ingredient brought", Ranking); neither was varied alone since.
+_INSIDE = 0.5
+"""What a contour inside a union counts, beside one around it."""
+
+_LARGE = 0.03
+"""Contour strength that e times the area makes up for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Unions:
@@ -130,12 +138,11 @@ def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
 
 
 def promising(unions: Unions, count: int) -> Unions:
-    """Those that look most like wholes, best first.
+    """Return the ``count`` unions that look most like wholes, best first.
 
-    Those with the strongest mean contour around them, the image's own border counting
-    as none, less half of the strongest that runs through them; larger ones are favoured
-    a little.
+    They have the strongest mean contour around them, where the image's own border
+    counts as none, and the weakest inside; larger ones are favoured a little.
     """
     whole = unions.strength / np.maximum(unions.perimeter + unions.frame, 1)
-    whole += 0.03 * np.log(unions.area) - 0.5 * unions.inside
+    whole += _LARGE * np.log(unions.area) - _INSIDE * unions.inside
     return unions[(-whole).argsort(kind="stable")[:count]]

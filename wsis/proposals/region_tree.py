@@ -19,7 +19,8 @@ _TREES = (
     partial(ByHistograms, colour=1.0),
     ByHistograms,
 )
-"""Three notions of belonging together; what one misses another often has."""
+"""Three notions of belonging together; what one misses another often has. Equal weights
+are those of Selective Search; the share of contours was not measured alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
