@@ -87,9 +87,8 @@ def overlay(
     small = resized(image, side)
     canvas = small.astype(np.float32)
     thickness = max(1, max(small.shape) // 300)
-    dense, seeds = (
-        [_dense(m, small.shape[:2]) for m in some] for some in (masks, inner)
-    )
+    size = small.shape[0], small.shape[1]
+    dense, seeds = ([_dense(m, size) for m in some] for some in (masks, inner))
     for i, mask in reversed(list(enumerate(dense))):
         colour = np.array(PALETTE[i % len(PALETTE)], np.float32)
         canvas[mask] = (1 - opacity) * canvas[mask] + opacity * colour
@@ -198,7 +197,7 @@ def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
     return np.asarray(photo.resize((width, height), Pillow.Resampling.LANCZOS))
 
 
-def _dense(mask: Rle, size: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
+def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
     pixels = to_dense([mask])[0].numpy().astype(np.uint8)
     small = Pillow.fromarray(pixels).resize(size[::-1], Pillow.Resampling.NEAREST)
     dense: Bool[np.ndarray, "H W"] = np.asarray(small, bool)

@@ -1,7 +1,7 @@
 """Every IoU and containment in the library: proposals, boxes, masks, sets."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from wsis.contracts import Overlaps, Proposals, Rle
 from wsis.geometry.masks import region_areas, to_dense
+
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 _EXACT = 2**24
 """Whole numbers up to here are exact in float32, whatever the order of their sum."""
@@ -125,7 +127,7 @@ def rle_shared(
     return shared
 
 
-def iou(shared: Any, area: Any, other: Any) -> Any:
+def iou(shared: Numbers, area: Numbers, other: Numbers) -> Numbers:
     """Return intersection over union from what N masks share with G others.
 
     Args:
@@ -133,7 +135,8 @@ def iou(shared: Any, area: Any, other: Any) -> Any:
         area: pixels of the masks (N).
         other: pixels of the others (G).
     """
-    return shared / (area[:, None] + other - shared)
+    found: Numbers = shared / (area[:, None] + other - shared)
+    return found
 
 
 def _overlaps(shared: Float[Tensor, "N N"], area: Float[Tensor, " N"]) -> Overlaps:
