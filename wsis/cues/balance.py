@@ -6,6 +6,7 @@ from statistics import median
 from jaxtyping import Int
 from torch import Tensor
 
+from wsis.features.frozen import sample
 from wsis.proposals.bags import Bag
 
 ENOUGH = 0.04
@@ -40,13 +41,12 @@ def hint(cues: Callable[[Bag], Int[Tensor, "_ C1"] | None], bags: Sequence[Bag])
 
     Args:
         cues: gives a bag's labels.
-        bags: those trained on; about fifty with tags are looked at.
+        bags: those trained on; a sample of those with tags is looked at.
 
     Returns:
         A sentence, empty where the share is ``ENOUGH`` or nothing is labelled.
     """
-    tagged = [bag for bag in bags if bag.tags.any()]
-    some = tagged[:: max(1, len(tagged) // 50)]
+    some = sample([bag for bag in bags if bag.tags.any()])
     share = foreground_share(cues(bag) for bag in some if len(bag.proposals))
     if share is None or share >= ENOUGH:
         return ""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from wsis.contracts import Points, TaggedImage
 from wsis.cues.peaks import find_peaks, stimulated
+from wsis.features.frozen import SAMPLE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +135,6 @@ def fit_peaks(
 
 def _deviation(maps: Sequence[Float[Tensor, "D _ _"]]) -> Float[Tensor, " D"]:
     """Standard deviation of each channel over the cells of some maps."""
-    some = [
-        maps[i].float().flatten(1) for i in range(0, len(maps), len(maps) // 50 + 1)
-    ]
-    return torch.cat(some, 1).std(1, correction=0).clamp_min(1e-6)
+    some = range(0, len(maps), len(maps) // SAMPLE + 1)
+    cells = [maps[i].float().flatten(1) for i in some]
+    return torch.cat(cells, 1).std(1, correction=0).clamp_min(1e-6)

@@ -1,9 +1,9 @@
 """Pooled features of proposals: kept on disk when the backbone is frozen, or live."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,21 @@ from wsis.proposals.bags import Bag
 
 Features = Callable[[Bag, Scale], Tensor | View]
 """Pooled features of a bag's proposals at a scale, (N, …), or what is to be pooled."""
+
+
+SAMPLE = 50
+"""Images that statistics of features are taken from.
+
+Fifty hold thousands of proposals and cells, more than a mean, a deviation or a median
+needs, and are read in seconds.
+"""
+
+_Item = TypeVar("_Item")
+
+
+def sample(items: Sequence[_Item]) -> Sequence[_Item]:
+    """Return about ``SAMPLE`` of many items, evenly spread; all of fewer."""
+    return items[:: max(1, len(items) // SAMPLE)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,11 +49,11 @@ class MaskFuse(nn.Module):
         """Box features and, as the last channel, the mask; (N, D + 1, 7, 7)."""
         return _pool(view.map, view.boxes, view.crops)
 
-    def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N W"]:
+    def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N D"]:
         """``width`` numbers a proposal."""
         return torch.cat([self._vectors(part) for part in pooled.split(self.chunk)])
 
-    def vectors(self, view: View) -> Float[Tensor, "N W"]:
+    def vectors(self, view: View) -> Float[Tensor, "N D"]:
         """The same of what is not pooled yet; keeps nothing per proposal but these."""
         parts = zip(
             view.boxes.split(self.chunk), view.crops.split(self.chunk), strict=True
@@ -84,7 +84,7 @@ class MaskFuse(nn.Module):
 def _pool(
     feature_map: Float[Tensor, "D h w"],
     boxes: Float[Tensor, "N 4"],
-    crops: Float[Tensor, "N P P"],
+    crops: Float[Tensor, "N side side"],
 ) -> Float[Tensor, "N D1 7 7"]:
     pooled = roi_align(feature_map[None], [boxes], _GRID, aligned=True)
     return torch.cat([pooled, crops[:, None].to(pooled.dtype)], dim=1)

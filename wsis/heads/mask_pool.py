@@ -58,7 +58,7 @@ class MaskPool(nn.Module):
             nn.ReLU(),
         )
 
-    def pool(self, view: View) -> Float[Tensor, "N P"]:
+    def pool(self, view: View) -> Float[Tensor, "N pooled"]:
         """All of it in one vector a proposal, not standardised."""
         means, area = region_means(view.map, view.regions)
         share = view.members.to(means.dtype) * area
@@ -81,13 +81,13 @@ class MaskPool(nn.Module):
         return torch.cat(vectors, dim=1)
 
     @torch.no_grad()
-    def calibrate(self, pooled: Iterable[Float[Tensor, "N P"]]) -> None:
+    def calibrate(self, pooled: Iterable[Float[Tensor, "N pooled"]]) -> None:
         """Sets mean and deviation of each dimension from some images' proposals."""
         some = torch.cat([p.to(self.mean.device, self.mean.dtype) for p in pooled])
         self.mean.copy_(some.mean(0))
         self.std.copy_(some.std(0, correction=0).clamp_min(1e-3))
 
-    def forward(self, pooled: Float[Tensor, "N P"]) -> Float[Tensor, "N W"]:
+    def forward(self, pooled: Float[Tensor, "N pooled"]) -> Float[Tensor, "N D"]:
         """``width`` numbers a proposal."""
         standard = (pooled.to(self.mean.dtype) - self.mean) / self.std
         vectors: Tensor = self.layers(standard.clamp(-5, 5))

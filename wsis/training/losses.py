@@ -1,8 +1,9 @@
 """The losses, on probabilities; all of them are differentiable scalars.
 
-Li et al., https://arxiv.org/abs/2402.07633, as the reference code has them
-(CIM, 48b4548). Probabilities are clamped to [1e-6, 1 − 1e-6]. Proposals labelled −1 in
-``Targets`` take no part but for the maxima over absent classes.
+Li et al., https://arxiv.org/abs/2402.07633, section 3, as the reference code has them
+(CIM, 48b4548); ``benchmarks/parity.py`` compares them with what that code gave,
+gradients included. Probabilities are clamped to [1e-6, 1 − 1e-6]. Proposals labelled −1
+in ``Targets`` take no part except in the maxima over absent classes.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from wsis.contracts import BranchScores, Targets
 
+# The factors and the clamp are those of the reference code (CIM, 48b4548).
 FIRST_BRANCH = 3.0
 """Weight of branch 0, which learns from the anti-noise branch; the others have 1."""
 
@@ -28,7 +30,7 @@ _EPS = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RefinementLosses:
-    """What one refinement branch is trained on; ``integrity`` has its factor."""
+    """The losses of one refinement branch, with their factors."""
 
     classification: Float[Tensor, ""]
     integrity: Float[Tensor, ""]
@@ -46,31 +48,28 @@ def refinement_losses(
     tags: Bool[Tensor, " C"],
     branch: int,
     *,
-    integrity: bool = True,
     by_cluster: bool = False,
 ) -> RefinementLosses:
-    """The losses of refinement branch ``branch`` (0, 1, …), with all their factors.
+    """Return the losses of refinement branch ``branch`` (0, 1, …), with all factors.
 
     Args:
-        scores: of the branch.
-        targets: what it shall say.
-        tags: which classes are present.
+        scores: of the branch; without localization the integrity loss is 0.
+        targets: of the branch.
+        tags: the classes present.
         branch: 0…K−1.
-        integrity: False of a branch without integrity: that loss is then 0.
         by_cluster: classification by ``pcl_loss``, so that the proposals of a pseudo
             instance are judged together.
     """
     scale = FIRST_BRANCH if branch == 0 else 1.0
-    cls, localization = scores.classification, scores.localization
-    of_integrity = cls.new_zeros(())
-    if integrity:
-        of_integrity = INTEGRITY * integrity_loss(localization, targets, scale)
+    cls, integrity = scores.classification, scores.localization
     return RefinementLosses(
         classification=scale * pcl_loss(cls, targets)
         if by_cluster
         else classification_loss(cls, targets, scale),
-        integrity=of_integrity,
-        bag=bag_loss(cls, localization, targets, tags, scale),
+        integrity=cls.new_zeros(())
+        if integrity is None
+        else INTEGRITY * integrity_loss(integrity, targets, scale),
+        bag=bag_loss(cls, integrity, targets, tags, scale),
     )
 
 
@@ -96,7 +95,7 @@ def integrity_loss(
 
 def bag_loss(
     cls: Float[Tensor, "N C1"],
-    integrity: Float[Tensor, "N C1"],
+    integrity: Float[Tensor, "N C1"] | None,
     targets: Targets,
     tags: Bool[Tensor, " C"],
     scale: float,
@@ -110,7 +109,9 @@ def bag_loss(
     columns = torch.arange(cls.shape[1], device=cls.device)
     present = _with_background(tags)  # (C1,)
     eligible = (targets.label[:, None] == columns) | ~present
-    best, index = (_clamp(cls) * _clamp(integrity) * eligible).max(0)
+    # Without integrity the factor is what the clamp makes of certainty.
+    whole = 1 - _EPS if integrity is None else _clamp(integrity)
+    best, index = (_clamp(cls) * whole * eligible).max(0)
     weight = (scale * targets.weight[index]).where(present, 1)
     return functional.binary_cross_entropy(
         _clamp(best), present.to(cls.dtype), weight=weight
@@ -194,7 +195,7 @@ def _clamp(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def _own(scores: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, " N"]:
-    """Each proposal's score in its label's column; column 0 where it has none."""
+    """Return each proposal's score in its label's column; column 0 where unlabelled."""
     return scores.gather(1, targets.label.clamp(min=0)[:, None]).squeeze(1)
 
 
