@@ -1,4 +1,4 @@
-"""What a cell of the feature map saw: its evidence back-propagated to the pixels."""
+"""Traces a cell of the feature map back to the pixels that it saw."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _EPS = 1e-10
 
 
 def trace(backbone: Backbone, scale: Scale) -> Trace:
-    """The way back through ``backbone`` from maps of photos at one scale.
+    """Return the way back through ``backbone`` from maps of photos at one scale.
 
     Zhou et al., https://arxiv.org/abs/1804.00880, section 3.2: the chance to have
     caused a cell is handed down layer by layer. A convolution's inputs share what an
@@ -55,7 +55,7 @@ def trace(backbone: Backbone, scale: Scale) -> Trace:
 
 @contextmanager
 def _handing_down(network: nn.Module) -> Iterator[None]:
-    """Exchanges gradients for chances, until the block ends."""
+    """Exchange gradients for chances, until the block ends."""
     changed: dict[Any, Callable[[Tensor], Tensor]] = {}
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -16,8 +16,8 @@ class RefinementHead(nn.Module):
         width: numbers a proposal has.
         classes: C, without background.
         prior: the integrity of every proposal before training, in (0, 1). The authors'
-            code starts at 0.5. Only foreground is ever taught an integrity, so that
-            proposals that never are foreground keep about this one, and miners that
+            code starts at 0.5. Only foreground is ever taught an integrity, so
+            proposals that are never foreground keep about this one, and miners that
             choose by integrity may pick them.
         integrity: whether it is learned. The other weights are the same either way.
     """

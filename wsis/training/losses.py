@@ -76,7 +76,7 @@ def refinement_losses(
 def classification_loss(
     cls: Float[Tensor, "N C1"], targets: Targets, scale: float
 ) -> Float[Tensor, ""]:
-    """Weighted cross-entropy, averaged over the labelled proposals."""
+    """Return the weighted cross-entropy, averaged over labelled proposals."""
     labelled = targets.label >= 0
     loss = -_own(_clamp(cls), targets).log() * targets.weight * scale
     return loss.where(labelled, 0).sum() / labelled.sum().clamp(min=1)
@@ -85,7 +85,7 @@ def classification_loss(
 def integrity_loss(
     integrity: Float[Tensor, "N C1"], targets: Targets, scale: float
 ) -> Float[Tensor, ""]:
-    """Weighted smooth L1 of the own class's integrity, averaged over foreground."""
+    """Return the weighted smooth L1 of the own class's integrity over foreground."""
     foreground = targets.label > 0
     own = _own(_clamp(integrity), targets)
     loss = functional.smooth_l1_loss(own, targets.integrity, reduction="none")
@@ -100,7 +100,7 @@ def bag_loss(
     tags: Bool[Tensor, " C"],
     scale: float,
 ) -> Float[Tensor, ""]:
-    """Binary cross-entropy of each class's best proposal, averaged over the columns.
+    """Return the binary cross-entropy of each class's best proposal, over columns.
 
     For a class present (background always is) the best of the proposals labelled with
     it counts, by that proposal's weight; for an absent class the best of all, by 1. A
@@ -121,7 +121,7 @@ def bag_loss(
 def mil_loss(
     cls: Float[Tensor, "N C1"], det: Float[Tensor, "N C1"], tags: Bool[Tensor, " C"]
 ) -> Float[Tensor, ""]:
-    """Binary cross-entropy of the image's score Σ cls · det against its tags.
+    """Return the binary cross-entropy of the scores Σ cls · det against the tags.
 
     Bilen and Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016; the
     background column counts as present.
@@ -133,7 +133,7 @@ def mil_loss(
 def cluster_loss(
     cls: Float[Tensor, "N C1"], clusters: Int[Tensor, "N C1"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the anti-noise branch against pre-computed clusters, × 12.
+    """Return the cross-entropy of the anti-noise branch against clusters, × 12.
 
     A foreground cluster is judged by its members' mean, a background cluster (column 0)
     member by member; both count by their size.
@@ -158,7 +158,7 @@ def cluster_loss(
 def cue_localization_loss(
     det: Float[Tensor, "N C1"], clusters: Int[Tensor, "N C1"]
 ) -> Float[Tensor, ""]:
-    """Minus log of the localization that lies on the cues, averaged over their classes.
+    """Return minus log of the localization on the cues, averaged over classes.
 
     Not in the paper: there the anti-noise branch's localization learns from the tags
     alone, which on frozen features leads it to background; CIM chooses its first
@@ -175,7 +175,7 @@ def cue_localization_loss(
 
 
 def pcl_loss(cls: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, ""]:
-    """Weighted cross-entropy by cluster, averaged over all proposals.
+    """Return the weighted cross-entropy by cluster, averaged over all proposals.
 
     Tang et al., https://arxiv.org/abs/1807.03342: the proposals assigned
     to one pseudo instance are judged by their mean, background ones by themselves.
