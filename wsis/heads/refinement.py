@@ -38,8 +38,7 @@ class RefinementHead(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "N D"]) -> BranchScores:
         """Softmax over classes; integrity in [0, 1] by a sigmoid, None without it."""
-        integrity = None if self.integrity is None else self.integrity(vectors)
-        return BranchScores(
-            self.classification(vectors).softmax(1),
-            None if integrity is None else integrity.sigmoid(),
-        )
+        classification = self.classification(vectors).softmax(1)
+        if self.integrity is None:
+            return BranchScores(classification, None)
+        return BranchScores(classification, self.integrity(vectors).sigmoid())
