@@ -59,14 +59,15 @@ def _handing_down(network: nn.Module) -> Iterator[None]:
     changed: dict[Any, Callable[[Tensor], Tensor]] = {}
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            changed[module] = _elementwise(module.forward)
+            plain = module.forward
+            changed[module] = lambda x, f=plain: _Elementwise.apply(x, f)
         elif isinstance(module, nn.Conv2d):
             if type(module) is not nn.Conv2d or not isinstance(module.padding, tuple):
                 raise ValueError(
                     "expected a backbone of plain nn.Conv2d to trace through, got "
                     f"{type(module).__name__}"
                 )
-            changed[module] = _convolution(module)
+            changed[module] = lambda x, m=module: _Convolution.apply(x, m)
     try:
         for module, forward in changed.items():
             module.forward = forward
@@ -75,14 +76,6 @@ def _handing_down(network: nn.Module) -> Iterator[None]:
         for module in changed:
             # What stood there before was the class's own.
             module.__dict__.pop("forward", None)
-
-
-def _convolution(module: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    return lambda given: _Convolution.apply(given, module)
-
-
-def _elementwise(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda given: _Elementwise.apply(given, forward)
 
 
 class _Convolution(torch.autograd.Function):

@@ -28,7 +28,7 @@ Clusters = Callable[[Bag], Int[Tensor, "N C1"] | None]
 
 @dataclass(slots=True)
 class Progress:
-    """How far training has come.
+    """The progress of training.
 
     Args:
         step: images seen, skipped ones included.

@@ -1,4 +1,4 @@
-"""How a model is optimised: settings, importable without torch."""
+"""The training schedule: settings, importable without torch."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +21,7 @@ Milestones = Annotated[tuple[int, ...], BeforeValidator(_milestones)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How a model is optimised.
+    """The length of training, the optimiser and its rates.
 
     An iteration is one step of the optimiser, after ``batch`` images.
 

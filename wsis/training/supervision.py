@@ -1,7 +1,7 @@
 """A strategy: how the scores of one branch supervise the next, and the losses of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import torch
@@ -30,7 +30,7 @@ from wsis.training.network import Scores
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
-    """How a branch's scores supervise the next one; every part is swappable.
+    """Turns a branch's scores into supervision of the next; every part is swappable.
 
     Args:
         miner: scores -> pseudo instances.
@@ -96,27 +96,19 @@ class Losses:
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """What is minimised."""
+        """The sum, which is minimised."""
         refinement = self.classification + self.integrity + self.bag
         return refinement + self.mil + self.cluster + self.localization
 
     def named(self) -> dict[str, float]:
-        """Return every loss and their total, without gradients."""
-        losses = {
-            "classification": self.classification,
-            "integrity": self.integrity,
-            "bag": self.bag,
-            "mil": self.mil,
-            "cluster": self.cluster,
-            "localization": self.localization,
-            "total": self.total,
-        }
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        """Return every loss and the total as numbers, by name."""
+        names = [field.name for field in fields(self) if field.name != "foreground"]
+        return {n: float(getattr(self, n).detach()) for n in (*names, "total")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BranchStep:
-    """What one refinement branch was taught on one image; given to observers.
+    """The supervision of one refinement branch on one image, for observers.
 
     Args:
         branch: 0…K−1.
