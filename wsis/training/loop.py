@@ -94,8 +94,9 @@ def fit(
         progress = Progress(**state.load(checkpoint, run))
     elif isinstance(model.head, Calibrating):
         with torch.no_grad():
-            some = [bag for bag in sample(bags) if len(bag.proposals)]
-            model.head.calibrate(features(bag, scales[0]) for bag in some)
+            some = (bag for bag in sample(bags) if len(bag.proposals))
+            pooled = (features(bag, scales[0]) for bag in some)
+            model.head.calibrate(one for one in pooled if isinstance(one, Tensor))
     last = schedule.images(len(bags)) if steps is None else steps
     model.train()
     while progress.step < last:
