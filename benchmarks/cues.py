@@ -25,8 +25,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from wsis.contracts import GroundTruth
-from wsis.cues.agpl import AgplLabeller
+from wsis.contracts import GroundTruth, Pointing
 from wsis.cues.peaks import stimulated
 from wsis.data.coco import CocoData
 from wsis.features.scale import Scale
@@ -128,7 +127,7 @@ def tag_map(pipeline: Pipeline, labeller: object, bags: list[Bag]) -> str:
     if classifier is None:
         return "-"
     scale, logits = Scale(pipeline.settings.train_sides[0]), []
-    peaks = isinstance(labeller, AgplLabeller) or hasattr(labeller, "peaks")
+    peaks = isinstance(labeller, Pointing)
     for bag in bags:
         maps = classifier.responses(pipeline.frozen.map(bag, scale))
         logits.append(stimulated(maps) if peaks else maps.mean((1, 2)))

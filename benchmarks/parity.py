@@ -52,7 +52,8 @@ from wsis.training.losses import (
     mil_loss,
     pcl_loss,
 )
-from wsis.training.network import Losses, Scores, Strategy, supervise
+from wsis.training.network import Scores
+from wsis.training.supervision import Losses, Strategy, supervise
 
 EXACT, WEIGHT, LOSS, TRAJECTORY = 0.0, 1e-6, 1e-5, 1e-4
 
@@ -329,7 +330,7 @@ def _mil_losses(read: Reader, tags: Tensor) -> Iterator[Check]:
 def _box_miners(arrays: Arrays, name: str) -> Iterator[Check]:
     read = Reader(arrays)
     scores = read.tensor("scores")
-    branch = BranchScores(scores, torch.ones_like(scores))
+    branch = BranchScores(scores, None)
     tags, inside = read.tags(), box_overlaps(read.tensor("boxes"))
     parts: dict[str, tuple[Miner, Assigner]] = {
         "oicr": (OICRMiner(), OICRAssigner(reading="wetectron")),

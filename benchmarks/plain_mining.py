@@ -25,7 +25,7 @@ class Plain:
     """A mining problem in lists; ``tags`` are the classes present, 1…C."""
 
     cls: Matrix
-    loc: Matrix
+    loc: Matrix | None
     iou: Matrix
     containment: Matrix
     tags: list[int]
@@ -35,7 +35,7 @@ def plain(scores: BranchScores, overlaps: Overlaps, tags: torch.Tensor) -> Plain
     """The same problem in lists."""
     return Plain(
         scores.classification.tolist(),
-        scores.localization.tolist(),
+        None if scores.localization is None else scores.localization.tolist(),
         overlaps.iou.tolist(),
         overlaps.containment.tolist(),
         [c + 1 for c, present in enumerate(tags.tolist()) if present],
@@ -53,8 +53,8 @@ def oicr(problem: Plain) -> Found:
     result, taken = [], set()
     for c in problem.tags:
         best, best_score = 0, -1.0
-        for i in range(len(problem.cls)):
-            score = 0.0 if i in taken else problem.cls[i][c] * problem.loc[i][c]
+        for i, product in enumerate(_products(problem, c)):
+            score = 0.0 if i in taken else product
             if score > best_score:
                 best, best_score = i, score
         taken.add(best)
@@ -96,23 +96,27 @@ def cim(problem: Plain, p_seed: float = 0.1, t_cls: float = 0.25) -> Found:
             if problem.containment[i][j] > limit:
                 held += 1
         oversized.append(held >= 0.9 * count)
+    fitness = problem.cls if problem.loc is None else problem.loc
     result = []
     for c in problem.tags:
+        weight = _products(problem, c)
         for j in _seeds(problem, [row[c] for row in problem.cls], p_seed, t_cls):
             best = None
             for i in range(count):
                 if (
                     problem.containment[i][j] > limit
                     and not oversized[i]
-                    and (best is None or problem.loc[i][c] > problem.loc[best][c])
+                    and (best is None or fitness[i][c] > fitness[best][c])
                 ):
                     best = i
             if best is not None:
-                result.append((best, c, problem.cls[best][c] * problem.loc[best][c]))
+                result.append((best, c, weight[best]))
     return _once(result)
 
 
 def _products(problem: Plain, c: int) -> list[float]:
+    if problem.loc is None:
+        return [cls[c] for cls in problem.cls]
     pairs = zip(problem.cls, problem.loc, strict=True)
     return [cls[c] * loc[c] for cls, loc in pairs]
 

@@ -21,7 +21,8 @@ from wsis.features.frozen import LiveFeatures
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.runs.recipes import Recipe
-from wsis.training.network import Model, Strategy, supervise
+from wsis.training.network import Model
+from wsis.training.supervision import Strategy, supervise
 
 CLASSES = 20
 

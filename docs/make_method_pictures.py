@@ -5,7 +5,6 @@ python docs/make_method_pictures.py run docs/images
 """
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,7 @@ from wsis.geometry.drawing import PALETTE, overlay, sheet
 from wsis.geometry.overlap import overlaps
 from wsis.mining import CIMMiner
 from wsis.mining.assignment import CascadeAssigner
-from wsis.mining.cim import oversized
-from wsis.mining.nms import greedy_nms, ranked
+from wsis.mining.cim import candidates, seeds
 from wsis.proposals.bags import Bag
 from wsis.runs.run import Run, load_run
 
@@ -82,18 +80,14 @@ def mining(run: Run, bag: Bag) -> np.ndarray:
     label = int(bag.tags.nonzero()[0]) + 1
     between, miner = overlaps(bag.proposals), CIMMiner().at(1)
     score = branch.classification[:, [label]]
-    ranks = ranked(score, math.ceil(miner.p_seed * len(score)))
-    seeds = ranks[0, greedy_nms(ranks, between.iou, miner.t_cls)[0]]
-    holds = between.containment > miner.containment
-    holds &= ~oversized(between, miner.containment, miner.oversize)[:, None]
+    _, chosen = seeds(score, between, miner.p_seed, miner.t_cls)
+    fits = candidates(chosen, between, miner.containment, miner.oversize)
     rows: list[list[np.ndarray]] = [[], []]
     grown = set()
-    for seed in seeds.tolist():
-        candidates = holds[:, seed].nonzero().flatten()
-        if not len(candidates):
+    for seed, fit in zip(chosen.tolist(), fits.T, strict=True):
+        if not fit.any():
             continue
-        fitness = branch.localization[candidates, label]
-        whole = int(candidates[fitness.argmax()])
+        whole = int(branch.localization[:, label].where(fit, -1).argmax())
         grown.add(whole)
         for row, index in zip(rows, (seed, whole), strict=True):
             caption = (
@@ -106,7 +100,7 @@ def mining(run: Run, bag: Bag) -> np.ndarray:
     tags[label - 1] = True
     if grown != set(miner(branch, between, tags).index.tolist()):
         raise AssertionError("the picture is not what the miner does")
-    print(f"{bag.image.name}: {len(seeds)} seeds, {len(grown)} instances")
+    print(f"{bag.image.name}: {len(chosen)} seeds, {len(grown)} instances")
     shown = 4
     return sheet(rows[0][:shown] + rows[1][:shown], shown)
 

@@ -23,7 +23,8 @@ from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.store import CachedSource
 from wsis.training.inference import Selection, predict
 from wsis.training.loop import Schedule, fit
-from wsis.training.network import Model, Strategy
+from wsis.training.network import Model
+from wsis.training.supervision import Strategy
 
 FOLDER = Path(tempfile.mkdtemp(prefix="wsis-"))
 SEED = 0

@@ -25,10 +25,10 @@ def spans(*ends: tuple[int, int]) -> Overlaps:
 def scores_of(
     *columns: list[float], loc: list[list[float]] | None = None
 ) -> BranchScores:
-    """Scores by class, without background; a localization of ones by default."""
+    """Scores by class, without background; by default without localization."""
     cls = torch.tensor([[0.0] * len(columns[0]), *columns]).T
     if loc is None:
-        return BranchScores(cls, torch.ones_like(cls))
+        return BranchScores(cls, None)
     return BranchScores(cls, torch.tensor([[0.0] * len(loc[0]), *loc]).T)
 
 

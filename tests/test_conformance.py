@@ -26,6 +26,7 @@ from wsis.contracts import (
     ProposalHead,
     ProposalSource,
     PseudoInstances,
+    Sampling,
     TaggedImage,
     Tracing,
 )
@@ -143,6 +144,27 @@ def test_miners_choose_proposals_of_present_classes(name, seed):
         assert pseudo.weight.equal(again.weight)
         assert scores.classification.equal(before[0].classification)
         assert overlap.iou.equal(before[1].iou)
+
+
+@parts("miners")
+@pytest.mark.parametrize("seed", range(3))
+def test_miners_take_a_branch_without_localization_by_classification(name, seed):
+    miner = plugins.create("miners", name)
+    scores, overlap, tags = case(seed)
+    bare = BranchScores(scores.classification, None)
+
+    pseudo = miner(bare, overlap, tags)
+
+    assert len(pseudo) >= 1
+    assert set(pseudo.label.tolist()) <= set((tags.nonzero() + 1).flatten().tolist())
+    assert pseudo.weight.isfinite().all()
+
+
+@parts("miners")
+def test_miners_that_name_a_sampler_name_one_that_is_installed(name):
+    miner = plugins.find("miners", name)
+
+    assert not isinstance(miner, Sampling) or miner.sampler in plugins.names("samplers")
 
 
 @parts("miners")

@@ -10,9 +10,8 @@ Conventions, settled here once:
 - Randomness comes from an explicit ``torch.Generator``.
 - Errors are raised at the door: what was expected, what came, the choices.
 
-Shape letters mean the same everywhere, and a test holds them. With 1 behind it, a
-letter is one more: C1 is C + 1. Words in lower case (``bins``) say themselves what they
-count.
+Shape letters mean the same everywhere; a test checks them. A 1 behind a letter adds
+one: C1 is C + 1. Other axes are words that explain themselves (``bins``).
 
     B   images, of a batch or a data set
     C   foreground classes
@@ -20,7 +19,7 @@ count.
     E   edges: pairs of neighbouring regions
     G   ground-truth objects
     H   height of an image in pixels
-    K   some chosen ones: candidates, seeds, masks, or one column per class looked at
+    K   a selection: candidates, seeds, masks, or columns of some classes
     M   predictions
     N   proposals
     P   points, or peaks of a map
@@ -50,7 +49,7 @@ Rle = Mapping[str, Any]
 
 
 class Supervision(StrEnum):
-    """What people had to label for a part to exist."""
+    """The labels that people had to give for a part to exist."""
 
     TAGS = "tags"
     POINTS = "points"
@@ -60,7 +59,7 @@ class Supervision(StrEnum):
 
 
 Ledger = frozenset[Supervision]
-"""The labels that a result consumed, by all its parts together."""
+"""The labels that all parts of a result consumed together."""
 
 
 # --- Images and annotations --------------------------------------------------------
@@ -68,7 +67,7 @@ Ledger = frozenset[Supervision]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Points:
-    """Where somebody pointed at objects of a photo: one point an object.
+    """Points that somebody gave for objects of a photo: one point an object.
 
     Args:
         xy: pixels from the photo's left and top.
@@ -89,10 +88,10 @@ class TaggedImage:
     Args:
         id: number of the image, unique in its data set.
         name: file name or title, for messages and reports.
-        tags: which classes are present.
+        tags: the classes present.
         load: reads the pixels; may raise ``ValueError`` naming the file.
-        points: where somebody pointed; None where nobody did. Only cues that state
-            ``Supervision.POINTS`` look at them.
+        points: given by somebody, or None. Only cues that state ``Supervision.POINTS``
+            look at them.
     """
 
     id: int
@@ -152,7 +151,7 @@ class Proposals:
 
     Args:
         regions: each pixel's region, 0…R−1; every region has at least one pixel.
-        members: which regions make up each proposal; no proposal is empty.
+        members: the regions of each proposal; no proposal is empty.
         objectness: any order of preference; proposals are sorted by it, best first.
         source: the part that made them, for reports.
         ledger: the labels consumed in making them.
@@ -176,7 +175,7 @@ class Proposals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlaps:
-    """How proposals overlap.
+    """The overlaps between all proposals of an image.
 
     Args:
         iou: intersection over union.
@@ -192,7 +191,7 @@ class Overlaps:
         return len(self.area)
 
     def to(self, device: torch.device | str) -> "Overlaps":
-        """The same on ``device``."""
+        """Return the same on ``device``."""
         return Overlaps(
             self.iou.to(device), self.containment.to(device), self.area.to(device)
         )
@@ -239,7 +238,7 @@ class PseudoInstances:
         label: its class, 1…C.
         weight: how much it is trusted, in [0, 1].
         seed: the proposal that it was found from, for pictures; None where each is its
-            own.
+            own seed.
     """
 
     index: Int[Tensor, " S"]
@@ -251,7 +250,7 @@ class PseudoInstances:
         return len(self.index)
 
     def chosen(self, which: Tensor) -> "PseudoInstances":
-        """Some of them: a mask, or places in their order."""
+        """Return some of them, chosen by a mask or by positions."""
         seed = None if self.seed is None else self.seed[which]
         return PseudoInstances(
             self.index[which], self.label[which], self.weight[which], seed
@@ -260,11 +259,11 @@ class PseudoInstances:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What a branch shall say of every proposal.
+    """The training target of every proposal.
 
     Args:
         label: −1 ignored, 0 background, 1…C foreground.
-        integrity: what the MaskIoU head shall say, in [0, 1].
+        integrity: target of the MaskIoU head, in [0, 1].
         weight: of the proposal in the losses.
         assignment: the pseudo instance (position in ``PseudoInstances``) that the
             proposal was assigned to; −1 where it is background or ignored.
@@ -415,8 +414,8 @@ class View:
 class ProposalHead(Protocol):
     """Turns proposals into vectors (an ``nn.Module``).
 
-    ``pool`` has no weights, so that what it gives can be kept when the backbone is
-    frozen; calling the head turns pooled features into ``width`` numbers a proposal.
+    ``pool`` has no weights, so that pooled features can be kept when the backbone is
+    frozen; calling the head turns them into ``width`` numbers a proposal.
     """
 
     width: int
@@ -448,10 +447,10 @@ class Calibrating(Protocol):
 class CueSource(Protocol):
     """Finds pre-computed pseudo labels for the anti-noise branch.
 
-    ``fit`` sees the training images' feature maps, each read anew whenever it is asked
-    for, and their tags, and returns what labels one image; the labels are an (N, C + 1)
-    matrix holding, for each proposal, the number of its cluster (1, 2, …) in its
-    class's column (0 = background), 0 elsewhere.
+    ``fit`` sees the training images' tags and feature maps, each read anew at every
+    access, and returns a labeller of single images. Labels are an (N, C + 1) matrix:
+    the number of each proposal's cluster (1, 2, …) in its class's column (column 0 is
+    background), 0 elsewhere.
     """
 
     @property
@@ -469,8 +468,7 @@ class CueSource(Protocol):
 class CueLabeller(Protocol):
     """Labels the proposals of one image with clusters.
 
-    It is given the image, as its tags alone are not what all cues go by: points are the
-    image's, and what is traced back to the pixels needs them.
+    It sees the whole image, not its tags alone: some cues use its points or its pixels.
     """
 
     def __call__(
@@ -491,14 +489,14 @@ The result is of the size the backbone saw, at least 0, and sums to 1 for each g
 
 @runtime_checkable
 class Tracing(Protocol):
-    """A cue labeller that looks through the backbone; a run gives it the way."""
+    """A cue labeller that looks through the backbone; a run gives it the trace."""
 
     def through(self, trace: Trace) -> CueLabeller: ...
 
 
 @runtime_checkable
 class Pointing(Protocol):
-    """A cue labeller that can tell where it looks, for pictures."""
+    """A cue labeller that can show the points it looks at, for pictures."""
 
     def peaks(
         self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]

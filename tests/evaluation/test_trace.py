@@ -25,7 +25,7 @@ from wsis.evaluation import Trace
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
-from wsis.training.network import BranchStep
+from wsis.training.supervision import BranchStep
 
 SPANS = ((0, 10), (0, 4), (0, 20), (12, 20), (5, 9))
 """About the cat, a part of it, whole-plus, the dog's mask, another part."""

@@ -38,6 +38,10 @@ def test_integrity_starts_at_its_prior() -> None:
         assert integrity.allclose(torch.full((3, 4), prior))
 
 
+def test_without_integrity_there_is_no_localization() -> None:
+    assert RefinementHead(8, 3, integrity=False)(torch.zeros(3, 8)).localization is None
+
+
 @pytest.mark.parametrize("prior", [0.0, 1.0])
 def test_a_prior_that_is_certain_is_refused(prior) -> None:
     with pytest.raises(ValueError, match=r"prior must be in \(0, 1\)"):

@@ -12,6 +12,8 @@ from wsis.mining.cim import oversized
 MINER: Miner = CIMMiner()
 # A part and the whole around it, a thing apart, and the image.
 SCENE = spans((0, 2), (0, 6), (10, 14), (0, 20))
+# Parts of one another, and the image.
+NESTED = spans((0, 2), (0, 6), (0, 8), (0, 20))
 
 
 def test_grows_a_part_to_the_whole() -> None:
@@ -47,12 +49,26 @@ def test_finds_every_instance() -> None:
 
 
 def test_without_integrity_the_best_classified_whole_is_taken() -> None:
-    line = spans((0, 2), (0, 6), (0, 8), (0, 20))
-    scores = scores_of([0.75, 0.25, 0.5, 0.125], loc=[[1.0, 1.0, 1.0, 1.0]])
-    scores = BranchScores(scores.classification, torch.ones_like(scores.localization))
+    cls = scores_of([0.75, 0.25, 0.5, 0.125]).classification
 
     # The seed contains itself, as every proposal does, and is the best classified.
-    assert found(MINER(scores, line, tags_of(1))) == [(0, 1, 0.75)]
+    pseudo = MINER(BranchScores(cls, None), NESTED, tags_of(1))
+
+    assert found(pseudo) == [(0, 1, 0.75)]
+
+
+def test_saturated_integrity_is_still_integrity() -> None:
+    # In float32 a sigmoid is exactly 1 from a logit of 17 on.
+    integrity = torch.full((4, 2), 17.0).sigmoid()
+    assert bool((integrity == 1).all())
+    line = spans((0, 8), (0, 2), (10, 20), (10, 30))
+    cls = scores_of([0.25, 0.75, 0, 0]).classification
+
+    # The whole and the part are equally whole then: the first is taken, not the one
+    # that is classified best.
+    pseudo = MINER(BranchScores(cls, integrity), line, tags_of(1))
+
+    assert found(pseudo) == [(0, 1, 0.25)]
 
 
 def test_the_image_itself_is_oversized() -> None:
@@ -131,7 +147,8 @@ def test_refuses_a_negative_branch() -> None:
 def test_matches_the_plain_loop(
     seed: int, count: int, classes: int, p_seed: float, t_cls: float
 ) -> None:
-    problem = drawn(seed, count, classes)
+    scores, *rest = drawn(seed, count, classes)
     miner = CIMMiner(p_seed=p_seed, t_cls=t_cls)
 
-    assert found(miner(*problem)) == cim(plain(*problem), p_seed, t_cls)
+    for one in (scores, BranchScores(scores.classification, None)):
+        assert found(miner(one, *rest)) == cim(plain(one, *rest), p_seed, t_cls)

@@ -1,22 +1,9 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
-from tests.builders import random_proposals
-from wsis.contracts import BranchScores, PseudoInstances
-from wsis.geometry.overlap import overlaps
-from wsis.mining.assignment import CascadeAssigner
-from wsis.mining.cim import CIMMiner
-from wsis.mining.sampling import KeepAll
-from wsis.training.network import (
-    Model,
-    Scores,
-    Strategy,
-    clusters_as_instances,
-    supervise,
-)
+from wsis.contracts import BranchScores
+from wsis.training.network import Model, Scores
 
 TAGS = torch.tensor([True, False])
 
@@ -33,12 +20,6 @@ class Identity(nn.Module):
         return pooled
 
 
-def strategy(miner=None):
-    return Strategy(
-        miner=miner or CIMMiner(), sampler=KeepAll(), assigner=CascadeAssigner()
-    )
-
-
 def model(seed=0, branches=3):
     torch.manual_seed(seed)
     return Model(head=Identity(), classes=2, branches=branches)
@@ -53,153 +34,11 @@ def test_final_scores_are_the_mean_of_products_without_background():
     assert final.allclose(expected)
 
 
-def test_branches_learn_from_the_branch_before():
-    seen = []
-    scores = model()(torch.randn(12, 6))
-
-    supervise(
-        scores,
-        overlaps(random_proposals(12)),
-        TAGS,
-        None,
-        strategy(),
-        torch.Generator(),
-        seen.append,
-    )
-
-    assert [step.branch for step in seen] == [0, 1, 2]
-    teachers = (scores.anti_noise, *scores.branches[:-1])
-    for step, teacher in zip(seen, teachers, strict=True):
-        assert step.scores.classification.equal(teacher.classification)
-        assert step.scores.localization.equal(teacher.localization)
-        assert not step.scores.classification.requires_grad
-
-
-def test_thresholds_rise_from_branch_to_branch():
-    parts = [strategy().at(k) for k in range(3)]
-
-    assert [part.miner.t_cls for part in parts] == pytest.approx([0.25, 0.35, 0.45])
-    assert [part.assigner.t_iou for part in parts] == pytest.approx([0.5, 0.6, 0.7])
-
-
-def test_gradients_of_a_branch_leave_its_teacher_alone():
-    network = model()
-    scores = network(torch.randn(12, 6))
-
-    losses = supervise(
-        scores,
-        overlaps(random_proposals(12)),
-        TAGS,
-        None,
-        strategy(),
-        torch.Generator(),
-    )
-    losses.classification.backward()
-
-    assert network.anti_noise.classifier.weight.grad is None
-    assert network.refinement[0].classification.weight.grad.abs().sum() > 0
-
-
-def test_an_image_in_which_nothing_is_mined_still_teaches_the_anti_noise_branch():
-    def nothing(scores, overlaps, tags):
-        none = torch.zeros(0, dtype=torch.long)
-        return PseudoInstances(none, none, torch.zeros(0))
-
-    scores = model()(torch.randn(5, 6))
-    losses = supervise(
-        scores,
-        overlaps(random_proposals(5)),
-        TAGS,
-        None,
-        strategy(nothing),
-        torch.Generator(),
-    )
-
-    assert losses.classification == 0
-    assert losses.mil > 0
-    assert losses.foreground == (0, 0, 0)
-    assert losses.total.equal(losses.mil)
-
-
-def test_cues_add_their_loss():
-    scores = model()(torch.randn(5, 6))
-    overlap = overlaps(random_proposals(5))
-    clusters = torch.zeros(5, 3, dtype=torch.long)
-    clusters[:2, 1] = 1
-    clusters[2:, 0] = 2
-
-    without, with_cues = (
-        supervise(scores, overlap, TAGS, cues, strategy(), torch.Generator())
-        for cues in (None, clusters)
-    )
-
-    assert without.cluster == 0
-    assert with_cues.cluster > 0
-    assert with_cues.mil.equal(without.mil)
-
-
-def test_cues_lead_the_localization_where_asked():
-    scores = model()(torch.randn(5, 6))
-    overlap = overlaps(random_proposals(5))
-    clusters = torch.zeros(5, 3, dtype=torch.long)
-    clusters[:2, 1] = 1
-    led = replace(strategy(), cue_localization=2.0)
-
-    plain, twice = (
-        supervise(scores, overlap, TAGS, clusters, how, torch.Generator())
-        for how in (strategy(), led)
-    )
-
-    assert plain.localization == 0
-    mass = scores.anti_noise.localization[:2, 1].sum()
-    assert twice.localization.item() == pytest.approx(-2 * mass.log().item())
-    assert twice.total.item() == pytest.approx(
-        plain.total.item() + twice.localization.item()
-    )
-
-
-def test_a_strategy_may_classify_by_cluster():
-    scores = model()(torch.randn(5, 6))
-    overlap = overlaps(random_proposals(5))
-
-    alone, together = (
-        supervise(scores, overlap, TAGS, None, how, torch.Generator())
-        for how in (strategy(), replace(strategy(), by_cluster=True))
-    )
-
-    assert together.classification != alone.classification
-    assert together.bag.equal(alone.bag)
-
-
 def test_what_is_no_head_or_of_no_size_is_refused():
     with pytest.raises(TypeError, match="expected a ProposalHead, got Linear"):
         Model(head=nn.Linear(2, 2), classes=2)
     with pytest.raises(ValueError, match="must be positive, got 0 and 3"):
         Model(head=Identity(), classes=0)
-
-
-def test_without_integrity_classification_alone_counts():
-    with_it, without = (
-        Model(head=Identity(), classes=2, integrity=integrity)
-        for integrity in (True, False)
-    )
-    scores = without(torch.randn(12, 6))
-    losses = supervise(
-        scores,
-        overlaps(random_proposals(12)),
-        TAGS,
-        None,
-        strategy(),
-        torch.Generator(),
-    )
-
-    assert all((branch.localization == 1).all() for branch in scores.branches)
-    mean = torch.stack([b.classification for b in scores.branches]).mean(0)
-    assert scores.final().equal(mean[:, 1:])
-    assert losses.integrity == 0
-    assert losses.classification > 0
-    assert not any("integrity" in name for name in without.state_dict())
-    assert any("integrity" in name for name in with_it.state_dict())
 
 
 def test_weights_do_not_depend_on_the_switch():
@@ -211,41 +50,3 @@ def test_weights_do_not_depend_on_the_switch():
         )
 
     assert all(states[0][name].equal(weight) for name, weight in states[1].items())
-
-
-def test_a_cluster_is_taught_by_the_proposal_amid_it():
-    overlap = overlaps(random_proposals(9))
-    clusters = torch.zeros(9, 3, dtype=torch.long)
-    clusters[:4, 1] = 1
-    clusters[4:6, 2] = 2
-    clusters[6:, 0] = 3
-
-    found = clusters_as_instances(clusters, overlap)
-
-    amid = [
-        max(members, key=lambda i: sum(overlap.iou[i, j].item() for j in members))
-        for members in (range(4), range(4, 6))
-    ]
-    assert found.index.tolist() == amid
-    assert found.label.tolist() == [1, 2]
-    assert found.weight.tolist() == [1, 1]
-
-
-def test_without_an_anti_noise_branch_the_cues_teach_branch_0():
-    scores, seen = model()(torch.randn(9, 6)), []
-    overlap = overlaps(random_proposals(9))
-    clusters = torch.zeros(9, 3, dtype=torch.long)
-    clusters[:4, 1] = 1
-    clusters[4:, 0] = 2
-    bare = replace(strategy(), anti_noise=False)
-
-    losses = supervise(
-        scores, overlap, TAGS, clusters, bare, torch.Generator(), seen.append
-    )
-
-    expected = clusters_as_instances(clusters, overlap)
-    assert seen[0].pseudo.index.equal(expected.index)
-    assert seen[1].scores.classification.equal(scores.branches[0].classification)
-    assert losses.mil == losses.cluster == 0
-    with pytest.raises(ValueError, match="expected cues to teach branch 0"):
-        supervise(scores, overlap, TAGS, None, bare, torch.Generator())

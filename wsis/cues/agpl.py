@@ -17,16 +17,16 @@ from wsis.contracts import (
     Supervision,
     TaggedImage,
 )
+from wsis.cues._clusters import clusters, iou_with_regions
 from wsis.cues.classifier import Classifier, fit_peaks
-from wsis.cues.clusters import all_background, clusters, iou_with_regions
 
 
 def agreed(
     points: Points, proposals: Proposals, agreement: float = 0.7
 ) -> Bool[Tensor, "P R"]:
-    """The regions inside more than ``agreement`` of the proposals that cover a point.
+    """Mark regions inside more than ``agreement`` of the proposals that cover a point.
 
-    Empty where no proposal covers the point.
+    None where no proposal covers the point.
 
     Raises:
         ValueError: if a point lies outside the image.
@@ -54,7 +54,7 @@ def agpl(
     agreement: float = 0.7,
     near: float = 0.5,
 ) -> Int[Tensor, "N C1"]:
-    """Clusters around what the proposals over each point agree on; later points win.
+    """Return clusters of what proposals over each point agree on; later points win.
 
     CIM's label generation from peaks (AGPL; Li et al., https://arxiv.org/abs/2402.07633,
     and its reference code, 48b4548): the proposals that cover a point are averaged, the
@@ -68,17 +68,19 @@ def agpl(
         near: a proposal with a higher IoU with the mask joins its cluster.
 
     Returns:
-        Without a point all proposals in the background's cluster.
+        Without a point all proposals in the background's cluster, number 1.
     """
     if not len(points):
-        return all_background(len(proposals), classes)
+        labels = torch.zeros(len(proposals), classes + 1, dtype=torch.long)
+        labels[:, 0] = 1
+        return labels
     masks = agreed(points, proposals, agreement)
     return clusters(iou_with_regions(proposals, masks), points.label, classes, near)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgplCues:
-    """Learns a tag classifier by peak stimulation and labels what peaks lie on.
+    """Learns a tag classifier by peak stimulation; labels what its peaks lie on.
 
     Peaks as in PRM (https://arxiv.org/abs/1804.00880), labels as in CIM
     (https://arxiv.org/abs/2402.07633); only classes that are tagged have peaks.
@@ -120,7 +122,7 @@ class AgplCues:
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
     ) -> CueLabeller:
-        """Trains the classifier; the generator draws the order of the images."""
+        """Train the classifier; the generator draws the order of the images."""
         classifier = fit_peaks(
             maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
         )
@@ -142,7 +144,7 @@ class AgplLabeller:
     def peaks(
         self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
     ) -> Points:
-        """The peaks of tagged classes, ascending."""
+        """Return the peaks of tagged classes, ascending."""
         return self.classifier.peaks(image, map, size, self.cues.threshold)
 
     def __call__(
@@ -152,7 +154,7 @@ class AgplLabeller:
         proposals: Proposals,
         overlaps: Overlaps,
     ) -> Int[Tensor, "N C1"]:
-        """One cluster a peak, numbered from 1 in ascending order of response."""
+        """Return one cluster a peak, numbered from 1 in ascending order of response."""
         del overlaps
         return agpl(
             self.peaks(image, map, proposals.size),

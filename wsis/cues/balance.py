@@ -1,4 +1,4 @@
-"""How much of the cluster loss goes to the foreground."""
+"""The share of the cluster loss that goes to the foreground."""
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
@@ -6,17 +6,18 @@ from statistics import median
 from jaxtyping import Int
 from torch import Tensor
 
+from wsis.features.frozen import sample
 from wsis.proposals.bags import Bag
 
 ENOUGH = 0.04
-"""Of the labelled proposals: with 0.03 training hardly began, with 0.05 it did.
+"""The share from which training begins: with 0.03 it hardly did, with 0.05 it did.
 
-As measured in docs/proposals.md, "Proposals to train on".
+Measured in docs/proposals.md, "Proposals to train on".
 """
 
 
 def foreground_share(labels: Iterable[Int[Tensor, "_ C1"] | None]) -> float | None:
-    """How many of an image's labelled proposals are foreground, the images' median.
+    """Return the foreground share of an image's labelled proposals, the images' median.
 
     The cluster loss counts members, so that this is the foreground's part of it.
 
@@ -36,17 +37,16 @@ def foreground_share(labels: Iterable[Int[Tensor, "_ C1"] | None]) -> float | No
 
 
 def hint(cues: Callable[[Bag], Int[Tensor, "_ C1"] | None], bags: Sequence[Bag]) -> str:
-    """What to do where cues leave the foreground too little weight.
+    """Advise where cues leave the foreground too little weight.
 
     Args:
         cues: gives a bag's labels.
-        bags: those trained on; about fifty with tags are looked at.
+        bags: those trained on; a sample of those with tags is looked at.
 
     Returns:
         A sentence, empty where the share is ``ENOUGH`` or nothing is labelled.
     """
-    tagged = [bag for bag in bags if bag.tags.any()]
-    some = tagged[:: max(1, len(tagged) // 50)]
+    some = sample([bag for bag in bags if bag.tags.any()])
     share = foreground_share(cues(bag) for bag in some if len(bag.proposals))
     if share is None or share >= ENOUGH:
         return ""

@@ -17,9 +17,9 @@ from wsis.contracts import (
     Supervision,
     TaggedImage,
 )
-from wsis.cues.basins import basins
+from wsis.cues._clusters import clusters, iou_with_pixels
 from wsis.cues.classifier import Classifier, fit_averages
-from wsis.cues.clusters import clusters, iou_with_pixels
+from wsis.cues.peaks import basins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +31,18 @@ class CamCues:
     map is trusted: it and what overlaps it become a cluster, the rest around it
     background, in the layout of CIM's pre-computed labels (arXiv 2402.07633).
 
-    A map merges neighbours of one class. With ``prominence`` below 1 it is parted where
-    it dips between peaks, and each part has a proposal of its own: more of several
+    A map merges neighbours of one class. With ``prominence`` below 1 it is split where
+    it dips between peaks, and each part gets a proposal of its own: more of several
     objects are found, and some single ones fall apart (benchmarks/cues.md).
 
     Args:
         threshold: of the map, relative to its maximum, in (0, 1).
-        prominence: how far the map falls between peaks that are told apart, relative to
-            its maximum, in (0, 1]; 1 leaves it whole.
-        apart: of two parts' proposals with at least this IoU the better fitting one is
-            taken, in (0, 1].
-        near: proposals with a higher IoU with the trusted one join its cluster; those
-            below, but not apart, are background; in (0, 1).
+        prominence: depth of the dip between two peaks from which the map is split,
+            relative to its maximum, in (0, 1]; 1 leaves it whole.
+        apart: of two parts' proposals with at least this IoU only the better fitting
+            one is taken, in (0, 1].
+        near: proposals with a higher IoU with the trusted one join its cluster; others
+            that overlap it are background; in (0, 1).
         decay: L2 penalty of the classifier; at least 0.
         steps: L-BFGS iterations of its training.
     """
@@ -76,7 +76,7 @@ class CamCues:
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
     ) -> CueLabeller:
-        """Trains the classifier; deterministic, so the generator is not used."""
+        """Train the classifier; deterministic, so the generator is not used."""
         del generator
         found = fit_averages(maps, tags, decay=self.decay, steps=self.steps)
         return CamLabeller(self, found)
@@ -101,9 +101,9 @@ class CamLabeller:
         proposals: Proposals,
         overlaps: Overlaps,
     ) -> Int[Tensor, "N C1"]:
-        """One cluster a part of a map, numbered from 1, then the background's.
+        """Return one cluster a part of a map, numbered from 1, then the background's.
 
-        Classes come in order, of a class the worst fitting part first; where two claim
+        Classes come in order, the worst fitting part of a class first; where two claim
         a proposal, the later one has it.
         """
         responses = self.classifier.responses(map)
@@ -120,7 +120,7 @@ class CamLabeller:
     def _trusted(
         self, response: Float[Tensor, "h w"], proposals: Proposals, overlaps: Overlaps
     ) -> list[int]:
-        """The proposals that fit a class's map or its parts, the best one last."""
+        """Return the proposals that fit a class's map or its parts, the best last."""
         fit, best = iou_with_pixels(
             proposals, self._parts(response, proposals.size)
         ).max(1)
@@ -133,7 +133,7 @@ class CamLabeller:
     def _parts(
         self, response: Float[Tensor, "h w"], size: tuple[int, int]
     ) -> Bool[Tensor, "K H W"]:
-        """What is lit, parted at deep dips, in the image's pixels."""
+        """Return what is lit, split at deep dips, in the image's pixels."""
         settings = self.cues
         fine = _enlarged(response, size)
         lit = fine > settings.threshold * fine.max().clamp_min(1e-6)
@@ -150,12 +150,11 @@ class CamLabeller:
 
 
 _UPSAMPLE = 4
-"""Enlarges maps before they are parted, for smooth borders."""
+"""Enlarges maps before they are split, for smooth borders."""
 
 
 def _enlarged(
     response: Float[Tensor, "h w"], size: tuple[int, int]
 ) -> Float[Tensor, "H W"]:
-    return functional.interpolate(response[None, None], size=size, mode="bilinear")[
-        0, 0
-    ]
+    fine = functional.interpolate(response[None, None], size=size, mode="bilinear")
+    return fine[0, 0]

@@ -1,4 +1,4 @@
-"""Linear tag classifiers on feature maps, and what they say of every cell."""
+"""Linear tag classifiers on feature maps, and their responses in every cell."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from wsis.contracts import Points, TaggedImage
 from wsis.cues.peaks import find_peaks, stimulated
+from wsis.features.frozen import SAMPLE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +26,7 @@ class Classifier:
     bias: Float[Tensor, " C"]
 
     def responses(self, feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, "C h w"]:
-        """Each class's evidence at each cell: class response (or activation) maps."""
+        """Return each class's evidence at each cell: its response (activation) map."""
         evidence = torch.einsum("cd,dhw->chw", self.weight, feature_map.float())
         return evidence + self.bias[:, None, None]
 
@@ -36,7 +37,7 @@ class Classifier:
         size: tuple[int, int],
         threshold: float,
     ) -> Points:
-        """The peaks of the classes that an image is tagged with, as ``find_peaks``."""
+        """Return the peaks of an image's tagged classes, as ``find_peaks`` does."""
         tagged = image.tags.nonzero().flatten() + 1
         responses = self.responses(feature_map)
         return find_peaks(responses, tagged, size, threshold=threshold)[0]
@@ -49,7 +50,7 @@ def fit_averages(
     decay: float,
     steps: int,
 ) -> Classifier:
-    """Logistic regression of tags on globally averaged features, by L-BFGS.
+    """Fit a logistic regression of tags on globally averaged features, by L-BFGS.
 
     A class's logit is the mean of its response map. Features are standardised first;
     the problem is convex, so that nothing is drawn.
@@ -93,7 +94,7 @@ def fit_peaks(
     lr: float,
     batch: int = 16,
 ) -> Classifier:
-    """A classifier taught by peak stimulation.
+    """Fit a classifier by peak stimulation.
 
     Zhou et al., "Weakly Supervised Instance Segmentation using Class Peak Response",
     https://arxiv.org/abs/1804.00880, section 3.1: a class's logit is the mean of its
@@ -133,8 +134,7 @@ def fit_peaks(
 
 
 def _deviation(maps: Sequence[Float[Tensor, "D _ _"]]) -> Float[Tensor, " D"]:
-    """Standard deviation of each channel over the cells of some maps."""
-    some = [
-        maps[i].float().flatten(1) for i in range(0, len(maps), len(maps) // 50 + 1)
-    ]
-    return torch.cat(some, 1).std(1, correction=0).clamp_min(1e-6)
+    """Return the standard deviation of each channel over the cells of some maps."""
+    some = range(0, len(maps), len(maps) // SAMPLE + 1)
+    cells = [maps[i].float().flatten(1) for i in some]
+    return torch.cat(cells, 1).std(1, correction=0).clamp_min(1e-6)

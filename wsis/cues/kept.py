@@ -1,4 +1,4 @@
-"""Cluster labels of bags: made when asked for, and kept in memory and on disk."""
+"""The cue cache: cluster labels of bags, made once, kept in memory and on disk."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +23,8 @@ class Cues:
     """Cluster labels of bags, computed once each.
 
     Args:
-        labeller: makes them; None gives no cues. A ``Learned`` one is trained when the
-            first labels are missing that it shall make.
+        labeller: makes them; None gives no cues. A ``Learned`` one is trained when
+            labels are first missing.
         features: gives the maps.
         scale: of the images that the maps are of.
         cache: keeps the labels between runs; made for this labeller alone.
@@ -37,7 +37,7 @@ class Cues:
     kept: dict[str, Tensor | None] = field(default_factory=dict)
 
     def __call__(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
-        """The cluster labels of a bag's proposals."""
+        """Return the cluster labels of a bag's proposals."""
         if self.labeller is None:
             return None
         key = label_key(bag)
@@ -53,7 +53,7 @@ class Cues:
         return None if labels is None else labels.long()
 
     def ready(self) -> CueLabeller | None:
-        """The labeller itself, trained and shown the way through the backbone."""
+        """Return the labeller, trained and shown the way through the backbone."""
         found = self.labeller
         labeller = found.labeller if isinstance(found, Learned) else found
         if isinstance(labeller, Tracing):
@@ -85,7 +85,7 @@ class Learned:
 
     @cached_property
     def labeller(self) -> CueLabeller | None:
-        """What ``fit`` gives, trained once."""
+        """The labeller that ``fit`` returns, trained once."""
         return self.fit()
 
 
@@ -117,7 +117,7 @@ class Maps(Sequence[Tensor]):
 
 
 def label_key(bag: Bag) -> str:
-    """A short name of all that a labeller goes by: photo, tags and points."""
+    """Name in short all that labels depend on: photo, tags and points."""
     points = bag.image.points
     given = None if points is None else [points.xy.tolist(), points.label.tolist()]
     return f"{bag.key}-{digest(bag.tags.tolist(), given)}"

@@ -25,5 +25,5 @@ class NoCues:
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
     ) -> None:
-        """Nothing to learn."""
+        """Return None: there is nothing to learn."""
         del maps, tags, generator

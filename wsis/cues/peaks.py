@@ -1,12 +1,15 @@
-"""Peaks of class response maps.
+"""Peaks of class response maps, and the basins around them.
 
 Zhou et al., "Weakly Supervised Instance Segmentation using Class Peak Response",
 https://arxiv.org/abs/1804.00880: the local maxima of a class's response map lie on its
 objects, so that they tell how many there are and where.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from skimage import measure, morphology
+from skimage.segmentation import watershed
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,7 +17,7 @@ from wsis.contracts import Points
 
 
 def local_maxima(maps: Float[Tensor, "C h w"]) -> Bool[Tensor, "C h w"]:
-    """Cells that are the highest of the 3 × 3 around them and not below the median.
+    """Mark cells that are the highest of 3 × 3 and not below the map's median.
 
     Among equal neighbours the first in reading order is the maximum; the median is the
     lower one of the map's cells.
@@ -29,7 +32,7 @@ def local_maxima(maps: Float[Tensor, "C h w"]) -> Bool[Tensor, "C h w"]:
 
 
 def stimulated(maps: Float[Tensor, "C h w"]) -> Float[Tensor, " C"]:
-    """Each class's score: the mean response at its peaks (peak stimulation).
+    """Return each class's mean response at its peaks (peak stimulation).
 
     Only the peaks receive a gradient.
     """
@@ -45,13 +48,13 @@ def find_peaks(
     threshold: float,
     upsample: int = 8,
 ) -> tuple[Points, Float[Tensor, " P"]]:
-    """The peaks of present classes above a threshold, and their responses, ascending.
+    """Return the peaks of present classes and their responses, ascending.
 
     Args:
         maps: responses of every class.
-        present: the classes looked at, 1…C.
+        present: the classes to look at, 1…C.
         size: (H, W) of the image that the maps cover.
-        threshold: a peak's response is higher.
+        threshold: lower peaks are left out.
         upsample: the maps are enlarged bilinearly by it first. Reference code (PRM):
             8, corners aligned. Ours: 8, cell centres aligned, as all maps here are.
 
@@ -68,3 +71,25 @@ def find_peaks(
     ratio = torch.tensor([size[1] / fine.shape[2], size[0] / fine.shape[1]])
     xy = (torch.stack([column, row], 1) + 0.5) * ratio
     return Points(xy=xy, label=present[which]), response[order]
+
+
+def basins(
+    response: Float[Tensor, "h w"], threshold: float, prominence: float
+) -> Int[Tensor, "h w"]:
+    """Split a response map where it dips between peaks: basins 1, 2, …; 0 elsewhere.
+
+    Peaks count whose way to a higher one leads through a dip of at least
+    ``prominence`` (h-maxima); from them a watershed floods what is lit, so that each
+    cell goes to the peak that it climbs to.
+
+    Args:
+        response: of one class.
+        threshold: higher cells are lit.
+        prominence: more than 0, in the units of the response.
+    """
+    heights = response.double().numpy()
+    lowered = morphology.reconstruction(heights - prominence, heights)
+    tops = morphology.local_maxima(lowered, allow_borders=True)
+    peaks = measure.label(tops, connectivity=2)
+    found = watershed(-heights, peaks, mask=heights > threshold)
+    return torch.from_numpy(found.astype(np.int64))

@@ -8,15 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsis._support.checks import inside
-from wsis.contracts import (
-    CueLabeller,
-    Ledger,
-    Overlaps,
-    Points,
-    Proposals,
-    Supervision,
-    TaggedImage,
-)
+from wsis.contracts import Ledger, Overlaps, Points, Proposals, Supervision, TaggedImage
 from wsis.cues.agpl import agpl
 
 
@@ -25,8 +17,8 @@ class PointCues:
     """Labels what the proposals over each given point agree on; nothing is learned.
 
     Li et al., https://arxiv.org/abs/2402.07633 (CIM-p). The points are the images'
-    (``TaggedImage.points``), in the order of their file: where two claim a proposal the
-    later one has it.
+    (``TaggedImage.points``), in the order of their file: where two claim a proposal,
+    the later one has it.
 
     Args:
         agreement: share of the proposals over a point that agree on a pixel, in (0, 1).
@@ -50,26 +42,15 @@ class PointCues:
         maps: Sequence[Float[Tensor, "D _ _"]],
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
-    ) -> CueLabeller:
-        """Nothing to learn."""
+    ) -> "PointCues":
+        """Return the cues themselves: there is nothing to learn."""
         del maps, tags, generator
-        return PointLabeller(self)
-
-
-@dataclass(frozen=True, slots=True)
-class PointLabeller:
-    """Labels the proposals around an image's points.
-
-    Args:
-        cues: the settings.
-    """
-
-    cues: PointCues
+        return self
 
     def peaks(
         self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
     ) -> Points:
-        """The given points."""
+        """Return the given points."""
         del map, size
         none = Points(xy=torch.zeros(0, 2), label=torch.zeros(0, dtype=torch.long))
         return none if image.points is None else image.points
@@ -81,7 +62,7 @@ class PointLabeller:
         proposals: Proposals,
         overlaps: Overlaps,
     ) -> Int[Tensor, "N C1"]:
-        """One cluster a point, numbered from 1 in their order.
+        """Return one cluster a point, numbered from 1 in their order.
 
         An image that nobody pointed at is left without labels: its objects are unknown,
         not absent.
@@ -98,8 +79,8 @@ class PointLabeller:
                 image.points,
                 proposals,
                 classes,
-                agreement=self.cues.agreement,
-                near=self.cues.near,
+                agreement=self.agreement,
+                near=self.near,
             )
         except ValueError as error:
             raise ValueError(f"{image.name}: {error}") from None

@@ -19,8 +19,8 @@ from wsis.contracts import (
     TaggedImage,
     Trace,
 )
+from wsis.cues._clusters import clusters
 from wsis.cues.classifier import Classifier, fit_peaks
-from wsis.cues.clusters import clusters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +29,18 @@ class PrmCues:
 
     Zhou et al., "Weakly Supervised Instance Segmentation using Class Peak Response",
     https://arxiv.org/abs/1804.00880. On frozen features the classifier is one linear
-    layer: back-propagated through it alone a peak stays the one cell that it is, so
-    that the map goes on through the backbone to the pixels, one backward pass a peak.
-    The proposal with the highest score is trusted: the share of the peak response map
-    inside it less ``penalty`` times the share of the background inside it, which is
-    where the class's response is below its mean.
+    layer; a peak is one cell of its map, so it is traced through the backbone to the
+    pixels, one backward pass a peak. The proposal of highest score is trusted: the
+    share of the peak response map inside it, less ``penalty`` times the share of the
+    background (where the class's response is below its mean) inside it.
 
-    Paper: a further term for the proposal's contour. Ours: without, as proposals here
-    follow contours already. Paper: proposals retrieved so are the result. Ours: they
-    gather clusters, as AGPL's masks do in CIM.
+    Paper: a further term for the proposal's contour. Ours: none, as proposals here
+    follow contours already. Paper: these proposals are the result. Ours: they gather
+    clusters, as AGPL's masks do in CIM.
 
     Args:
         threshold: of a peak's response, the classifier's logit there.
-        most: only so many peaks of a photo are traced, those of the highest response.
+        most: peaks of a photo to trace at most, those of the highest response.
         penalty: of background inside; at least 0. Chosen on 30 training photos
             (benchmarks/cues.md).
         near: IoU that joins a cluster, in (0, 1).
@@ -78,7 +77,7 @@ class PrmCues:
         tags: Bool[Tensor, "B C"],
         generator: torch.Generator,
     ) -> CueLabeller:
-        """Trains the classifier; the generator draws the order of the images."""
+        """Train the classifier; the generator draws the order of the images."""
         classifier = fit_peaks(
             maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
         )
@@ -100,13 +99,13 @@ class PrmLabeller:
     trace: Trace | None = None
 
     def through(self, trace: Trace) -> "PrmLabeller":
-        """The same with a way through the backbone."""
+        """Return the same with a way through the backbone."""
         return PrmLabeller(self.cues, self.classifier, trace)
 
     def peaks(
         self, image: TaggedImage, map: Float[Tensor, "D _ _"], size: tuple[int, int]
     ) -> Points:
-        """The highest peaks of tagged classes, ascending."""
+        """Return the highest peaks of tagged classes, ascending."""
         points = self.classifier.peaks(image, map, size, self.cues.threshold)
         last = slice(max(0, len(points) - self.cues.most), None)
         return Points(xy=points.xy[last], label=points.label[last])
@@ -118,7 +117,7 @@ class PrmLabeller:
         proposals: Proposals,
         overlaps: Overlaps,
     ) -> Int[Tensor, "N C1"]:
-        """One cluster a peak, numbered from 1 in ascending order of response.
+        """Return one cluster a peak, numbered from 1 in ascending order of response.
 
         Raises:
             ValueError: if there is no way through a backbone.
@@ -138,7 +137,7 @@ class PrmLabeller:
     def _gradients(
         self, map: Float[Tensor, "D h w"], points: Points, size: tuple[int, int]
     ) -> Float[Tensor, "P D h w"]:
-        """Each peak's chances in the map: those of the linear layer, in its cell."""
+        """Return each peak's chances in its cell of the map, by the linear layer."""
         height, width = map.shape[1:]
         column = (points.xy[:, 0] * width / size[1]).long()
         row = (points.xy[:, 1] * height / size[0]).long()
@@ -154,7 +153,7 @@ class PrmLabeller:
         responses: Float[Tensor, "P h w"],
         proposals: Proposals,
     ) -> Float[Tensor, "P N"]:
-        """How well each proposal holds each peak's map and leaves background out."""
+        """Score how well each proposal holds each peak's map without background."""
         low = (responses < responses.mean((1, 2), keepdim=True)).float()
         inside, outside = _shares(traced, proposals), _shares(low, proposals)
         return inside - self.cues.penalty * outside
@@ -163,7 +162,7 @@ class PrmLabeller:
 def _shares(
     weights: Float[Tensor, "P _ _"], proposals: Proposals
 ) -> Float[Tensor, "P N"]:
-    """Which part of each map's sum lies inside each proposal."""
+    """Return the share of each map's sum that lies inside each proposal."""
     fine = functional.interpolate(weights[None], size=proposals.size, mode="bilinear")
     regions, count = proposals.regions.flatten().long(), proposals.members.shape[1]
     sums = torch.zeros(len(weights), count, dtype=torch.double)

@@ -16,7 +16,7 @@ from wsis.geometry.masks import areas, to_dense
 from wsis.geometry.overlap import cross_iou
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import KeptSource
-from wsis.training.network import BranchStep
+from wsis.training.supervision import BranchStep
 
 BINS = 10
 """Of the reliability curve, each a tenth wide."""
@@ -206,7 +206,11 @@ class _Sums:
             counted = code != _EXCUSED
             place = (label[proposal] > 0)[counted], (code == _RIGHT)[counted]
             np.add.at(self.targets, tuple(one.astype(int) for one in place), 1)
-        localization = _numpy(step.taught.localization.double())
+        integrity = step.taught.localization
+        if integrity is None:  # Classification alone counts, as if all were whole.
+            localization = np.ones(step.taught.classification.shape)
+        else:
+            localization = _numpy(integrity.double())
         for c, (touching, rank) in image.ranks.items():
             said = localization[touching, c]
             bins = np.clip((said * BINS).astype(int), 0, BINS - 1)

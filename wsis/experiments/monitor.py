@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import DataSource
 from wsis.proposals.store import KeptSource
-from wsis.training.network import BranchStep
+from wsis.training.supervision import BranchStep
 
 
 @runtime_checkable

@@ -16,7 +16,8 @@ from wsis.evaluation import Anatomy
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
-from wsis.training.network import Model, Strategy
+from wsis.training.network import Model
+from wsis.training.supervision import Strategy
 
 MINED = 8
 """Most images of a bench whose mining is shown."""

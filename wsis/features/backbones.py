@@ -23,14 +23,14 @@ class WeightsError(ValueError):
 
 
 class TimmBackbone(nn.Module):
-    """One level of a timm network, batch norms always in evaluation mode.
+    """One level of a timm network; its batch norms are always in evaluation mode.
 
     Args:
         name: timm's name of the network.
         reduction: the stride of the level taken.
-        output_stride: 16 dilates later stages in place of striding; None leaves them.
-        final: takes what the classifier would average, at stride 32, not a level.
-        frozen: first parts of the names of parameters that never train.
+        output_stride: 16 dilates later stages instead of striding; None leaves them.
+        final: takes the classifier's input, at stride 32, instead of a level.
+        frozen: prefixes of the names of parameters that never train.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TimmBackbone(nn.Module):
                 parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "TimmBackbone":
-        """Sets the training mode of everything but the batch norms, as CIM does."""
+        """Set the training mode of everything but the batch norms, as CIM does."""
         nn.Module.train(self, mode)
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -89,7 +89,7 @@ class TimmBackbone(nn.Module):
 
 
 def efficientnet_lite0(weights: str = "") -> TimmBackbone:
-    """EfficientNet-Lite0 with its last 320 channels at stride 16, the CPU default.
+    """Build EfficientNet-Lite0, 320 channels at stride 16: the default on CPUs.
 
     Args:
         weights: a file (.pth or .safetensors), ``random``, or nothing for those of the
@@ -108,7 +108,7 @@ def efficientnet_lite0(weights: str = "") -> TimmBackbone:
 
 
 def resnet50(weights: str = "") -> TimmBackbone:
-    """ResNet-50 up to layer 3 (C4, 1,024 channels); conv1 and layer1 never train.
+    """Build ResNet-50 up to layer 3 (1,024 channels); conv1 and layer1 never train.
 
     Args:
         weights: a file in torchvision's or timm's naming, or ``random``.
@@ -119,13 +119,13 @@ def resnet50(weights: str = "") -> TimmBackbone:
 
 
 def vgg16(weights: str = "", dilated: bool = False) -> TimmBackbone:
-    """VGG-16 up to its last convolution (512 channels); the first four never train.
+    """Build VGG-16 up to its last convolution (512 channels); four never train.
 
     Args:
         weights: a file in torchvision's or timm's naming, or ``random``.
         dilated: leaves out the fourth pooling and dilates the last three convolutions,
-            for stride 8, as the authors of CIM do (lib/modeling/vgg16.py); their paper
-            does not say.
+            for stride 8. Paper: does not say. Reference code (CIM,
+            lib/modeling/vgg16.py): as this.
     """
     frozen = tuple(f"features_{i}." for i in (0, 2, 5, 7))
     network = TimmBackbone("vgg16", frozen=frozen)
@@ -139,13 +139,12 @@ def vgg16(weights: str = "", dilated: bool = False) -> TimmBackbone:
 
 
 def hrnet_w48(weights: str = "", final: bool = False) -> TimmBackbone:
-    """HRNet-W48's stride-16 level (512 channels); its first two stages never train.
+    """Build HRNet-W48's stride-16 level (512 channels); two stages never train.
 
     Args:
         weights: a file in timm's naming, or ``random``.
-        final: takes the classifier's 2,048 channels at stride 32 in place of the
-            level, as the authors of CIM do (lib/modeling/HRNet.py); their paper does
-            not say.
+        final: takes the classifier's 2,048 channels at stride 32 instead of the level.
+            Paper: does not say. Reference code (CIM, lib/modeling/HRNet.py): as this.
     """
     frozen = ("conv1", "bn1", "conv2", "bn2", "layer1", "transition1", "stage2")
     network = TimmBackbone("hrnet_w48", frozen=frozen, final=final)
@@ -153,7 +152,7 @@ def hrnet_w48(weights: str = "", final: bool = False) -> TimmBackbone:
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Loads a state dict from ``path`` into ``module``, every tensor of it.
+    """Load a state dict from ``path`` into ``module``, every tensor of it.
 
     Names are compared with dots and underscores alike, as timm flattens some; where
     none agree, tensors are taken in order. The file may hold more (a classifier).

@@ -1,9 +1,9 @@
 """Pooled features of proposals: kept on disk when the backbone is frozen, or live."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,22 @@ from wsis.features.views import pixels, view
 from wsis.proposals.bags import Bag
 
 Features = Callable[[Bag, Scale], Tensor | View]
-"""Pooled features of a bag's proposals at a scale, (N, …), or what is to be pooled."""
+"""Gives a bag's pooled features at a scale, (N, …), or the view to be pooled."""
+
+
+SAMPLE = 50
+"""Images that statistics of features are taken from.
+
+Fifty hold thousands of proposals and cells, more than a mean, a deviation or a median
+needs, and are read in seconds.
+"""
+
+_Item = TypeVar("_Item")
+
+
+def sample(items: Sequence[_Item]) -> Sequence[_Item]:
+    """Return about ``SAMPLE`` of many items, evenly spread; all of fewer."""
+    return items[:: max(1, len(items) // SAMPLE)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,15 +47,15 @@ class LiveFeatures:
     head: ProposalHead | None
 
     def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."] | View:
-        """Pooled features, on the backbone's device, with their gradient.
+        """Return pooled features with their gradient, on the backbone's device.
 
-        For a head that pools by itself, what is to be pooled.
+        For a head that pools by itself, return the view that it pools.
         """
         laid = view(self.map(bag, scale), bag.proposals, scale)
         return laid if isinstance(self.head, Recomputing) else self.pool(laid)
 
     def pool(self, laid: View) -> Float[Tensor, "N ..."]:
-        """Pooled features of the proposals of a view.
+        """Return pooled features of the proposals of a view.
 
         Raises:
             ValueError: if there is no head.
@@ -50,22 +65,22 @@ class LiveFeatures:
         return self.head.pool(laid)
 
     def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
-        """The backbone's feature map of the photo."""
+        """Return the backbone's feature map of the photo."""
         images = pixels(bag.pixels, scale, self.backbone)
         return self.backbone(images.to(_device(self.backbone)))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrozenFeatures:
-    """Runs the backbone once per photo and scale, and keeps what it gave on disk.
+    """Runs the backbone once per photo and scale, and keeps its output on disk.
 
     Maps and pooled features are kept in half precision, by the photo's content: ten
     strategies compared pay for the backbone once.
 
     Args:
-        live: what is kept.
-        maps: where the maps go.
-        pooled: where the pooled features go.
+        live: makes them.
+        maps: keeps the maps.
+        pooled: keeps the pooled features.
     """
 
     live: LiveFeatures
@@ -74,7 +89,7 @@ class FrozenFeatures:
 
     @torch.no_grad()
     def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."]:
-        """Pooled features in half precision, on the CPU."""
+        """Return pooled features in half precision, on the CPU."""
 
         def pool() -> dict[str, Tensor]:
             laid = view(self.map(bag, scale), bag.proposals, scale)
@@ -84,7 +99,7 @@ class FrozenFeatures:
 
     @torch.no_grad()
     def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
-        """The backbone's feature map of the photo, on the CPU."""
+        """Return the backbone's feature map of the photo, on the CPU."""
 
         def run() -> dict[str, Tensor]:
             return {"map": _half(self.live.map(bag, scale))}
@@ -100,7 +115,7 @@ def frozen_features(
     head: Mapping[str, Any],
     source: Mapping[str, Any],
 ) -> FrozenFeatures:
-    """Features kept under ``folder``, apart for every setting they depend on."""
+    """Keep features under ``folder``, apart for every setting they depend on."""
     return FrozenFeatures(
         live,
         Cache.keyed(folder / "maps", {"backbone": backbone}),

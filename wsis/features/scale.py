@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 Resize = Literal["longer", "shorter"]
-"""Which of an image's sides a scale is the length of."""
+"""The side of an image that a scale gives the length of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How an image is shown to the backbone.
+    """The size and orientation in which the backbone sees an image.
 
     Args:
         side: length of a side in pixels, rounded to the backbone's stride.
         flip: mirrored left to right.
-        resize: which side ``side`` is the length of.
-        limit: the longer side has at most so many pixels; 0 sets no limit.
+        resize: the side that has that length.
+        limit: most pixels of the longer side; 0 sets no limit.
     """
 
     side: int
@@ -34,13 +34,13 @@ class Scale:
 
     @property
     def name(self) -> str:
-        """All of it in a few characters, for file names."""
+        """The scale in a few characters, for file names."""
         short = "" if self.resize == "longer" else "-shorter"
         limit = f"-{self.limit}" if self.limit else ""
         return f"{self.side}{short}{limit}{'-flip' if self.flip else ''}"
 
     def ratio(self, height: int, width: int) -> float:
-        """By how much an image of this size grows."""
+        """Return the factor by which an image of this size grows."""
         longer, shorter = max(height, width), min(height, width)
         ratio = self.side / (longer if self.resize == "longer" else shorter)
         return min(ratio, self.limit / longer) if self.limit else ratio
@@ -49,7 +49,7 @@ class Scale:
 def scales(
     sides: Sequence[int], *, flips: bool, resize: Resize = "longer", limit: int = 0
 ) -> list[Scale]:
-    """Every side, and every side mirrored when ``flips``."""
+    """Return a scale for every side, and a mirrored one when ``flips``."""
     return [
         Scale(side, flip, resize, limit)
         for side in sides

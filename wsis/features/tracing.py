@@ -1,4 +1,4 @@
-"""What a cell of the feature map saw: its evidence back-propagated to the pixels."""
+"""Traces a cell of the feature map back to the pixels that it saw."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _EPS = 1e-10
 
 
 def trace(backbone: Backbone, scale: Scale) -> Trace:
-    """The way back through ``backbone`` from maps of photos at one scale.
+    """Return the way back through ``backbone`` from maps of photos at one scale.
 
     Zhou et al., https://arxiv.org/abs/1804.00880, section 3.2: the chance to have
     caused a cell is handed down layer by layer. A convolution's inputs share what an
@@ -55,18 +55,19 @@ def trace(backbone: Backbone, scale: Scale) -> Trace:
 
 @contextmanager
 def _handing_down(network: nn.Module) -> Iterator[None]:
-    """Exchanges gradients for chances, until the block ends."""
+    """Exchange gradients for chances, until the block ends."""
     changed: dict[Any, Callable[[Tensor], Tensor]] = {}
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            changed[module] = _elementwise(module.forward)
+            plain = module.forward
+            changed[module] = lambda x, f=plain: _Elementwise.apply(x, f)
         elif isinstance(module, nn.Conv2d):
             if type(module) is not nn.Conv2d or not isinstance(module.padding, tuple):
                 raise ValueError(
                     "expected a backbone of plain nn.Conv2d to trace through, got "
                     f"{type(module).__name__}"
                 )
-            changed[module] = _convolution(module)
+            changed[module] = lambda x, m=module: _Convolution.apply(x, m)
     try:
         for module, forward in changed.items():
             module.forward = forward
@@ -75,14 +76,6 @@ def _handing_down(network: nn.Module) -> Iterator[None]:
         for module in changed:
             # What stood there before was the class's own.
             module.__dict__.pop("forward", None)
-
-
-def _convolution(module: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    return lambda given: _Convolution.apply(given, module)
-
-
-def _elementwise(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda given: _Elementwise.apply(given, forward)
 
 
 class _Convolution(torch.autograd.Function):

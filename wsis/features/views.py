@@ -11,7 +11,7 @@ from wsis.geometry import masks
 
 
 def pixels(image: Image, scale: Scale, backbone: Backbone) -> Float[Tensor, "1 3 h w"]:
-    """The image resized (bilinear, antialiased) and normalised for ``backbone``."""
+    """Return the image resized (bilinear, antialiased) and normalised."""
     height, width = image.shape[:2]
     ratio = scale.ratio(height, width)
     size = [
@@ -34,7 +34,7 @@ def view(
     scale: Scale,
     crop: int = 7,
 ) -> View:
-    """Proposals laid over the map that the backbone made of ``pixels(…, scale)``."""
+    """Lay proposals over the map that the backbone made of ``pixels(…, scale)``."""
     if scale.flip:
         proposals = masks.flip(proposals)
     height, width = proposals.size
@@ -54,7 +54,7 @@ def view(
 def region_means(
     feature_map: Float[Tensor, "D h w"], regions: Int[Tensor, "H W"]
 ) -> tuple[Float[Tensor, "R D"], Float[Tensor, " R"]]:
-    """Mean feature of every region, the map read bilinearly at each pixel; areas."""
+    """Return every region's mean feature, read bilinearly at each pixel; and areas."""
     height, width = feature_map.shape[1:]
     count = int(regions.max()) + 1
     rows, row_share = _neighbours(regions.shape[0], height, regions.device)

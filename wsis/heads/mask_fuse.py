@@ -22,8 +22,8 @@ class MaskFuse(nn.Module):
     Args:
         channels: D, of the feature map.
         width: of the two layers.
-        chunk: proposals pooled and convolved at a time; bounds memory, changes nothing.
-            More of them than that are pooled and convolved again in the backward pass.
+        chunk: proposals pooled and convolved at a time. It bounds memory and changes no
+            result: where there are more, the backward pass pools and convolves again.
     """
 
     def __init__(self, channels: int, width: int = 512, chunk: int = 256) -> None:
@@ -46,15 +46,15 @@ class MaskFuse(nn.Module):
         )
 
     def pool(self, view: View) -> Float[Tensor, "N D1 7 7"]:
-        """Box features and, as the last channel, the mask; (N, D + 1, 7, 7)."""
+        """Return box features and, as the last channel, the mask."""
         return _pool(view.map, view.boxes, view.crops)
 
-    def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N W"]:
-        """``width`` numbers a proposal."""
+    def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N D"]:
+        """Return ``width`` numbers a proposal."""
         return torch.cat([self._vectors(part) for part in pooled.split(self.chunk)])
 
-    def vectors(self, view: View) -> Float[Tensor, "N W"]:
-        """The same of what is not pooled yet; keeps nothing per proposal but these."""
+    def vectors(self, view: View) -> Float[Tensor, "N D"]:
+        """Return the same for a view; keeps nothing else per proposal."""
         parts = zip(
             view.boxes.split(self.chunk), view.crops.split(self.chunk), strict=True
         )
@@ -84,7 +84,7 @@ class MaskFuse(nn.Module):
 def _pool(
     feature_map: Float[Tensor, "D h w"],
     boxes: Float[Tensor, "N 4"],
-    crops: Float[Tensor, "N P P"],
+    crops: Float[Tensor, "N side side"],
 ) -> Float[Tensor, "N D1 7 7"]:
     pooled = roi_align(feature_map[None], [boxes], _GRID, aligned=True)
     return torch.cat([pooled, crops[:, None].to(pooled.dtype)], dim=1)

@@ -1,4 +1,4 @@
-"""A small head for CPUs: a proposal and its surroundings pooled, two layers."""
+"""A small head for CPUs: pools a proposal and its surroundings; two layers."""
 
 from collections.abc import Iterable
 
@@ -18,11 +18,11 @@ _GRID = 3
 class MaskPool(nn.Module):
     """Mean features under the mask, in its box and around it, a coarse grid, the mask.
 
-    What MaskFuse sees at 7×7 is kept as means: the map under the mask, in the box, and
-    around the mask in the box enlarged by half, so that what a part leaves out shows;
+    What MaskFuse sees at 7×7 becomes means: of the map under the mask, in the box, and
+    around the mask in the box enlarged by half, which shows what a part leaves out;
     a 3×3 grid of the box and the masked box in ``reduced`` channels (a fixed random
     projection of the map); the 7×7 mask, the box and the area. Nothing before the two
-    layers has weights, so that a frozen backbone is pooled once per image.
+    layers has weights, so a frozen backbone is pooled once per image.
 
     Args:
         channels: D, of the feature map.
@@ -58,8 +58,8 @@ class MaskPool(nn.Module):
             nn.ReLU(),
         )
 
-    def pool(self, view: View) -> Float[Tensor, "N P"]:
-        """All of it in one vector a proposal, not standardised."""
+    def pool(self, view: View) -> Float[Tensor, "N pooled"]:
+        """Return one vector a proposal, not standardised."""
         means, area = region_means(view.map, view.regions)
         share = view.members.to(means.dtype) * area
         inside = share @ means / share.sum(1, keepdim=True)
@@ -81,14 +81,14 @@ class MaskPool(nn.Module):
         return torch.cat(vectors, dim=1)
 
     @torch.no_grad()
-    def calibrate(self, pooled: Iterable[Float[Tensor, "N P"]]) -> None:
-        """Sets mean and deviation of each dimension from some images' proposals."""
+    def calibrate(self, pooled: Iterable[Float[Tensor, "N pooled"]]) -> None:
+        """Set mean and deviation of each dimension from some images' proposals."""
         some = torch.cat([p.to(self.mean.device, self.mean.dtype) for p in pooled])
         self.mean.copy_(some.mean(0))
         self.std.copy_(some.std(0, correction=0).clamp_min(1e-3))
 
-    def forward(self, pooled: Float[Tensor, "N P"]) -> Float[Tensor, "N W"]:
-        """``width`` numbers a proposal."""
+    def forward(self, pooled: Float[Tensor, "N pooled"]) -> Float[Tensor, "N D"]:
+        """Return ``width`` numbers a proposal."""
         standard = (pooled.to(self.mean.dtype) - self.mean) / self.std
         vectors: Tensor = self.layers(standard.clamp(-5, 5))
         return vectors
@@ -97,7 +97,7 @@ class MaskPool(nn.Module):
 def _box_means(
     feature_map: Float[Tensor, "D h w"], boxes: Float[Tensor, "N 4"]
 ) -> Float[Tensor, "N D"]:
-    """Mean of the map in each box, read bilinearly off its integral image."""
+    """Return the map's mean in each box, read bilinearly off its integral image."""
     height, width = feature_map.shape[1:]
     integral = functional.pad(feature_map.cumsum(1).cumsum(2), (1, 0, 1, 0))
     limits = boxes.new_tensor([width, height, width, height])
@@ -119,7 +119,7 @@ def _outside(
     inside: Float[Tensor, "N D"],
     cells: Float[Tensor, "N 1"],
 ) -> Float[Tensor, "N D"]:
-    """Mean of the map in the boxes enlarged by half, but not under the masks.
+    """Return the mean of the map around the masks, in boxes enlarged by half.
 
     All zero where a mask leaves less than half a cell.
     """

@@ -25,7 +25,7 @@ class MILHead(nn.Module):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, vectors: Float[Tensor, "N W"]) -> BranchScores:
+    def forward(self, vectors: Float[Tensor, "N D"]) -> BranchScores:
         """Softmax over classes (classification) and over proposals (localization)."""
         return BranchScores(
             self.classifier(vectors).softmax(1), self.detector(vectors).softmax(0)

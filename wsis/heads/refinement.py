@@ -2,7 +2,6 @@
 
 import math
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,11 +16,10 @@ class RefinementHead(nn.Module):
         width: numbers a proposal has.
         classes: C, without background.
         prior: the integrity of every proposal before training, in (0, 1). The authors'
-            code starts at 0.5. Only foreground is ever taught an integrity, so that
-            proposals that never are foreground keep about this one, and miners that
+            code starts at 0.5. Only foreground is ever taught an integrity, so
+            proposals that are never foreground keep about this one, and miners that
             choose by integrity may pick them.
-        integrity: whether it is learned; else it is 1 of every proposal. The other
-            weights are the same either way.
+        integrity: whether it is learned. The other weights are the same either way.
     """
 
     def __init__(
@@ -38,9 +36,9 @@ class RefinementHead(nn.Module):
             nn.init.zeros_(layer.bias)
         nn.init.constant_(drawn.bias, math.log(prior / (1 - prior)))
 
-    def forward(self, vectors: Float[Tensor, "N W"]) -> BranchScores:
-        """Softmax over classes; integrity in [0, 1] by a sigmoid (localization)."""
+    def forward(self, vectors: Float[Tensor, "N D"]) -> BranchScores:
+        """Softmax over classes; integrity in [0, 1] by a sigmoid, None without it."""
         classification = self.classification(vectors).softmax(1)
         if self.integrity is None:
-            return BranchScores(classification, torch.ones_like(classification))
+            return BranchScores(classification, None)
         return BranchScores(classification, self.integrity(vectors).sigmoid())

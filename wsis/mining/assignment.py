@@ -9,12 +9,12 @@ from torch import Tensor
 
 from wsis._support.checks import branch_index, fraction
 from wsis.contracts import Overlaps, PseudoInstances, Targets
-from wsis.mining.cim import oversized as oversized_proposals
+from wsis.mining import cim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeAssigner:
-    """Labels by mask IoU; far proposals are ignored, thresholds rise by branch.
+    """Labels by mask IoU; ignores far proposals; thresholds rise by branch.
 
     Li et al., https://arxiv.org/abs/2402.07633. Each proposal takes the
     label and weight of the pseudo instance it overlaps most. No overlap: ignored, with
@@ -43,14 +43,14 @@ class CascadeAssigner:
         fraction("step", self.step, zero=True)
 
     def at(self, branch: int) -> "CascadeAssigner":
-        """The assigner of refinement branch ``branch`` (0, 1, …)."""
+        """Return the assigner of refinement branch ``branch`` (0, 1, …)."""
         branch_index(branch)
         rise = self.step * branch
         return replace(self, t_cls=self.t_cls + rise, t_iou=self.t_iou + rise)
 
     @torch.no_grad()
     def __call__(self, pseudo: PseudoInstances, overlaps: Overlaps) -> Targets:
-        """Targets in the proposals' order; ties: the earliest pseudo instance.
+        """Return targets in the proposals' order; ties: the earliest pseudo instance.
 
         Raises:
             ValueError: if there is no pseudo instance.
@@ -58,7 +58,7 @@ class CascadeAssigner:
         iou, nearest = _nearest(pseudo, overlaps)
         background = iou < self.t_cls
         if self.oversized:
-            background |= oversized_proposals(overlaps)
+            background |= cim.oversized(overlaps)
         ignored = iou == 0
         label = pseudo.label[nearest].where(~background, 0).where(~ignored, -1)
         return Targets(
@@ -107,7 +107,7 @@ class OICRAssigner:
 
     @torch.no_grad()
     def __call__(self, pseudo: PseudoInstances, overlaps: Overlaps) -> Targets:
-        """Targets in the proposals' order; ties: the earliest pseudo instance.
+        """Return targets in the proposals' order; ties: the earliest pseudo instance.
 
         Raises:
             ValueError: if there is no pseudo instance.
@@ -131,7 +131,7 @@ class OICRAssigner:
 def _nearest(
     pseudo: PseudoInstances, overlaps: Overlaps
 ) -> tuple[Float[Tensor, " N"], Int[Tensor, " N"]]:
-    """Each proposal's highest IoU with a pseudo instance, and which one that is."""
+    """Return each proposal's highest IoU with a pseudo instance, and that instance."""
     if len(pseudo) == 0:
         raise ValueError("expected at least one pseudo instance to assign, got none")
     iou, nearest = overlaps.iou[:, pseudo.index].max(1)

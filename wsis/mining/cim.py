@@ -5,29 +5,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsis._support.checks import branch_index, fraction
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining.merge import each_once
-from wsis.mining.nms import greedy_nms, ranked
-
-
-@torch.no_grad()
-def oversized(
-    overlaps: Overlaps, containment: float = 0.85, share: float = 0.9
-) -> Bool[Tensor, " N"]:
-    """Which proposals contain nearly all others, as a mask of the whole image does.
-
-    Those that hold more than ``containment`` of at least ``share`` of the proposals
-    (itself included).
-    """
-    return _oversized(overlaps.containment > containment, share)
-
-
-def _oversized(holds: Bool[Tensor, "N N"], share: float) -> Bool[Tensor, " N"]:
-    return holds.sum(1, dtype=torch.int32) >= math.ceil(share * len(holds))
+from wsis.mining._steps import each_once, greedy_nms, ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +20,16 @@ class CIMMiner:
     Li et al., "Complete Instances Mining for Weakly Supervised Instance Segmentation",
     IJCAI 2023, https://arxiv.org/abs/2402.07633.
 
-    1. Seeds: the ceil(p_seed · N) proposals of highest classification, thinned by
-       greedy suppression at ``t_cls``.
-    2. A seed's complete instance is the proposal of highest localization among those
-       that contain the seed and are not ``oversized``; a seed may have none.
+    1. Seeds (``seeds``): the ceil(p_seed · N) proposals of highest classification,
+       thinned by greedy suppression at ``t_cls``.
+    2. Candidates (``candidates``) for a seed's complete instance: the proposals that
+       contain the seed and are not ``oversized``. The one of highest localization is
+       chosen; a seed without candidates gives nothing.
     3. A proposal found for several classes keeps the one of larger weight,
        classification × localization; on a tie the lower class.
 
-    Scores of a branch without integrity, whose localization is 1 throughout, are
-    mined by classification alone.
+    Without integrity (``localization`` is None) classification stands for it in step 2
+    and is the weight.
 
     The paper trains it with anti-noise sampling, so that is its ``sampler``.
 
@@ -77,7 +61,7 @@ class CIMMiner:
         fraction("step", self.step, zero=True)
 
     def at(self, branch: int) -> "CIMMiner":
-        """The miner of refinement branch ``branch`` (0, 1, …)."""
+        """Return the miner of refinement branch ``branch`` (0, 1, …)."""
         branch_index(branch)
         return replace(self, t_cls=self.t_cls + self.step * branch)
 
@@ -85,29 +69,70 @@ class CIMMiner:
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
     ) -> PseudoInstances:
-        """Pseudo instances by proposal index; ties in any step: the lowest index.
+        """Return pseudo instances by proposal index; ties in any step: lowest index.
 
-        Of the seeds of one complete instance, the one that it has its weight from is
-        told; of several, the one of highest classification.
+        ``seed`` tells the seed that each has its weight from; of several, the one of
+        highest classification.
         """
-        label = tags.nonzero().flatten() + 1
+        label = tags.nonzero().flatten() + 1  # (K,): a column for each class present
         cls = scores.classification[:, label]  # (N, K)
-        loc = scores.localization[:, label]
+        loc = scores.localization
+        fitness = cls if loc is None else loc[:, label]
+        weight = scores.product[:, label]
 
-        ranks = ranked(cls, math.ceil(self.p_seed * len(cls)))
-        column, rank = greedy_nms(ranks, overlaps.iou, self.t_cls).nonzero(
-            as_tuple=True
+        column, seed = seeds(cls, overlaps, self.p_seed, self.t_cls)
+        candidate = candidates(seed, overlaps, self.containment, self.oversize)
+        choice = fitness.index_select(1, column).where(candidate, -torch.inf).argmax(0)
+
+        some = candidate.any(0)
+        choice, column, seed = choice[some], column[some], seed[some]
+        return each_once(
+            PseudoInstances(choice, label[column], weight[choice, column], seed)
         )
-        seed = ranks[column, rank]
 
-        holds = overlaps.containment > self.containment  # (N, N)
-        candidate = holds.index_select(1, seed)  # (N, seeds)
-        candidate &= ~_oversized(holds, self.oversize)[:, None]
-        choice = cls if bool((loc == 1).all()) else loc
-        fitness = choice.index_select(1, column).where(candidate, -torch.inf)
-        complete = fitness.argmax(0)
-        found = candidate.any(0)
-        complete, column, seed = complete[found], column[found], seed[found]
 
-        weight = cls[complete, column] * loc[complete, column]
-        return each_once(PseudoInstances(complete, label[column], weight, seed))
+@torch.no_grad()
+def seeds(
+    score: Float[Tensor, "N columns"], overlaps: Overlaps, share: float, t_cls: float
+) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
+    """Return the seeds of every column of scores: their columns, and the proposals.
+
+    Args:
+        score: of each proposal, by class.
+        overlaps: of the proposals.
+        share: of the proposals, best first, that are considered in each column.
+        t_cls: the IoU at which a better seed suppresses.
+    """
+    ranks = ranked(score, math.ceil(share * len(score)))
+    column, rank = greedy_nms(ranks, overlaps.iou, t_cls).nonzero(as_tuple=True)
+    return column, ranks[column, rank]
+
+
+@torch.no_grad()
+def candidates(
+    seed: Int[Tensor, " K"],
+    overlaps: Overlaps,
+    containment: float = 0.85,
+    oversize: float = 0.9,
+) -> Bool[Tensor, "N K"]:
+    """Mark the proposals that contain each seed and are not oversized."""
+    holds = overlaps.containment > containment  # (N, N)
+    found = holds.index_select(1, seed)
+    found &= ~_oversized(holds, oversize)[:, None]
+    return found
+
+
+@torch.no_grad()
+def oversized(
+    overlaps: Overlaps, containment: float = 0.85, share: float = 0.9
+) -> Bool[Tensor, " N"]:
+    """Mark proposals that contain nearly all others, as a mask of the whole image does.
+
+    Those hold more than ``containment`` of at least ``share`` of the proposals, itself
+    included.
+    """
+    return _oversized(overlaps.containment > containment, share)
+
+
+def _oversized(holds: Bool[Tensor, "N N"], share: float) -> Bool[Tensor, " N"]:
+    return holds.sum(1, dtype=torch.int32) >= math.ceil(share * len(holds))

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from wsis._support.checks import branch_index, fraction
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining.merge import each_once
-from wsis.mining.nms import greedy_nms, ranked, strict_nms
+from wsis.mining._steps import each_once, greedy_nms, ranked, strict_nms
 
 Reading = Literal["mask", "box"]
 
@@ -58,7 +57,7 @@ class MISTMiner:
         fraction("step", step, zero=True)
 
     def at(self, branch: int) -> "MISTMiner":
-        """The miner of refinement branch ``branch`` (0, 1, …)."""
+        """Return the miner of refinement branch ``branch`` (0, 1, …)."""
         branch_index(branch)
         _, t_cls, step = self._settings()
         return replace(self, t_cls=t_cls + step * branch)
@@ -67,7 +66,7 @@ class MISTMiner:
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
     ) -> PseudoInstances:
-        """Pseudo instances; ties in any step: the lowest index.
+        """Return pseudo instances; ties in any step: the lowest index.
 
         Mask reading: in the proposals' order, and one that is kept for several classes
         has the class of the largest weight (a tie: the lower class). Box reading:
@@ -75,7 +74,7 @@ class MISTMiner:
         """
         top, t_cls, _ = self._settings()
         label = tags.nonzero().flatten() + 1
-        score = (scores.classification * scores.localization)[:, label]  # (N, K)
+        score = scores.product[:, label]  # (N, K)
         mask = self.reading == "mask"
         count = top * len(score)
         ranks = ranked(score, math.ceil(count) if mask else int(count))

@@ -27,7 +27,7 @@ class OICRMiner:
     localization: bool = True
 
     def at(self, branch: int) -> "OICRMiner":
-        """The miner of refinement branch ``branch`` (0, 1, …)."""
+        """Return the miner of refinement branch ``branch`` (0, 1, …)."""
         branch_index(branch)
         return replace(self, localization=self.localization and branch == 0)
 
@@ -35,15 +35,14 @@ class OICRMiner:
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
     ) -> PseudoInstances:
-        """One pseudo instance per class of ``tags``, in the classes' order.
+        """Return one pseudo instance per class of ``tags``, in the classes' order.
 
         Ties: the lowest index. The scores of a proposal taken are zero for the later
         classes, so that with fewer proposals than classes some repeat with weight 0.
         """
         label = tags.nonzero().flatten() + 1
-        score = scores.classification[:, label]  # (N, K), a copy
-        if self.localization:
-            score = score * scores.localization[:, label]
+        chosen = scores.product if self.localization else scores.classification
+        score = chosen[:, label]  # (N, K), a copy
         index = torch.empty_like(label)
         weight = score.new_empty(len(label))
         for k in range(len(label)):

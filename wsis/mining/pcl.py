@@ -54,11 +54,11 @@ class PCLMiner:
     def __call__(
         self, scores: BranchScores, overlaps: Overlaps, tags: Bool[Tensor, " C"]
     ) -> PseudoInstances:
-        """Pseudo instances grouped by class, best first; ties: the later found.
+        """Return pseudo instances grouped by class, best first; ties: the later found.
 
         A pool with fewer proposals than ``clusters`` gives none.
         """
-        score = (scores.classification * scores.localization).clamp(_EPS, 1 - _EPS)
+        score = scores.product.clamp(_EPS, 1 - _EPS)
         pool = torch.ones(len(score), dtype=torch.bool, device=score.device)
         index, weight = [tags.new_empty(0, dtype=torch.long)], [score.new_empty(0)]
         label = index[:]
@@ -77,8 +77,8 @@ class PCLMiner:
         return PseudoInstances(torch.cat(index), torch.cat(label), torch.cat(weight))
 
     def _centres(
-        self, score: Float[Tensor, " M"], graph: Bool[Tensor, "M M"]
-    ) -> tuple[Int[Tensor, " S"], Float[Tensor, " S"]]:
+        self, score: Float[Tensor, " K"], graph: Bool[Tensor, "K K"]
+    ) -> tuple[Int[Tensor, " centres"], Float[Tensor, " centres"]]:
         left = torch.ones_like(score, dtype=torch.bool)
         centres: list[Tensor] = []
         best: list[Tensor] = []
@@ -94,8 +94,8 @@ class PCLMiner:
         return found[order], found_score[order]
 
 
-def _top_cluster(score: Float[Tensor, " M"], clusters: int) -> Int[Tensor, " T"]:
-    """The highest of the clusters that minimise the squared distance to their means.
+def _top_cluster(score: Float[Tensor, " K"], clusters: int) -> Int[Tensor, " top"]:
+    """Return the highest cluster of those that minimise squared distances to means.
 
     Members by index. Optimal clusters are stretches of the sorted scores, so that the
     optimum of k of them up to j is that of k − 1 up to i and one more from i to j.
@@ -106,7 +106,7 @@ def _top_cluster(score: Float[Tensor, " M"], clusters: int) -> Int[Tensor, " T"]
     total = torch.cat([start, value.cumsum(0)])
     square = torch.cat([start, value.square().cumsum(0)])
     first = torch.arange(len(total), device=score.device)
-    size = first - first[:, None]  # (M + 1, M + 1): of the stretch from row to column
+    size = first - first[:, None]  # (K + 1, K + 1): of the stretch from row to column
     cost = (square - square[:, None]) - (total - total[:, None]).square() / size
     cost = cost.where(size > 0, torch.inf)
 

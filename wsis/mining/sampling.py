@@ -1,4 +1,4 @@
-"""Noise samplers: which of the pseudo instances training believes this time."""
+"""Noise samplers: they choose the pseudo instances that training believes this time."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class KeepAll:
     def __call__(
         self, pseudo: PseudoInstances, generator: torch.Generator
     ) -> PseudoInstances:
-        """The same pseudo instances; draws nothing."""
+        """Return the same pseudo instances; draws nothing."""
         return pseudo
 
 
@@ -33,7 +33,7 @@ class AntiNoiseSampler:
     def __call__(
         self, pseudo: PseudoInstances, generator: torch.Generator
     ) -> PseudoInstances:
-        """Those drawn, in their order: at least one of each class that had any.
+        """Return those drawn, in their order: at least one of each class that had any.
 
         Drawn on the generator's device. A class whose weights are all zero is drawn
         from evenly.

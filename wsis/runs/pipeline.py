@@ -34,7 +34,8 @@ from wsis.runs.recipes import Recipe
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.inference import predict
 from wsis.training.loop import Progress, fit
-from wsis.training.network import Model, Observer, Strategy
+from wsis.training.network import Model
+from wsis.training.supervision import Observer, Strategy
 
 CPU = torch.device("cpu")
 

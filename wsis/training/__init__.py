@@ -7,9 +7,10 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.training.inference import predict
     from wsis.training.loop import Progress, fit
-    from wsis.training.network import Model, Scores, Strategy, supervise
+    from wsis.training.network import Model, Scores
     from wsis.training.schedule import Schedule
     from wsis.training.selection import Selection
+    from wsis.training.supervision import Strategy, supervise
 
 __all__ = [
     "Model",

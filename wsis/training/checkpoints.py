@@ -19,7 +19,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingState:
-    """What a training run changes, apart from its progress.
+    """Everything that training changes, apart from its progress.
 
     Args:
         model: its weights.
@@ -32,7 +32,7 @@ class TrainingState:
     generators: dict[str, torch.Generator]
 
     def save(self, path: Path, run: str, progress: dict[str, Any]) -> None:
-        """Writes everything atomically; ``run`` says what it belongs to."""
+        """Write everything atomically; ``run`` says what it belongs to."""
         weights = self.model.state_dict()
         tensors = {f"model.{key}": value for key, value in weights.items()}
         for i, state in self.optimizer.state_dict()["state"].items():
@@ -46,7 +46,7 @@ class TrainingState:
             )
 
     def load(self, path: Path, run: str) -> dict[str, Any]:
-        """Takes everything back and returns the progress.
+        """Restore everything and return the progress.
 
         Raises:
             CheckpointError: if the file is damaged or belongs to another run.
@@ -59,7 +59,7 @@ class TrainingState:
             raise CheckpointError(f"{path} is damaged ({error}); delete it") from None
         if metadata.get("run") != run:
             raise CheckpointError(
-                f"expected {path} to be a checkpoint of this run, {run}; it is one of "
+                f"expected {path} to be a checkpoint of this run, {run}; it belongs to "
                 f"{metadata.get('run')}; choose another folder or delete it"
             )
         self.model.load_state_dict(_under(tensors, "model."))

@@ -1,4 +1,4 @@
-"""Scores of proposals -> instances: averaged over views, per-class NMS, masks."""
+"""Inference: scores averaged over views, then instances."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from wsis.training.selection import Selection
 def scores(
     model: Model, bag: Bag, features: Features, scales: Sequence[Scale]
 ) -> Float[Tensor, "N C"]:
-    """Scores of a bag's proposals, averaged over scales and flips; on the CPU."""
+    """Return the scores of a bag's proposals, averaged over scales and flips."""
     model.eval()
     views = [model(features(bag, scale)).final() for scale in scales]
     return torch.stack(views).mean(0).cpu()
@@ -32,7 +32,7 @@ def predict(
     selection: Selection,
     ledger: Ledger = frozenset(),
 ) -> Predictions:
-    """The instances on one image; none where it has no proposals."""
+    """Return the instances on one image; none where it has no proposals."""
     proposals = bag.proposals
     if len(proposals):
         of_classes = scores(model, bag, features, scales)

@@ -1,32 +1,34 @@
-"""The training loop: one image a step, from tags alone."""
+"""The training loop: one image at a time, from tags alone."""
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from wsis._support.randomness import generator
-from wsis.features.frozen import Features
+from wsis.contracts import Calibrating
+from wsis.features.frozen import Features, sample
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
 from wsis.training.checkpoints import TrainingState
-from wsis.training.network import Losses, Model, Observer, Strategy, supervise
+from wsis.training.network import Model
 from wsis.training.schedule import Schedule
+from wsis.training.supervision import Losses, Observer, Strategy, supervise
 
 Clusters = Callable[[Bag], Int[Tensor, "N C1"] | None]
-"""The cues of a bag: the cluster labels of its proposals, or None."""
+"""Gives the cues of a bag: the cluster labels of its proposals, or None."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What training has done so far.
+    """The progress of training.
 
     Args:
         step: images seen, skipped ones included.
@@ -40,7 +42,7 @@ class Progress:
     losses: list[dict[str, float]] = field(default_factory=list)
 
     def skip(self, reason: str) -> None:
-        """Counts one skipped image."""
+        """Count one skipped image."""
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
 
 
@@ -59,7 +61,7 @@ def fit(
     observer: Observer | None = None,
     tick: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Trains ``model`` in place on bags of proposals and their tags.
+    """Train ``model`` in place on bags of proposals and their tags.
 
     The order of the images, the scale drawn for each and the sampler's draws depend on
     ``seed`` alone, so that strategies of one seed see the same.
@@ -82,54 +84,109 @@ def fit(
         CheckpointError: if the checkpoint is damaged or of another run.
         ValueError: if no image has both proposals and tags.
     """
-    optimizer = schedule.build(model)
+    descent = Descent(model, schedule, len(bags))
     order, sampling = generator(seed, "order"), generator(seed, "sampling")
-    state = TrainingState(model, optimizer, {"order": order, "sampling": sampling})
+    drawn = {"order": order, "sampling": sampling}
+    state = TrainingState(model, descent.optimizer, drawn)
     run = json.dumps([asdict(schedule), repr(strategy), seed, len(bags)])
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
         progress = Progress(**state.load(checkpoint, run))
-    else:
-        _calibrate(model, bags, features, scales[0])
+    elif isinstance(model.head, Calibrating):
+        with torch.no_grad():
+            some = (bag for bag in sample(bags) if len(bag.proposals))
+            pooled = (features(bag, scales[0]) for bag in some)
+            model.head.calibrate(one for one in pooled if isinstance(one, Tensor))
     last = schedule.images(len(bags)) if steps is None else steps
     model.train()
     while progress.step < last:
-        sums: dict[str, float] = {}
-        waiting = 0
+        means = Means()
         for bag, scale in islice(_epoch(bags, scales, order), last - progress.step):
             watch = _watching(observer, bag, progress.step // len(bags))
-            losses = _step(
-                model, bag, scale, features, clusters, strategy, sampling, watch
-            )
-            if isinstance(losses, str):
-                progress.skip(losses)
+            try:
+                losses = _losses(
+                    model, bag, scale, features, clusters, strategy, sampling, watch
+                )
+            except _SkipError as reason:
+                progress.skip(str(reason))
             else:
-                (losses.total / schedule.batch).backward()
-                waiting += 1
-                for name, value in _named(losses).items():
-                    sums[name] = sums.get(name, 0.0) + value
-                sums["images"] = sums.get("images", 0) + 1
+                descent.add(losses.total)
+                means.add(losses.named())
             progress.step += 1
-            if waiting and progress.step % schedule.batch == 0:
-                schedule.set_rate(optimizer, progress.step - 1, len(bags))
-                descend(model, optimizer, schedule.clip)
-                waiting = 0
+            descent.step(progress.step)
             tick(progress)
-        if waiting:
-            # A checkpoint holds no gradients, so that none may wait at its time.
-            schedule.set_rate(optimizer, progress.step - 1, len(bags))
-            descend(model, optimizer, schedule.clip)
-        count = sums.pop("images", 0)
-        if not count:
+        # A checkpoint holds no gradients, so that none may wait at its time.
+        descent.step(progress.step, now=True)
+        if not means.images:
             raise ValueError(
                 f"expected images with tags and proposals, all {len(bags)} were "
                 f"skipped: {progress.skipped}"
             )
-        progress.losses.append({name: value / count for name, value in sums.items()})
+        progress.losses.append(means.values())
         if checkpoint is not None:
             state.save(checkpoint, run, asdict(progress))
     model.eval()
     return progress
+
+
+class Descent:
+    """Takes the optimiser's steps: one after every ``schedule.batch`` images.
+
+    Args:
+        model: to be trained.
+        schedule: of its weights.
+        images: in the training set.
+    """
+
+    def __init__(self, model: nn.Module, schedule: Schedule, images: int) -> None:
+        self.model, self.schedule, self.images = model, schedule, images
+        self.optimizer = schedule.build(model)
+        self._waiting = False
+
+    def add(self, loss: Float[Tensor, ""]) -> None:
+        """Add one image's gradient to those that wait for the next step."""
+        (loss / self.schedule.batch).backward()
+        self._waiting = True
+
+    def step(self, seen: int, *, now: bool = False) -> None:
+        """Take a step if gradients wait and a batch is full, or ``now``.
+
+        Args:
+            seen: images so far, skipped ones included.
+            now: even if the batch is not full.
+        """
+        if self._waiting and (now or seen % self.schedule.batch == 0):
+            self.schedule.set_rate(self.optimizer, seen - 1, self.images)
+            descend(self.model, self.optimizer, self.schedule.clip)
+            self._waiting = False
+
+
+def descend(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> bool:
+    """Take a step and forget the gradients; False, and no step, if not finite."""
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
+    finite = bool(norm.isfinite())
+    if finite:
+        optimizer.step()
+    optimizer.zero_grad()
+    return finite
+
+
+class Means:
+    """The mean of each loss over some images."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._sums: dict[str, float] = {}
+
+    def add(self, losses: Mapping[str, float], images: int = 1) -> None:
+        """Add the losses of one image, or the mean losses of several."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * images
+        self.images += images
+
+    def values(self) -> dict[str, float]:
+        """Return the means by name."""
+        return {name: value / self.images for name, value in self._sums.items()}
 
 
 def _epoch(
@@ -142,13 +199,17 @@ def _epoch(
 
 
 def _watching(observer: Observer | None, bag: Bag, epoch: int) -> Observer | None:
-    """The observer, told which image and epoch it is that it sees."""
+    """Tell the observer which image and epoch each step belongs to."""
     if observer is None:
         return None
     return lambda step: observer(replace(step, image_id=bag.image.id, epoch=epoch))
 
 
-def _step(
+class _SkipError(Exception):
+    """The reason why an image teaches nothing."""
+
+
+def _losses(
     model: Model,
     bag: Bag,
     scale: Scale,
@@ -157,13 +218,13 @@ def _step(
     strategy: Strategy,
     sampling: torch.Generator,
     observer: Observer | None,
-) -> Losses | str:
-    """The losses of one image, or why it is skipped."""
+) -> Losses:
+    """Return the losses of one image; raises ``_SkipError`` where there are none."""
     if not bag.tags.any():
-        return "no tags"
+        raise _SkipError("no tags")
     proposals = bag.proposals
     if not len(proposals):
-        return "no proposals"
+        raise _SkipError("no proposals")
     cues = clusters(bag)
     losses = supervise(
         model(features(bag, scale)),
@@ -174,40 +235,6 @@ def _step(
         sampling,
         observer,
     )
-    return losses if bool(losses.total.isfinite()) else "loss not finite"
-
-
-def descend(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> bool:
-    """Takes a step and forgets the gradients; False, and no step, if not finite."""
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
-    finite = bool(norm.isfinite())
-    if finite:
-        optimizer.step()
-    optimizer.zero_grad()
-    return finite
-
-
-_LOSSES = (
-    "classification",
-    "integrity",
-    "bag",
-    "mil",
-    "cluster",
-    "localization",
-    "total",
-)
-
-
-def _named(losses: Losses) -> dict[str, float]:
-    return {name: float(getattr(losses, name).detach()) for name in _LOSSES}
-
-
-def _calibrate(
-    model: Model, bags: Sequence[Bag], features: Features, scale: Scale
-) -> None:
-    """Lets a head that wants it see some images' pooled features first."""
-    calibrate = getattr(model.head, "calibrate", None)
-    if calibrate is not None:
-        some = bags[:: max(1, len(bags) // 50)]
-        with torch.no_grad():
-            calibrate(features(bag, scale) for bag in some if len(bag.proposals))
+    if not losses.total.isfinite():
+        raise _SkipError("loss not finite")
+    return losses

@@ -1,8 +1,9 @@
 """The losses, on probabilities; all of them are differentiable scalars.
 
-Li et al., https://arxiv.org/abs/2402.07633, as the reference code has them
-(CIM, 48b4548). Probabilities are clamped to [1e-6, 1 − 1e-6]. Proposals labelled −1 in
-``Targets`` take no part but for the maxima over absent classes.
+Li et al., https://arxiv.org/abs/2402.07633, section 3, as the reference code has them
+(CIM, 48b4548); ``benchmarks/parity.py`` compares them with what that code gave,
+gradients included. Probabilities are clamped to [1e-6, 1 − 1e-6]. Proposals labelled −1
+in ``Targets`` take no part except in the maxima over absent classes.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from wsis.contracts import BranchScores, Targets
 
+# The factors and the clamp are those of the reference code (CIM, 48b4548).
 FIRST_BRANCH = 3.0
 """Weight of branch 0, which learns from the anti-noise branch; the others have 1."""
 
@@ -28,7 +30,7 @@ _EPS = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RefinementLosses:
-    """What one refinement branch is trained on; ``integrity`` has its factor."""
+    """The losses of one refinement branch, with their factors."""
 
     classification: Float[Tensor, ""]
     integrity: Float[Tensor, ""]
@@ -46,38 +48,35 @@ def refinement_losses(
     tags: Bool[Tensor, " C"],
     branch: int,
     *,
-    integrity: bool = True,
     by_cluster: bool = False,
 ) -> RefinementLosses:
-    """The losses of refinement branch ``branch`` (0, 1, …), with all their factors.
+    """Return the losses of refinement branch ``branch`` (0, 1, …), with all factors.
 
     Args:
-        scores: of the branch.
-        targets: what it shall say.
-        tags: which classes are present.
+        scores: of the branch; without localization the integrity loss is 0.
+        targets: of the branch.
+        tags: the classes present.
         branch: 0…K−1.
-        integrity: False of a branch without integrity: that loss is then 0.
         by_cluster: classification by ``pcl_loss``, so that the proposals of a pseudo
             instance are judged together.
     """
     scale = FIRST_BRANCH if branch == 0 else 1.0
-    cls, localization = scores.classification, scores.localization
-    of_integrity = cls.new_zeros(())
-    if integrity:
-        of_integrity = INTEGRITY * integrity_loss(localization, targets, scale)
+    cls, integrity = scores.classification, scores.localization
     return RefinementLosses(
         classification=scale * pcl_loss(cls, targets)
         if by_cluster
         else classification_loss(cls, targets, scale),
-        integrity=of_integrity,
-        bag=bag_loss(cls, localization, targets, tags, scale),
+        integrity=cls.new_zeros(())
+        if integrity is None
+        else INTEGRITY * integrity_loss(integrity, targets, scale),
+        bag=bag_loss(cls, integrity, targets, tags, scale),
     )
 
 
 def classification_loss(
     cls: Float[Tensor, "N C1"], targets: Targets, scale: float
 ) -> Float[Tensor, ""]:
-    """Weighted cross-entropy, averaged over the labelled proposals."""
+    """Return the weighted cross-entropy, averaged over labelled proposals."""
     labelled = targets.label >= 0
     loss = -_own(_clamp(cls), targets).log() * targets.weight * scale
     return loss.where(labelled, 0).sum() / labelled.sum().clamp(min=1)
@@ -86,7 +85,7 @@ def classification_loss(
 def integrity_loss(
     integrity: Float[Tensor, "N C1"], targets: Targets, scale: float
 ) -> Float[Tensor, ""]:
-    """Weighted smooth L1 of the own class's integrity, averaged over foreground."""
+    """Return the weighted smooth L1 of the own class's integrity over foreground."""
     foreground = targets.label > 0
     own = _own(_clamp(integrity), targets)
     loss = functional.smooth_l1_loss(own, targets.integrity, reduction="none")
@@ -96,12 +95,12 @@ def integrity_loss(
 
 def bag_loss(
     cls: Float[Tensor, "N C1"],
-    integrity: Float[Tensor, "N C1"],
+    integrity: Float[Tensor, "N C1"] | None,
     targets: Targets,
     tags: Bool[Tensor, " C"],
     scale: float,
 ) -> Float[Tensor, ""]:
-    """Binary cross-entropy of each class's best proposal, averaged over the columns.
+    """Return the binary cross-entropy of each class's best proposal, over columns.
 
     For a class present (background always is) the best of the proposals labelled with
     it counts, by that proposal's weight; for an absent class the best of all, by 1. A
@@ -110,7 +109,9 @@ def bag_loss(
     columns = torch.arange(cls.shape[1], device=cls.device)
     present = _with_background(tags)  # (C1,)
     eligible = (targets.label[:, None] == columns) | ~present
-    best, index = (_clamp(cls) * _clamp(integrity) * eligible).max(0)
+    # Without integrity the factor is what the clamp makes of certainty.
+    whole = 1 - _EPS if integrity is None else _clamp(integrity)
+    best, index = (_clamp(cls) * whole * eligible).max(0)
     weight = (scale * targets.weight[index]).where(present, 1)
     return functional.binary_cross_entropy(
         _clamp(best), present.to(cls.dtype), weight=weight
@@ -120,7 +121,7 @@ def bag_loss(
 def mil_loss(
     cls: Float[Tensor, "N C1"], det: Float[Tensor, "N C1"], tags: Bool[Tensor, " C"]
 ) -> Float[Tensor, ""]:
-    """Binary cross-entropy of the image's score Σ cls · det against its tags.
+    """Return the binary cross-entropy of the scores Σ cls · det against the tags.
 
     Bilen and Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016; the
     background column counts as present.
@@ -132,7 +133,7 @@ def mil_loss(
 def cluster_loss(
     cls: Float[Tensor, "N C1"], clusters: Int[Tensor, "N C1"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the anti-noise branch against pre-computed clusters, × 12.
+    """Return the cross-entropy of the anti-noise branch against clusters, × 12.
 
     A foreground cluster is judged by its members' mean, a background cluster (column 0)
     member by member; both count by their size.
@@ -157,7 +158,7 @@ def cluster_loss(
 def cue_localization_loss(
     det: Float[Tensor, "N C1"], clusters: Int[Tensor, "N C1"]
 ) -> Float[Tensor, ""]:
-    """Minus log of the localization that lies on the cues, averaged over their classes.
+    """Return minus log of the localization on the cues, averaged over classes.
 
     Not in the paper: there the anti-noise branch's localization learns from the tags
     alone, which on frozen features leads it to background; CIM chooses its first
@@ -174,7 +175,7 @@ def cue_localization_loss(
 
 
 def pcl_loss(cls: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, ""]:
-    """Weighted cross-entropy by cluster, averaged over all proposals.
+    """Return the weighted cross-entropy by cluster, averaged over all proposals.
 
     Tang et al., https://arxiv.org/abs/1807.03342: the proposals assigned
     to one pseudo instance are judged by their mean, background ones by themselves.
@@ -194,7 +195,7 @@ def _clamp(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def _own(scores: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, " N"]:
-    """Each proposal's score in its label's column; column 0 where it has none."""
+    """Return each proposal's score in its label's column; column 0 where unlabelled."""
     return scores.gather(1, targets.label.clamp(min=0)[:, None]).squeeze(1)
 
 

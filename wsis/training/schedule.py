@@ -1,4 +1,4 @@
-"""How a model is optimised: settings, importable without torch."""
+"""The training schedule: settings, importable without torch."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,12 +16,12 @@ def _milestones(value: Any) -> Any:
 
 
 Milestones = Annotated[tuple[int, ...], BeforeValidator(_milestones)]
-"""Iterations; on the command line with commas between."""
+"""Iterations; comma-separated on the command line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """How a model is optimised.
+    """The length of training, the optimiser and its rates.
 
     An iteration is one step of the optimiser, after ``batch`` images.
 
@@ -69,11 +69,11 @@ class Schedule:
             )
 
     def images(self, count: int) -> int:
-        """How many images training sees in all, of a data set of ``count``."""
+        """Return how many images training sees, of a data set of ``count``."""
         return self.iterations * self.batch or self.epochs * count
 
     def factor(self, seen: int, count: int) -> float:
-        """What the rate is multiplied by after ``seen`` images."""
+        """Return the factor of the rate after ``seen`` images."""
         iteration = seen // self.batch
         if self.milestones:
             drops = sum(iteration >= milestone for milestone in self.milestones)
@@ -83,7 +83,7 @@ class Schedule:
         return 0.1**drops * ((1 + 2 * share) / 3)
 
     def build(self, model: "torch.nn.Module") -> "torch.optim.Optimizer":
-        """The optimiser of the parameters that train; ``set_rate`` sets their rates."""
+        """Build the optimiser of what trains; ``set_rate`` sets its rates."""
         from torch.optim import SGD, AdamW
 
         named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
@@ -105,6 +105,6 @@ class Schedule:
     def set_rate(
         self, optimizer: "torch.optim.Optimizer", seen: int, count: int
     ) -> None:
-        """Sets the rates of what ``build`` made, for the next image."""
+        """Set the rates of what ``build`` made, for the next image."""
         for group, times in zip(optimizer.param_groups, (1, 2), strict=False):
             group["lr"] = self.lr * times * self.factor(seen, count)

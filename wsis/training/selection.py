@@ -38,13 +38,9 @@ class Selection:
         image_id: int,
         ledger: "wsis.contracts.Ledger" = frozenset(),
     ) -> "wsis.contracts.Predictions":
-        """Return the instances, best first (ties: lower proposal, then lower class).
+        """Return the instances by (N, C) scores, best first.
 
-        Args:
-            scores: of the proposals, (N, C).
-            proposals: of the image.
-            image_id: the image's number.
-            ledger: the labels consumed, apart from those of the proposals.
+        Ties: lower proposal, then lower class. The proposals' ledger is added.
         """
         from torchvision.ops import batched_nms
 

@@ -44,7 +44,7 @@ def bag_scores(seen: Seen) -> Float[Tensor, " C"]:
     https://arxiv.org/abs/1511.02853, section 3.3.
     """
     one = seen.plain.anti_noise
-    return (one.classification * one.localization).sum(0)[1:]
+    return one.product.sum(0)[1:]
 
 
 def agreement(seen: Seen) -> Float[Tensor, " C"]:
@@ -55,7 +55,7 @@ def agreement(seen: Seen) -> Float[Tensor, " C"]:
     branches: Sequence[BranchScores] = seen.plain.branches
     if len(branches) < 2:
         branches = [seen.plain.anti_noise, *branches]
-    best = [(b.classification * b.localization)[:, 1:].argmax(0) for b in branches]
+    best = [b.product[:, 1:].argmax(0) for b in branches]
     overlap = torch.stack([seen.overlap(one, other) for one, other in pairwise(best)])
     return _present(overlap.mean(0), seen)
 
@@ -72,9 +72,11 @@ def scales(seen: Seen) -> Float[Tensor, " C"]:
 
 def integrity(seen: Seen) -> Float[Tensor, " C"]:
     """The integrity that the branches predict of the best proposal, averaged."""
-    if not seen.plain.integrity:
+    found = [b.localization for b in seen.plain.branches]
+    known = [one for one in found if one is not None]
+    if not known:
         return torch.full(seen.tags.shape, torch.nan)
-    said = torch.stack([b.localization for b in seen.plain.branches]).mean(0)[:, 1:]
+    said = torch.stack(known).mean(0)[:, 1:]
     return _present(said.gather(0, _best(seen.plain)[None])[0], seen)
 
 

@@ -2,8 +2,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.problems import drawn, spans
-from wsis.mining.nms import greedy_nms, ranked, strict_nms
+from benchmarks.plain_mining import found
+from tests.problems import drawn, pseudo_of, spans
+from wsis.mining._steps import each_once, greedy_nms, ranked, strict_nms
 
 # Each overlaps the next by a third and no other: 0–1–2.
 CHAIN = spans((0, 4), (2, 6), (4, 8)).iou
@@ -58,3 +59,19 @@ def test_greedy_matches_the_loop(seed: int, count: int, limit: float) -> None:
             if not any(bool(overlaps.iou[i, j] >= limit) for j in kept):
                 kept.append(i)
         assert row[kept_row].tolist() == kept
+
+
+def test_the_larger_weight_gives_the_class() -> None:
+    pseudo = pseudo_of((4, 1, 0.25), (2, 1, 0.5), (4, 2, 0.75), (2, 3, 0.125))
+
+    assert found(each_once(pseudo)) == [(2, 1, 0.5), (4, 2, 0.75)]
+
+
+def test_of_equal_weights_the_first_stays() -> None:
+    pseudo = pseudo_of((1, 2, 0.5), (1, 3, 0.5), (0, 4, 0.0), (0, 5, 0.0))
+
+    assert found(each_once(pseudo)) == [(0, 4, 0.0), (1, 2, 0.5)]
+
+
+def test_nothing_stays_nothing() -> None:
+    assert found(each_once(pseudo_of())) == []

@@ -11,7 +11,7 @@ from wsis.geometry.masks import region_areas
 def clusters(
     iou: Float[Tensor, "K N"], label: Int[Tensor, " K"], classes: int, near: float = 0.5
 ) -> Int[Tensor, "N C1"]:
-    """One cluster a trusted mask, numbered from 1, then the background's.
+    """Return one cluster a trusted mask, numbered from 1, then the background's.
 
     CIM's pre-computed labels (Li et al., https://arxiv.org/abs/2402.07633): proposals
     near a mask join its cluster and class, a later mask taking what an earlier one had;
@@ -30,13 +30,6 @@ def clusters(
         labels[members, column] = number
     free = (iou > 0).any(0) & (labels == 0).all(1)
     labels[free, 0] = len(iou) + 1
-    return labels
-
-
-def all_background(count: int, classes: int) -> Int[Tensor, "N C1"]:
-    """Every proposal in one background cluster."""
-    labels = torch.zeros(count, classes + 1, dtype=torch.long)
-    labels[:, 0] = 1
     return labels
 
 

@@ -1,0 +1,229 @@
+"""A strategy: how the scores of one branch supervise the next, and the losses of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from wsis.contracts import (
+    Assigner,
+    BranchScores,
+    Cascading,
+    Miner,
+    NoiseSampler,
+    Overlaps,
+    PseudoInstances,
+    Targets,
+)
+from wsis.training.losses import (
+    RefinementLosses,
+    cluster_loss,
+    cue_localization_loss,
+    mil_loss,
+    refinement_losses,
+)
+from wsis.training.network import Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """Turns a branch's scores into supervision of the next; every part is swappable.
+
+    Args:
+        miner: scores -> pseudo instances.
+        sampler: keeps some of the pseudo instances.
+        assigner: pseudo instances -> a target per proposal.
+        by_cluster: whether the proposals of a pseudo instance are classified together,
+            as PCL has it.
+        cue_localization: weight of the loss that leads the anti-noise branch's
+            localization to the cues; 0 is the paper's.
+        anti_noise: whether there is an anti-noise branch. Without it the cues teach
+            branch 0 themselves, as ``clusters_as_instances`` has it, and the losses of
+            that branch are 0.
+    """
+
+    miner: Miner
+    sampler: NoiseSampler
+    assigner: Assigner
+    by_cluster: bool = False
+    cue_localization: float = 0.0
+    anti_noise: bool = True
+
+    def at(self, branch: int) -> "Strategy":
+        """Return the strategy with the thresholds of a refinement branch, 0…K−1."""
+        return replace(
+            self, miner=_at(self.miner, branch), assigner=_at(self.assigner, branch)
+        )
+
+    def mine(
+        self,
+        branch: int,
+        previous: BranchScores,
+        overlaps: Overlaps,
+        tags: Bool[Tensor, " C"],
+        clusters: Int[Tensor, "N C1"] | None,
+    ) -> PseudoInstances:
+        """Return what a branch learns from the branch before, before sampling."""
+        if branch == 0 and not self.anti_noise:
+            return clusters_as_instances(clusters, overlaps)
+        return _at(self.miner, branch)(previous, overlaps, tags)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Losses:
+    """One image's losses, each with its factor included.
+
+    Args:
+        classification: summed over refinement branches.
+        integrity: summed over refinement branches (×3).
+        bag: summed over refinement branches.
+        mil: of the anti-noise branch.
+        cluster: of the anti-noise branch against the cues (×12); 0 without cues.
+        localization: of the anti-noise branch on the cues; 0 without cues.
+        foreground: foreground proposals in each refinement branch.
+    """
+
+    classification: Float[Tensor, ""]
+    integrity: Float[Tensor, ""]
+    bag: Float[Tensor, ""]
+    mil: Float[Tensor, ""]
+    cluster: Float[Tensor, ""]
+    localization: Float[Tensor, ""]
+    foreground: tuple[int, ...]
+
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """The sum, which is minimised."""
+        refinement = self.classification + self.integrity + self.bag
+        return refinement + self.mil + self.cluster + self.localization
+
+    def named(self) -> dict[str, float]:
+        """Return every loss and the total as numbers, by name."""
+        names = [field.name for field in fields(self) if field.name != "foreground"]
+        return {n: float(getattr(self, n).detach()) for n in (*names, "total")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BranchStep:
+    """The supervision of one refinement branch on one image, for observers.
+
+    Args:
+        branch: 0…K−1.
+        scores: that were mined (detached): the previous branch's.
+        pseudo: the pseudo instances after sampling.
+        targets: made from them; None when nothing was mined.
+        taught: the scores of the branch itself (detached), before it learned.
+        image_id: the training image; None where ``supervise`` is called by itself.
+        epoch: of training, from 0; likewise.
+    """
+
+    branch: int
+    scores: BranchScores
+    pseudo: PseudoInstances
+    targets: Targets | None
+    taught: BranchScores
+    image_id: int | None = None
+    epoch: int | None = None
+
+
+Observer = Callable[[BranchStep], None]
+
+
+def supervise(
+    scores: Scores,
+    overlaps: Overlaps,
+    tags: Bool[Tensor, " C"],
+    clusters: Int[Tensor, "N C1"] | None,
+    strategy: Strategy,
+    generator: torch.Generator,
+    observer: Observer | None = None,
+) -> Losses:
+    """Mine each branch's targets from the branch before and compare (CIM, section 3).
+
+    Branch 0 learns from the anti-noise branch's scores, branch k from branch k−1's; a
+    branch for which nothing was mined contributes nothing.
+    """
+    refined: list[RefinementLosses] = []
+    foreground = []
+    previous = scores.anti_noise
+    for k, branch in enumerate(scores.branches):
+        teacher, previous = previous.detach(), branch
+        mined = strategy.mine(k, teacher, overlaps, tags, clusters)
+        pseudo = strategy.sampler(mined, generator)
+        targets = None
+        if len(pseudo):
+            targets = _at(strategy.assigner, k)(pseudo, overlaps)
+            refined.append(
+                refinement_losses(
+                    branch, targets, tags, branch=k, by_cluster=strategy.by_cluster
+                )
+            )
+        foreground.append(0 if targets is None else int((targets.label > 0).sum()))
+        if observer is not None:
+            observer(BranchStep(k, teacher, pseudo, targets, branch.detach()))
+    zero = scores.anti_noise.classification.new_zeros(())
+    mil, cluster, localization = zero, zero, zero
+    if strategy.anti_noise:
+        mil, cluster, localization = _anti_noise_losses(
+            scores.anti_noise, tags, clusters, strategy.cue_localization
+        )
+    return Losses(
+        classification=sum((one.classification for one in refined), zero),
+        integrity=sum((one.integrity for one in refined), zero),
+        bag=sum((one.bag for one in refined), zero),
+        mil=mil,
+        cluster=cluster,
+        localization=localization,
+        foreground=tuple(foreground),
+    )
+
+
+def _anti_noise_losses(
+    scores: BranchScores,
+    tags: Bool[Tensor, " C"],
+    clusters: Int[Tensor, "N C1"] | None,
+    cue_localization: float,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
+    """The losses of the anti-noise branch: from tags, and the two from cues."""
+    cls, det = scores.classification, scores.localization
+    if det is None:
+        raise ValueError("expected an anti-noise branch with localization, got none")
+    mil = mil_loss(cls, det, tags)
+    if clusters is None:
+        return mil, torch.zeros_like(mil), torch.zeros_like(mil)
+    localization = cue_localization * cue_localization_loss(det, clusters)
+    return mil, cluster_loss(cls, clusters), localization
+
+
+def clusters_as_instances(
+    clusters: Int[Tensor, "N C1"] | None, overlaps: Overlaps
+) -> PseudoInstances:
+    """Return cues as pseudo instances: the central proposal of each foreground cluster.
+
+    That is the member whose IoU with all members is highest on average (ties: the
+    lowest index). Its weight is 1.
+
+    Raises:
+        ValueError: if there are no cues.
+    """
+    if clusters is None:
+        raise ValueError("expected cues to teach branch 0 without an anti-noise branch")
+    number, column = clusters.max(1)
+    index = []
+    for cluster in number[column > 0].unique().tolist():
+        members = (number == cluster).nonzero().flatten()
+        within = overlaps.iou[members[:, None], members]
+        index.append(int(members[within.mean(1).argmax()]))
+    chosen = torch.tensor(index, dtype=torch.long, device=clusters.device)
+    weight = torch.ones(len(chosen), device=clusters.device)
+    return PseudoInstances(chosen, column[chosen], weight)
+
+
+_Part = TypeVar("_Part")
+
+
+def _at(part: _Part, branch: int) -> _Part:
+    return part.at(branch) if isinstance(part, Cascading) else part
