@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from pycocotools import mask as rle
+from wsis.evaluation.coco import with_hotcoco, with_pycocotools
 
 from wsis.contracts import GroundTruth, Predictions
 from wsis.data.coco import read_annotated
 from wsis.data.scenes.drawn import Scenes
 from wsis.evaluation import coco_ap, dissect, voc_ap
-from wsis.evaluation.coco import with_hotcoco, with_pycocotools
 from wsis.geometry.masks import from_masks
 
 

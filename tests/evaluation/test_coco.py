@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from wsis.evaluation.coco import with_hotcoco, with_pycocotools
 
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.contracts import GroundTruth, Predictions
 from wsis.evaluation import coco_ap, evaluate, to_coco
-from wsis.evaluation.coco import with_hotcoco, with_pycocotools
 
 # pycocotools' decode has it under NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")

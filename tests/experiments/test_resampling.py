@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import evaluate
-from wsis.experiments.matches import Matches, match
+from wsis.evaluation.matches import Matches, match
 from wsis.experiments.resampling import NAMES, draws, figures, point
 
 CLASSES = ("a", "b", "c")

@@ -1,4 +1,4 @@
-"""What is wrong with predictions: every error sorted by kind, and what it costs."""
+"""Counts the errors of predictions by kind, and tells what each kind costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,17 +18,15 @@ from wsis.evaluation.kinds import (
     Sorted,
     sort,
 )
-from wsis.evaluation.repair import repaired
+from wsis.evaluation.matches import SIZES
+from wsis.evaluation.precision import average_precision
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     **{str(kind): (kind,) for kind in Kind},
     "false positives": FALSE,
     "misses": MISSES,
 }
-"""What is tallied: each kind, all of predictions, and all of objects."""
-
-SIZES = ("small", "medium", "large")
-"""COCO's: below 32² pixels, below 96², and from there on."""
+"""The rows of a table of errors: each kind, all of predictions, all of objects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +36,11 @@ class Tally:
     Args:
         count: how many.
         share: of all false positives, or of all misses, in percent; 0 of none.
-        top: those among the best predictions of their class, as many as it has objects
-            to find (Hoiem et al., "Diagnosing Error in Object Detectors", ECCV 2012,
-            section 3); for misses ``count``.
-        other_class: those whose reference is of another class; 0 for misses.
-        gain: what the figure would rise by in percent if they were repaired.
+        top: how many are among the best predictions of their class, as many as it has
+            objects to find (Hoiem et al., "Diagnosing Error in Object Detectors", ECCV
+            2012, section 3); for misses ``count``.
+        other_class: how many have a reference of another class; 0 for misses.
+        gain: by how many percent the figure would rise if they were repaired.
     """
 
     count: int
@@ -59,17 +57,17 @@ class Anatomy:
     Args:
         rules: by which they were sorted.
         score: mean AP at the rules' IoU by ``voc_ap``, in percent.
-        predictions: how many, without those that ignored objects excuse.
-        found: objects found.
-        objects: objects to find.
+        predictions: how many there are, without those that ignored objects excuse.
+        found: how many objects were found.
+        objects: how many there are to find.
         kinds: tally of each kind; gains are in ``score``. ``false positives`` and
             ``misses`` stand for all of them together.
-        per_class: of the errors whose prediction, or missed object, is of a class;
-            gains are in that class's AP when all classes' errors of the kind are
+        per_class: tallies of the errors whose prediction, or missed object, is of a
+            class; gains are in that class's AP when all classes' errors of the kind are
             repaired, 0 for a class without objects.
-        per_size: of the errors whose reference, missed object, or else prediction, is
-            of a size; gains are in ``score``.
-        of_predictions: of each image's predictions, in their order, the kind, or
+        per_size: tallies of the errors whose reference, missed object, or else
+            prediction, is of a size; gains are in ``score``.
+        of_predictions: the kind of each image's predictions, in their order, or
             ``found`` or ``ignored``.
         of_objects: the same of each image's objects.
     """
@@ -86,17 +84,10 @@ class Anatomy:
     of_objects: dict[int, list[str]]
 
     def results(self) -> dict[str, Any]:
-        """All figures, without the kinds of single predictions and objects."""
-        return {
-            "rules": asdict(self.rules),
-            "score": self.score,
-            "predictions": self.predictions,
-            "found": self.found,
-            "objects": self.objects,
-            "kinds": {kind: asdict(tally) for kind, tally in self.kinds.items()},
-            "per_class": _plain(self.per_class),
-            "per_size": _plain(self.per_size),
-        }
+        """Return all figures, without the kinds of single predictions and objects."""
+        figures = asdict(self)
+        del figures["of_predictions"], figures["of_objects"]
+        return figures
 
 
 def dissect(
@@ -106,7 +97,7 @@ def dissect(
     classes: Sequence[str],
     rules: Rules | None = None,
 ) -> Anatomy:
-    """Sorts every false positive and every miss into the kinds that ``Rules`` defines.
+    """Sort every false positive and every miss into the kinds that ``Rules`` defines.
 
     The AP gained by repairing a kind is that of TIDE (Bolya et al., "TIDE: A General
     Toolbox for Identifying Object Detection Errors", ECCV 2020,
@@ -132,7 +123,7 @@ def dissect(
     before = repaired(found, len(classes))
 
     def gains(choice: _Choice) -> dict[str, Float[np.ndarray, " C"]]:
-        """What each class's AP would rise by; NaN for a class without objects."""
+        """Return by how much each class's AP would rise; NaN without objects."""
         some = {name: choice.of_kind(found, *kinds) for name, kinds in KINDS.items()}
         return {
             name: repaired(found, len(classes), one.predictions, one.objects) - before
@@ -164,7 +155,7 @@ def dissect(
 
 
 def average(anatomies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means of several runs' figures, as ``Anatomy.results`` gives them.
+    """Return the means of several runs' figures, as ``Anatomy.results`` gives them.
 
     Raises:
         ValueError: if there are none, or they are not of the same classes and rules.
@@ -186,6 +177,66 @@ def _mean(values: Sequence[Any]) -> Any:
     return {key: _mean([value[key] for value in values]) for key in first}
 
 
+def repaired(
+    found: Sorted,
+    classes: int,
+    predictions: Bool[np.ndarray, " M"] | None = None,
+    objects: Bool[np.ndarray, " G"] | None = None,
+) -> Float[np.ndarray, " C"]:
+    """Return each class's AP at the rules' IoU, in [0, 1], with some errors repaired.
+
+    This is what the oracles of TIDE do (arXiv 2008.08115, section 2.3). A prediction
+    whose reference is of its class, or whose kind is *class*, becomes a find of the
+    reference with the score that it has; if the reference was found already, or another
+    one of a higher score is repaired to the same, it is removed. Every other prediction
+    is removed. A missed object is no longer to be found, unless a repaired prediction
+    finds it. So no repair lowers the AP.
+
+    Args:
+        found: what ``sort`` made.
+        classes: C.
+        predictions: the false positives to repair; None for none.
+        objects: the misses to repair; None for none.
+
+    Returns:
+        NaN for a class that has no objects; 0 for one that had, and has none left.
+    """
+    label, hit = found.label.copy(), found.hit.copy()
+    keep = np.ones(len(label), bool)
+    to_find = ~found.ignore if objects is None else ~found.ignore & ~objects
+    if predictions is not None:
+        keep = ~predictions
+        taken = np.zeros(len(found.ignore), bool)
+        taken[found.hit[found.kind == FOUND]] = True
+        mendable = ~_other_class(found) | (found.kind == Kind.CLASS)
+        mended = np.flatnonzero(predictions & mendable & (found.reference >= 0))
+        mended = mended[~taken[found.reference[mended]]]
+        mended = mended[np.argsort(-found.score[mended], kind="stable")]
+        target, first = np.unique(found.reference[mended], return_index=True)
+        keep[mended[first]] = True
+        hit[mended[first]] = target
+        label[mended[first]] = found.object_label[target]
+        to_find[target] = True
+    table = np.full(classes, np.nan)
+    for c in range(1, classes + 1):
+        if not (~found.ignore & (found.object_label == c)).any():
+            continue
+        mine = np.flatnonzero(keep & (label == c))
+        mine = mine[np.argsort(-found.score[mine], kind="stable")]
+        count = int((to_find & (found.object_label == c)).sum())
+        table[c - 1] = (
+            average_precision(hit[mine], found.ignore, count) if count else 0.0
+        )
+    return table
+
+
+def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
+    """Return the predictions whose reference is of another class."""
+    labels = np.append(found.object_label, 0)[found.reference]
+    other: Bool[np.ndarray, " M"] = (found.reference >= 0) & (labels != found.label)
+    return other
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Choice:
     """Some predictions and some objects."""
@@ -194,7 +245,7 @@ class _Choice:
     objects: Bool[np.ndarray, " G"]
 
     def of_kind(self, found: Sorted, *kinds: Kind) -> "_Choice":
-        """Those of them that are of some kinds."""
+        """Return those of them that are of some kinds."""
         return _Choice(
             self.predictions & np.isin(found.kind, kinds),
             self.objects & np.isin(found.object_kind, kinds),
@@ -207,10 +258,9 @@ class _Choice:
 def _tallies(
     found: Sorted, choice: _Choice, gains: Mapping[str, float]
 ) -> dict[str, Tally]:
-    """Of ``KINDS`` among the chosen."""
+    """Count each of ``KINDS`` among the chosen."""
     top = _top(found)
-    labels = np.append(found.object_label, 0)[found.reference]
-    other = (found.reference >= 0) & (labels != found.label)
+    other = _other_class(found)
     tallies = {}
     for name, kinds in KINDS.items():
         one = choice.of_kind(found, *kinds)
@@ -231,7 +281,7 @@ def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
 
 
 def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
-    """The best predictions of each class, as many as it has objects to find."""
+    """Return the best predictions of each class, as many as it has objects to find."""
     top = np.zeros(len(found.label), bool)
     for c in np.unique(found.object_label):
         count = int((~found.ignore & (found.object_label == c)).sum())
@@ -241,26 +291,18 @@ def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
 
 
 def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
-    """Size of each prediction, or rather of its reference, and of each object."""
+    """Return the size of each object, and of each prediction's reference or of itself.
+
+    An object on a border is of the larger size.
+    """
     known = found.reference >= 0
     area = found.area.copy()
     area[known] = found.object_area[found.reference[known]]
-    names = np.array(SIZES)
-    size, object_size = (
-        names[np.digitize(one, (32**2, 96**2))] for one in (area, found.object_area)
-    )
-    return size, object_size
+    names, ends = np.array(list(SIZES)), [high for _, high in SIZES.values()]
+    return names[np.digitize(area, ends)], names[np.digitize(found.object_area, ends)]
 
 
 def _each(kinds: np.ndarray, counts: Mapping[int, int]) -> dict[int, list[str]]:
-    """Kinds by image."""
-    stops = np.cumsum(list(counts.values()))
-    parts = np.split(kinds, stops[:-1])
+    """Return the kinds by image."""
+    parts = np.split(kinds, np.cumsum(list(counts.values()))[:-1])
     return {i: part.tolist() for i, part in zip(counts, parts, strict=True)}
-
-
-def _plain(table: Mapping[str, Mapping[str, Tally]]) -> dict[str, Any]:
-    return {
-        name: {kind: asdict(tally) for kind, tally in row.items()}
-        for name, row in table.items()
-    }

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsis.contracts import GroundTruth, Predictions, Proposals, Supervision
-from wsis.evaluation.pairs import together
-from wsis.evaluation.report import Evaluation, evaluate
+from wsis.evaluation._pairs import together
+from wsis.evaluation.precision import Evaluation, evaluate
 from wsis.geometry.masks import boxes, rles
 from wsis.geometry.overlap import cross_iou
 

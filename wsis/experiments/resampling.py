@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from wsis.experiments.matches import COCO, FOUND, NEITHER, VOC, Matches
+from wsis.evaluation.matches import COCO, VOC, Matches, State
 
 NAMES = (*(f"mAP{round(100 * t)}" for t in VOC), "AP")
 """The figures that are resampled, in percent."""
@@ -97,9 +97,9 @@ def _precisions(
     objects: Int[np.ndarray, " B"],
 ) -> Iterator[Float[np.ndarray, " B"]]:
     for t in range(len(VOC) + len(COCO)):
-        found = np.flatnonzero(state[:, t] == FOUND)
+        found = np.flatnonzero(state[:, t] == State.FOUND)
         counted = seen[:, found]  # (B, K)
-        passed = np.flatnonzero(state[:, t] == NEITHER)
+        passed = np.flatnonzero(state[:, t] == State.NEITHER)
         if len(passed) and len(found):
             before = np.searchsorted(passed, found)
             lost = weight[:, passed].cumsum(1)

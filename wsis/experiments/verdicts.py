@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wsis._support.randomness import generator
-from wsis.experiments.matches import Matches
+from wsis.evaluation.matches import Matches
 from wsis.experiments.resampling import NAMES, draws, figures, point
 from wsis.experiments.statistics import LEVEL, POWER, Estimate
 

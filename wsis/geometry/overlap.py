@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from pycocotools import mask as rle
 from torch import Tensor
 
 from wsis.contracts import Overlaps, Proposals, Rle
@@ -59,6 +61,24 @@ def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
     low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
     high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
     return _overlaps((high - low).clamp(min=0).prod(2), side.prod(1))
+
+
+def shared_pixels(
+    masks: Sequence[Rle], others: Sequence[Rle]
+) -> Float[np.ndarray, "M G"]:
+    """Return how many pixels each mask shares with each of the others."""
+    if not masks or not others:
+        return np.zeros((len(masks), len(others)))
+    # What pycocotools calls IoU with a crowd is the share of the mask inside it.
+    share = rle.iou(list(masks), list(others), [1] * len(others))
+    shared: Float[np.ndarray, "M G"] = (share * pixels(masks)[:, None]).round()
+    return shared
+
+
+def pixels(masks: Sequence[Rle]) -> Float[np.ndarray, " M"]:
+    """Return how many pixels each mask has."""
+    # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
+    return np.array([float(rle.area(mask)) for mask in masks])
 
 
 def cross_iou(
