@@ -7,12 +7,11 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from wsis.evaluation.repair import repaired
 
 from tests.builders import strips
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import Kind, Rules, average, dissect, voc_ap
-from wsis.evaluation.anatomy import KINDS, SIZES
+from wsis.evaluation.anatomy import KINDS, SIZES, repaired
 from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES, sort
 from wsis.geometry.masks import from_masks
 

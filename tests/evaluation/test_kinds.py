@@ -1,6 +1,5 @@
 """Objects and predictions are stretches of a row of 20 pixels; see ``drawing``."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from tests.builders import strips
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import Kind, Rules
-from wsis.evaluation.kinds import FOUND, IGNORED, Meeting, sort
+from wsis.evaluation.kinds import FOUND, IGNORED, sort
 from wsis.geometry.masks import from_masks, to_dense
 
 CLASSES = ("cat", "dog")
@@ -213,11 +212,3 @@ def test_many_predictions_on_one_image():
     spans = [(0.5, 1, 0, 4)] * 300
 
     assert kinds(spans, [(1, 0, 4)])[0] == [FOUND] + [Kind.DUPLICATE] * 299
-
-
-def test_an_empty_mask_meets_nothing():
-    meeting = Meeting.of(np.zeros((1, 1)), np.zeros(1), np.array([4.0]), 0.75)
-
-    assert not meeting.iou.any()
-    assert not meeting.contains.any()
-    assert not meeting.inside.any()

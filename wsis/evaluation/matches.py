@@ -34,7 +34,11 @@ VOC = (0.25, 0.5, 0.7, 0.75)
 COCO = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """IoUs at which objects are found."""
 
-SIZES = {"small": (0.0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
+SIZES = {
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, np.inf),
+}
 """COCO's ranges of area in pixels, both ends included."""
 
 ANY_SIZE = (0.0, np.inf)
