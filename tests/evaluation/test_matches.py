@@ -104,7 +104,7 @@ def test_pixels_are_counted_exactly(seed: int) -> None:
     masks, others = to_dense(image.masks).numpy(), to_dense(objects.masks).numpy()
 
     every = Meeting.of(image.masks, objects.masks)
-    own = Meeting.of(
+    own = Meeting.within_classes(
         image.masks, objects.masks, image.label.numpy(), objects.label.numpy()
     )
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from wsis.contracts import GroundTruth, Predictions, Proposals
 from wsis.evaluation.kinds import (
@@ -117,40 +117,41 @@ def dissect(
     """
     rules = rules or Rules()
     found = sort(predictions, list(truths), proposals, classes, rules)
+    table = found.table
     everything = _Choice(
-        np.ones_like(found.label, bool), np.ones_like(found.ignore, bool)
+        np.ones_like(table.label, bool), np.ones_like(table.ignore, bool)
     )
-    before = repaired(found, len(classes))
+    before = repaired(found)
 
     def gains(choice: _Choice) -> dict[str, Float[np.ndarray, " C"]]:
         """Return by how much each class's AP would rise; NaN without objects."""
         some = {name: choice.of_kind(found, *kinds) for name, kinds in KINDS.items()}
         return {
-            name: repaired(found, len(classes), one.predictions, one.objects) - before
+            name: repaired(found, one.predictions, one.objects) - before
             for name, one in some.items()
         }
 
     all_gains = gains(everything)
-    size, object_size = _sizes(found)
-    by_class, by_size = {}, {}
+    per_class, per_size = {}, {}
     for c, name in enumerate(classes, 1):
-        mine = _Choice(found.label == c, found.object_label == c)
+        mine = _Choice(table.label == c, table.object_label == c)
         of_class = {kind: gain[c - 1] for kind, gain in all_gains.items()}
-        by_class[name] = _tallies(found, mine, of_class)
+        per_class[name] = _tallies(found, mine, of_class)
+    size, object_size = _sizes(found)
     for name in SIZES:
         mine = _Choice(size == name, object_size == name)
-        by_size[name] = _tallies(found, mine, _means(gains(mine)))
+        per_size[name] = _tallies(found, mine, _means(gains(mine)))
     return Anatomy(
         rules=rules,
         score=100 * float(np.nanmean(before)),
         predictions=int((found.kind != IGNORED).sum()),
         found=int((found.object_kind == FOUND).sum()),
-        objects=int((~found.ignore).sum()),
+        objects=int(table.to_find().sum()),
         kinds=_tallies(found, everything, _means(all_gains)),
-        per_class=by_class,
-        per_size=by_size,
-        of_predictions=_each(found.kind, {i: m for i, m, _ in found.images}),
-        of_objects=_each(found.object_kind, {i: g for i, _, g in found.images}),
+        per_class=per_class,
+        per_size=per_size,
+        of_predictions=_each(found.kind, table.image, table.image_id),
+        of_objects=_each(found.object_kind, table.object_image, table.image_id),
     )
 
 
@@ -179,7 +180,6 @@ def _mean(values: Sequence[Any]) -> Any:
 
 def repaired(
     found: Sorted,
-    classes: int,
     predictions: Bool[np.ndarray, " M"] | None = None,
     objects: Bool[np.ndarray, " G"] | None = None,
 ) -> Float[np.ndarray, " C"]:
@@ -194,47 +194,46 @@ def repaired(
 
     Args:
         found: what ``sort`` made.
-        classes: C.
         predictions: the false positives to repair; None for none.
         objects: the misses to repair; None for none.
 
     Returns:
         NaN for a class that has no objects; 0 for one that had, and has none left.
     """
-    label, hit = found.label.copy(), found.hit.copy()
+    table = found.table
+    label, hit = table.label.copy(), found.hit.copy()
     keep = np.ones(len(label), bool)
-    to_find = ~found.ignore if objects is None else ~found.ignore & ~objects
+    to_find = table.to_find() if objects is None else table.to_find() & ~objects
     if predictions is not None:
         keep = ~predictions
-        taken = np.zeros(len(found.ignore), bool)
+        taken = np.zeros(len(table.ignore), bool)
         taken[found.hit[found.kind == FOUND]] = True
         mendable = ~_other_class(found) | (found.kind == Kind.CLASS)
         mended = np.flatnonzero(predictions & mendable & (found.reference >= 0))
         mended = mended[~taken[found.reference[mended]]]
-        mended = mended[np.argsort(-found.score[mended], kind="stable")]
+        mended = mended[np.argsort(-table.score[mended], kind="stable")]
         target, first = np.unique(found.reference[mended], return_index=True)
         keep[mended[first]] = True
         hit[mended[first]] = target
-        label[mended[first]] = found.object_label[target]
+        label[mended[first]] = table.object_label[target]
         to_find[target] = True
-    table = np.full(classes, np.nan)
-    for c in range(1, classes + 1):
-        if not (~found.ignore & (found.object_label == c)).any():
-            continue
+    rows = []
+    for c, known in enumerate(table.counts().tolist(), 1):
         mine = np.flatnonzero(keep & (label == c))
-        mine = mine[np.argsort(-found.score[mine], kind="stable")]
-        count = int((to_find & (found.object_label == c)).sum())
-        table[c - 1] = (
-            average_precision(hit[mine], found.ignore, count) if count else 0.0
+        mine = mine[np.argsort(-table.score[mine], kind="stable")]
+        count = int((to_find & (table.object_label == c)).sum())
+        least = 0.0 if known else np.nan
+        rows.append(
+            average_precision(hit[mine], table.ignore, count) if count else least
         )
-    return table
+    return np.array(rows)
 
 
 def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
     """Return the predictions whose reference is of another class."""
-    labels = np.append(found.object_label, 0)[found.reference]
-    other: Bool[np.ndarray, " M"] = (found.reference >= 0) & (labels != found.label)
-    return other
+    labels = np.append(found.table.object_label, 0)[found.reference]
+    other: Bool[np.ndarray, " M"] = found.table.label != labels
+    return other & (found.reference >= 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -282,27 +281,30 @@ def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
 
 def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
     """Return the best predictions of each class, as many as it has objects to find."""
-    top = np.zeros(len(found.label), bool)
-    for c in np.unique(found.object_label):
-        count = int((~found.ignore & (found.object_label == c)).sum())
-        mine = np.flatnonzero((found.label == c) & (found.kind != IGNORED))
-        top[mine[np.argsort(-found.score[mine], kind="stable")][:count]] = True
+    top = np.zeros(len(found.kind), bool)
+    ranked, counts = found.table.best_first(), found.table.counts().tolist()
+    for mine, count in zip(ranked, counts, strict=True):
+        top[mine[found.kind[mine] != IGNORED][:count]] = True
     return top
 
 
 def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
-    """Return the size of each object, and of each prediction's reference or of itself.
+    """Return the size of each prediction's reference, or its own, and of each object.
 
     An object on a border is of the larger size.
     """
-    known = found.reference >= 0
-    area = found.area.copy()
-    area[known] = found.object_area[found.reference[known]]
+    areas = found.table.object_area
+    own = np.where(
+        found.reference < 0, found.table.area, np.append(areas, 0)[found.reference]
+    )
     names, ends = np.array(list(SIZES)), [high for _, high in SIZES.values()]
-    return names[np.digitize(area, ends)], names[np.digitize(found.object_area, ends)]
+    return names[np.digitize(own, ends)], names[np.digitize(areas, ends)]
 
 
-def _each(kinds: np.ndarray, counts: Mapping[int, int]) -> dict[int, list[str]]:
-    """Return the kinds by image."""
-    parts = np.split(kinds, np.cumsum(list(counts.values()))[:-1])
-    return {i: part.tolist() for i, part in zip(counts, parts, strict=True)}
+def _each(
+    kinds: np.ndarray, image: Int[np.ndarray, " K"], image_id: Int[np.ndarray, " I"]
+) -> dict[int, list[str]]:
+    """Return the kinds by the number of the image."""
+    counts = np.bincount(image, minlength=len(image_id))
+    parts = np.split(kinds, counts.cumsum()[:-1])
+    return {i: part.tolist() for i, part in zip(image_id.tolist(), parts, strict=True)}

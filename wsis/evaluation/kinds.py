@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 
 from wsis._support.checks import inside
 from wsis.contracts import GroundTruth, Predictions, Proposals
-from wsis.evaluation._pairs import pair, together
-from wsis.evaluation.matches import Meeting, State, finds, nearest
+from wsis.evaluation._pairs import together
+from wsis.evaluation.matches import Meeting, State, Table, finds, nearest, tabulate
 from wsis.geometry.overlap import cross_iou
 
 
@@ -94,35 +94,22 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sorted:
-    """All predictions and objects of a data set, each with its kind.
-
-    Both are numbered over all images, in the order of the truths.
+    """The kind of each prediction and object of a data set.
 
     Args:
-        score: of each prediction.
-        label: its class, 1…C.
-        area: its pixels.
+        table: the predictions and objects, as the rest numbers them.
         kind: one of ``FALSE``, or ``FOUND`` or ``IGNORED``.
-        hit: the object that it hits, even if another prediction found it; −1 for none.
-        reference: the object by which it is of its kind; −1 for none.
-        object_label: class of each object.
-        object_area: pixels, as annotated.
-        ignore: objects that count neither way.
+        hit: the object that a prediction hits, even if another one found it; −1 for
+            none.
+        reference: the object by which a prediction is of its kind; −1 for none.
         object_kind: one of ``MISSES``, or ``FOUND`` or ``IGNORED``.
-        images: of each image, its number, and how many predictions and objects it has.
     """
 
-    score: Float[np.ndarray, " M"]
-    label: Int[np.ndarray, " M"]
-    area: Float[np.ndarray, " M"]
+    table: Table
     kind: np.ndarray
     hit: Int[np.ndarray, " M"]
     reference: Int[np.ndarray, " M"]
-    object_label: Int[np.ndarray, " G"]
-    object_area: Float[np.ndarray, " G"]
-    ignore: Bool[np.ndarray, " G"]
     object_kind: np.ndarray
-    images: list[tuple[int, int, int]]
 
 
 def sort(
@@ -133,42 +120,32 @@ def sort(
     rules: Rules,
 ) -> Sorted:
     """Find the kind of everything; the arguments are those of ``dissect``."""
-    parts, images, objects = [], [], 0
-    pairs = pair(predictions, truths, classes)
-    for (made, truth), (source, _) in zip(
-        pairs, together(proposals, truths), strict=True
+    table = tabulate(predictions, truths, classes, across=True)
+    kind = np.full(len(table.label), Kind.BACKGROUND, _TEXT)
+    hit, reference = np.full((2, len(kind)), -1)
+    object_kind = np.where(table.ignore, IGNORED, FOUND).astype(_TEXT)
+    made, objects = 0, 0
+    for (source, truth), meeting in zip(
+        together(proposals, truths), table.meetings, strict=True
     ):
-        label = made.label.cpu().numpy()
-        score = made.score.double().cpu().numpy()
-        object_label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
-        meeting = Meeting.of(made.masks, truth.masks)
-        own = label[:, None] == object_label
-        kind, hit, reference = kinds_of(score, meeting, own, ignore, rules)
-        missed = ~ignore
-        missed[hit[kind == FOUND]] = False
-        object_kind = np.where(ignore, IGNORED, FOUND).astype(_TEXT)
-        if missed.any():
-            theirs = [truth.masks[i] for i in np.flatnonzero(missed).tolist()]
-            iou = cross_iou(source, theirs).cpu().numpy().max(axis=0, initial=0)
-            object_kind[missed] = np.where(iou >= rules.iou, *MISSES)
-        parts.append(
-            {
-                "score": score,
-                "label": label,
-                "area": meeting.area,
-                "kind": kind,
-                "hit": np.where(hit < 0, -1, hit + objects),
-                "reference": np.where(reference < 0, -1, reference + objects),
-                "object_label": object_label,
-                "object_area": truth.area.double().cpu().numpy(),
-                "ignore": ignore,
-                "object_kind": object_kind,
-            }
+        mine = slice(made, made + len(meeting.area))
+        theirs = slice(objects, objects + len(meeting.object_area))
+        own = table.label[mine, None] == table.object_label[theirs]
+        kind[mine], *found = kinds_of(
+            table.score[mine], meeting, own, table.ignore[theirs], rules
         )
-        images.append((truth.image_id, len(label), len(ignore)))
-        objects += len(ignore)
-    columns = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
-    return Sorted(**columns, images=images)
+        for column, local in zip((hit, reference), found, strict=True):
+            column[mine] = np.where(local < 0, -1, local + objects)
+        missed = ~table.ignore[theirs]
+        missed[found[0][kind[mine] == FOUND]] = False
+        if missed.any():
+            masks = [truth.masks[i] for i in np.flatnonzero(missed).tolist()]
+            iou = cross_iou(source, masks).cpu().numpy().max(axis=0, initial=0)
+            object_kind[theirs][missed] = np.where(iou >= rules.iou, *MISSES)
+        made, objects = mine.stop, theirs.stop
+    return Sorted(
+        table=table, kind=kind, hit=hit, reference=reference, object_kind=object_kind
+    )
 
 
 def kinds_of(

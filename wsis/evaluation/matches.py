@@ -70,26 +70,26 @@ class Meeting:
     object_area: Float[np.ndarray, " G"]
 
     @classmethod
-    def of(
+    def of(cls, masks: Sequence[Rle], objects: Sequence[Rle]) -> "Meeting":
+        """Count the pixels of any masks and objects."""
+        return cls(shared_pixels(masks, objects), pixels(masks), pixels(objects))
+
+    @classmethod
+    def within_classes(
         cls,
         masks: Sequence[Rle],
         objects: Sequence[Rle],
-        label: Int[np.ndarray, " M"] | None = None,
-        object_label: Int[np.ndarray, " G"] | None = None,
+        label: Int[np.ndarray, " M"],
+        object_label: Int[np.ndarray, " G"],
     ) -> "Meeting":
-        """Count the pixels; with labels, only those shared within a class."""
-        if label is None or object_label is None:
-            shared = shared_pixels(masks, objects)
-        else:
-            shared = np.zeros((len(masks), len(objects)))
-            for c in np.intersect1d(label, object_label):
-                mine, theirs = (
-                    np.flatnonzero(label == c),
-                    np.flatnonzero(object_label == c),
-                )
-                shared[np.ix_(mine, theirs)] = shared_pixels(
-                    [masks[i] for i in mine], [objects[i] for i in theirs]
-                )
+        """Count the pixels that masks share with objects of their own class."""
+        shared = np.zeros((len(masks), len(objects)))
+        for c in np.intersect1d(label, object_label):
+            mine = np.flatnonzero(label == c)
+            theirs = np.flatnonzero(object_label == c)
+            shared[np.ix_(mine, theirs)] = shared_pixels(
+                [masks[i] for i in mine], [objects[i] for i in theirs]
+            )
         return cls(shared, pixels(masks), pixels(objects))
 
     @property
@@ -114,12 +114,12 @@ class Meeting:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
-    """All predictions and objects of a data set, and how those of one class overlap.
+    """All predictions and objects of a data set, numbered image by image.
 
     Args:
-        image: the place of each prediction's image in the set, 0…I−1, rising.
+        image: the place of each prediction's image in the set, 0…I−1.
         label: its class, 1…C.
-        score: higher is better; falling within an image.
+        score: higher is better.
         area: its pixels.
         target: the object of its image and class that it overlaps most, the first of
             several; −1 for none.
@@ -130,6 +130,7 @@ class Table:
         ignore: objects that count neither way.
         pairs: a prediction and an object that COCO's rule may match, in each row.
         pair_overlap: their overlap by COCO's rule.
+        meetings: how the predictions of each image meet its objects.
         image_id: number of each image.
         classes: C.
     """
@@ -146,6 +147,7 @@ class Table:
     ignore: Bool[np.ndarray, " G"]
     pairs: Int[np.ndarray, "K 2"]
     pair_overlap: Float[np.ndarray, " K"]
+    meetings: Sequence[Meeting]
     image_id: Int[np.ndarray, " I"]
     classes: int
 
@@ -169,10 +171,18 @@ class Table:
         area = self.object_area
         return ~self.ignore & (low <= area) & (area <= high)
 
+    def counts(self, size: tuple[float, float] = ANY_SIZE) -> Int[np.ndarray, " C"]:
+        """Return how many objects of a size there are to find of each class."""
+        labels = self.object_label[self.to_find(size)]
+        return np.bincount(labels, minlength=self.classes + 1)[1:]
+
+    def hits(self, threshold: float) -> Int[np.ndarray, " M"]:
+        """Return the object that each prediction hits by VOC's rule; −1 for none."""
+        return np.where(self.overlap >= threshold, self.target, -1)
+
     def voc(self, threshold: float) -> Int8[np.ndarray, " M"]:
         """Return the state of each prediction by VOC's rule."""
-        hit = np.where(self.overlap >= threshold, self.target, -1)
-        return finds(hit, self.score, self.ignore)
+        return finds(self.hits(threshold), self.score, self.ignore)
 
     def coco(
         self, size: tuple[float, float] = ANY_SIZE
@@ -215,7 +225,7 @@ class Table:
 
     def _rank(self) -> Int[np.ndarray, " M"]:
         """Place of each prediction among those of its image and class."""
-        order = np.lexsort((self.label, self.image))
+        order = np.lexsort((-self.score, self.label, self.image))
         groups = np.stack([self.image[order], self.label[order]])
         starts = np.diff(groups, prepend=-1).any(0)
         places = np.arange(len(order))
@@ -228,34 +238,44 @@ def tabulate(
     predictions: Sequence[Predictions],
     truths: Sequence[GroundTruth],
     classes: Sequence[str],
+    *,
+    across: bool = False,
 ) -> Table:
-    """Put predictions beside the objects of their image and class.
+    """Put predictions beside the objects of their image.
+
+    Args:
+        predictions: of the very images of ``truths``, in any order.
+        truths: the objects.
+        classes: names of labels 1…C.
+        across: also counts the pixels that they share with objects of other classes.
 
     Raises:
         ValueError: if predictions and truths do not belong together.
     """
-    parts, before, objects = [], 0, 0
+    parts, meetings = [], []
+    before, objects = 0, 0
     for i, (made, truth) in enumerate(pair(predictions, truths, classes)):
-        score, label = made.score.double().cpu().numpy(), made.label.cpu().numpy()
-        order = np.argsort(-score, kind="stable")
-        label = label[order]
-        object_label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
-        meeting = Meeting.of(
-            [made.masks[j] for j in order], truth.masks, label, object_label
-        )
+        label, ignore = made.label.cpu().numpy(), truth.ignore.cpu().numpy()
+        object_label = truth.label.cpu().numpy()
+        if across:
+            meeting = Meeting.of(made.masks, truth.masks)
+        else:
+            meeting = Meeting.within_classes(
+                made.masks, truth.masks, label, object_label
+            )
         own, iou = label[:, None] == object_label, meeting.iou
         target = nearest(iou, own)
         known = np.flatnonzero(target >= 0)
-        overlap = np.zeros(len(order))
+        overlap = np.zeros(len(label))
         overlap[known] = iou[known, target[known]]
         target[known] += objects
         by_coco = np.where(ignore, meeting.coverage, iou)
         rows, columns = np.nonzero(own & (by_coco >= COCO[0]))
         parts.append(
             {
-                "image": np.full(len(order), i),
+                "image": np.full(len(label), i),
                 "label": label,
-                "score": score[order],
+                "score": made.score.double().cpu().numpy(),
                 "area": meeting.area,
                 "target": target,
                 "overlap": overlap,
@@ -267,10 +287,14 @@ def tabulate(
                 "pair_overlap": by_coco[rows, columns],
             }
         )
-        before, objects = before + len(order), objects + len(ignore)
-    columns = {key: np.concatenate([one[key] for one in parts]) for key in parts[0]}
-    ids = np.array([truth.image_id for truth in truths])
-    return Table(**columns, image_id=ids, classes=len(classes))
+        meetings.append(meeting)
+        before, objects = before + len(label), objects + len(ignore)
+    return Table(
+        **{key: np.concatenate([one[key] for one in parts]) for key in parts[0]},
+        meetings=meetings,
+        image_id=np.array([truth.image_id for truth in truths]),
+        classes=len(classes),
+    )
 
 
 def nearest(
@@ -360,11 +384,12 @@ def match(
     place = table.object_image[to_find], table.object_label[to_find] - 1
     np.add.at(objects, place, 1)
     by_voc = np.stack([table.voc(threshold) for threshold in VOC], 1)
+    order = np.lexsort((-table.score, table.image))
     return Matches(
-        image=table.image,
-        label=table.label,
-        score=table.score,
-        state=np.concatenate([by_voc, table.coco()], 1),
+        image=table.image[order],
+        label=table.label[order],
+        score=table.score[order],
+        state=np.concatenate([by_voc, table.coco()], 1)[order],
         objects=objects,
     )
 

@@ -129,18 +129,14 @@ def _voc(
     table: Table, thresholds: Sequence[float]
 ) -> dict[str, Float[np.ndarray, " C"]]:
     found = {}
-    objects = np.bincount(
-        table.object_label[table.to_find()], minlength=table.classes + 1
-    )
-    ranked = table.best_first()
+    ranked, counts = table.best_first(), table.counts().tolist()
     for threshold in thresholds:
         state = table.voc(threshold)
-        found[f"mAP{round(100 * threshold)}"] = np.array(
-            [
-                _area(state[mine], count) if count else np.nan
-                for mine, count in zip(ranked, objects[1:].tolist(), strict=True)
-            ]
-        )
+        areas = [
+            _area(state[mine], count) if count else np.nan
+            for mine, count in zip(ranked, counts, strict=True)
+        ]
+        found[f"mAP{round(100 * threshold)}"] = np.array(areas)
     return found
 
 
@@ -160,8 +156,7 @@ def _coco(table: Table) -> dict[str, Float[np.ndarray, " C"]]:
     ranked = table.best_first(np.argsort(np.argsort(table.image_id)))
     for i, size in enumerate(sizes):
         state = table.coco(size)
-        label = table.object_label[table.to_find(size)]
-        counts = np.bincount(label, minlength=table.classes + 1)[1:].tolist()
+        counts = table.counts(size).tolist()
         for c, (mine, count) in enumerate(zip(ranked, counts, strict=True)):
             if count:
                 curves[:, :, c, i] = _curves(state[mine], count)
