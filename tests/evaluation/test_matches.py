@@ -88,7 +88,7 @@ def test_predictions_come_best_first_image_by_image() -> None:
 
 
 def test_an_empty_mask_meets_nothing() -> None:
-    meeting = Meeting.of([strip(0, 0)], [strip(0, 4)])
+    meeting = Meeting.of([strip(0, 0)], [strip(0, 4), strip(3, 3)])
 
     assert not meeting.iou.any()
     assert not meeting.coverage.any()
@@ -104,8 +104,8 @@ def test_pixels_are_counted_exactly(seed: int) -> None:
     masks, others = to_dense(image.masks).numpy(), to_dense(objects.masks).numpy()
 
     every = Meeting.of(image.masks, objects.masks)
-    own = Meeting.within_classes(
-        image.masks, objects.masks, image.label.numpy(), objects.label.numpy()
+    own = Meeting.of(
+        image.masks, objects.masks, (image.label.numpy(), objects.label.numpy())
     )
 
     for i, mask in enumerate(masks):

@@ -1,7 +1,7 @@
 """Counts the errors of predictions by kind, and tells what each kind costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,37 +117,24 @@ def dissect(
     """
     rules = rules or Rules()
     found = sort(predictions, list(truths), proposals, classes, rules)
-    table = found.table
-    everything = _Choice(
-        np.ones_like(table.label, bool), np.ones_like(table.ignore, bool)
-    )
-    before = repaired(found)
-
-    def gains(choice: _Choice) -> dict[str, Float[np.ndarray, " C"]]:
-        """Return by how much each class's AP would rise; NaN without objects."""
-        some = {name: choice.of_kind(found, *kinds) for name, kinds in KINDS.items()}
-        return {
-            name: repaired(found, one.predictions, one.objects) - before
-            for name, one in some.items()
-        }
-
-    all_gains = gains(everything)
+    table, errors = found.table, _Errors.of(found)
+    all_gains = errors.gains()
     per_class, per_size = {}, {}
     for c, name in enumerate(classes, 1):
-        mine = _Choice(table.label == c, table.object_label == c)
         of_class = {kind: gain[c - 1] for kind, gain in all_gains.items()}
-        per_class[name] = _tallies(found, mine, of_class)
+        mine = errors.among(table.label == c, table.object_label == c)
+        per_class[name] = mine.tallies(of_class)
     size, object_size = _sizes(found)
     for name in SIZES:
-        mine = _Choice(size == name, object_size == name)
-        per_size[name] = _tallies(found, mine, _means(gains(mine)))
+        mine = errors.among(size == name, object_size == name)
+        per_size[name] = mine.tallies(_means(mine.gains()))
     return Anatomy(
         rules=rules,
-        score=100 * float(np.nanmean(before)),
+        score=100 * float(np.nanmean(errors.before)),
         predictions=int((found.kind != IGNORED).sum()),
         found=int((found.object_kind == FOUND).sum()),
         objects=int(table.to_find().sum()),
-        kinds=_tallies(found, everything, _means(all_gains)),
+        kinds=errors.tallies(_means(all_gains)),
         per_class=per_class,
         per_size=per_size,
         of_predictions=_each(found.kind, table.image, table.image_id),
@@ -236,56 +223,80 @@ def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
     return other & (found.reference >= 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Choice:
-    """Some predictions and some objects."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Errors:
+    """Some predictions and objects of each of ``KINDS``.
 
-    predictions: Bool[np.ndarray, " M"]
-    objects: Bool[np.ndarray, " G"]
+    Args:
+        found: what ``sort`` made.
+        kinds: the predictions and the objects of each.
+        top: the best predictions of each class, as many as it has objects to find.
+        other: the predictions whose reference is of another class.
+        before: AP of each class without repair.
+    """
 
-    def of_kind(self, found: Sorted, *kinds: Kind) -> "_Choice":
-        """Return those of them that are of some kinds."""
-        return _Choice(
-            self.predictions & np.isin(found.kind, kinds),
-            self.objects & np.isin(found.object_kind, kinds),
+    found: Sorted
+    kinds: Mapping[str, tuple[Bool[np.ndarray, " M"], Bool[np.ndarray, " G"]]]
+    top: Bool[np.ndarray, " M"]
+    other: Bool[np.ndarray, " M"]
+    before: Float[np.ndarray, " C"]
+
+    @classmethod
+    def of(cls, found: Sorted) -> "_Errors":
+        """Return all of them."""
+        top = np.zeros(len(found.kind), bool)
+        ranked, counts = found.table.best_first(), found.table.counts().tolist()
+        for mine, count in zip(ranked, counts, strict=True):
+            top[mine[found.kind[mine] != IGNORED][:count]] = True
+        return cls(
+            found=found,
+            kinds={
+                name: (np.isin(found.kind, some), np.isin(found.object_kind, some))
+                for name, some in KINDS.items()
+            },
+            top=top,
+            other=_other_class(found),
+            before=repaired(found),
         )
 
-    def __len__(self) -> int:
-        return int(self.predictions.sum() + self.objects.sum())
+    def among(
+        self, predictions: Bool[np.ndarray, " M"], objects: Bool[np.ndarray, " G"]
+    ) -> "_Errors":
+        """Return those among some predictions and objects."""
+        kinds = {
+            name: (mine & predictions, theirs & objects)
+            for name, (mine, theirs) in self.kinds.items()
+        }
+        return replace(self, kinds=kinds)
 
+    def gains(self) -> dict[str, Float[np.ndarray, " C"]]:
+        """Return by how much each class's AP would rise; NaN without objects."""
+        return {
+            name: repaired(self.found, *some) - self.before
+            for name, some in self.kinds.items()
+        }
 
-def _tallies(
-    found: Sorted, choice: _Choice, gains: Mapping[str, float]
-) -> dict[str, Tally]:
-    """Count each of ``KINDS`` among the chosen."""
-    top = _top(found)
-    other = _other_class(found)
-    tallies = {}
-    for name, kinds in KINDS.items():
-        one = choice.of_kind(found, *kinds)
-        of_all = choice.of_kind(found, *(MISSES if kinds[0] in MISSES else FALSE))
-        gain = gains[name]
-        tallies[name] = Tally(
-            count=len(one),
-            share=100 * len(one) / max(1, len(of_all)),
-            top=int(top[one.predictions].sum() + one.objects.sum()),
-            other_class=int(other[one.predictions].sum()),
-            gain=0.0 if np.isnan(gain) else 100 * float(gain),
-        )
-    return tallies
+    def tallies(self, gains: Mapping[str, float]) -> dict[str, Tally]:
+        """Count them."""
+        counts = {
+            name: int(mine.sum() + theirs.sum())
+            for name, (mine, theirs) in self.kinds.items()
+        }
+        tallies = {}
+        for name, (mine, theirs) in self.kinds.items():
+            whole = "misses" if KINDS[name][0] in MISSES else "false positives"
+            tallies[name] = Tally(
+                count=counts[name],
+                share=100 * counts[name] / max(1, counts[whole]),
+                top=int(self.top[mine].sum() + theirs.sum()),
+                other_class=int(self.other[mine].sum()),
+                gain=0.0 if np.isnan(gains[name]) else 100 * float(gains[name]),
+            )
+        return tallies
 
 
 def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
     return {name: float(np.nanmean(gain)) for name, gain in gains.items()}
-
-
-def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
-    """Return the best predictions of each class, as many as it has objects to find."""
-    top = np.zeros(len(found.kind), bool)
-    ranked, counts = found.table.best_first(), found.table.counts().tolist()
-    for mine, count in zip(ranked, counts, strict=True):
-        top[mine[found.kind[mine] != IGNORED][:count]] = True
-    return top
 
 
 def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:

@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int8
+from pycocotools import mask as rle
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wsis._support.files import atomic_write
 from wsis.contracts import GroundTruth, Predictions, Rle
 from wsis.evaluation._pairs import pair
-from wsis.geometry.overlap import pixels, shared_pixels
+from wsis.geometry.overlap import iou, rle_shared
 
 VOC = (0.25, 0.5, 0.7, 0.75)
 COCO = tuple(np.linspace(0.5, 0.95, 10).tolist())
@@ -70,33 +71,32 @@ class Meeting:
     object_area: Float[np.ndarray, " G"]
 
     @classmethod
-    def of(cls, masks: Sequence[Rle], objects: Sequence[Rle]) -> "Meeting":
-        """Count the pixels of any masks and objects."""
-        return cls(shared_pixels(masks, objects), pixels(masks), pixels(objects))
-
-    @classmethod
-    def within_classes(
+    def of(
         cls,
         masks: Sequence[Rle],
         objects: Sequence[Rle],
-        label: Int[np.ndarray, " M"],
-        object_label: Int[np.ndarray, " G"],
+        labels: tuple[Int[np.ndarray, " M"], Int[np.ndarray, " G"]] | None = None,
     ) -> "Meeting":
-        """Count the pixels that masks share with objects of their own class."""
+        """Count the pixels; given the labels of both, only those shared in a class."""
+        area, object_area = _areas(masks), _areas(objects)
+        if labels is None:
+            return cls(rle_shared(masks, objects, area), area, object_area)
         shared = np.zeros((len(masks), len(objects)))
-        for c in np.intersect1d(label, object_label):
-            mine = np.flatnonzero(label == c)
-            theirs = np.flatnonzero(object_label == c)
-            shared[np.ix_(mine, theirs)] = shared_pixels(
-                [masks[i] for i in mine], [objects[i] for i in theirs]
+        for c in np.intersect1d(*labels):
+            mine, theirs = (np.flatnonzero(label == c) for label in labels)
+            shared[np.ix_(mine, theirs)] = rle_shared(
+                [masks[i] for i in mine], [objects[i] for i in theirs], area[mine]
             )
-        return cls(shared, pixels(masks), pixels(objects))
+        return cls(shared, area, object_area)
 
     @property
     def iou(self) -> Float[np.ndarray, "M G"]:
         """Intersection over union; 0 with an empty mask."""
-        union = self.area[:, None] + self.object_area - self.shared
-        return self.shared / np.maximum(union, 1)
+        # An empty mask shares nothing, so that its area does not matter.
+        found: Float[np.ndarray, "M G"] = iou(
+            self.shared, np.maximum(self.area, 1), self.object_area
+        )
+        return found
 
     @property
     def coverage(self) -> Float[np.ndarray, "M G"]:
@@ -257,19 +257,15 @@ def tabulate(
     for i, (made, truth) in enumerate(pair(predictions, truths, classes)):
         label, ignore = made.label.cpu().numpy(), truth.ignore.cpu().numpy()
         object_label = truth.label.cpu().numpy()
-        if across:
-            meeting = Meeting.of(made.masks, truth.masks)
-        else:
-            meeting = Meeting.within_classes(
-                made.masks, truth.masks, label, object_label
-            )
-        own, iou = label[:, None] == object_label, meeting.iou
-        target = nearest(iou, own)
+        labels = None if across else (label, object_label)
+        meeting = Meeting.of(made.masks, truth.masks, labels)
+        own, plain = label[:, None] == object_label, meeting.iou
+        target = nearest(plain, own)
         known = np.flatnonzero(target >= 0)
         overlap = np.zeros(len(label))
-        overlap[known] = iou[known, target[known]]
+        overlap[known] = plain[known, target[known]]
         target[known] += objects
-        by_coco = np.where(ignore, meeting.coverage, iou)
+        by_coco = np.where(ignore, meeting.coverage, plain)
         rows, columns = np.nonzero(own & (by_coco >= COCO[0]))
         parts.append(
             {
@@ -297,13 +293,18 @@ def tabulate(
     )
 
 
+def _areas(masks: Sequence[Rle]) -> Float[np.ndarray, " N"]:
+    # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
+    return np.array([float(rle.area(mask)) for mask in masks])
+
+
 def nearest(
-    iou: Float[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
+    overlap: Float[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
 ) -> Int[np.ndarray, " M"]:
-    """Return the object with the highest IoU, the first of several; −1 without any."""
-    if not iou.size:
-        return np.full(len(iou), -1)
-    return np.where(among.any(1), np.where(among, iou, -1).argmax(1), -1)
+    """Return the object of the highest overlap, the first of several; −1 for none."""
+    if not overlap.size:
+        return np.full(len(overlap), -1)
+    return np.where(among.any(1), np.where(among, overlap, -1).argmax(1), -1)
 
 
 def finds(

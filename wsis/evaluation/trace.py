@@ -13,8 +13,7 @@ from torch import Tensor
 from wsis.contracts import DataSource, GroundTruth, Proposals, Traceable
 from wsis.evaluation.kinds import FOUND, IGNORED, Kind, Rules, kinds_of
 from wsis.evaluation.matches import Meeting
-from wsis.geometry.masks import areas
-from wsis.geometry.overlap import cross_iou, pixels
+from wsis.geometry.overlap import cross_shared
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import KeptSource
 from wsis.training.network import BranchStep
@@ -150,12 +149,10 @@ class _Image:
     ) -> "_Image":
         """Compare the proposals with the masks."""
         count = len(proposals)
-        iou = cross_iou(proposals, truth.masks).cpu().numpy()
-        area = areas(proposals).double().cpu().numpy()
-        theirs = pixels(truth.masks)
-        # From IoU = shared / (area + theirs − shared), and shared is a whole number.
-        shared = (iou * (area[:, None] + theirs) / (1 + iou)).round()
-        meeting = Meeting(shared, area, theirs)
+        meeting = Meeting(
+            *(_numpy(one) for one in cross_shared(proposals, truth.masks))
+        )
+        iou, area, theirs = meeting.iou, meeting.area, meeting.object_area
         label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
         code = np.full((classes + 1, count), CODES.index(Kind.BACKGROUND), np.int8)
         best = np.zeros((classes + 1, count))

@@ -1,6 +1,7 @@
-"""How proposals, boxes and ground truth overlap, exactly."""
+"""Every IoU and containment in the library: proposals, boxes, masks, sets."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,12 @@ _EXACT = 2**24
 _ENTRIES = 2**25
 """Entries of the membership matrix that are numbers at a time."""
 
-
 _TILE, _NEAR = 32, 1024
 """Pixels of a tile's side, and regions taken at once: large products, few of them."""
 
 
 def overlaps(proposals: Proposals) -> Overlaps:
-    """Overlaps of the masks: as counted pixel by pixel, to the last digit of float32.
+    """Return overlaps of the masks, exact to the last digit of float32.
 
     Members times areas times members transposed counts the pixels that two proposals
     share; all sums are whole numbers, so no order of summation changes them. Regions
@@ -45,7 +45,7 @@ def overlaps(proposals: Proposals) -> Overlaps:
 
 
 def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
-    """Overlaps of xyxy boxes, as areas of the plane.
+    """Return overlaps of xyxy boxes, as areas of the plane.
 
     Raises:
         ValueError: if a box is empty.
@@ -58,33 +58,38 @@ def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
             "expected boxes with x0 < x1 and y0 < y1, "
             f"box {first} is {boxes[first].tolist()}"
         )
-    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    return _overlaps((high - low).clamp(min=0).prod(2), side.prod(1))
+    shared, area, _ = box_shared(boxes, boxes)
+    return _overlaps(shared, area)
 
 
-def shared_pixels(
-    masks: Sequence[Rle], others: Sequence[Rle]
-) -> Float[np.ndarray, "M G"]:
-    """Return how many pixels each mask shares with each of the others."""
-    if not masks or not others:
-        return np.zeros((len(masks), len(others)))
-    # What pycocotools calls IoU with a crowd is the share of the mask inside it.
-    share = rle.iou(list(masks), list(others), [1] * len(others))
-    shared: Float[np.ndarray, "M G"] = (share * pixels(masks)[:, None]).round()
-    return shared
-
-
-def pixels(masks: Sequence[Rle]) -> Float[np.ndarray, " M"]:
-    """Return how many pixels each mask has."""
-    # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
-    return np.array([float(rle.area(mask)) for mask in masks])
+def box_shared(
+    boxes: Float[Tensor, "N 4"], others: Float[Tensor, "G 4"]
+) -> tuple[Float[Tensor, "N G"], Float[Tensor, " N"], Float[Tensor, " G"]]:
+    """Return the area that xyxy boxes share, and the area of either."""
+    low = torch.maximum(boxes[:, None, :2], others[:, :2])
+    high = torch.minimum(boxes[:, None, 2:], others[:, 2:])
+    area, other = ((b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, others))
+    return (high - low).clamp(min=0).prod(2), area, other
 
 
 def cross_iou(
     proposals: Proposals, masks: Bool[Tensor, "G H W"] | Sequence[Rle]
 ) -> Float[Tensor, "N G"]:
-    """IoU of every proposal with every mask, in float64; 0 with an empty mask.
+    """Return the IoU of every proposal with every mask; 0 with an empty mask.
+
+    Raises:
+        ValueError: if the masks are not of the proposals' size.
+    """
+    return iou(*cross_shared(proposals, masks))
+
+
+def cross_shared(
+    proposals: Proposals, masks: Bool[Tensor, "G H W"] | Sequence[Rle]
+) -> tuple[Float[Tensor, "N G"], Float[Tensor, " N"], Float[Tensor, " G"]]:
+    """Return the pixels that proposals and masks share, and the pixels of either.
+
+    Returns:
+        Whole numbers in float64, as ``iou`` takes them.
 
     Raises:
         ValueError: if the masks are not of the proposals' size.
@@ -105,17 +110,40 @@ def cross_iou(
     shared = counts.new_zeros(len(members), len(masks) + 1, dtype=torch.float64)
     for part, count in _columns(members, counts):
         shared.addmm_(part.double(), count.double())
-    shared, area = shared[:, :-1], shared[:, -1:]
-    return shared / (area + counts[:, :-1].sum(0) - shared)
+    return shared[:, :-1], shared[:, -1], counts[:, :-1].sum(0).double()
+
+
+def rle_shared(
+    masks: Sequence[Rle], others: Sequence[Rle], area: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, "N G"]:
+    """Return the pixels that encoded masks share; ``area`` has those of ``masks``."""
+    if not len(masks) or not len(others):
+        return np.zeros((len(masks), len(others)))
+    # Against a crowd, COCO's IoU is the shared part of the mask alone.
+    share = rle.iou(list(masks), list(others), [1] * len(others))
+    shared: Float[np.ndarray, "N G"] = (share * area[:, None]).round()
+    return shared
+
+
+def iou(shared: Any, area: Any, other: Any) -> Any:
+    """Return intersection over union from what N masks share with G others.
+
+    Args:
+        shared: pixels that each pair shares (N, G); a tensor or an array.
+        area: pixels of the masks (N).
+        other: pixels of the others (G).
+    """
+    return shared / (area[:, None] + other - shared)
 
 
 def _overlaps(shared: Float[Tensor, "N N"], area: Float[Tensor, " N"]) -> Overlaps:
-    union = area[:, None] + area - shared
-    return Overlaps((shared / union).float(), (shared / area).float(), area.float())
+    return Overlaps(
+        iou(shared, area, area).float(), (shared / area).float(), area.float()
+    )
 
 
 def _number(proposals: Proposals) -> torch.dtype:
-    """A type whose matrix products are exact here."""
+    """Return a type whose matrix products are exact here."""
     small = proposals.regions.numel() <= _EXACT
     # Elsewhere float32 may mean TF32 or bfloat16, with 11 or 8 digits.
     plain = torch.get_float32_matmul_precision() == "highest"
@@ -124,7 +152,7 @@ def _number(proposals: Proposals) -> torch.dtype:
 
 
 def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
-    """All regions, ``_NEAR`` at a time, by the tile that holds their last pixel."""
+    """Yield all regions, ``_NEAR`` at a time, by the tile that has their last pixel."""
     height, width = regions.shape
     y = torch.arange(height, device=regions.device)[:, None] // _TILE
     x = torch.arange(width, device=regions.device) // _TILE
@@ -135,6 +163,6 @@ def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
 
 
 def _columns(members: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Members and what their regions count, some regions at a time."""
+    """Yield members and what their regions count, some regions at a time."""
     step = max(1, _ENTRIES // max(1, len(members)))
     return zip(members.split(step, 1), values.split(step), strict=True)
