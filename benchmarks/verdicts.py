@@ -23,7 +23,7 @@ EFFECTS = (0.0, 1.0, 2.0, 3.0, 4.0)
 def differences(
     effect: float, seeds: int, by_images: float, experiments: int
 ) -> Iterator[Estimate]:
-    """Yield the bench's estimate of each experiment, from an estimated image variance."""
+    """Yield the bench's estimates, whose image variance is itself estimated."""
     draw = np.random.default_rng(0)
     for _ in range(experiments):
         values = effect + draw.normal(0, by_images) + draw.normal(0, 1, seeds)
