@@ -1,12 +1,12 @@
-"""COCO's AP by hotcoco and by pycocotools, in one run, from the same masks.
+"""Compares COCO's AP of wsis, hotcoco and pycocotools from the same masks, in one run.
 
-    python benchmarks/evaluation.py --annotations instances_val.json
+    python -m benchmarks.evaluation --annotations instances_val.json
 
 Predictions are the objects of the file, copied with a shift of up to 12 pixels, ten to
 an object, with scores and sometimes classes at random. All figures are compared to the
-last bit. Without a file, drawn scenes take its place. Anatomy, which sorts the same
-predictions into kinds, is timed beside them. Seconds are of the processor, all threads
-together, as others may be using the machine.
+last bit. Without a file, drawn scenes take its place. Other measurements of the same
+predictions are timed beside them. Seconds are of the processor, all threads together,
+as others may be using the machine.
 """
 
 import argparse
@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
+from tests.evaluation.oracles import coco_ap_by, with_hotcoco, with_pycocotools
 from wsis.contracts import GroundTruth, Predictions
 from wsis.data.coco import read_annotated
 from wsis.data.scenes.drawn import Scenes
-from wsis.evaluation import coco_ap, dissect, voc_ap
-from wsis.evaluation.coco import with_hotcoco, with_pycocotools
+from wsis.evaluation import coco_ap, dissect, evaluate, voc_ap
+from wsis.evaluation.matches import match
 from wsis.geometry.masks import from_masks
 
 
@@ -65,28 +66,31 @@ def report(
     classes: Sequence[str],
     repeats: int,
 ) -> None:
-    reference = coco_ap(predictions, truths, classes, with_pycocotools)
-    for name, row in coco_ap(predictions, truths, classes, with_hotcoco).items():
-        np.testing.assert_array_equal(row, reference[name])
+    given = predictions, truths, classes
+    ours = coco_ap(*given)
+    for backend in (with_hotcoco, with_pycocotools):
+        for name, row in coco_ap_by(backend, *given).items():
+            np.testing.assert_array_equal(ours[name], row)
     whole = [from_masks(torch.ones(1, *one.size, dtype=torch.bool)) for one in truths]
     ways = {
-        "AP, hotcoco": lambda: coco_ap(predictions, truths, classes, with_hotcoco),
-        "AP, pycocotools": lambda: coco_ap(
-            predictions, truths, classes, with_pycocotools
-        ),
-        "mAP by VOC's rules": lambda: voc_ap(predictions, truths, classes),
+        "AP, wsis": lambda: coco_ap(*given),
+        "AP, hotcoco": lambda: coco_ap_by(with_hotcoco, *given),
+        "AP, pycocotools": lambda: coco_ap_by(with_pycocotools, *given),
+        "mAP by VOC's rules": lambda: voc_ap(*given),
+        "AP and mAP": lambda: evaluate(*given),
+        "matches of a bench": lambda: match(*given),
         "anatomy": lambda: dissect(predictions, truths, whole, classes),
     }
     objects = sum(len(one.masks) for one in truths)
     made = sum(len(one) for one in predictions)
     print(f"{len(truths)} images, {objects} objects, {made} predictions,", end=" ")
-    print(f"{len(classes)} classes; mean AP {100 * np.nanmean(reference['AP']):.1f}")
+    print(f"{len(classes)} classes; mean AP {100 * np.nanmean(ours['AP']):.1f}")
     base = None
     for name, work in ways.items():
         seconds = fastest(work, repeats)
         base = base or seconds
         print(f"{name:20} {seconds:8.3f} s  {seconds / base:6.1f}x")
-    print("all figures of the two libraries agree to the last bit")
+    print("COCO's figures agree to the last bit")
 
 
 def main() -> None:

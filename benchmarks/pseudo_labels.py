@@ -1,9 +1,9 @@
-"""How right pseudo labels of the drawn scenes are, by what is trusted.
+"""Prints how many pseudo labels of the drawn scenes are right, by what is trusted.
 
-The masks of training scenes are looked at here, after the fact, and nowhere else.
+The masks of training scenes are read here, after training, and nowhere else.
 
-wsis train --out run --set source.nodes=400 --set source.pairs=200
-python benchmarks/pseudo_labels.py run
+    wsis train --out run --set source.nodes=400 --set source.pairs=200
+    python benchmarks/pseudo_labels.py run
 """
 
 import argparse
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from pycocotools import mask as rle
 
 from wsis import Scenes
-from wsis.cli.options import cache_folder
+from wsis._support.places import cache_folder
 from wsis.contracts import GroundTruth, Predictions
+from wsis.evaluation.matches import Meeting
 from wsis.runs.refine import Trust
 from wsis.runs.run import load_run
 
@@ -27,7 +27,7 @@ TRUSTS = [
 
 
 def main() -> None:
-    """Prints a row of a table for every way to trust."""
+    """Print a row of a table for every way to trust."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--cache", type=Path, default=cache_folder(None))
@@ -52,18 +52,18 @@ def main() -> None:
 def compared(
     trusted: Sequence[Predictions], truths: Sequence[GroundTruth]
 ) -> tuple[int, int, int]:
-    """Labels with IoU above 0.5 to an object of their class; objects hit; objects."""
+    """Return how many labels are right, and how many objects are hit, of how many.
+
+    A label is right, and hits an object of its class, if their IoU is above 0.5.
+    """
     right, hit, objects = 0, 0, 0
     for labels, truth in zip(trusted, truths, strict=True):
         clear = ~truth.ignore
         objects += int(clear.sum())
-        if len(labels):
-            crowds = [0] * len(truth.masks)
-            iou = rle.iou(list(labels.masks), list(truth.masks), crowds)
-            good = torch.from_numpy(iou) > 0.5
-            good &= labels.label[:, None] == truth.label
-            right += int(good.any(1).sum())
-            hit += int((good.any(0) & clear).sum())
+        good = torch.from_numpy(Meeting.of(labels.masks, truth.masks).iou) > 0.5
+        good &= labels.label[:, None] == truth.label
+        right += int(good.any(1).sum())
+        hit += int((good.any(0) & clear).sum())
     return right, hit, objects
 
 

@@ -56,7 +56,7 @@ def print_rows(miner: str, rows: list[dict[str, Any]]) -> None:
 
 
 def some(tagged: Tagged, count: int | None) -> list[int]:
-    """Numbers of images spread evenly over all."""
+    """Return numbers of images, spread evenly over all."""
     total = len(tagged.images)
     return [i * total // count for i in range(count)] if count else list(range(total))
 

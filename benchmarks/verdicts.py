@@ -1,9 +1,10 @@
-"""How often a verdict of wsis bench is false, and how often a real gain is found.
+"""Prints how often a verdict of wsis bench is false, and how often it finds a gain.
 
-python benchmarks/verdicts.py
+    python benchmarks/verdicts.py
 
-Simulates differences between two strategies: a true effect, in units of the spread of
-one seed's difference; what the images at hand add to all seeds; what each seed adds.
+Differences between two strategies are simulated: a true effect, in units of the spread
+of one seed's difference, plus what the images at hand add to all seeds, plus what each
+seed adds.
 """
 
 import argparse
@@ -22,7 +23,7 @@ EFFECTS = (0.0, 1.0, 2.0, 3.0, 4.0)
 def differences(
     effect: float, seeds: int, by_images: float, experiments: int
 ) -> Iterator[Estimate]:
-    """What the bench would know of each experiment; the image variance is estimated."""
+    """Yield the bench's estimates, whose image variance is itself estimated."""
     draw = np.random.default_rng(0)
     for _ in range(experiments):
         values = effect + draw.normal(0, by_images) + draw.normal(0, 1, seeds)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from tests.builders import strips
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import Kind, Rules, average, dissect, voc_ap
-from wsis.evaluation.anatomy import KINDS, SIZES
+from wsis.evaluation.anatomy import KINDS, SIZES, repaired
 from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES, sort
-from wsis.evaluation.repair import repaired
 from wsis.geometry.masks import from_masks
 
 CLASSES = ("cat", "dog")
@@ -197,7 +196,6 @@ def test_with_everything_repaired_all_is_found(seed):
 
     table = repaired(
         sorted_,
-        3,
         np.isin(sorted_.kind, FALSE),
         np.isin(sorted_.object_kind, MISSES),
     )
@@ -206,7 +204,7 @@ def test_with_everything_repaired_all_is_found(seed):
     # Of a class nothing was found of, nothing is left to be found.
     assert np.isin(known.round(12), (0, 1)).all()
     for c in range(1, 4):
-        of_class = sorted_.object_label == c
+        of_class = sorted_.table.object_label == c
         if (of_class & (sorted_.object_kind == FOUND)).any():
             assert table[c - 1] == pytest.approx(1)
 

@@ -1,6 +1,5 @@
 """Objects and predictions are stretches of a row of 20 pixels; see ``drawing``."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from tests.builders import strips
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import Kind, Rules
-from wsis.evaluation.kinds import FOUND, IGNORED, Meeting, sort
+from wsis.evaluation.kinds import FOUND, IGNORED, sort
 from wsis.geometry.masks import from_masks, to_dense
 
 CLASSES = ("cat", "dog")
@@ -141,7 +140,9 @@ def test_objects_are_numbered_over_all_images():
 
     assert made.hit.tolist() == [0, 1]
     assert made.object_kind.tolist() == [FOUND, FOUND, Kind.UNPROPOSED]
-    assert made.images == [(1, 1, 1), (2, 1, 2)]
+    assert made.table.image_id.tolist() == [1, 2]
+    assert made.table.image.tolist() == [0, 1]
+    assert made.table.object_image.tolist() == [0, 1, 1]
 
 
 def test_rules_that_contradict_themselves_are_refused():
@@ -213,11 +214,3 @@ def test_many_predictions_on_one_image():
     spans = [(0.5, 1, 0, 4)] * 300
 
     assert kinds(spans, [(1, 0, 4)])[0] == [FOUND] + [Kind.DUPLICATE] * 299
-
-
-def test_an_empty_mask_meets_nothing():
-    meeting = Meeting.of(np.zeros((1, 1)), np.zeros(1), np.array([4.0]), 0.75)
-
-    assert not meeting.iou.any()
-    assert not meeting.contains.any()
-    assert not meeting.inside.any()

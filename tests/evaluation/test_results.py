@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 
 from tests.evaluation.drawing import blobs, found, truth
+from tests.runs.refine.builders import predictions
 from wsis.data.segmentations import _text
-from wsis.evaluation import evaluate, from_coco, to_coco
+from wsis.evaluation import coco_data_set, evaluate, from_coco, to_coco
 
 # pycocotools' decode has it under NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -123,3 +124,38 @@ def test_refuses_missing_keys_and_what_is_no_list() -> None:
 def test_refuses_a_label_without_category() -> None:
     with pytest.raises(ValueError, match="image 1: expected labels in 1…1, got 2"):
         to_coco([found((0.5, 2, 0, 4))], [7])
+
+
+PHOTO = predictions((2, 0.75, (4, 8, 20, 30)), image_id=7)
+
+
+def test_photos_annotations_and_categories_belong_together():
+    empty = predictions(image_id=3)
+    made = coco_data_set(
+        ["a.png", "b.png"], [PHOTO, empty], ("cat", "dog"), (5, 9), {"year": 1}
+    )
+
+    assert made["info"] == {"year": 1}
+    assert made["images"] == [
+        {"id": 7, "file_name": "a.png", "width": 64, "height": 48},
+        {"id": 3, "file_name": "b.png", "width": 64, "height": 48},
+    ]
+    [annotation] = made["annotations"]
+    assert annotation.pop("segmentation")["size"] == [48, 64]
+    assert annotation == {
+        "id": 1,
+        "image_id": 7,
+        "category_id": 9,
+        "score": 0.75,
+        "bbox": [4, 8, 16, 22],
+        "area": 16 * 22,
+        "iscrowd": 0,
+    }
+    assert made["categories"] == [{"id": 5, "name": "cat"}, {"id": 9, "name": "dog"}]
+
+
+def test_what_does_not_belong_together_is_refused():
+    with pytest.raises(ValueError, match="longer"):
+        coco_data_set([], [PHOTO], ("cat", "dog"), (5, 9), {})
+    with pytest.raises(ValueError, match="expected labels in 1…1, got 2"):
+        coco_data_set(["a.png"], [PHOTO], ("cat",), (5,), {})

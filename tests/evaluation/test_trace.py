@@ -150,6 +150,20 @@ def test_integrity_against_the_true_overlap():
     )
 
 
+def test_a_branch_without_integrity_has_no_figures_of_it():
+    trace = watching((1, 0, 10))
+    taught = step(pseudo=[(0, 1, 1.0)], integrity=[0.5] * 5)
+    object.__setattr__(taught.taught, "localization", None)
+
+    trace(taught)
+    [row] = trace.results()
+
+    assert row["precision"] == 100
+    assert [line["count"] for line in row["integrity"]["reliability"]] == [0] * 10
+    assert row["integrity"]["error"] is None
+    assert row["integrity"]["rank_correlation"] is None
+
+
 def test_a_row_an_epoch_and_branch_and_nothing_where_nothing_is():
     trace = watching((1, 0, 10))
     trace(step(epoch=1, branch=1, pseudo=[(3, 2, 1.0)]))

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from wsis.evaluation.matches import COCO, VOC, Matches
 from wsis.experiments import METRICS, BenchError, compare_folders
 from wsis.experiments.journal import matches_path
-from wsis.experiments.matches import COCO, VOC, Matches
 from wsis.experiments.summary import COLUMNS, said, to_csv, to_markdown
 from wsis.experiments.supervision import by_label, level
 from wsis.experiments.verdicts import judge

@@ -9,9 +9,9 @@ from tests.drawn import Masked, Squares, pointed, settings
 from tests.experiments.killed import MINERS, killed_and_resumed
 from wsis.data.splits import Folds
 from wsis.evaluation import Trace, evaluate
+from wsis.evaluation.matches import match
 from wsis.experiments import BenchError, compare, compare_folders, table
 from wsis.experiments.journal import read_runs
-from wsis.experiments.matches import match
 from wsis.experiments.resampling import of_classes, point
 from wsis.experiments.summary import caption, to_csv, to_markdown
 from wsis.plugins import SettingError

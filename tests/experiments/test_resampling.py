@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import evaluate
-from wsis.experiments.matches import Matches, match
+from wsis.evaluation.matches import match
 from wsis.experiments.resampling import NAMES, draws, figures, point
 
 CLASSES = ("a", "b", "c")
@@ -70,16 +70,3 @@ def test_samples_have_as_many_images_and_depend_on_the_generator_alone():
     assert (one == two).all()
     assert (one.sum(1) == 7).all()
     assert one.mean(0) == pytest.approx(np.ones(7), abs=0.5)
-
-
-def test_matches_are_the_same_when_read_again(tmp_path):
-    predictions, truths = blobs(images=6, classes=3, seed=1)
-    matches = match(predictions, truths, CLASSES)
-
-    matches.save(tmp_path / "matches.safetensors")
-    read = Matches.load(tmp_path / "matches.safetensors")
-
-    assert point(read) == point(matches)
-    (tmp_path / "matches.safetensors").write_bytes(b"half")
-    with pytest.raises(ValueError, match="damaged"):
-        Matches.load(tmp_path / "matches.safetensors")

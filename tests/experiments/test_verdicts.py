@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wsis.experiments.matches import COCO, VOC, Matches
+from wsis.evaluation.matches import COCO, VOC, Matches
 from wsis.experiments.verdicts import judge
 
 IMAGES, CLASSES, EXPERIMENTS = 40, 4, 60

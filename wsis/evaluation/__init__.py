@@ -1,4 +1,4 @@
-"""Measures predictions against ground truth: VOC's mAP, COCO's AP and their bounds."""
+"""Predictions measured against ground truth: VOC's mAP, COCO's AP and their bounds."""
 
 from typing import TYPE_CHECKING
 
@@ -7,13 +7,16 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.evaluation.anatomy import Anatomy, average, dissect
     from wsis.evaluation.bounds import Detect, oracle, random_scores
-    from wsis.evaluation.coco import coco_ap
-    from wsis.evaluation.data_set import coco_data_set
     from wsis.evaluation.kinds import Kind, Rules
-    from wsis.evaluation.report import Evaluation, evaluate
-    from wsis.evaluation.results import from_coco, to_coco
+    from wsis.evaluation.precision import (
+        Evaluation,
+        average_precision,
+        coco_ap,
+        evaluate,
+        voc_ap,
+    )
+    from wsis.evaluation.results import coco_data_set, from_coco, to_coco
     from wsis.evaluation.trace import Trace
-    from wsis.evaluation.voc import average_precision, voc_ap
 
 __all__ = [
     "Anatomy",

@@ -1,11 +1,11 @@
-"""What is wrong with predictions: every error sorted by kind, and what it costs."""
+"""Counts the errors of predictions by kind, and tells what each kind costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from wsis.contracts import GroundTruth, Predictions, Proposals
 from wsis.evaluation.kinds import (
@@ -18,17 +18,15 @@ from wsis.evaluation.kinds import (
     Sorted,
     sort,
 )
-from wsis.evaluation.repair import repaired
+from wsis.evaluation.matches import SIZES
+from wsis.evaluation.precision import average_precision
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     **{str(kind): (kind,) for kind in Kind},
     "false positives": FALSE,
     "misses": MISSES,
 }
-"""What is tallied: each kind, all of predictions, and all of objects."""
-
-SIZES = ("small", "medium", "large")
-"""COCO's: below 32² pixels, below 96², and from there on."""
+"""The rows of a table of errors: each kind, all of predictions, all of objects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +36,11 @@ class Tally:
     Args:
         count: how many.
         share: of all false positives, or of all misses, in percent; 0 of none.
-        top: those among the best predictions of their class, as many as it has objects
-            to find (Hoiem et al., "Diagnosing Error in Object Detectors", ECCV 2012,
-            section 3); for misses ``count``.
-        other_class: those whose reference is of another class; 0 for misses.
-        gain: what the figure would rise by in percent if they were repaired.
+        top: how many are among the best predictions of their class, as many as it has
+            objects to find (Hoiem et al., "Diagnosing Error in Object Detectors", ECCV
+            2012, section 3); for misses ``count``.
+        other_class: how many have a reference of another class; 0 for misses.
+        gain: by how many percent the figure would rise if they were repaired.
     """
 
     count: int
@@ -59,17 +57,17 @@ class Anatomy:
     Args:
         rules: by which they were sorted.
         score: mean AP at the rules' IoU by ``voc_ap``, in percent.
-        predictions: how many, without those that ignored objects excuse.
-        found: objects found.
-        objects: objects to find.
+        predictions: how many there are, without those that ignored objects excuse.
+        found: how many objects were found.
+        objects: how many there are to find.
         kinds: tally of each kind; gains are in ``score``. ``false positives`` and
             ``misses`` stand for all of them together.
-        per_class: of the errors whose prediction, or missed object, is of a class;
-            gains are in that class's AP when all classes' errors of the kind are
+        per_class: tallies of the errors whose prediction, or missed object, is of a
+            class; gains are in that class's AP when all classes' errors of the kind are
             repaired, 0 for a class without objects.
-        per_size: of the errors whose reference, missed object, or else prediction, is
-            of a size; gains are in ``score``.
-        of_predictions: of each image's predictions, in their order, the kind, or
+        per_size: tallies of the errors whose reference, missed object, or else
+            prediction, is of a size; gains are in ``score``.
+        of_predictions: the kind of each image's predictions, in their order, or
             ``found`` or ``ignored``.
         of_objects: the same of each image's objects.
     """
@@ -86,17 +84,10 @@ class Anatomy:
     of_objects: dict[int, list[str]]
 
     def results(self) -> dict[str, Any]:
-        """All figures, without the kinds of single predictions and objects."""
-        return {
-            "rules": asdict(self.rules),
-            "score": self.score,
-            "predictions": self.predictions,
-            "found": self.found,
-            "objects": self.objects,
-            "kinds": {kind: asdict(tally) for kind, tally in self.kinds.items()},
-            "per_class": _plain(self.per_class),
-            "per_size": _plain(self.per_size),
-        }
+        """Return all figures, without the kinds of single predictions and objects."""
+        figures = asdict(self)
+        del figures["of_predictions"], figures["of_objects"]
+        return figures
 
 
 def dissect(
@@ -106,7 +97,7 @@ def dissect(
     classes: Sequence[str],
     rules: Rules | None = None,
 ) -> Anatomy:
-    """Sorts every false positive and every miss into the kinds that ``Rules`` defines.
+    """Sort every false positive and every miss into the kinds that ``Rules`` defines.
 
     The AP gained by repairing a kind is that of TIDE (Bolya et al., "TIDE: A General
     Toolbox for Identifying Object Detection Errors", ECCV 2020,
@@ -126,45 +117,33 @@ def dissect(
     """
     rules = rules or Rules()
     found = sort(predictions, list(truths), proposals, classes, rules)
-    everything = _Choice(
-        np.ones_like(found.label, bool), np.ones_like(found.ignore, bool)
-    )
-    before = repaired(found, len(classes))
-
-    def gains(choice: _Choice) -> dict[str, Float[np.ndarray, " C"]]:
-        """What each class's AP would rise by; NaN for a class without objects."""
-        some = {name: choice.of_kind(found, *kinds) for name, kinds in KINDS.items()}
-        return {
-            name: repaired(found, len(classes), one.predictions, one.objects) - before
-            for name, one in some.items()
-        }
-
-    all_gains = gains(everything)
-    size, object_size = _sizes(found)
-    by_class, by_size = {}, {}
+    table, errors = found.table, _Errors.of(found)
+    all_gains = errors.gains()
+    per_class, per_size = {}, {}
     for c, name in enumerate(classes, 1):
-        mine = _Choice(found.label == c, found.object_label == c)
         of_class = {kind: gain[c - 1] for kind, gain in all_gains.items()}
-        by_class[name] = _tallies(found, mine, of_class)
+        mine = errors.among(table.label == c, table.object_label == c)
+        per_class[name] = mine.tallies(of_class)
+    size, object_size = _sizes(found)
     for name in SIZES:
-        mine = _Choice(size == name, object_size == name)
-        by_size[name] = _tallies(found, mine, _means(gains(mine)))
+        mine = errors.among(size == name, object_size == name)
+        per_size[name] = mine.tallies(_means(mine.gains()))
     return Anatomy(
         rules=rules,
-        score=100 * float(np.nanmean(before)),
+        score=100 * float(np.nanmean(errors.before)),
         predictions=int((found.kind != IGNORED).sum()),
         found=int((found.object_kind == FOUND).sum()),
-        objects=int((~found.ignore).sum()),
-        kinds=_tallies(found, everything, _means(all_gains)),
-        per_class=by_class,
-        per_size=by_size,
-        of_predictions=_each(found.kind, {i: m for i, m, _ in found.images}),
-        of_objects=_each(found.object_kind, {i: g for i, _, g in found.images}),
+        objects=int(table.to_find().sum()),
+        kinds=errors.tallies(_means(all_gains)),
+        per_class=per_class,
+        per_size=per_size,
+        of_predictions=_each(found.kind, table.image, table.image_id),
+        of_objects=_each(found.object_kind, table.object_image, table.image_id),
     )
 
 
 def average(anatomies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means of several runs' figures, as ``Anatomy.results`` gives them.
+    """Return the means of several runs' figures, as ``Anatomy.results`` gives them.
 
     Raises:
         ValueError: if there are none, or they are not of the same classes and rules.
@@ -186,81 +165,157 @@ def _mean(values: Sequence[Any]) -> Any:
     return {key: _mean([value[key] for value in values]) for key in first}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Choice:
-    """Some predictions and some objects."""
+def repaired(
+    found: Sorted,
+    predictions: Bool[np.ndarray, " M"] | None = None,
+    objects: Bool[np.ndarray, " G"] | None = None,
+) -> Float[np.ndarray, " C"]:
+    """Return each class's AP at the rules' IoU, in [0, 1], with some errors repaired.
 
-    predictions: Bool[np.ndarray, " M"]
-    objects: Bool[np.ndarray, " G"]
+    This is what the oracles of TIDE do (arXiv 2008.08115, section 2.3). A prediction
+    whose reference is of its class, or whose kind is *class*, becomes a find of the
+    reference with the score that it has; if the reference was found already, or another
+    one of a higher score is repaired to the same, it is removed. Every other prediction
+    is removed. A missed object is no longer to be found, unless a repaired prediction
+    finds it. So no repair lowers the AP.
 
-    def of_kind(self, found: Sorted, *kinds: Kind) -> "_Choice":
-        """Those of them that are of some kinds."""
-        return _Choice(
-            self.predictions & np.isin(found.kind, kinds),
-            self.objects & np.isin(found.object_kind, kinds),
+    Args:
+        found: what ``sort`` made.
+        predictions: the false positives to repair; None for none.
+        objects: the misses to repair; None for none.
+
+    Returns:
+        NaN for a class that has no objects; 0 for one that had, and has none left.
+    """
+    table = found.table
+    label, hit = table.label.copy(), found.hit.copy()
+    keep = np.ones(len(label), bool)
+    to_find = table.to_find() if objects is None else table.to_find() & ~objects
+    if predictions is not None:
+        keep = ~predictions
+        taken = np.zeros(len(table.ignore), bool)
+        taken[found.hit[found.kind == FOUND]] = True
+        mendable = ~_other_class(found) | (found.kind == Kind.CLASS)
+        mended = np.flatnonzero(predictions & mendable & (found.reference >= 0))
+        mended = mended[~taken[found.reference[mended]]]
+        mended = mended[np.argsort(-table.score[mended], kind="stable")]
+        target, first = np.unique(found.reference[mended], return_index=True)
+        keep[mended[first]] = True
+        hit[mended[first]] = target
+        label[mended[first]] = table.object_label[target]
+        to_find[target] = True
+    rows = []
+    for c, known in enumerate(table.counts().tolist(), 1):
+        mine = np.flatnonzero(keep & (label == c))
+        mine = mine[np.argsort(-table.score[mine], kind="stable")]
+        count = int((to_find & (table.object_label == c)).sum())
+        least = 0.0 if known else np.nan
+        rows.append(
+            average_precision(hit[mine], table.ignore, count) if count else least
+        )
+    return np.array(rows)
+
+
+def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
+    """Return the predictions whose reference is of another class."""
+    labels = np.append(found.table.object_label, 0)[found.reference]
+    other: Bool[np.ndarray, " M"] = found.table.label != labels
+    return other & (found.reference >= 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Errors:
+    """Some predictions and objects of each of ``KINDS``.
+
+    Args:
+        found: what ``sort`` made.
+        kinds: the predictions and the objects of each.
+        top: the best predictions of each class, as many as it has objects to find.
+        other: the predictions whose reference is of another class.
+        before: AP of each class without repair.
+    """
+
+    found: Sorted
+    kinds: Mapping[str, tuple[Bool[np.ndarray, " M"], Bool[np.ndarray, " G"]]]
+    top: Bool[np.ndarray, " M"]
+    other: Bool[np.ndarray, " M"]
+    before: Float[np.ndarray, " C"]
+
+    @classmethod
+    def of(cls, found: Sorted) -> "_Errors":
+        """Return all of them."""
+        top = np.zeros(len(found.kind), bool)
+        ranked, counts = found.table.best_first(), found.table.counts().tolist()
+        for mine, count in zip(ranked, counts, strict=True):
+            top[mine[found.kind[mine] != IGNORED][:count]] = True
+        return cls(
+            found=found,
+            kinds={
+                name: (np.isin(found.kind, some), np.isin(found.object_kind, some))
+                for name, some in KINDS.items()
+            },
+            top=top,
+            other=_other_class(found),
+            before=repaired(found),
         )
 
-    def __len__(self) -> int:
-        return int(self.predictions.sum() + self.objects.sum())
+    def among(
+        self, predictions: Bool[np.ndarray, " M"], objects: Bool[np.ndarray, " G"]
+    ) -> "_Errors":
+        """Return those among some predictions and objects."""
+        kinds = {
+            name: (mine & predictions, theirs & objects)
+            for name, (mine, theirs) in self.kinds.items()
+        }
+        return replace(self, kinds=kinds)
 
+    def gains(self) -> dict[str, Float[np.ndarray, " C"]]:
+        """Return by how much each class's AP would rise; NaN without objects."""
+        return {
+            name: repaired(self.found, *some) - self.before
+            for name, some in self.kinds.items()
+        }
 
-def _tallies(
-    found: Sorted, choice: _Choice, gains: Mapping[str, float]
-) -> dict[str, Tally]:
-    """Of ``KINDS`` among the chosen."""
-    top = _top(found)
-    labels = np.append(found.object_label, 0)[found.reference]
-    other = (found.reference >= 0) & (labels != found.label)
-    tallies = {}
-    for name, kinds in KINDS.items():
-        one = choice.of_kind(found, *kinds)
-        of_all = choice.of_kind(found, *(MISSES if kinds[0] in MISSES else FALSE))
-        gain = gains[name]
-        tallies[name] = Tally(
-            count=len(one),
-            share=100 * len(one) / max(1, len(of_all)),
-            top=int(top[one.predictions].sum() + one.objects.sum()),
-            other_class=int(other[one.predictions].sum()),
-            gain=0.0 if np.isnan(gain) else 100 * float(gain),
-        )
-    return tallies
+    def tallies(self, gains: Mapping[str, float]) -> dict[str, Tally]:
+        """Count them."""
+        counts = {
+            name: int(mine.sum() + theirs.sum())
+            for name, (mine, theirs) in self.kinds.items()
+        }
+        tallies = {}
+        for name, (mine, theirs) in self.kinds.items():
+            whole = "misses" if KINDS[name][0] in MISSES else "false positives"
+            tallies[name] = Tally(
+                count=counts[name],
+                share=100 * counts[name] / max(1, counts[whole]),
+                top=int(self.top[mine].sum() + theirs.sum()),
+                other_class=int(self.other[mine].sum()),
+                gain=0.0 if np.isnan(gains[name]) else 100 * float(gains[name]),
+            )
+        return tallies
 
 
 def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
     return {name: float(np.nanmean(gain)) for name, gain in gains.items()}
 
 
-def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
-    """The best predictions of each class, as many as it has objects to find."""
-    top = np.zeros(len(found.label), bool)
-    for c in np.unique(found.object_label):
-        count = int((~found.ignore & (found.object_label == c)).sum())
-        mine = np.flatnonzero((found.label == c) & (found.kind != IGNORED))
-        top[mine[np.argsort(-found.score[mine], kind="stable")][:count]] = True
-    return top
-
-
 def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
-    """Size of each prediction, or rather of its reference, and of each object."""
-    known = found.reference >= 0
-    area = found.area.copy()
-    area[known] = found.object_area[found.reference[known]]
-    names = np.array(SIZES)
-    size, object_size = (
-        names[np.digitize(one, (32**2, 96**2))] for one in (area, found.object_area)
+    """Return the size of each prediction's reference, or its own, and of each object.
+
+    An object on a border is of the larger size.
+    """
+    areas = found.table.object_area
+    own = np.where(
+        found.reference < 0, found.table.area, np.append(areas, 0)[found.reference]
     )
-    return size, object_size
+    names, ends = np.array(list(SIZES)), [high for _, high in SIZES.values()]
+    return names[np.digitize(own, ends)], names[np.digitize(areas, ends)]
 
 
-def _each(kinds: np.ndarray, counts: Mapping[int, int]) -> dict[int, list[str]]:
-    """Kinds by image."""
-    stops = np.cumsum(list(counts.values()))
-    parts = np.split(kinds, stops[:-1])
-    return {i: part.tolist() for i, part in zip(counts, parts, strict=True)}
-
-
-def _plain(table: Mapping[str, Mapping[str, Tally]]) -> dict[str, Any]:
-    return {
-        name: {kind: asdict(tally) for kind, tally in row.items()}
-        for name, row in table.items()
-    }
+def _each(
+    kinds: np.ndarray, image: Int[np.ndarray, " K"], image_id: Int[np.ndarray, " I"]
+) -> dict[int, list[str]]:
+    """Return the kinds by the number of the image."""
+    counts = np.bincount(image, minlength=len(image_id))
+    parts = np.split(kinds, counts.cumsum()[:-1])
+    return {i: part.tolist() for i, part in zip(image_id.tolist(), parts, strict=True)}

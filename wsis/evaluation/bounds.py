@@ -1,16 +1,17 @@
-"""What proposals allow at best, and what they give by chance."""
+"""Measures what proposals allow at best, and what they give by chance."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from wsis.contracts import GroundTruth, Predictions, Proposals, Supervision
-from wsis.evaluation.pairs import together
-from wsis.evaluation.report import Evaluation, evaluate
+from wsis.evaluation._pairs import together
+from wsis.evaluation.precision import Evaluation, evaluate
 from wsis.geometry.masks import boxes, rles
 from wsis.geometry.overlap import cross_iou
 
@@ -22,7 +23,7 @@ class Detect(Protocol):
     def __call__(
         self, scores: Float[Tensor, "N C"], proposals: Proposals, *, image_id: int
     ) -> Predictions:
-        """The instances, best first."""
+        """Return the instances, best first."""
 
 
 def oracle(
@@ -30,7 +31,7 @@ def oracle(
     truths: Sequence[GroundTruth],
     classes: Sequence[str],
 ) -> Evaluation:
-    """The best that can be done with these proposals, in percent.
+    """Return the best figures that these proposals allow, in percent.
 
     Of the proposals that overlap an object more than any other object of its class, the
     best is predicted, its IoU being the score. No choice has a higher mAP, as another
@@ -49,26 +50,10 @@ def oracle(
         ValueError: if proposals and truths do not belong together, or there is no
             object to find.
     """
-    chosen: list[Predictions] = []
-    best: list[Float[np.ndarray, " G"]] = [np.zeros(0)]
-    label: list[int] = []
+    best = BestChoice()
     for image, truth in together(proposals, truths):
-        iou = cross_iou(image, truth.masks).double().cpu().numpy()
-        chosen.append(_choice(image, truth, iou))
-        to_find = ~truth.ignore.cpu().numpy()
-        best.append(iou.max(axis=0, initial=0)[to_find])
-        label += truth.label.cpu().numpy()[to_find].tolist()
-    figures = evaluate(chosen, truths, classes)
-    overlap = 100 * np.concatenate(best)
-    of_class = [overlap[np.array(label) == c] for c in range(1, len(classes) + 1)]
-    return Evaluation(
-        metrics=figures.metrics | {"ABO": float(overlap.mean())},
-        per_class={
-            name: figures.per_class[name]
-            | {"ABO": float(mine.mean()) if len(mine) else None}
-            for name, mine in zip(classes, of_class, strict=True)
-        },
-    )
+        best.add(image, truth, cross_iou(image, truth.masks).cpu().numpy())
+    return best.evaluation(truths, classes)
 
 
 def random_scores(
@@ -78,7 +63,7 @@ def random_scores(
     detect: Detect,
     generator: torch.Generator,
 ) -> Evaluation:
-    """What these proposals give by chance: scores uniform in [0, 1), then ``detect``.
+    """Return the figures by chance: scores uniform in [0, 1), then ``detect``.
 
     Args:
         proposals: of each image, in the order of ``truths``; taken one at a time.
@@ -98,29 +83,54 @@ def random_scores(
     return evaluate(predictions, truths, classes)
 
 
-def _choice(
-    proposals: Proposals, truth: GroundTruth, iou: Float[np.ndarray, "N G"]
-) -> Predictions:
-    labels, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
-    found: list[tuple[float, int, int]] = []
-    for c in np.unique(labels):
-        mine = np.flatnonzero(labels == c)
-        overlap = iou[:, mine]
-        target = overlap.argmax(axis=1)
-        for j in np.flatnonzero(~ignore[mine]):
-            own = np.flatnonzero((target == j) & (overlap[:, j] > 0))
-            if len(own):
-                best = own[overlap[own, j].argmax()]
-                found.append((float(overlap[best, j]), int(best), int(c)))
-    found.sort(key=lambda one: -one[0])
-    index = torch.tensor([best for _, best, _ in found], dtype=torch.long)
-    return Predictions(
-        image_id=truth.image_id,
-        size=proposals.size,
-        index=index,
-        label=torch.tensor([c for _, _, c in found], dtype=torch.long),
-        score=torch.tensor([score for score, _, _ in found], dtype=torch.float64),
-        boxes=boxes(proposals).cpu()[index],
-        masks=rles(proposals, index.to(proposals.members.device)),
-        ledger=proposals.ledger | {Supervision.MASKS},
-    )
+@dataclass(slots=True, eq=False)
+class BestChoice:
+    """The oracle's predictions and overlaps, image by image."""
+
+    predictions: list[Predictions] = field(default_factory=list)
+    overlap: list[Float[np.ndarray, " G"]] = field(default_factory=list)
+    label: list[Int[np.ndarray, " G"]] = field(default_factory=list)
+
+    def add(
+        self, proposals: Proposals, truth: GroundTruth, iou: Float[np.ndarray, "N G"]
+    ) -> None:
+        """Choose among an image's proposals, whose IoU with each object is known."""
+        label, to_find = truth.label.cpu().numpy(), ~truth.ignore.cpu().numpy()
+        self.overlap.append(100 * iou.max(axis=0, initial=0)[to_find])
+        self.label.append(label[to_find])
+        found: list[tuple[float, int, int]] = []
+        for c in np.unique(label):
+            mine = np.flatnonzero(label == c)
+            overlap = iou[:, mine]
+            target = overlap.argmax(axis=1)
+            for j in np.flatnonzero(to_find[mine]):
+                own = np.flatnonzero((target == j) & (overlap[:, j] > 0))
+                if len(own):
+                    best = own[overlap[own, j].argmax()]
+                    found.append((float(overlap[best, j]), int(best), int(c)))
+        found.sort(key=lambda one: -one[0])
+        index = torch.tensor([best for _, best, _ in found], dtype=torch.long)
+        self.predictions.append(
+            Predictions(
+                image_id=truth.image_id,
+                size=proposals.size,
+                index=index,
+                label=torch.tensor([c for _, _, c in found], dtype=torch.long),
+                score=torch.tensor([one for one, _, _ in found], dtype=torch.float64),
+                boxes=boxes(proposals).cpu()[index],
+                masks=rles(proposals, index.to(proposals.members.device)),
+                ledger=proposals.ledger | {Supervision.MASKS},
+            )
+        )
+
+    def evaluation(
+        self, truths: Sequence[GroundTruth], classes: Sequence[str]
+    ) -> Evaluation:
+        """Return the figures of all images."""
+        figures = evaluate(self.predictions, truths, classes)
+        overlap, label = np.concatenate(self.overlap), np.concatenate(self.label)
+        for c, name in enumerate(classes, 1):
+            mine = overlap[label == c]
+            figures.per_class[name]["ABO"] = float(mine.mean()) if len(mine) else None
+        figures.metrics["ABO"] = float(overlap.mean())
+        return figures

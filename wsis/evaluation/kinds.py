@@ -1,4 +1,4 @@
-"""Which kind of error every false positive and every miss is."""
+"""Sorts false positives and misses into kinds of errors."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from pycocotools import mask as rle
 
 from wsis._support.checks import inside
-from wsis.contracts import GroundTruth, Predictions, Proposals, Rle
-from wsis.evaluation.pairs import pair, together
+from wsis.contracts import GroundTruth, Predictions, Proposals
+from wsis.evaluation._pairs import together
+from wsis.evaluation.matches import Meeting, State, Table, finds, nearest, tabulate
 from wsis.geometry.overlap import cross_iou
 
 
@@ -37,18 +37,19 @@ FALSE = tuple(kind for kind in Kind if kind not in MISSES)
 FOUND, IGNORED = "found", "ignored"
 """What is no error: a first find, and what an ignored object excuses."""
 
+_TEXT = f"U{max(map(len, Kind))}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """When a prediction or a missed object is of which kind.
+    """The kind of each prediction and of each missed object.
 
-    Overlaps are counted in pixels. A prediction P *finds* by the rules of ``voc_ap``:
-    the object of its class that it overlaps most, if their IoU is at least ``iou`` and
-    no prediction of a higher score found it (of equal scores the first). If that object
-    is ignored, P is no error. Otherwise P is a false positive; the first of these that
+    Overlaps are counted in pixels. A prediction P *finds* an object by VOC's rule (see
+    ``wsis.evaluation.matches``) at IoU ``iou``. If the object that it hits is ignored,
+    P is no error. If P finds nothing, it is a false positive; the first of these that
     holds is its kind, *objects* being those that are not ignored:
 
-    - *duplicate*: its IoU with that object is at least ``iou``; it was found before.
+    - *duplicate*: it hits an object that was found before.
     - *class*: its IoU with an object of another class is at least ``iou``.
     - *merged*, *whole-plus*, *part*: P **contains** an object G if it covers at least
       ``contained`` of G's pixels, and is **inside** G if at least ``contained`` of P's
@@ -93,66 +94,22 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sorted:
-    """All predictions and objects of a data set, each with its kind.
-
-    Both are numbered over all images, in the order of the truths.
+    """The kind of each prediction and object of a data set.
 
     Args:
-        score: of each prediction.
-        label: its class, 1…C.
-        area: its pixels.
+        table: the predictions and objects, as the rest numbers them.
         kind: one of ``FALSE``, or ``FOUND`` or ``IGNORED``.
-        hit: the object that it found, also if not as the first; −1 for none.
-        reference: the object by which it is of its kind; −1 for none.
-        object_label: class of each object.
-        object_area: pixels, as annotated.
-        ignore: objects that count neither way.
+        hit: the object that a prediction hits, even if another one found it; −1 for
+            none.
+        reference: the object by which a prediction is of its kind; −1 for none.
         object_kind: one of ``MISSES``, or ``FOUND`` or ``IGNORED``.
-        images: of each image, its number, and how many predictions and objects it has.
     """
 
-    score: Float[np.ndarray, " M"]
-    label: Int[np.ndarray, " M"]
-    area: Float[np.ndarray, " M"]
+    table: Table
     kind: np.ndarray
     hit: Int[np.ndarray, " M"]
     reference: Int[np.ndarray, " M"]
-    object_label: Int[np.ndarray, " G"]
-    object_area: Float[np.ndarray, " G"]
-    ignore: Bool[np.ndarray, " G"]
     object_kind: np.ndarray
-    images: list[tuple[int, int, int]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Meeting:
-    """How masks meet objects, by exact numbers of pixels.
-
-    Args:
-        iou: intersection over union; 0 with an empty mask.
-        contains: the mask covers enough of the object.
-        inside: enough of the mask is the object's.
-    """
-
-    iou: Float[np.ndarray, "N G"]
-    contains: Bool[np.ndarray, "N G"]
-    inside: Bool[np.ndarray, "N G"]
-
-    @classmethod
-    def of(
-        cls,
-        shared: Float[np.ndarray, "N G"],
-        area: Float[np.ndarray, " N"],
-        object_area: Float[np.ndarray, " G"],
-        contained: float,
-    ) -> "Meeting":
-        """From the pixels that masks and objects share, and those that each has."""
-        union = area[:, None] + object_area - shared
-        return cls(
-            iou=shared / np.maximum(union, 1),
-            contains=(shared > 0) & (shared >= contained * object_area),
-            inside=(shared > 0) & (shared >= contained * area[:, None]),
-        )
 
 
 def sort(
@@ -162,51 +119,33 @@ def sort(
     classes: Sequence[str],
     rules: Rules,
 ) -> Sorted:
-    """Finds the kind of everything; the arguments are those of ``dissect``."""
-    pairs = pair(predictions, truths, classes)
-    parts: list[tuple[np.ndarray, ...]] = []
-    images, objects = [], 0
-    for (made, truth), source in zip(
-        pairs, (one for one, _ in together(proposals, truths)), strict=True
+    """Find the kind of everything; the arguments are those of ``dissect``."""
+    table = tabulate(predictions, truths, classes, across=True)
+    kind = np.full(len(table.label), Kind.BACKGROUND, _TEXT)
+    hit, reference = np.full((2, len(kind)), -1)
+    object_kind = np.where(table.ignore, IGNORED, FOUND).astype(_TEXT)
+    made, objects = 0, 0
+    for (source, truth), meeting in zip(
+        together(proposals, truths), table.meetings, strict=True
     ):
-        label = made.label.cpu().numpy()
-        score = made.score.double().cpu().numpy()
-        object_label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
-        area, object_area = _areas(made.masks), _areas(truth.masks)
-        meeting = Meeting.of(
-            _shared(made.masks, truth.masks, area), area, object_area, rules.contained
+        mine = slice(made, made + len(meeting.area))
+        theirs = slice(objects, objects + len(meeting.object_area))
+        own = table.label[mine, None] == table.object_label[theirs]
+        kind[mine], *found = kinds_of(
+            table.score[mine], meeting, own, table.ignore[theirs], rules
         )
-        own = label[:, None] == object_label
-        kind, hit, reference = kinds_of(score, meeting, own, ignore, rules)
-        missed = ~ignore
-        missed[hit[kind == FOUND]] = False
-        object_kind = np.where(ignore, IGNORED, FOUND).astype(_TEXT)
+        for column, local in zip((hit, reference), found, strict=True):
+            column[mine] = np.where(local < 0, -1, local + objects)
+        missed = ~table.ignore[theirs]
+        missed[found[0][kind[mine] == FOUND]] = False
         if missed.any():
-            theirs = [truth.masks[i] for i in np.flatnonzero(missed).tolist()]
-            iou = cross_iou(source, theirs).cpu().numpy().max(axis=0, initial=0)
-            object_kind[missed] = np.where(iou >= rules.iou, *MISSES)
-        parts.append(
-            (
-                score,
-                label,
-                area,
-                kind,
-                np.where(hit < 0, -1, hit + objects),
-                np.where(reference < 0, -1, reference + objects),
-                object_label,
-                truth.area.double().cpu().numpy(),
-                ignore,
-                object_kind,
-            )
-        )
-        images.append((truth.image_id, len(label), len(ignore)))
-        objects += len(ignore)
-    names = [name for name in Sorted.__dataclass_fields__ if name != "images"]
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Sorted(**dict(zip(names, columns, strict=True)), images=images)
-
-
-_TEXT = f"U{max(map(len, Kind))}"
+            masks = [truth.masks[i] for i in np.flatnonzero(missed).tolist()]
+            iou = cross_iou(source, masks).cpu().numpy().max(axis=0, initial=0)
+            object_kind[theirs][missed] = np.where(iou >= rules.iou, *MISSES)
+        made, objects = mine.stop, theirs.stop
+    return Sorted(
+        table=table, kind=kind, hit=hit, reference=reference, object_kind=object_kind
+    )
 
 
 def kinds_of(
@@ -216,10 +155,10 @@ def kinds_of(
     ignore: Bool[np.ndarray, " G"],
     rules: Rules,
 ) -> tuple[np.ndarray, Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
-    """Kind, hit and reference of one image's predictions; −1 for no object.
+    """Return kind, hit and reference of one image's predictions; −1 for no object.
 
     Args:
-        score: of two finds of an object, the higher is the first.
+        score: the highest of several hits finds.
         meeting: how their masks meet the image's objects.
         own: whether an object is of the prediction's class.
         ignore: objects that count neither way.
@@ -229,56 +168,33 @@ def kinds_of(
     hit, reference = np.full(len(score), -1), np.full(len(score), -1)
     if not len(score) or not len(ignore):
         return kind, hit, reference
-    iou, to_find = meeting.iou, ~ignore
-    contains: Bool[np.ndarray, "M G"] = meeting.contains & to_find
+    every, iou, to_find = np.arange(len(score)), meeting.iou, ~ignore
+    contains: Bool[np.ndarray, "M G"] = meeting.contains(rules.contained) & to_find
+    within = meeting.inside(rules.contained) & to_find
     off = {
-        Kind.CLASS: _best(iou, to_find & ~own & (iou >= rules.iou)),
-        Kind.PART: _best(iou, _first(own, contains | (meeting.inside & to_find))),
-        Kind.SHIFTED: _best(iou, _first(own, to_find & (iou >= rules.near))),
+        Kind.CLASS: nearest(iou, to_find & ~own & (iou >= rules.iou)),
+        Kind.PART: nearest(iou, _first(own, contains | within)),
+        Kind.SHIFTED: nearest(iou, _first(own, to_find & (iou >= rules.near))),
     }
     for name, best in off.items():
         mine = (kind == Kind.BACKGROUND) & (best >= 0)
         kind[mine], reference[mine] = name, best[mine]
-    several = np.sum(contains, axis=1) > 1
-    whole = (kind == Kind.PART) & contains[np.arange(len(score)), reference]
+    whole = (kind == Kind.PART) & contains[every, reference]
+    several = contains.sum(1) > 1
     kind[whole] = np.where(several[whole], Kind.MERGED, Kind.WHOLE_PLUS)
-    target = _best(iou, own)
-    finds = (target >= 0) & (iou[np.arange(len(score)), target] >= rules.iou)
-    hit[finds] = reference[finds] = target[finds]
-    kind[finds] = np.where(ignore[target[finds]], IGNORED, Kind.DUPLICATE)
-    real = np.flatnonzero(kind == Kind.DUPLICATE)
-    real = real[np.argsort(-score[real], kind="stable")]
-    kind[real[np.unique(hit[real], return_index=True)[1]]] = FOUND
+    target = nearest(iou, own)
+    hits = (target >= 0) & (iou[every, target] >= rules.iou)
+    hit[hits] = reference[hits] = target[hits]
+    state = finds(hit, score, ignore)
+    kind[hits] = Kind.DUPLICATE
+    kind[state == State.FOUND] = FOUND
+    kind[state == State.NEITHER] = IGNORED
     return kind, hit, reference
 
 
 def _first(
     own: Bool[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
 ) -> Bool[np.ndarray, "M G"]:
-    """Those of the own class, where there are any."""
+    """Return those of the own class, where there are any."""
     mine: Bool[np.ndarray, "M G"] = own & among
     return np.where(np.any(mine, axis=1, keepdims=True), mine, among)
-
-
-def _best(
-    iou: Float[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
-) -> Int[np.ndarray, " M"]:
-    """The object with the highest IoU, the first of several; −1 without any."""
-    return np.where(among.any(1), np.where(among, iou, -1).argmax(1), -1)
-
-
-def _areas(masks: Sequence[Rle]) -> Float[np.ndarray, " N"]:
-    # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
-    return np.array([float(rle.area(mask)) for mask in masks])
-
-
-def _shared(
-    masks: Sequence[Rle], objects: Sequence[Rle], area: Float[np.ndarray, " N"]
-) -> Float[np.ndarray, "N G"]:
-    """Pixels in common, whole numbers."""
-    if not masks or not objects:
-        return np.zeros((len(masks), len(objects)))
-    # What pycocotools calls IoU with a crowd is the share of the mask inside it.
-    share = rle.iou(list(masks), list(objects), [1] * len(objects))
-    shared: Float[np.ndarray, "N G"] = (share * area[:, None]).round()
-    return shared

@@ -1,4 +1,4 @@
-"""Predictions to and from COCO's format of results."""
+"""Turns predictions into COCO's formats, and COCO's results into predictions."""
 
 import math
 from collections import defaultdict
@@ -18,7 +18,7 @@ KEYS = ("image_id", "category_id", "segmentation", "score")
 def to_coco(
     predictions: Sequence[Predictions], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """COCO's list of results, ready for JSON, in the order of the predictions.
+    """Return COCO's list of results, ready for JSON, in the order of the predictions.
 
     Each is a dict with ``image_id``, ``category_id``, ``segmentation`` (run lengths,
     ``counts`` as text) and ``score``. Without a box on purpose: given one, pycocotools
@@ -57,20 +57,20 @@ def to_coco(
 def from_coco(
     results: Any, truths: Sequence[GroundTruth], category_ids: Sequence[int]
 ) -> list[Predictions]:
-    """Predictions of every image in ``truths``, in that order, from COCO's results.
+    """Return predictions of every image in ``truths``, in that order.
 
     Best first, equal scores as they came. Images without results have no predictions;
     ``index`` is −1, as the file does not know the proposals.
 
     Args:
-        results: the parsed JSON, a list of dicts as ``to_coco`` makes them; run lengths
-            may also be a list of numbers, or polygons; other keys are passed over.
-        truths: tell images and their sizes.
+        results: COCO's list of results, as ``to_coco`` makes it; segmentations may also
+            have run lengths as numbers, or be polygons; other keys are ignored.
+        truths: tell the images and their sizes.
         category_ids: the category of labels 1…C, in this order.
 
     Raises:
-        ValueError: if a result lacks a key, is of an unknown image or category, its
-            score is not finite, or its segmentation is not a mask of the image's size.
+        ValueError: if a result lacks a key, is of an unknown image or category, has a
+            score that is not finite, or no mask of the image's size.
     """
     if not isinstance(results, list):
         raise ValueError(f"expected a list of results, got a {type(results).__name__}")
@@ -91,6 +91,57 @@ def from_coco(
         _predictions(image_id, size, found[image_id])
         for image_id, size in sizes.items()
     ]
+
+
+def coco_data_set(
+    names: Sequence[str],
+    predictions: Sequence[Predictions],
+    classes: Sequence[str],
+    category_ids: Sequence[int],
+    info: dict[str, Any],
+) -> dict[str, Any]:
+    """Return a COCO data set, ready for JSON, whose annotations are the predictions.
+
+    An annotation has a ``score`` beside COCO's own keys. Photos without predictions are
+    listed, too.
+
+    Args:
+        names: file name of each photo.
+        predictions: of each photo, in the same order.
+        classes: names of labels 1…C.
+        category_ids: their categories.
+        info: written as it is.
+
+    Raises:
+        ValueError: if there are more or fewer names than predictions, or a label has
+            no category.
+    """
+    return {
+        "info": info,
+        "images": [
+            {
+                "id": found.image_id,
+                "file_name": name,
+                "width": found.size[1],
+                "height": found.size[0],
+            }
+            for name, found in zip(names, predictions, strict=True)
+        ],
+        "annotations": [
+            {
+                "id": number,
+                **result,
+                "bbox": rle.toBbox(result["segmentation"]).tolist(),
+                "area": int(rle.area(result["segmentation"])),
+                "iscrowd": 0,
+            }
+            for number, result in enumerate(to_coco(predictions, category_ids), 1)
+        ],
+        "categories": [
+            {"id": number, "name": name}
+            for number, name in zip(category_ids, classes, strict=True)
+        ],
+    }
 
 
 def _check(result: Any, sizes: Mapping[int, Any], labels: Mapping[int, int]) -> None:

@@ -1,4 +1,4 @@
-"""What training is taught, compared with the objects: for benches, not for training."""
+"""Compares what training is taught with the objects: for benches, not for training."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,17 +11,18 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from wsis.contracts import DataSource, GroundTruth, Proposals, Traceable
-from wsis.evaluation.kinds import FOUND, IGNORED, Kind, Meeting, Rules, kinds_of
-from wsis.geometry.masks import areas, to_dense
-from wsis.geometry.overlap import cross_iou
+from wsis.evaluation.kinds import FOUND, IGNORED, Kind, Rules, kinds_of
+from wsis.evaluation.matches import Meeting
+from wsis.geometry.overlap import cross_shared
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import KeptSource
 from wsis.training.supervision import BranchStep
 
 BINS = 10
-"""Of the reliability curve, each a tenth wide."""
+"""Bins of the reliability curve, each a tenth wide."""
 
 CODES = (FOUND, IGNORED, *(str(kind) for kind in Kind))
+SHARES = Kind.PART, Kind.WHOLE_PLUS, Kind.CLASS, Kind.SHIFTED, Kind.BACKGROUND
 _RIGHT, _EXCUSED = CODES.index(FOUND), CODES.index(IGNORED)
 
 
@@ -61,7 +62,7 @@ class Trace:
 
     @classmethod
     def of(cls, data: DataSource, source: KeptSource) -> "Trace":
-        """Of a data set's training images and the proposals that training takes.
+        """Watch a data set's training images with the proposals that training takes.
 
         Raises:
             ValueError: if the data set does not tell the objects of its training
@@ -76,7 +77,7 @@ class Trace:
         return cls(bags, data.train_truths())
 
     def __call__(self, step: BranchStep) -> None:
-        """Takes account of what one branch is taught on one image.
+        """Add what one branch is taught on one image.
 
         Raises:
             ValueError: if the image is not of the bags, or unknown.
@@ -95,29 +96,29 @@ class Trace:
         self._sums[step.epoch, step.branch].add(step, self._known[step.image_id])
 
     def results(self) -> list[dict[str, Any]]:
-        """A JSON-like row for each epoch and branch, in this order.
+        """Return a JSON-like row for each epoch and branch, in this order.
 
-        All but numbers, ``area`` and correlations are in percent; None where there is
-        nothing to tell of.
+        All but numbers, ``area`` and correlations are in percent; None stands where
+        there is nothing to measure.
 
         - ``epoch`` and ``branch`` from 0; ``images`` seen.
-        - ``pseudo``: pseudo instances an image, those without excuse;
-          ``precision``: the right ones of them; ``iou``: their mean highest IoU with an
-          object of their class; ``part``, ``whole-plus`` (merged ones included),
+        - ``pseudo``: pseudo instances an image, without those that are excused;
+          ``precision``: the share of right ones; ``iou``: their mean highest IoU with
+          an object of their class; ``part``, ``whole-plus`` (merged ones included),
           ``class``, ``shifted`` and ``background``: shares of the kinds.
-        - ``area``: of each class's heaviest pseudo instance (the first of several),
-          its pixels divided by those of the object of that class that it overlaps most;
+        - ``area``: the pixels of each class's heaviest pseudo instance (the first of
+          several), divided by those of the object of that class that it overlaps most;
           the geometric mean over those that overlap one.
-        - ``targets_right``: of all targets, foreground and background, those that
-          agree with the masks: a class if the proposal would be right as a pseudo
-          instance of it, background if of no class; ``foreground_right``: of the
-          foreground ones; ``foreground``: how many an image.
-        - ``integrity``: what the branch that is taught says, against the highest IoU
-          with an object of the class, of all proposals that touch one and for each
-          class tagged. ``reliability``: for each tenth of integrity its mean, that of
-          the true IoU, and the count; ``error``: their mean absolute difference,
-          weighted by count; ``rank_correlation``: Spearman's, within an image and
-          class, averaged.
+        - ``targets_right``: the share of targets, foreground and background, that agree
+          with the masks: a class if the proposal would be right as a pseudo instance of
+          it, background if it would be right of no class; ``foreground_right``: the
+          share among foreground targets; ``foreground``: how many there are an image.
+        - ``integrity``: what the branch that is taught says of all proposals that touch
+          an object, for each class tagged, against their highest IoU with an object of
+          the class. ``reliability``: for each tenth of integrity its mean, that of the
+          true IoU, and the count; ``error``: their mean absolute difference, weighted
+          by count; ``rank_correlation``: Spearman's, within an image and class,
+          averaged. A branch without integrity has counts of 0 and None.
         """
         return [
             {"epoch": epoch, "branch": branch, **self._sums[epoch, branch].results()}
@@ -127,7 +128,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Image:
-    """What is true of every proposal, for every class.
+    """The truth about every proposal, for every class.
 
     Args:
         code: position in ``CODES`` of its kind as an instance of the class; row 0
@@ -146,14 +147,12 @@ class _Image:
     def of(
         cls, proposals: Proposals, truth: GroundTruth, classes: int, rules: Rules
     ) -> "_Image":
-        """Reads the masks."""
+        """Compare the proposals with the masks."""
         count = len(proposals)
-        iou = cross_iou(proposals, truth.masks).cpu().numpy()
-        area = areas(proposals).double().cpu().numpy()
-        theirs = np.array([float(to_dense([m]).sum()) for m in truth.masks])
-        # From IoU = shared / (area + theirs − shared), and shared is a whole number.
-        shared = (iou * (area[:, None] + theirs) / (1 + iou)).round()
-        meeting = Meeting.of(shared, area, theirs, rules.contained)
+        meeting = Meeting(
+            *(_numpy(one) for one in cross_shared(proposals, truth.masks))
+        )
+        iou, area, theirs = meeting.iou, meeting.area, meeting.object_area
         label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
         code = np.full((classes + 1, count), CODES.index(Kind.BACKGROUND), np.int8)
         best = np.zeros((classes + 1, count))
@@ -179,10 +178,10 @@ class _Image:
 
 @dataclass(slots=True, eq=False)
 class _Sums:
-    """What one epoch and branch adds up to."""
+    """The sums over the images of one epoch and branch; ``Trace.results`` has names."""
 
     images: int = 0
-    pseudo: Int[np.ndarray, " K"] = field(
+    pseudo: Int[np.ndarray, " codes"] = field(
         default_factory=lambda: np.zeros(len(CODES), np.int64)
     )
     iou: float = 0.0
@@ -190,13 +189,13 @@ class _Sums:
     targets: Int[np.ndarray, "2 2"] = field(
         default_factory=lambda: np.zeros((2, 2), np.int64)
     )
-    count: Float[np.ndarray, " B"] = field(default_factory=lambda: np.zeros(BINS))
-    integrity: Float[np.ndarray, " B"] = field(default_factory=lambda: np.zeros(BINS))
-    true_iou: Float[np.ndarray, " B"] = field(default_factory=lambda: np.zeros(BINS))
+    bins: Float[np.ndarray, "3 bins"] = field(
+        default_factory=lambda: np.zeros((3, BINS))
+    )  # count, integrity and true IoU
     correlations: list[float] = field(default_factory=list)
 
     def add(self, step: BranchStep, image: _Image) -> None:
-        """Takes account of one image."""
+        """Add one image."""
         self.images += 1
         self._add_pseudo(step, image)
         if step.targets is not None:
@@ -206,17 +205,17 @@ class _Sums:
             counted = code != _EXCUSED
             place = (label[proposal] > 0)[counted], (code == _RIGHT)[counted]
             np.add.at(self.targets, tuple(one.astype(int) for one in place), 1)
-        integrity = step.taught.localization
-        if integrity is None:  # Classification alone counts, as if all were whole.
-            localization = np.ones(step.taught.classification.shape)
-        else:
-            localization = _numpy(integrity.double())
+        if step.taught.localization is not None:
+            self._add_integrity(_numpy(step.taught.localization.double()), image)
+
+    def _add_integrity(
+        self, integrity: Float[np.ndarray, "N C1"], image: _Image
+    ) -> None:
         for c, (touching, rank) in image.ranks.items():
-            said = localization[touching, c]
-            bins = np.clip((said * BINS).astype(int), 0, BINS - 1)
-            self.count += np.bincount(bins, minlength=BINS)
-            self.integrity += np.bincount(bins, said, BINS)
-            self.true_iou += np.bincount(bins, image.iou[c, touching], BINS)
+            said, true = integrity[touching, c], image.iou[c, touching]
+            place = np.clip((said * BINS).astype(int), 0, BINS - 1)
+            for row, values in zip(self.bins, (None, said, true), strict=True):
+                row += np.bincount(place, values, BINS)
             correlation = _pearson(rankdata(said), rank)
             if correlation is not None:
                 self.correlations.append(correlation)
@@ -234,43 +233,31 @@ class _Sums:
                 self.log_ratios.append(float(np.log(ratio)))
 
     def results(self) -> dict[str, Any]:
-        """As ``Trace.results`` says."""
+        """Return what ``Trace.results`` describes."""
         kinds = dict(zip(CODES, self.pseudo.tolist(), strict=True))
         pseudo = int(self.pseudo.sum()) - kinds[IGNORED]
-        wide = kinds[Kind.WHOLE_PLUS] + kinds[Kind.MERGED]
+        kinds[Kind.WHOLE_PLUS] += kinds[Kind.MERGED]
         foreground = int(self.targets[1].sum())
-        filled = np.maximum(self.count, 1)
-        gap = np.abs(self.integrity - self.true_iou).sum()
+        count, integrity, true_iou = self.bins
+        log_area = _mean(self.log_ratios)
+        rows = 100 * self.bins[1:] / np.maximum(count, 1)
         return {
             "images": self.images,
             "pseudo": pseudo / self.images,
             "precision": _percent(kinds[FOUND], pseudo),
             "iou": _percent(self.iou, pseudo),
-            "part": _percent(kinds[Kind.PART], pseudo),
-            "whole-plus": _percent(wide, pseudo),
-            "class": _percent(kinds[Kind.CLASS], pseudo),
-            "shifted": _percent(kinds[Kind.SHIFTED], pseudo),
-            "background": _percent(kinds[Kind.BACKGROUND], pseudo),
-            "area": float(np.exp(np.mean(self.log_ratios)))
-            if self.log_ratios
-            else None,
+            **{str(kind): _percent(kinds[kind], pseudo) for kind in SHARES},
+            "area": None if log_area is None else float(np.exp(log_area)),
             "targets_right": _percent(self.targets[:, 1].sum(), self.targets.sum()),
             "foreground_right": _percent(self.targets[1, 1], foreground),
             "foreground": foreground / self.images,
             "integrity": {
                 "reliability": [
-                    {"integrity": said, "iou": true, "count": int(count)}
-                    for said, true, count in zip(
-                        (100 * self.integrity / filled).tolist(),
-                        (100 * self.true_iou / filled).tolist(),
-                        self.count.tolist(),
-                        strict=True,
-                    )
+                    {"integrity": said, "iou": true, "count": int(one)}
+                    for said, true, one in zip(*rows.tolist(), count, strict=True)
                 ],
-                "error": _percent(gap, self.count.sum()),
-                "rank_correlation": float(np.mean(self.correlations))
-                if self.correlations
-                else None,
+                "error": _percent(np.abs(integrity - true_iou).sum(), count.sum()),
+                "rank_correlation": _mean(self.correlations),
             },
         }
 
@@ -282,6 +269,10 @@ def _numpy(values: Tensor) -> np.ndarray:
 
 def _percent(part: Any, whole: Any) -> float | None:
     return 100 * float(part) / float(whole) if whole else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _pearson(

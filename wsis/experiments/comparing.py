@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wsis._support.files import differences
+from wsis.evaluation.matches import Matches
 from wsis.experiments.journal import BenchError, read_matches
-from wsis.experiments.matches import Matches
 from wsis.experiments.verdicts import judge
 
 _FREE = {"seeds"}

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from wsis.contracts import Predictions
+from wsis.evaluation.matches import Matches, joined
 from wsis.experiments.journal import (
     Folder,
     predictions_path,
@@ -13,7 +14,6 @@ from wsis.experiments.journal import (
     read_predictions,
     shown_path,
 )
-from wsis.experiments.matches import Matches, joined
 from wsis.experiments.records import Run
 from wsis.experiments.resampling import of_classes, point
 from wsis.experiments.runner import Done

@@ -22,7 +22,7 @@ from wsis._support.files import (
     write_json,
 )
 from wsis.contracts import Predictions, Supervision
-from wsis.experiments.matches import Matches, joined
+from wsis.evaluation.matches import Matches, joined
 from wsis.experiments.records import Run
 from wsis.experiments.shown import Shown
 

@@ -1,4 +1,4 @@
-"""Average precision on resampled images, many samples at once."""
+"""Measures average precision on resampled images, many samples at once."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from wsis.experiments.matches import COCO, FOUND, NEITHER, VOC, Matches
+from wsis.evaluation.matches import COCO, VOC, Matches, State
 
 NAMES = (*(f"mAP{round(100 * t)}" for t in VOC), "AP")
 """The figures that are resampled, in percent."""
@@ -15,13 +15,13 @@ _RECALLS = np.linspace(0, 1, 101)
 """Where COCO's rules look at the precision."""
 
 _CELLS = 20_000_000
-"""Numbers in one array at most; more samples are done one part after another."""
+"""Most numbers in one array; more samples are done in parts."""
 
 
 def draws(
     images: int, samples: int, generator: torch.Generator
-) -> Int[np.ndarray, "B N"]:
-    """How often each image is in each bootstrap sample of as many images."""
+) -> Int[np.ndarray, "B I"]:
+    """Return how often each image is in each bootstrap sample of as many images."""
     drawn = torch.randint(images, (samples, images), generator=generator)
     counts = torch.zeros(samples, images, dtype=torch.long)
     counts.scatter_add_(1, drawn, torch.ones_like(drawn))
@@ -29,77 +29,74 @@ def draws(
 
 
 def figures(
-    matches: Matches, weights: Int[np.ndarray, "B N"]
+    matches: Matches, weights: Int[np.ndarray, "B I"]
 ) -> dict[str, Float[np.ndarray, " B"]]:
-    """The mean over classes of each figure of ``NAMES``, in percent, of every sample.
+    """Return each figure of ``NAMES``, a mean over classes in percent, by sample.
 
-    An image of weight 2 counts as two images, whose predictions are each seen twice
-    in turn. A class of which a sample has no object to find is left
-    out of that sample's mean; a sample without any object has NaN.
+    An image of weight 2 counts as two images, whose predictions are each seen twice in
+    turn. A class of which a sample has no object to find is left out of that sample's
+    mean; a sample without any object has NaN.
     """
-    classes = matches.objects.shape[1]
     largest = int(np.bincount(matches.label, minlength=2)[1:].max(initial=1))
     step = max(1, _CELLS // largest)
     parts = []
     for start in range(0, len(weights), step):
-        some = weights[start : start + step]
-        table = np.stack(
-            [_of_class(matches, c + 1, some) for c in range(classes)]
-        )  # (C, T, B)
+        table = _by_class(matches, weights[start : start + step])
         known = ~np.isnan(table)
-        total = np.where(known, table, 0).sum(0)
-        count = known.sum(0)
+        total, count = np.where(known, table, 0).sum(0), known.sum(0)
         parts.append(np.where(count, total / np.maximum(count, 1), np.nan))
-    table = 100 * np.concatenate(parts, axis=1)  # (T, B)
+    table = 100 * np.concatenate(parts, axis=1)  # (thresholds, B)
     rows = [*table[: len(VOC)], table[len(VOC) :].mean(0)]
     return dict(zip(NAMES, rows, strict=True))
 
 
 def point(matches: Matches) -> dict[str, float]:
-    """The figures on the images as they are; those of ``wsis.evaluation``."""
+    """Return the figures on the images as they are; those of ``wsis.evaluation``."""
     every = np.ones((1, len(matches.objects)), np.int64)
     return {name: float(values[0]) for name, values in figures(matches, every).items()}
 
 
 def of_classes(matches: Matches) -> list[dict[str, float | None]]:
-    """Each class's figures on the images as they are; None where it has no object."""
+    """Return each class's figures on the images as they are; None without objects."""
     every = np.ones((1, len(matches.objects)), np.int64)
     found = []
-    for c in range(matches.objects.shape[1]):
-        table = 100 * _of_class(matches, c + 1, every)[:, 0]  # (T)
+    for table in 100 * _by_class(matches, every)[..., 0]:
         row = [*table[: len(VOC)].tolist(), float(table[len(VOC) :].mean())]
-        found.append(
-            {
-                name: None if np.isnan(value) else value
-                for name, value in zip(NAMES, row, strict=True)
-            }
-        )
+        known = [None if np.isnan(value) else value for value in row]
+        found.append(dict(zip(NAMES, known, strict=True)))
     return found
 
 
+def _by_class(
+    matches: Matches, weights: Int[np.ndarray, "B I"]
+) -> Float[np.ndarray, "C thresholds B"]:
+    classes = range(1, matches.objects.shape[1] + 1)
+    return np.stack([_of_class(matches, c, weights) for c in classes])
+
+
 def _of_class(
-    matches: Matches, label: int, weights: Int[np.ndarray, "B N"]
-) -> Float[np.ndarray, "T B"]:
+    matches: Matches, label: int, weights: Int[np.ndarray, "B I"]
+) -> Float[np.ndarray, "thresholds B"]:
     objects = weights @ matches.objects[:, label - 1]  # (B)
     mine = np.flatnonzero(matches.label == label)
     mine = mine[np.argsort(-matches.score[mine], kind="stable")]
     weight = weights[:, matches.image[mine]]  # (B, M)
     seen = weight.cumsum(1)
     rows = list(_precisions(matches.state[mine], weight, seen, objects))
-    table = np.stack(rows) if rows else np.zeros((0, len(weights)))
-    return np.where(objects > 0, table, np.nan)
+    return np.where(objects > 0, np.stack(rows), np.nan)
 
 
 def _precisions(
-    state: Int[np.ndarray, "M T"],
+    state: Int[np.ndarray, "M thresholds"],
     weight: Int[np.ndarray, "B M"],
     seen: Int[np.ndarray, "B M"],
     objects: Int[np.ndarray, " B"],
 ) -> Iterator[Float[np.ndarray, " B"]]:
+    """Yield the AP at each threshold."""
     for t in range(len(VOC) + len(COCO)):
-        found = np.flatnonzero(state[:, t] == FOUND)
-        counted = seen[:, found]  # (B, K)
-        passed = np.flatnonzero(state[:, t] == NEITHER)
+        found = np.flatnonzero(state[:, t] == State.FOUND)
+        counted = seen[:, found]  # (B, found)
+        passed = np.flatnonzero(state[:, t] == State.NEITHER)
         if len(passed) and len(found):
             before = np.searchsorted(passed, found)
             lost = weight[:, passed].cumsum(1)

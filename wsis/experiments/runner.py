@@ -19,9 +19,9 @@ from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, dissect, evaluate
+from wsis.evaluation.matches import Matches, match
 from wsis.experiments.design import Variant
 from wsis.experiments.fingerprint import describe
-from wsis.experiments.matches import Matches, match
 from wsis.experiments.monitor import Monitor, Silent, Watch
 from wsis.experiments.records import METRICS, Run
 from wsis.experiments.shown import MINED, Shown, mine, spread

@@ -1,4 +1,4 @@
-"""What a report shows of a run beside its predictions: errors by kind, and mining."""
+"""Keeps what a report shows of a run beside predictions: kinds of errors, mining."""
 
 import gzip
 import json
@@ -20,21 +20,21 @@ from wsis.training.network import Model
 from wsis.training.supervision import Strategy
 
 MINED = 8
-"""Most images of a bench whose mining is shown."""
+"""Largest number of a bench's images whose mining is shown."""
 
 HEAVIEST = 5
-"""Most pseudo instances of one image and branch that are kept for pictures."""
+"""Largest number of pseudo instances of an image and branch that pictures show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mined:
-    """What one branch is taught on one image: its heaviest pseudo instances.
+    """The heaviest pseudo instances by which one branch is taught on one image.
 
     Args:
         branch: 0…K−1.
-        count: of all pseudo instances, before sampling.
+        count: number of all pseudo instances, before sampling.
         index: the proposals that are pseudo instances, heaviest first.
-        seed: the proposals that they were found from; a seed of its own is the same.
+        seed: the proposals from which they were found; often they themselves.
         label: classes, 1…C.
         weight: how much each is trusted.
     """
@@ -48,7 +48,7 @@ class Mined:
 
     @classmethod
     def of(cls, branch: int, found: PseudoInstances) -> "Mined":
-        """The heaviest; of equal weights, those found first."""
+        """Keep the heaviest; of equal weights, those found first."""
         order = found.weight.argsort(descending=True, stable=True)[:HEAVIEST]
         some = found.chosen(order)
         index = some.index.tolist()
@@ -64,12 +64,12 @@ class Mined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What pictures of a run tell, by number of the image.
+    """What pictures of a run show, by number of the image.
 
     Args:
         predictions: the kind of each prediction, as ``Anatomy.of_predictions``.
         objects: the kind of each object, as ``Anatomy.of_objects``.
-        mined: of some images, what each branch is taught.
+        mined: what each branch is taught on some images.
     """
 
     predictions: Mapping[int, Sequence[str]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Shown:
     def of(
         cls, anatomy: Anatomy | None, mined: Mapping[int, Sequence[Mined]] | None = None
     ) -> "Shown":
-        """Of what is known; of images without an object to find there are no kinds."""
+        """Keep what is known; images without an object to find have no kinds."""
         if anatomy is None:
             return cls(mined=mined or {})
         return cls(
@@ -90,14 +90,14 @@ class Shown:
         )
 
     def save(self, path: Path) -> None:
-        """Writes it as compressed JSON, atomically."""
+        """Write it as compressed JSON, atomically."""
         text = json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
         with atomic_write(path) as temporary:
             temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
 
     @classmethod
     def load(cls, path: Path) -> "Shown":
-        """Reads what ``save`` wrote.
+        """Read what ``save`` wrote.
 
         Raises:
             ValueError: if the file is damaged.
@@ -117,7 +117,7 @@ class Shown:
 
 
 def spread(count: int, images: int) -> list[int]:
-    """Places of up to ``count`` of so many images, evenly spread, rising."""
+    """Return places of up to ``count`` of so many images, evenly spread, rising."""
     count = min(count, images)
     places: list[int] = (np.arange(count) * images // max(count, 1)).tolist()
     return places
@@ -127,11 +127,11 @@ def spread(count: int, images: int) -> list[int]:
 def mine(
     pipeline: Pipeline, model: Model, strategy: Strategy, bag: Bag, cues: Cues
 ) -> list[Mined]:
-    """What each branch would be taught on an image by the model as it is.
+    """Return what each branch would be taught on an image by the model as it is.
 
-    The image is shown once, as prediction shows it first; its tags are taken, no mask.
-    None where it has no tags or no proposals, or a branch would be taught by points
-    that the image has not.
+    The model sees the image once, as prediction shows it first, and its tags, no mask.
+    The list is empty if the image has no tags, no proposals, or lacks the points that
+    would teach a branch.
     """
     proposals = bag.proposals
     if not len(proposals) or not bag.tags.any():

@@ -1,14 +1,14 @@
-"""Whether one strategy is better than another, from few seeds and a sample of images.
+"""Judges differences between strategies from few seeds and a sample of images.
 
 Two things make a figure uncertain: the seed of a run, and which images happen to be in
-the validation set. A bootstrap of both takes few seeds for all there are: with three to
-five it calls a difference real far too often. So the images are resampled (mAP has no
-simple formula for them), the seeds are not: their part of the variance is s²/S. The
-margin of a mean at a level is √(t²(S−1)·s²/S + t²(N−1)·v), t being Student's quantiles,
-N the number of images and v the variance that resampling them gives. It holds at least
-what it promises whichever part dominates, with two seeds as well; the degrees of
-freedom of Welch and Satterthwaite would not (up to 12 % false verdicts with two seeds,
-7 % with three, in the simulation of the tests).
+the validation set. The images are resampled, as mAP has no simple formula for them. The
+seeds are not: a bootstrap takes few seeds for all there are, and with three to five it
+calls a difference real far too often. Their part of the variance is s²/S. The margin of
+a mean at a level is √(t²(S−1)·s²/S + t²(N−1)·v), t being Student's quantiles, S and N
+the numbers of seeds and images, and v the variance that resampling the images gives. It
+holds at least what it promises whichever part dominates, with two seeds as well; the
+degrees of freedom of Welch and Satterthwaite would not (up to 12 % false verdicts with
+two seeds, 7 % with three, in the simulation of the tests).
 
 Banerjee, "Approximate confidence interval for linear functions of means of k
 populations when the population variances are not equal", Sankhya 22, 1960.
@@ -26,13 +26,13 @@ from scipy import optimize, stats
 Verdict = Literal["better", "worse", "not shown"]
 
 LEVEL = 0.05
-"""Share of false verdicts, at most."""
+"""Largest share of false verdicts."""
 
 POWER = 0.8
-"""Chance of a verdict that the number of seeds is planned for."""
+"""Chance of a verdict for which the number of seeds is planned."""
 
 MOST = 1000
-"""Numbers of seeds are looked for up to this."""
+"""Largest number of seeds that is considered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,11 @@ class Estimate:
 
     Args:
         mean: over the seeds.
-        seeds: how many.
-        seed_variance: of the mean, by the seeds: s²/S; None of one seed.
-        image_variance: of the mean, by the images.
-        images: how many.
+        seeds: how many there are.
+        seed_variance: the part of the mean's variance due to seeds, s²/S; None of one
+            seed.
+        image_variance: the part due to images.
+        images: how many there are.
     """
 
     mean: float
@@ -60,10 +61,10 @@ class Estimate:
         resampled: Float[np.ndarray, "S B"],
         images: int,
     ) -> "Estimate":
-        """From one figure of each seed, and the same on each sample of the images.
+        """Estimate from one figure of each seed, and the same on samples of the images.
 
-        What seeds and images do together is in both variances: the error is rather
-        taken too large.
+        What seeds and images do together is in both variances, so that the error is
+        rather too large than too small.
 
         Args:
             values: on the images as they are.
@@ -86,20 +87,20 @@ class Estimate:
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of single seeds; None of one."""
+        """Return the standard deviation of single seeds; None of one."""
         if self.seed_variance is None:
             return None
         return math.sqrt(self.seed_variance * self.seeds)
 
     @property
     def error(self) -> float | None:
-        """Standard error of the mean by seeds and images; None of one seed."""
+        """Return the standard error by seeds and images; None of one seed."""
         if self.seed_variance is None:
             return None
         return math.sqrt(self.seed_variance + self.image_variance)
 
     def margin(self, level: float = LEVEL) -> float | None:
-        """Half the width of the interval that misses with probability ``level``."""
+        """Return half the width of the interval; None of one seed."""
         if self.seed_variance is None:
             return None
         by_seeds = _quantile(level, self.seeds - 1) ** 2 * self.seed_variance
@@ -107,13 +108,13 @@ class Estimate:
         return math.sqrt(by_seeds + by_images)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
-        """Misses the true mean with probability ``level`` at most; None of one seed."""
+        """Return what misses the true mean with probability ``level`` at most."""
         margin = self.margin(level)
         return None if margin is None else (self.mean - margin, self.mean + margin)
 
     @property
     def p(self) -> float | None:
-        """The level at which the interval just reaches 0; None of one seed."""
+        """Return the level at which the interval just reaches 0; None of one seed."""
         if self.seed_variance is None:
             return None
         if self.error == 0:
@@ -128,18 +129,18 @@ class Estimate:
         return math.exp(optimize.brentq(beyond, lowest, 0.0, xtol=1e-6))
 
     def verdict(self, level: float = LEVEL) -> Verdict:
-        """What a difference shows; one seed shows nothing."""
+        """Return what a difference shows; one seed shows nothing."""
         margin = self.margin(level)
         if margin is None or abs(self.mean) <= margin:
             return "not shown"
         return "better" if self.mean > 0 else "worse"
 
     def seeds_more(self, level: float = LEVEL, power: float = POWER) -> int | None:
-        """How many seeds more would settle a difference of this size.
+        """Return how many more seeds would settle a difference of this size.
 
         With so many the verdict is reached with probability ``power``, if the
         difference and both variances are what they now seem to be: a plan, not a
-        promise. 0 where these would do already; None where ``MOST`` seeds would not
+        promise. 0 where the present seeds suffice; None where even ``MOST`` would not
         (only more images would), or where one seed tells nothing of the spread.
         """
         if self.seed_variance is None or self.mean == 0:
@@ -156,7 +157,7 @@ class Estimate:
         return few - self.seeds
 
     def _power(self, seeds: int, level: float) -> float:
-        """Chance of a verdict of the right sign with so many seeds."""
+        """Return the chance of a verdict of the right sign with so many seeds."""
         single = (self.seed_variance or 0.0) * self.seeds
         spread = math.sqrt(single / seeds + self.image_variance)
         if spread == 0:

@@ -1,4 +1,4 @@
-"""The verdict of a bench: intervals of every strategy, and differences to the first."""
+"""Gives a bench's verdict: each strategy's interval, and differences from the first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,15 @@ import numpy as np
 from jaxtyping import Float
 
 from wsis._support.randomness import generator
-from wsis.experiments.matches import Matches
+from wsis.evaluation.matches import Matches
 from wsis.experiments.resampling import NAMES, draws, figures, point
 from wsis.experiments.statistics import LEVEL, POWER, Estimate
 
 SAMPLES = 1000
 """Bootstrap samples of the images."""
 
-Samples = dict[str, dict[int, Float[np.ndarray, "T B1"]]]
+Samples = dict[str, dict[int, Float[np.ndarray, "figures B1"]]]
+"""By strategy and seed: a figure a row, as it is and then on each sample."""
 
 
 def judge(
@@ -22,18 +23,18 @@ def judge(
     *,
     samples: int = SAMPLES,
 ) -> dict[str, Any]:
-    """What the runs show, by strategy and figure; JSON-like.
+    """Return what the runs show, by strategy and figure; JSON-like.
 
     ``strategies`` has the mean over seeds, the standard deviation of single seeds and
-    the interval of the mean; ``differences`` what each further strategy has more than
-    the first, over the seeds that both have: its mean, interval, p, the verdict and
-    how many seeds more would settle it (None: more seeds would not). Every verdict by
+    the interval of the mean. ``differences`` tells by how much each further strategy
+    exceeds the first, over the seeds that both have: mean, interval, p, the verdict and
+    how many more seeds would settle it (None: more seeds would not). Every verdict by
     itself is false in at most 5 % of the cases where nothing differs; ``p_all`` is p
     for all of a figure's comparisons together (Holm).
 
     Args:
-        runs: matches by strategy and seed, all of the same images; the first strategy
-            is what the others are compared with.
+        runs: matches by strategy and seed, all of the same images; the others are
+            compared with the first strategy.
         samples: of the images; the same for all.
 
     Raises:
@@ -43,9 +44,21 @@ def judge(
     if len(sizes) != 1:
         raise ValueError(f"expected runs of the same images, got numbers {sizes}")
     [images] = sizes
-    found = _measure(runs, draws(images, samples, generator(0, "bootstrap")))
+    weights = draws(images, samples, generator(0, "bootstrap"))
+    found: Samples = {}
+    for (label, seed), matches in runs.items():
+        plain, resampled = point(matches), figures(matches, weights)
+        rows = [np.append(plain[name], resampled[name]) for name in NAMES]
+        found.setdefault(label, {})[seed] = np.stack(rows)
     first, *others = found
-    against = {other: _differences(found[other], found[first]) for other in others}
+    against = {
+        label: {
+            seed: table - found[first][seed]
+            for seed, table in found[label].items()
+            if seed in found[first]
+        }
+        for label in others
+    }
     return {
         "method": "bootstrap over images, variance over seeds, Banerjee's interval",
         "level": LEVEL,
@@ -54,54 +67,45 @@ def judge(
         "images": images,
         "first": first,
         "strategies": {
-            label: {
-                name: _mean(_estimate(of_seeds, i, images))
-                for i, name in enumerate(NAMES)
-            }
-            for label, of_seeds in found.items()
+            label: {name: _mean(one) for name, one in _estimates(seeds, images).items()}
+            for label, seeds in found.items()
         },
         "differences": _judged(
             {
-                other: {
-                    name: _estimate(of_seeds, i, images) for i, name in enumerate(NAMES)
-                }
-                for other, of_seeds in against.items()
-                if of_seeds
+                label: _estimates(seeds, images)
+                for label, seeds in against.items()
+                if seeds
             }
         ),
     }
 
 
-def _measure(runs: Mapping[tuple[str, int], Matches], weights: np.ndarray) -> Samples:
-    """Of each run a row a figure: as it is, then on each sample."""
-    found: Samples = {}
-    for (label, seed), matches in runs.items():
-        plain, resampled = point(matches), figures(matches, weights)
-        table = np.stack([np.append(plain[name], resampled[name]) for name in NAMES])
-        found.setdefault(label, {})[seed] = table
-    return found
-
-
-def _differences(
-    mine: Mapping[int, np.ndarray], first: Mapping[int, np.ndarray]
-) -> dict[int, np.ndarray]:
-    return {seed: mine[seed] - first[seed] for seed in mine if seed in first}
-
-
-def _estimate(of_seeds: Mapping[int, np.ndarray], i: int, images: int) -> Estimate:
-    rows = np.stack([table[i] for table in of_seeds.values()])
-    return Estimate.of(rows[:, 0], rows[:, 1:], images)
+def _estimates(
+    seeds: Mapping[int, Float[np.ndarray, "figures B1"]], images: int
+) -> dict[str, Estimate]:
+    """Estimate each figure from each seed's value and those on samples."""
+    rows = np.stack(list(seeds.values()), 1)  # (figures, seeds, B1)
+    return {
+        name: Estimate.of(row[:, 0], row[:, 1:], images)
+        for name, row in zip(NAMES, rows, strict=True)
+    }
 
 
 def _mean(estimate: Estimate) -> dict[str, Any]:
-    interval = estimate.interval()
-    if interval is not None:
-        interval = max(interval[0], 0.0), min(interval[1], 100.0)
+    """Return a strategy's figure, whose interval ends at 0 and 100."""
+    found = _plain(estimate)
+    if found["interval"] is not None:
+        low, high = found["interval"]
+        found["interval"] = max(low, 0.0), min(high, 100.0)
+    return found
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
     return {
         "mean": estimate.mean,
         "deviation": estimate.deviation,
         "seeds": estimate.seeds,
-        "interval": interval,
+        "interval": estimate.interval(),
         "image_error": float(np.sqrt(estimate.image_variance)),
     }
 
@@ -114,11 +118,7 @@ def _judged(found: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
     return {
         label: {
             name: {
-                "mean": one.mean,
-                "deviation": one.deviation,
-                "seeds": one.seeds,
-                "interval": one.interval(),
-                "image_error": float(np.sqrt(one.image_variance)),
+                **_plain(one),
                 "p": one.p,
                 "p_all": together[name][i],
                 "verdict": one.verdict(),
@@ -131,7 +131,7 @@ def _judged(found: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
 
 
 def _holm(values: Sequence[float | None]) -> list[float | None]:
-    """Holm, "A simple sequentially rejective multiple test procedure", 1979."""
+    """Adjust p values as Holm (Scandinavian Journal of Statistics 6, 1979) does."""
     adjusted: list[float | None] = [None] * len(values)
     known = sorted((p, i) for i, p in enumerate(values) if p is not None)
     highest = 0.0

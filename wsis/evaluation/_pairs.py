@@ -1,4 +1,4 @@
-"""Puts each image's predictions beside its ground truth and refuses what cannot be."""
+"""Puts each image's predictions or proposals beside its ground truth."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ def pair(
     truths: Sequence[GroundTruth],
     classes: Sequence[str],
 ) -> list[Pair]:
-    """Each image's predictions and ground truth, in the order of ``truths``.
+    """Return each image's predictions and ground truth, in the order of ``truths``.
 
     Raises:
         ValueError: if the two are of different images or sizes, an image comes twice,
@@ -48,7 +48,7 @@ def pair(
 def together(
     proposals: Iterable[Proposals], truths: Sequence[GroundTruth]
 ) -> Iterator[tuple[Proposals, GroundTruth]]:
-    """Each image's proposals and ground truth, one at a time.
+    """Give each image's proposals and ground truth, one at a time.
 
     Raises:
         ValueError: if there are more or fewer of one, or sizes differ.
@@ -103,6 +103,6 @@ def _check(prediction: Predictions, truth: GroundTruth, classes: Sequence[str]) 
 
 
 def _short(values: Iterable[object]) -> str:
-    """The first few, for a message."""
+    """Return the first few, for a message."""
     few = sorted(set(values), key=repr)
     return ", ".join(map(str, few[:5])) + (", …" if len(few) > 5 else "") or "none"
