@@ -313,7 +313,7 @@ def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _each(
-    kinds: np.ndarray, image: Int[np.ndarray, " K"], image_id: Int[np.ndarray, " I"]
+    kinds: np.ndarray, image: Int[np.ndarray, " K"], image_id: Int[np.ndarray, " B"]
 ) -> dict[int, list[str]]:
     """Return the kinds by the number of the image."""
     counts = np.bincount(image, minlength=len(image_id))

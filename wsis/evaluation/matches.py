@@ -148,11 +148,11 @@ class Table:
     pairs: Int[np.ndarray, "K 2"]
     pair_overlap: Float[np.ndarray, " K"]
     meetings: Sequence[Meeting]
-    image_id: Int[np.ndarray, " I"]
+    image_id: Int[np.ndarray, " B"]
     classes: int
 
     def best_first(
-        self, ties: Int[np.ndarray, " I"] | None = None
+        self, ties: Int[np.ndarray, " B"] | None = None
     ) -> list[Int[np.ndarray, " _"]]:
         """Return each class's predictions, of equal scores in the order of images.
 
@@ -343,7 +343,7 @@ class Matches:
     label: Int[np.ndarray, " M"]
     score: Float[np.ndarray, " M"]
     state: Int8[np.ndarray, "M thresholds"]
-    objects: Int[np.ndarray, "I C"]
+    objects: Int[np.ndarray, "B C"]
 
     def save(self, path: Path) -> None:
         """Write them as one safetensors file, atomically."""

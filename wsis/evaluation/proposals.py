@@ -36,7 +36,7 @@ class Coverage:
     budgets: tuple[int, ...]
     best: Float[np.ndarray, "B G"]
     area: Float[np.ndarray, " G"]
-    count: Int[np.ndarray, " I"]
+    count: Int[np.ndarray, " B"]
     oracle: dict[str, float]
     ledger: Ledger
 

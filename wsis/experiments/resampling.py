@@ -20,7 +20,7 @@ _CELLS = 20_000_000
 
 def draws(
     images: int, samples: int, generator: torch.Generator
-) -> Int[np.ndarray, "B I"]:
+) -> Int[np.ndarray, "samples B"]:
     """Return how often each image is in each bootstrap sample of as many images."""
     drawn = torch.randint(images, (samples, images), generator=generator)
     counts = torch.zeros(samples, images, dtype=torch.long)
@@ -29,7 +29,7 @@ def draws(
 
 
 def figures(
-    matches: Matches, weights: Int[np.ndarray, "B I"]
+    matches: Matches, weights: Int[np.ndarray, "samples B"]
 ) -> dict[str, Float[np.ndarray, " B"]]:
     """Return each figure of ``NAMES``, a mean over classes in percent, by sample.
 
@@ -68,14 +68,14 @@ def of_classes(matches: Matches) -> list[dict[str, float | None]]:
 
 
 def _by_class(
-    matches: Matches, weights: Int[np.ndarray, "B I"]
+    matches: Matches, weights: Int[np.ndarray, "samples B"]
 ) -> Float[np.ndarray, "C thresholds B"]:
     classes = range(1, matches.objects.shape[1] + 1)
     return np.stack([_of_class(matches, c, weights) for c in classes])
 
 
 def _of_class(
-    matches: Matches, label: int, weights: Int[np.ndarray, "B I"]
+    matches: Matches, label: int, weights: Int[np.ndarray, "samples B"]
 ) -> Float[np.ndarray, "thresholds B"]:
     objects = weights @ matches.objects[:, label - 1]  # (B)
     mine = np.flatnonzero(matches.label == label)

@@ -57,8 +57,8 @@ class Estimate:
     @classmethod
     def of(
         cls,
-        values: Float[np.ndarray, " S"],
-        resampled: Float[np.ndarray, "S B"],
+        values: Float[np.ndarray, " seeds"],
+        resampled: Float[np.ndarray, "seeds samples"],
         images: int,
     ) -> "Estimate":
         """Estimate from one figure of each seed, and the same on samples of the images.

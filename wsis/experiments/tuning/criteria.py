@@ -20,7 +20,7 @@ from wsis.experiments.tuning.seen import Seen
 from wsis.geometry.masks import region_areas
 from wsis.training.network import Scores
 
-Rows = Float[np.ndarray, "I C"]
+Rows = Float[np.ndarray, "B C"]
 
 _ORDERS = 100
 """Random orders that ``chance_ap`` averages over."""
@@ -28,7 +28,7 @@ _ORDERS = 100
 Look = Callable[[Seen], Float[Tensor, " C"]]
 """One photo's number for every class."""
 
-Join = Callable[[Rows, Bool[np.ndarray, "I C"]], float | None]
+Join = Callable[[Rows, Bool[np.ndarray, "B C"]], float | None]
 """All photos' numbers and tags -> the criterion; None where nothing is known."""
 
 
@@ -101,7 +101,7 @@ def evidence(seen: Seen) -> Float[Tensor, " C"]:
     return _present(found.float(), seen)
 
 
-def mean_ap(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
+def mean_ap(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
     """AP of each class's photos ordered by their numbers, averaged over classes.
 
     As VOC's classification task has it, area under the precision that recall allows at
@@ -117,7 +117,7 @@ def mean_ap(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def chance_ap(tags: Bool[np.ndarray, "I C"]) -> float | None:
+def chance_ap(tags: Bool[np.ndarray, "B C"]) -> float | None:
     """What ``mean_ap`` is on average where photos are ordered by chance."""
     draws = generator(0, "chance")
     rows = torch.rand((_ORDERS, *tags.shape), generator=draws).double().numpy()
@@ -125,7 +125,7 @@ def chance_ap(tags: Bool[np.ndarray, "I C"]) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def class_mean(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
+def class_mean(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
     """Mean over the photos of each class, then over classes; NaN counts nowhere."""
     del tags
     known = ~np.isnan(rows)

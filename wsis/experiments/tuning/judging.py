@@ -11,7 +11,7 @@ from wsis._support.randomness import generator
 
 SAMPLES, LEVEL, FEW = 2000, 0.05, 10
 
-Values = Float[np.ndarray, " S"]
+Values = Float[np.ndarray, " settings"]
 
 
 def ranks(values: Values) -> Values:
