@@ -1,9 +1,8 @@
-"""Who is told how far a bench is."""
+"""Watchers of training, which see what every branch is taught."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from wsis._support.progress import Monitor, Silent
 from wsis.contracts import DataSource
 from wsis.proposals.store import KeptSource
 from wsis.training.network import BranchStep
@@ -14,16 +13,13 @@ class Watcher(Protocol):
     """Sees what every branch is taught in one run, from outside; changes nothing."""
 
     def __call__(self, step: BranchStep) -> None:
-        """Takes account of what one branch is taught on one image."""
+        """Take account of what one branch is taught on one image."""
         ...
 
     def results(self) -> list[dict[str, Any]]:
-        """What it saw, JSON-like."""
+        """Return what it saw, JSON-like."""
         ...
 
 
 Watch = Callable[[DataSource, KeptSource], Watcher]
 """Makes the watcher of a run, of its data and its proposals; may read masks."""
-
-
-__all__ = ["Monitor", "Silent", "Watch", "Watcher"]

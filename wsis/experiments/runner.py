@@ -1,12 +1,16 @@
-"""One data set and the pipelines of all variants: what a process of a bench needs."""
+"""One data set and the pipelines of all variants: the work of a bench or a tuning."""
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wsis._support.memory import peak_megabytes, reset_peak
+from wsis._support.progress import Monitor, Silent
 from wsis.contracts import (
     Annotated,
     DataSource,
@@ -19,13 +23,12 @@ from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, dissect, evaluate
-from wsis.experiments.design import Variant
-from wsis.experiments.fingerprint import describe
 from wsis.experiments.matches import Matches, match
-from wsis.experiments.monitor import Monitor, Silent, Watch
+from wsis.experiments.monitor import Watch
+from wsis.experiments.provenance import describe, ledger, level
 from wsis.experiments.records import METRICS, Run
 from wsis.experiments.shown import MINED, Shown, mine, spread
-from wsis.experiments.supervision import ledger, level
+from wsis.experiments.variants import Variant
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
@@ -41,26 +44,45 @@ _OF_CUES = (
 )
 
 
-class Pipelines:
-    """The pipeline of each variant; variants of the same settings share one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a process is given to do its share of the work; can be pickled.
 
-    Raises:
-        LookupError: if a part is not installed.
-        ValueError: if a setting is unknown or out of range.
+    Args:
+        data: the data set.
+        variants: what is compared.
+        settings: that the variants share.
+        cache: folder for proposals, frozen features and cues.
+        device: where models are.
+        watch: makes what looks on from outside training, for each run.
+        folds: how the data set is split; None takes its own halves.
     """
 
-    def __init__(
-        self, variants: list[Variant], shared: Settings, cache: Path, device: Any
-    ) -> None:
+    data: DataSource
+    variants: Sequence[Variant]
+    settings: Settings
+    cache: Path
+    device: torch.device
+    watch: Watch | None = None
+    folds: Folds | None = None
+
+    def pipelines(self) -> dict[str, Pipeline]:
+        """Return each variant's pipeline; variants of the same settings share one.
+
+        Raises:
+            LookupError: if a part is not installed.
+            ValueError: if a setting is unknown or out of range.
+        """
         built: dict[str, Pipeline] = {}
-        self.of: dict[str, Pipeline] = {}
-        for variant in variants:
-            settings = variant.settings(shared)
+        found: dict[str, Pipeline] = {}
+        for variant in self.variants:
+            settings = variant.settings(self.settings)
             key = _key(settings.resolved())
             if key not in built:
-                built[key] = Pipeline(settings, cache, device)
-            self.of[variant.label] = built[key]
+                built[key] = Pipeline(settings, self.cache, self.device)
+            found[variant.label] = built[key]
             built[key].strategy(variant.miner)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,25 +103,17 @@ class Done:
 
 
 class Work:
-    """What a process needs to do any part of a bench.
+    """Every part of a bench, as methods that a process calls.
 
     ``train`` and ``val`` are the data set's halves; with folds both are all images,
     those that the first fold holds out first.
     """
 
-    def __init__(
-        self,
-        data: DataSource,
-        variants: list[Variant],
-        pipelines: Pipelines,
-        watch: Watch | None = None,
-        folds: Folds | None = None,
-    ) -> None:
-        self.data, self.watch = data, watch
-        self.pipelines = pipelines.of
-        self.variants = variants
-        self.folds = [] if folds is None else folds.of(data)
-        if folds is None:
+    def __init__(self, plan: Plan) -> None:
+        self.plan, data = plan, plan.data
+        self.pipelines = plan.pipelines()
+        self.folds = [] if plan.folds is None else plan.folds.of(data)
+        if plan.folds is None:
             val = data.val()
             if val is None:
                 raise ValueError(
@@ -115,23 +129,24 @@ class Work:
                 "expected the same classes in both halves, got "
                 f"{self.train.classes} and {self.val.tagged.classes}"
             )
-        self.fingerprint = describe(data, self.train, self.val, both=bool(folds))
-        if folds is not None:
-            self.fingerprint["folds"] = folds.described(self.folds)
+        self.fingerprint = describe(
+            data, self.train, self.val, both=plan.folds is not None
+        )
+        if plan.folds is not None:
+            self.fingerprint["folds"] = plan.folds.described(self.folds)
         images = self.val.tagged.images
         self._looked_into = {images[i].id for i in spread(MINED, len(images))}
         self._cues: dict[tuple[int, int | None, str], Cues] = {}
         self._bags: dict[str, list[Bag]] = {}
 
     def bags(self, label: str, fold: int | None = None) -> tuple[list[Bag], list[Bag]]:
-        """A variant's training and validation bags, those of a fold."""
+        """Return a variant's training and validation bags, those of a fold."""
         pipeline = self.pipelines[label]
         key = _key({"source": pipeline.settings.resolved()["source"]})
         if key not in self._bags:
             self._bags[key] = pipeline.bags(self._images())
         bags = self._bags[key]
         if self.folds:
-            # Bags of the images in order of the folds; each knows its photo's key.
             at = {bag.image.id: bag for bag in bags}
             train, val = self._halves(fold)
             return (
@@ -142,16 +157,16 @@ class Work:
         return bags[:count], bags[count:]
 
     def chores(self) -> list[tuple[str, int]]:
-        """What ``prepare`` has to be called with: a variant and an image's place."""
+        """Return the arguments of ``prepare``: a variant and an image's place."""
         needed = {
             _key(self._resolved(variant.label, _OF_FEATURES)): variant.label
-            for variant in reversed(self.variants)
+            for variant in reversed(self.plan.variants)
         }
         count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
     def prepare(self, label: str, index: int, monitor: Monitor | None) -> str:
-        """Makes one image's proposals and features."""
+        """Make one image's proposals and features, and return its name."""
         del monitor
         train, val = self.bags(label)
         bag = (val if self.folds else train + val)[index]
@@ -159,7 +174,7 @@ class Work:
         return bag.image.name
 
     def hints(self, seed: int, fold: int | None, monitor: Monitor | None) -> list[str]:
-        """What keeps variants from learning, told before they train."""
+        """Return what will keep variants from learning, before they train."""
         del monitor
         advised: dict[str, list[str]] = {}
         for label, pipeline in self.pipelines.items():
@@ -181,13 +196,13 @@ class Work:
         show: bool,
         monitor: Monitor | None,
     ) -> Done:
-        """Trains, predicts and evaluates.
+        """Train, predict and evaluate.
 
         Args:
             variant: what is run.
             seed: of everything drawn.
-            fold: what is held out; None for the data set's own halves.
-            show: whether to tell what reports show beside predictions.
+            fold: the part held out; None for the data set's own halves.
+            show: whether to keep what reports show beside predictions.
             monitor: is told of progress.
         """
         monitor = monitor or Silent()
@@ -197,8 +212,9 @@ class Work:
         train, val = self._halves(fold)
         training, validation = self.bags(variant.label, fold)
         cues = self._cues_of(variant.label, seed, fold)
-        data = self.data if fold is None else self.folds[fold]
-        watcher = self.watch(data, pipeline.source) if self.watch else None
+        data = self.plan.data if fold is None else self.folds[fold]
+        watch = self.plan.watch
+        watcher = watch(data, pipeline.source) if watch else None
         reset_peak(pipeline.device)
         total = pipeline.settings.schedule.images(len(training))
         step = monitor.start(f"{title}: train", total)
@@ -266,7 +282,7 @@ class Work:
         predictions: list[Predictions],
         monitor: Monitor | None,
     ) -> tuple[str, int, Anatomy | None]:
-        """What is wrong with a variant's predictions on the images of ``val``.
+        """Return what is wrong with a variant's predictions on the images of ``val``.
 
         Returns:
             The label and the seed with it, as results may come in any order.
@@ -276,7 +292,7 @@ class Work:
         return label, seed, self._dissected(predictions, list(self.val.truths), bags)
 
     def description(self) -> dict[str, Any]:
-        """The data set in figures; with folds all images are in both halves."""
+        """Return the data set in figures; with folds all images are in both halves."""
         return {
             "name": self.train.name,
             "train_images": len(self.train.images),
@@ -286,7 +302,7 @@ class Work:
         }
 
     def _images(self) -> list[TaggedImage]:
-        """All of them, each once."""
+        """Return all images, each once."""
         train, val = self.train.images, self.val.tagged.images
         return list(val) if self.folds else [*train, *val]
 
@@ -301,7 +317,7 @@ class Work:
         truths: list[GroundTruth],
         bags: list[Bag],
     ) -> Anatomy | None:
-        """None of images without an object to find."""
+        """Return None for images without an object to find."""
         if all(bool(truth.ignore.all()) for truth in truths):
             return None
         proposals = (bag.proposals for bag in bags)

@@ -1,21 +1,25 @@
-"""The page of a report."""
+"""The pages of a comparison and of a tuning, filled in from plain results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from wsis.evaluation.kinds import FALSE, Kind
-from wsis.experiments import METRICS, Row, table
 from wsis.geometry.drawing import SHARE, SHOWN
-from wsis.report.charts import bars, curves
+from wsis.report.charts import Dot, bars, curves, scatter
 from wsis.report.gallery import Strip
-from wsis.report.templating import filled
+from wsis.report.tables import METRICS, Row, figure, gained, seeds_more, table
 
 BOUNDS = ("oracle", "random")
 
+VERDICT = "mAP50"
+"""The figure that judges the settings of a tuning."""
+
 
 def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
-    """The page itself; everything in it is escaped.
+    """Return the page of a comparison; everything in it is escaped.
 
     Args:
         results: the content of ``results.json``. ``verdict`` (intervals, and what
@@ -24,10 +28,10 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             ``random_per_class`` may be missing.
         pictures: of validation images.
     """
-    rows = table(dict(results))
+    rows = table(results)
     miners = [row.name for row in rows if row.name not in BOUNDS]
     anatomy = results.get("anatomy") or {}
-    return filled(
+    return _filled(
         "report.html",
         results=results,
         columns=[*METRICS, "ABO"],
@@ -69,18 +73,31 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
     )
 
 
-def figure(row: Row, name: str) -> str:
-    """``31.4 ± 0.5``, ``31.4`` for one seed, a dash where there is none."""
-    if name not in row.mean:
-        return "–"
-    deviation = row.deviation.get(name)
-    mean = f"{row.mean[name]:.1f}"
-    return mean if deviation is None else f"{mean} ± {deviation:.1f}"
+def render_tuned(results: Mapping[str, Any]) -> str:
+    """Return the page of a tuning, from ``tune.json``; everything in it is escaped."""
+    return _filled(
+        "tune.html",
+        results=results,
+        verdict=results["verdict"],
+        charts=_sweeps(results),
+    )
+
+
+def _filled(template: str, **values: Any) -> str:
+    """Fill in a template; every value is escaped, a missing one is an error."""
+    environment = Environment(
+        loader=PackageLoader("wsis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
 
 
 def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
-    """A row's figures as text, and which of them are the best of several miners."""
-    miners = [other for other in rows if other.name not in ("oracle", "random")]
+    """Return a row's figures as text; the best of several miners are marked."""
+    miners = [other for other in rows if other.name not in BOUNDS]
     best = {name: _best([other.mean[name] for other in miners]) for name in METRICS}
     return {
         "name": row.name,
@@ -99,7 +116,7 @@ def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
 def _per_class(
     results: Mapping[str, Any], miners: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """mAP50 of every class: each miner's mean over seeds, the oracle's, chance's."""
+    """Return mAP50 of every class: each miner's mean over seeds, oracle, random."""
     lines = []
     for name in results["data"]["classes"]:
         columns = [
@@ -132,7 +149,7 @@ def _per_class(
 
 
 def _verdicts(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What each further strategy has more than the first, as text; None without any."""
+    """Return each further strategy's difference to the first; None without any."""
     if not verdict.get("differences"):
         return None
     return {
@@ -147,18 +164,12 @@ def _verdicts(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
 def _said(difference: Mapping[str, Any] | None) -> dict[str, str]:
     if difference is None:
         return {"verdict": "", "text": "–", "more": ""}
-    text = f"{difference['mean']:+.1f}"
-    if difference.get("interval"):
-        low, high = difference["interval"]
-        text += f" ({low:+.1f} to {high:+.1f})"
-    p, more = difference.get("p"), difference.get("seeds_more")
+    p, more = difference.get("p"), seeds_more(difference)
     notes = [] if p is None else [f"p {p:.2g}"]
-    if difference["verdict"] == "not shown" and more is not None:
-        notes.append(f"{more} more seeds")
     return {
         "verdict": difference["verdict"],
-        "text": text,
-        "more": ", ".join(notes),
+        "text": gained(difference),
+        "more": ", ".join(notes + ([more] if more else [])),
     }
 
 
@@ -217,8 +228,28 @@ def _bars(anatomy: Mapping[str, Any]) -> list[str]:
     return [chart for chart in charts if chart]
 
 
+def _sweeps(results: Mapping[str, Any]) -> list[str]:
+    """Draw the criterion by each axis and, where masks judged, their figure."""
+    found = []
+    for text in results["sweep"]:
+        axis, log = text.partition("=")[0], text.endswith(":log")
+        for name in (results["by"], VERDICT):
+            dots = []
+            for row in results["settings"]:
+                x = row["values"][axis]
+                figures = {**row["criteria"], **(row["metrics"] or {})}
+                y = figures.get(name)
+                if x is None or y is None or (log and x <= 0):
+                    continue
+                chosen = row["label"] == results["chosen"]["label"]
+                mark = 1 if chosen else 2 if row["label"] == "default" else 0
+                dots.append(Dot(x=x, y=y, name=row["label"], mark=mark))
+            found.append(scatter(dots, f"{name} by {axis}", log=log))
+    return [chart for chart in found if chart]
+
+
 def _anatomy(anatomy: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Of each kind, and each strategy, the count and the gain as text."""
+    """Return each kind's count and gain by strategy, as text."""
     if not anatomy:
         return []
     kinds = next(iter(anatomy.values()))["kinds"]
@@ -239,26 +270,26 @@ def _anatomy(anatomy: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]
 
 
 def _ledger(supervision: Any) -> list[tuple[str, str]]:
-    """Each kind of label, and the parts that consumed it where they are known."""
+    """Return each kind of label with the parts that consumed it, if known."""
     if isinstance(supervision, Mapping):
         return [(label, ", ".join(parts)) for label, parts in supervision.items()]
     return [(label, "") for label in supervision]
 
 
 def _kinds(pictures: Sequence[Strip]) -> list[str]:
-    """The kinds that occur, in order of ``Kind``, whatever else first."""
+    """Return the kinds that occur, in order of ``Kind``; any other comes first."""
     found = _of(panel.kinds for strip in pictures for panel in strip.panels)
     order = [str(kind) for kind in Kind]
     return sorted(found, key=lambda one: order.index(one) if one in order else -1)
 
 
 def _of(groups: Iterable[Iterable[str]]) -> list[str]:
-    """All that occurs, each once, in order."""
+    """Return all that occurs, each once, in order."""
     return list(dict.fromkeys(one for group in groups for one in group))
 
 
 def _best(values: Sequence[float]) -> float | None:
-    """The highest of several values; None where they do not differ."""
+    """Return the highest of several values; None where they do not differ."""
     return max(values) if len(set(values)) > 1 else None
 
 
