@@ -79,11 +79,12 @@ def _call(function: Callable[..., Any], call: tuple[Any, ...]) -> Any:
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
-        if isinstance(value, type | FunctionType) and value.__module__ == "__main__":
-            # Other processes run a script's file again; a notebook has none.
-            if not hasattr(sys.modules["__main__"], "__file__"):
-                raise pickle.PicklingError(
-                    f"{value.__qualname__} is defined in a notebook or at a prompt; "
-                    "put it into a file and import it from there"
-                )
+        # Other processes run a script's file again; a notebook has none.
+        lost = not hasattr(sys.modules["__main__"], "__file__")
+        named = isinstance(value, type | FunctionType)
+        if lost and named and value.__module__ == "__main__":
+            raise pickle.PicklingError(
+                f"{value.__qualname__} is defined in a notebook or at a prompt; put it "
+                "into a file and import it from there"
+            )
         return NotImplemented

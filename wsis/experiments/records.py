@@ -125,7 +125,7 @@ class Run:
         return found
 
     def figures(self) -> dict[str, Any]:
-        """Return what ``results.json`` has of each run; errors and trace stand apart."""
+        """Return what ``results.json`` has of each run, without errors and trace."""
         return {k: v for k, v in self.values().items() if k not in ("anatomy", "trace")}
 
 

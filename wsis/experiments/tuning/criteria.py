@@ -1,7 +1,7 @@
-"""Criteria that need no mask: what a trained model does on held-out photos with tags.
+"""Criteria without masks: they look at a trained model on held-out, tagged photos.
 
-Each looks at one photo at a time and gives a number for every class (NaN where it says
-nothing of it); the rows of all photos are then put together. Higher is better.
+Each looks at one photo at a time and gives a number for every class, NaN if it cannot
+tell; the rows of all photos are then put together. Higher is better.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +16,11 @@ from torch import Tensor
 from wsis._support.randomness import generator
 from wsis.contracts import BranchScores
 from wsis.evaluation.voc import average_precision
-from wsis.experiments.tuning.seen import Seen
+from wsis.experiments.tuning._seen import Seen
 from wsis.geometry.masks import region_areas
 from wsis.training.network import Scores
 
-Rows = Float[np.ndarray, "I C"]
+Rows = Float[np.ndarray, "B C"]
 
 _ORDERS = 100
 """Random orders that ``chance_ap`` averages over."""
@@ -28,63 +28,64 @@ _ORDERS = 100
 Look = Callable[[Seen], Float[Tensor, " C"]]
 """One photo's number for every class."""
 
-Join = Callable[[Rows, Bool[np.ndarray, "I C"]], float | None]
-"""All photos' numbers and tags -> the criterion; None where nothing is known."""
+Join = Callable[[Rows, Bool[np.ndarray, "B C"]], float | None]
+"""All photos' numbers and tags -> the criterion; None if nothing is known."""
 
 
 def tag_scores(seen: Seen) -> Float[Tensor, " C"]:
-    """The highest score of a class's instances: what the model takes for the tag."""
+    """Return the highest score of a class's instances: how sure the tag is."""
     return seen.plain.final().max(0).values
 
 
 def bag_scores(seen: Seen) -> Float[Tensor, " C"]:
-    """The anti-noise branch's score of the tag: classification × localization, summed.
+    """Return the anti-noise branch's score of the tag: the sum of both scores' product.
 
     Bilen and Vedaldi, "Weakly supervised deep detection networks", CVPR 2016,
     https://arxiv.org/abs/1511.02853, section 3.3.
     """
     one = seen.plain.anti_noise
-    return (one.classification * one.localization).sum(0)[1:]
+    return one.product.sum(0)[1:]
 
 
 def agreement(seen: Seen) -> Float[Tensor, " C"]:
-    """IoU of the best proposals of consecutive refinement branches, averaged.
+    """Return the IoU of the best proposals of consecutive branches, averaged.
 
     Without a second one the first is compared with the anti-noise branch.
     """
     branches: Sequence[BranchScores] = seen.plain.branches
     if len(branches) < 2:
         branches = [seen.plain.anti_noise, *branches]
-    best = [(b.classification * b.localization)[:, 1:].argmax(0) for b in branches]
+    best = [b.product[:, 1:].argmax(0) for b in branches]
     overlap = torch.stack([seen.overlap(one, other) for one, other in pairwise(best)])
     return _present(overlap.mean(0), seen)
 
 
 def flips(seen: Seen) -> Float[Tensor, " C"]:
-    """IoU of the best proposal in the photo and in the mirrored one."""
+    """Return the IoU of the best proposal in the photo and in the mirrored one."""
     return _stable(seen, seen.flipped)
 
 
 def scales(seen: Seen) -> Float[Tensor, " C"]:
-    """IoU of the best proposal in the photo and in a smaller one."""
+    """Return the IoU of the best proposal in the photo and in a smaller one."""
     return _stable(seen, seen.smaller)
 
 
 def integrity(seen: Seen) -> Float[Tensor, " C"]:
-    """The integrity that the branches predict of the best proposal, averaged."""
-    if not seen.plain.integrity:
+    """Return the integrity that branches predict of the best proposal, averaged."""
+    known = [b.localization for b in seen.plain.branches if b.localization is not None]
+    if not known or not seen.plain.integrity:
         return torch.full(seen.tags.shape, torch.nan)
-    said = torch.stack([b.localization for b in seen.plain.branches]).mean(0)[:, 1:]
+    said = torch.stack(known).mean(0)[:, 1:]
     return _present(said.gather(0, _best(seen.plain)[None])[0], seen)
 
 
 def evidence(seen: Seen) -> Float[Tensor, " C"]:
-    """Correlation, over pixels, of the best proposal with a tag classifier's responses.
+    """Correlate the best proposal with a tag classifier's responses, over pixels.
 
     A part leaves response outside, too large a mask has ground inside: both lower it;
-    all of the photo has 0. The classifier is linear, on frozen features, and knows no
-    proposals. The response is taken as constant in each region; NaN where it is so in
-    the whole photo.
+    the whole photo has 0. The classifier is linear, on frozen features, and knows no
+    proposals. The response counts as constant in each region; the result is NaN if it
+    is constant in the whole photo.
     """
     size = region_areas(seen.proposals.regions).double()
     share = size / size.sum()
@@ -99,11 +100,11 @@ def evidence(seen: Seen) -> Float[Tensor, " C"]:
     return _present(found.float(), seen)
 
 
-def mean_ap(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
-    """AP of each class's photos ordered by their numbers, averaged over classes.
+def mean_ap(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
+    """Return the AP of each class's photos ordered by their numbers, mean over classes.
 
-    As VOC's classification task has it, area under the precision that recall allows at
-    best. Classes of which all photos or none have the tag are left out.
+    As in VOC's classification task: the area under the precision that recall allows at
+    best. Classes that all photos or none have are left out.
     """
     found = []
     for score, present in zip(rows.T, tags.T, strict=True):
@@ -115,16 +116,16 @@ def mean_ap(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def chance_ap(tags: Bool[np.ndarray, "I C"]) -> float | None:
-    """What ``mean_ap`` is on average where photos are ordered by chance."""
+def chance_ap(tags: Bool[np.ndarray, "B C"]) -> float | None:
+    """Return ``mean_ap`` of photos in random order, on average."""
     draws = generator(0, "chance")
     rows = torch.rand((_ORDERS, *tags.shape), generator=draws).double().numpy()
     found = [ap for one in rows if (ap := mean_ap(one, tags)) is not None]
     return float(np.mean(found)) if found else None
 
 
-def class_mean(rows: Rows, tags: Bool[np.ndarray, "I C"]) -> float | None:
-    """Mean over the photos of each class, then over classes; NaN counts nowhere."""
+def class_mean(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
+    """Return the mean over the photos of each class, then over classes, without NaN."""
     del tags
     known = ~np.isnan(rows)
     count = known.sum(0)
@@ -140,7 +141,7 @@ class Criterion:
 
     Args:
         name: in tables and options.
-        says: what it is, in a line.
+        says: describes it in a line.
         look: at one photo.
         join: all photos.
     """
@@ -198,7 +199,7 @@ CRITERIA = (
 
 
 def _best(scores: Scores) -> Int[Tensor, " C"]:
-    """Each class's proposal of highest score; ties: the lowest index."""
+    """Return each class's proposal of highest score; ties: the lowest index."""
     return scores.final().argmax(0)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from wsis._support.files import differences
-from wsis.experiments.design import ablation, common, vary
+from wsis.experiments.variants import ablation, common, vary
 from wsis.runs.settings import Part, Settings, SettingsError
 
 CIM = Part(name="cim")
