@@ -92,14 +92,14 @@ def compare_variants(
     pipeline: Pipeline,
     *,
     seeds: Sequence[int] = (0,),
+    watch: Watch | None = None,
     jobs: int = 1,
     monitor: Monitor | None = None,
     folder: Path | None = None,
     fresh: bool = False,
-    watch: Watch | None = None,
     folds: int | None = None,
 ) -> Comparison:
-    """Train and evaluate every variant with every seed; the rest as in ``compare``.
+    """Do as ``compare``, with variants and a pipeline that are ready.
 
     With ``folds`` the images of both halves are split (``Folds``), alike for all
     variants and seeds, and every variant trains once for each part and seed, on all
@@ -107,21 +107,8 @@ def compare_variants(
     by the model that has not seen it. Intervals cover which images there are and the
     seeds; they do not cover that another split would have given other models.
 
-    Args:
-        variants: each once; the others are compared with the first.
-        data: the data set.
-        pipeline: everything else.
-        seeds: every variant runs with each.
-        jobs: processes.
-        monitor: is told of progress.
-        folder: keeps every finished run.
-        fresh: forgets the runs that are there.
-        watch: makes what looks on from outside training, for each run.
-        folds: how many; None takes the data set's own halves.
-
-    Raises:
-        LookupError: if a part is not installed.
-        ValueError: as ``compare``.
+    ``pipeline`` has everything else, ``watch`` makes what looks on from outside
+    training, for each run.
     """
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]

@@ -261,10 +261,6 @@ def _name(label: str, seed: int, fold: int | None) -> str:
     return f"{plain}-{digest(label)[:6]}-{seed}{held_out}"
 
 
-_FREE = {"seeds"}
-"""Settings that may differ: seeds that both have are compared."""
-
-
 def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
     """Judge the strategies of several folders against the first folder's first one.
 
@@ -294,15 +290,11 @@ def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
     runs: dict[tuple[str, int], Matches] = {}
     for i, (folder, results) in enumerate(zip(folders, found, strict=True)):
         others = set().union(*(labels[:i] + labels[i + 1 :]))
-        order = list(dict.fromkeys(run["miner"] for run in results["runs"]))
-        for label in order:
+        folds = results["settings"]["data"].get("folds", {}).get("count")
+        for run in results["runs"]:
+            label, seed = run["miner"], run["seed"]
             name = f"{label} ({folder.name})" if label in others else label
-            for run in results["runs"]:
-                if run["miner"] == label:
-                    folds = results["settings"]["data"].get("folds")
-                    runs[name, run["seed"]] = read_matches(
-                        folder, label, run["seed"], folds and folds["count"]
-                    )
+            runs[name, seed] = read_matches(folder, label, seed, folds)
     return judge(runs)
 
 
@@ -326,9 +318,9 @@ def _said(value: Any) -> str:
 
 
 def _shared(results: dict[str, Any]) -> dict[str, Any]:
-    settings = {k: v for k, v in results["settings"].items() if k not in _FREE}
+    # Seeds may differ: those that both have are compared.
     return {
-        **settings,
+        **{k: v for k, v in results["settings"].items() if k != "seeds"},
         "classes": results["data"]["classes"],
         "truths": results["truths"],
         "versions": results["versions"],

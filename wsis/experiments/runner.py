@@ -87,14 +87,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """All that one run gives.
-
-    Args:
-        run: its figures.
-        predictions: on the images that it did not train on.
-        matches: what these found.
-        shown: what reports show beside them, where it was asked for.
-    """
+    """A finished run; ``shown`` is what reports show beside its predictions."""
 
     run: Run
     predictions: list[Predictions]
@@ -196,15 +189,7 @@ class Work:
         show: bool,
         monitor: Monitor | None,
     ) -> Done:
-        """Train, predict and evaluate.
-
-        Args:
-            variant: what is run.
-            seed: of everything drawn.
-            fold: the part held out; None for the data set's own halves.
-            show: whether to keep what reports show beside predictions.
-            monitor: is told of progress.
-        """
+        """Train, predict and evaluate; ``show`` keeps what reports show besides."""
         monitor = monitor or Silent()
         pipeline, title = self.pipelines[variant.label], f"{variant.label}, seed {seed}"
         if fold is not None:
@@ -236,10 +221,9 @@ class Work:
         predicted = time.perf_counter()
         truths = list(val.truths)
         evaluation = evaluate(predictions, truths, train.classes)
-        # Of folds, all images of a seed are dissected together.
-        anatomy = (
-            self._dissected(predictions, truths, validation) if fold is None else None
-        )
+        anatomy = None
+        if fold is None:  # else all folds of a seed are dissected together
+            anatomy = self._dissected(predictions, truths, validation)
         consumed = ledger(pipeline)
         run = Run(
             miner=variant.label,
@@ -282,24 +266,20 @@ class Work:
         predictions: list[Predictions],
         monitor: Monitor | None,
     ) -> tuple[str, int, Anatomy | None]:
-        """Return what is wrong with a variant's predictions on the images of ``val``.
-
-        Returns:
-            The label and the seed with it, as results may come in any order.
-        """
+        """Return label and seed with the errors of predictions on ``val``."""
         del monitor
         _, bags = self.bags(label)
         return label, seed, self._dissected(predictions, list(self.val.truths), bags)
 
     def description(self) -> dict[str, Any]:
         """Return the data set in figures; with folds all images are in both halves."""
-        return {
+        found = {
             "name": self.train.name,
             "train_images": len(self.train.images),
             "val_images": len(self.val.tagged.images),
             "classes": list(self.train.classes),
-            **({"folds": len(self.folds)} if self.folds else {}),
         }
+        return found | ({"folds": len(self.folds)} if self.folds else {})
 
     def _images(self) -> list[TaggedImage]:
         """Return all images, each once."""

@@ -56,7 +56,7 @@ def variants_of(
     if isinstance(miners, Mapping):
         return [_variant(one, str(label)) for label, one in miners.items()]
     if isinstance(miners, str):
-        miners = miners.split(",")
+        miners = Part.several(miners)
     if not isinstance(miners, Sequence):
         raise ValueError(
             f"expected miners by name, as {{'mine': MyMiner()}}, got {miners!r}"

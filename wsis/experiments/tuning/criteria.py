@@ -135,7 +135,7 @@ def class_mean(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
     return float((total[count > 0] / count[count > 0]).mean())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Criterion:
     """A number that tells how good a trained model is, from held-out tags.
 
@@ -149,51 +149,36 @@ class Criterion:
     name: str
     says: str
     look: Look
-    join: Join
+    join: Join = class_mean
 
 
 CRITERIA = (
     Criterion(
-        name="tag-ap",
-        says="mean AP of the held-out tags by the highest score of an instance",
-        look=tag_scores,
-        join=mean_ap,
+        "tag-ap",
+        "mean AP of the held-out tags by the highest score of an instance",
+        tag_scores,
+        mean_ap,
     ),
     Criterion(
-        name="bag-ap",
-        says="mean AP of the held-out tags by the anti-noise branch",
-        look=bag_scores,
-        join=mean_ap,
+        "bag-ap",
+        "mean AP of the held-out tags by the anti-noise branch",
+        bag_scores,
+        mean_ap,
     ),
     Criterion(
-        name="agreement",
-        says="IoU of the best proposals of consecutive refinement branches",
-        look=agreement,
-        join=class_mean,
+        "agreement",
+        "IoU of the best proposals of consecutive refinement branches",
+        agreement,
     ),
+    Criterion("flips", "IoU of the best proposal in the photo and mirrored", flips),
     Criterion(
-        name="flips",
-        says="IoU of the best proposal in the photo and mirrored",
-        look=flips,
-        join=class_mean,
+        "scales", "IoU of the best proposal in the photo and at 3/4 of its size", scales
     ),
+    Criterion("integrity", "predicted integrity of the best proposal", integrity),
     Criterion(
-        name="scales",
-        says="IoU of the best proposal in the photo and at 3/4 of its size",
-        look=scales,
-        join=class_mean,
-    ),
-    Criterion(
-        name="integrity",
-        says="predicted integrity of the best proposal",
-        look=integrity,
-        join=class_mean,
-    ),
-    Criterion(
-        name="evidence",
-        says="correlation of the best proposal with a tag classifier's responses",
-        look=evidence,
-        join=class_mean,
+        "evidence",
+        "correlation of the best proposal with a tag classifier's responses",
+        evidence,
     ),
 )
 

@@ -6,8 +6,8 @@ design: more may be added.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +99,22 @@ class Choice:
             for key, value in found.items()
             if key.replace(".settings.", ".") not in own
         }
+
+
+def chosen(folders: Sequence[Path]) -> list[Choice]:
+    """Return the choices of several tunings; those of one miner are told apart.
+
+    Raises:
+        JournalError: if a folder holds no finished tuning.
+    """
+    choices = [Choice.read(folder) for folder in folders]
+    labels = [one.variant.label for one in choices]
+    return [
+        one
+        if labels.count(label) == 1
+        else replace(
+            one,
+            variant=replace(one.variant, label=f"{label} ({folder.resolve().name})"),
+        )
+        for one, label, folder in zip(choices, labels, folders, strict=True)
+    ]

@@ -134,13 +134,14 @@ class Tuning:
         return {COMBINED: combined, **table}
 
     def _verdict(self) -> list[dict[str, float] | None]:
+        """Return the masks' figures of each variant; None unless all were judged."""
         found: list[dict[str, float] | None] = []
         for variant in self.variants:
-            some = [one.metrics for one in self._of(variant)]
-            known = [metrics for metrics in some if metrics is not None]
+            some = self._of(variant)
+            known = [one.metrics for one in some if one.metrics is not None]
             found.append(
                 {name: fmean(one[name] for one in known) for name in METRICS}
-                if known and len(known) == len(some)
+                if len(known) == len(some)
                 else None
             )
         return found
