@@ -83,7 +83,7 @@ def test_another_object_under_the_same_name_is_refused(root, found):
 
     with pytest.raises(JournalError, match=r"mine.*gamma: 0\.3 there, 0\.4 asked for"):
         run(root, miners, Untouched())
-    with pytest.raises(JournalError, match="mine.miner.name"):
+    with pytest.raises(JournalError, match=r"mine\.miner\.name"):
         run(root, {**MINERS, "mine": "oicr"}, Untouched())
 
 

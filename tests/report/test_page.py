@@ -17,7 +17,7 @@ from wsis.contracts import Predictions
 from wsis.data.coco import CocoData
 from wsis.evaluation import Evaluation, dissect
 from wsis.evaluation.anatomy import KINDS
-from wsis.experiments import METRICS, Comparison, Run
+from wsis.experiments import METRICS, Comparison, RunRecord
 from wsis.experiments.shown import Mined, Shown
 from wsis.geometry.masks import rles
 from wsis.report import (
@@ -80,9 +80,9 @@ def evaluation(value: float, **more: float) -> Evaluation:
     return Evaluation(each | more, {"square": dict(each), "disc": {"mAP50": None}})
 
 
-def run(miner: str, seed: int, value: float) -> Run:
+def run(miner: str, seed: int, value: float) -> RunRecord:
     found = evaluation(value)
-    return Run(
+    return RunRecord(
         miner=miner,
         miner_settings={"p_seed": 0.1},
         seed=seed,
@@ -96,7 +96,7 @@ def run(miner: str, seed: int, value: float) -> Run:
     )
 
 
-def comparison(*runs: Run, name: str = "shapes", **more: Any) -> Comparison:
+def comparison(*runs: RunRecord, name: str = "shapes", **more: Any) -> Comparison:
     return Comparison(
         **more,
         settings={**Settings().resolved(), "seeds": [0, 1], "device": "cpu"},
@@ -114,7 +114,7 @@ def comparison(*runs: Run, name: str = "shapes", **more: Any) -> Comparison:
     )
 
 
-def results(*runs: Run) -> dict[str, Any]:
+def results(*runs: RunRecord) -> dict[str, Any]:
     found = comparison(*runs)
     return found.results() | {"random_per_class": found.random.per_class}
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wsis.experiments.comparing import bounds, compare, compare_variants
     from wsis.experiments.folders import compare_folders
     from wsis.experiments.monitor import Watch, Watcher
-    from wsis.experiments.records import Comparison, Run, Verdict
+    from wsis.experiments.records import Comparison, RunRecord, Verdict
     from wsis.experiments.variants import Variant, ablation, variants_of, vary
     from wsis.report.tables import BOUNDS, METRICS, Row, table
 
@@ -21,7 +21,7 @@ __all__ = [
     "JournalError",
     "Monitor",
     "Row",
-    "Run",
+    "RunRecord",
     "Silent",
     "Variant",
     "Verdict",

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis._support.randomness import generator
@@ -15,13 +17,13 @@ from wsis.experiments._pool import check_pickles, doing
 from wsis.experiments.folders import Kept
 from wsis.experiments.monitor import Watch
 from wsis.experiments.provenance import of_truths
-from wsis.experiments.records import Comparison, Run
+from wsis.experiments.records import Comparison, RunRecord
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.shown import Shown
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.experiments.verdicts import judge
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.settings import Settings
+from wsis.runs.settings import Overrides, Settings
 
 
 def compare(
@@ -30,8 +32,8 @@ def compare(
     *,
     seeds: int | Sequence[int] = 3,
     recipe: str | None = None,
-    settings: Settings | Sequence[str] | None = None,
-    device: str = "auto",
+    settings: Settings | Overrides = (),
+    device: str | torch.device = "auto",
     cache: str | Path | None = None,
     jobs: int = 1,
     folder: str | Path | None = None,
@@ -53,8 +55,8 @@ def compare(
         data: the data set; with several jobs it is pickled, as are the miners.
         seeds: how many, 0, 1, …; or which ones.
         recipe: name or file of a recipe; None takes the defaults.
-        settings: ``key=value`` overrides of the recipe, or ``Settings``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        settings: what differs from the recipe, as in ``wsis.train``.
+        device: where models are; ``auto`` takes the fastest.
         cache: folder for proposals, features and cues; None takes the user's.
         jobs: processes, of one thread each if there are several; figures depend on the
             number of threads in the last digits only.
@@ -181,7 +183,7 @@ def compare_variants(
     runs = [
         kept.runs[label, seed, None]
         if folds is None
-        else Run.pooled(
+        else RunRecord.pooled(
             kept.of_seed(label, seed),
             matches[label, seed],
             work.train.classes,

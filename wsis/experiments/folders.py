@@ -16,7 +16,7 @@ from wsis._support.files import atomic_write, differences, digest, read_json_lin
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Predictions, Supervision
 from wsis.experiments.matches import Matches, joined
-from wsis.experiments.records import Run
+from wsis.experiments.records import RunRecord
 from wsis.experiments.runner import Done
 from wsis.experiments.shown import Shown
 from wsis.experiments.verdicts import judge
@@ -51,7 +51,7 @@ class Kept:
     fresh: bool
     folds: int | None
     first: int
-    runs: dict[Key, Run] = field(default_factory=dict, init=False)
+    runs: dict[Key, RunRecord] = field(default_factory=dict, init=False)
     _done: dict[Key, Done] = field(default_factory=dict, init=False)
     _journal: Journal | None = field(default=None, init=False)
     _begun: bool = field(default=False, init=False)
@@ -89,7 +89,7 @@ class Kept:
             self._write(self._journal, key, done)
         self.runs[key] = run
 
-    def of_seed(self, label: str, seed: int) -> list[Run]:
+    def of_seed(self, label: str, seed: int) -> list[RunRecord]:
         """Return a seed's runs, fold by fold."""
         return [self.runs[key] for key in self._keys(label, seed)]
 
@@ -150,15 +150,15 @@ class Kept:
         journal.append(done.run.values())
 
 
-def read_runs(root: Path) -> list[Run]:
+def read_runs(root: Path) -> list[RunRecord]:
     """Return the runs in ``runs.jsonl`` in order; a broken line is no run."""
     return list(_whole(read_json_lines(root / RUNS), root))
 
 
-def _whole(lines: Iterable[Any], root: Path) -> Iterator[Run]:
+def _whole(lines: Iterable[Any], root: Path) -> Iterator[RunRecord]:
     for values in lines:
         try:
-            run = Run(**values)
+            run = RunRecord(**values)
         except TypeError:
             continue
         if predictions_path(root, run.miner, run.seed, run.fold).is_file():

@@ -31,7 +31,7 @@ from wsis.runs.settings import settings_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunRecord:
     """One variant, trained and evaluated with one seed.
 
     Args:
@@ -81,11 +81,11 @@ class Run:
     @classmethod
     def pooled(
         cls,
-        runs: Sequence["Run"],
+        runs: Sequence["RunRecord"],
         matches: Matches,
         classes: Sequence[str],
         anatomy: dict[str, Any] | None,
-    ) -> "Run":
+    ) -> "RunRecord":
         """Return the runs of a seed's folds as one, measured on all images together.
 
         Every image is predicted by the model that has not seen it; average precision
@@ -184,14 +184,14 @@ class Comparison:
     data: dict[str, Any]
     oracle: Evaluation
     random: Evaluation
-    runs: list[Run]
+    runs: list[RunRecord]
     supervision: list[str]
     prepare_seconds: float
     pictures: dict[str, list[Predictions]] = field(default_factory=dict)
     variants: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     truths: str = ""
-    folds: list[Run] = field(default_factory=list)
+    folds: list[RunRecord] = field(default_factory=list)
     val: Annotated | None = None
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     shown: dict[str, Shown] = field(default_factory=dict)

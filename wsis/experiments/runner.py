@@ -26,7 +26,7 @@ from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.experiments.matches import Matches, match
 from wsis.experiments.monitor import Watch
 from wsis.experiments.provenance import describe, ledger, level
-from wsis.experiments.records import METRICS, Run
+from wsis.experiments.records import METRICS, RunRecord
 from wsis.experiments.shown import MINED, Shown, mine, spread
 from wsis.experiments.variants import Variant
 from wsis.proposals.bags import Bag
@@ -89,7 +89,7 @@ class Plan:
 class Done:
     """A finished run; ``shown`` is what reports show beside its predictions."""
 
-    run: Run
+    run: RunRecord
     predictions: list[Predictions]
     matches: Matches
     shown: Shown | None = None
@@ -225,7 +225,7 @@ class Work:
         if fold is None:  # else all folds of a seed are dissected together
             anatomy = self._dissected(predictions, truths, validation)
         consumed = ledger(pipeline)
-        run = Run(
+        run = RunRecord(
             miner=variant.label,
             miner_settings={
                 **variant.miner.resolved("miners"),
