@@ -18,7 +18,6 @@ from wsis.data.coco import CocoData
 from wsis.evaluation import Evaluation, dissect
 from wsis.evaluation.anatomy import KINDS
 from wsis.experiments import METRICS, Comparison, RunRecord
-from wsis.experiments.shown import Mined, Shown
 from wsis.geometry.masks import rles
 from wsis.report import (
     Panel,
@@ -29,6 +28,7 @@ from wsis.report import (
     render,
     strips,
 )
+from wsis.report.shown import Mined, Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
 

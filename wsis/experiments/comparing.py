@@ -19,9 +19,9 @@ from wsis.experiments.monitor import Watch
 from wsis.experiments.provenance import of_truths
 from wsis.experiments.records import Comparison, RunRecord
 from wsis.experiments.runner import Plan, Work
-from wsis.experiments.shown import Shown
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.experiments.verdicts import judge
+from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Overrides, Settings
 

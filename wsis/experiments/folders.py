@@ -18,8 +18,8 @@ from wsis.contracts import Predictions, Supervision
 from wsis.experiments.matches import Matches, joined
 from wsis.experiments.records import RunRecord
 from wsis.experiments.runner import Done
-from wsis.experiments.shown import Shown
 from wsis.experiments.verdicts import judge
+from wsis.report.shown import Shown
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
 

@@ -13,7 +13,6 @@ from wsis.evaluation import Evaluation, average
 from wsis.experiments.matches import Matches
 from wsis.experiments.provenance import by_label, level
 from wsis.experiments.resampling import of_classes, point
-from wsis.experiments.shown import Shown
 from wsis.report import (
     BOUNDS,
     METRICS,
@@ -26,6 +25,7 @@ from wsis.report import (
     to_text,
     write_report,
 )
+from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import settings_hash
 

@@ -13,10 +13,10 @@ from PIL import Image as Pillow
 
 from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals, Rle
 from wsis.evaluation.kinds import FOUND, MISSES
-from wsis.experiments.shown import Mined, Shown, spread
 from wsis.geometry import masks
 from wsis.geometry.drawing import captions_of, legible, overlay
 from wsis.geometry.overlap import cross_iou
+from wsis.report.shown import Mined, Shown, spread
 from wsis.runs.pipeline import Pipeline
 
 PICTURES = 24

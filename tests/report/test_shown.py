@@ -9,9 +9,9 @@ from wsis.cues.kept import Cues
 from wsis.evaluation import dissect
 from wsis.experiments import compare_variants, variants_of, vary
 from wsis.experiments.folders import shown_path
-from wsis.experiments.shown import HEAVIEST, MINED, Mined, Shown, mine, spread
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
+from wsis.report.shown import HEAVIEST, MINED, Mined, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 
