@@ -39,7 +39,8 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         miners=miners,
         folds=results["data"].get("folds"),
         runs=results.get("folds") or results["runs"],
-        verdicts=_verdicts(results.get("verdict") or {}),
+        metrics=METRICS,
+        verdict=results.get("verdict") or {},
         classes=_per_class(results, miners),
         charts=_charts(results, miners),
         anatomy=_anatomy(anatomy),
@@ -92,6 +93,7 @@ def _filled(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(gained=gained, notes=_notes)
     return environment.get_template(template).render(**values)
 
 
@@ -148,29 +150,12 @@ def _per_class(
     return lines
 
 
-def _verdicts(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return each further strategy's difference to the first; None without any."""
-    if not verdict.get("differences"):
-        return None
-    return {
-        "first": verdict["first"],
-        "rows": [
-            (name, [_said(of_metric.get(metric)) for metric in METRICS])
-            for name, of_metric in verdict["differences"].items()
-        ],
-    }
-
-
-def _said(difference: Mapping[str, Any] | None) -> dict[str, str]:
-    if difference is None:
-        return {"verdict": "", "text": "–", "more": ""}
+def _notes(difference: Mapping[str, Any]) -> str:
+    """Return a difference's p, and how many seeds would settle it."""
     p, more = difference.get("p"), seeds_more(difference)
-    notes = [] if p is None else [f"p {p:.2g}"]
-    return {
-        "verdict": difference["verdict"],
-        "text": gained(difference),
-        "more": ", ".join(notes + ([more] if more else [])),
-    }
+    return ", ".join(
+        [*([] if p is None else [f"p {p:.2g}"]), *([more] if more else [])]
+    )
 
 
 def _charts(results: Mapping[str, Any], miners: Sequence[str]) -> list[str]:
