@@ -1,4 +1,4 @@
-"""What runs consumed and what they saw: the supervision ledger and data's digests."""
+"""The supervision ledger of runs, and digests of the data that they saw."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass

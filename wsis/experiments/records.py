@@ -1,4 +1,4 @@
-"""What a bench finds: runs, and the comparison that they make up."""
+"""Records of runs, and the comparison that they make up."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -158,7 +158,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison:
-    """What a comparison found; prints as a table, in a notebook too.
+    """The result of a comparison; prints as a table, in a notebook too.
 
     Args:
         settings: everything that is identical for all runs.
@@ -170,14 +170,14 @@ class Comparison:
         supervision: the labels consumed by any run.
         prepare_seconds: for proposals and frozen features, cached ones included.
         pictures: each variant's predictions on the validation images, first seed.
-        variants: each variant's label and what is its own.
+        variants: each variant's label and its own settings.
         verdict: as ``verdicts.judge`` has it.
         truths: digest of the objects that were to be found.
         folds: the single runs, where there are folds; in the order of seeds, then of
             folds, then of variants. They have no anatomy of their own.
         val: the images that ``pictures`` are of, in their order, and their objects.
         pipelines: each variant's.
-        shown: what each variant's pictures tell besides, first seed.
+        shown: kinds of errors, and what branches are taught; first seed.
     """
 
     settings: dict[str, Any]
@@ -198,7 +198,7 @@ class Comparison:
 
     @property
     def verdicts(self) -> dict[str, dict[str, Verdict]]:
-        """What each further strategy has more than the first, by label and figure."""
+        """The difference of each further strategy to the first, by label and figure."""
         return {
             label: {name: Verdict(**one) for name, one in of_metric.items()}
             for label, of_metric in self.verdict.get("differences", {}).items()

@@ -26,9 +26,10 @@ from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.experiments.matches import Matches, match
 from wsis.experiments.monitor import Watch
 from wsis.experiments.provenance import describe, ledger, level
-from wsis.experiments.records import METRICS, RunRecord
+from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
 from wsis.proposals.bags import Bag
+from wsis.report import METRICS
 from wsis.report.shown import MINED, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings

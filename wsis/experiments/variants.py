@@ -1,4 +1,4 @@
-"""What a comparison compares: variants of one configuration."""
+"""Variants of one configuration: the entries of a comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

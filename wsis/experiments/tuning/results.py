@@ -19,7 +19,7 @@ from wsis.plugins import nearest
 from wsis.report import METRICS
 
 BY = "evidence"
-"""The criterion that chooses by default: it left the least regret of all in the sweeps
+"""The criterion that chooses by default; of all it left the least regret in the sweeps
 that masks have judged (``benchmarks/tune.md``)."""
 
 COMBINED = "combined"
