@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wsis._support.randomness import generator
 from wsis.contracts import BranchScores
-from wsis.evaluation.voc import average_precision
+from wsis.evaluation import average_precision
 from wsis.experiments.tuning._seen import Seen
 from wsis.geometry.masks import region_areas
 from wsis.training.network import Scores
