@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from wsis._support.progress import Monitor, Silent
     from wsis.experiments.comparing import bounds, compare, compare_variants
     from wsis.experiments.folders import compare_folders
-    from wsis.experiments.monitor import Watch, Watcher
     from wsis.experiments.records import Comparison, RunRecord, Verdict
+    from wsis.experiments.runner import Watch, Watcher
     from wsis.experiments.variants import Variant, ablation, variants_of, vary
     from wsis.report.tables import BOUNDS, METRICS, Row, table
 

@@ -15,10 +15,9 @@ from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
 from wsis.experiments._pool import check_pickles, doing
 from wsis.experiments.folders import Kept
-from wsis.experiments.monitor import Watch
 from wsis.experiments.provenance import of_truths
 from wsis.experiments.records import Comparison, RunRecord
-from wsis.experiments.runner import Plan, Work
+from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.experiments.verdicts import judge
 from wsis.report.shown import Shown

@@ -36,26 +36,21 @@ class RunRecord:
 
     Args:
         miner: the variant's label.
-        miner_settings: all of the miner's.
+        miner_settings: all of them, with the sampler.
         seed: of initial weights, order, cues and sampling.
-        metrics: in percent.
-        per_class: the same of each class.
-        train_seconds: of training, cached features excluded.
-        predict_seconds: of predicting the validation images.
+        metrics, per_class: in percent.
+        train_seconds: cached features excluded.
+        predict_seconds: on the validation images.
         peak_memory_mb: highest during training and prediction.
         skipped: training images left out, by reason.
         losses: mean of each loss per epoch.
         overrides: ``key=value`` settings in which the variant differs.
-        supervision: the labels consumed, by part.
-        level: ``image-level`` or ``not image-level``.
-        device: where it ran.
-        versions: of what it was made with.
-        commit: of the code, where it is known.
-        anatomy: its errors by kind, as ``Anatomy.results`` has them; None of a
-            validation set without objects. ``results.json`` has the mean over seeds.
-        trace: what a watcher saw of training, where there was one.
-        fold: the part of the images that was held out, 0…K−1; None with the data set's
-            own halves, or for all folds of a seed together.
+        supervision: the labels consumed, by part; ``level`` sums them up.
+        device, versions, commit: where and with what it was made.
+        anatomy: errors by kind, as ``Anatomy.results``; None without objects to find.
+        trace: results of the watcher, if there was one.
+        fold: the part held out, 0…K−1; None with the data set's own halves, or for all
+            folds of a seed together.
     """
 
     miner: str
@@ -134,13 +129,12 @@ class Verdict:
     """How much more one strategy has than the first, by one figure.
 
     Args:
-        mean: the difference in percent, mean over the seeds that both have.
-        deviation: over seeds; None of a single one.
+        mean: the difference in percent, over the seeds that both have.
+        deviation: over seeds; None for a single one, as ``interval`` and ``p``.
         seeds: how many.
-        interval: of 95 %, over seeds and images; None of a single seed.
+        interval: of 95 %, over seeds and images.
         image_error: standard error over images alone.
-        p: by itself; None of a single seed.
-        p_all: for all comparisons of the figure together (Holm).
+        p, p_all: by itself, and for all comparisons of the figure together (Holm).
         verdict: ``better``, ``worse`` or ``not shown``.
         seeds_more: how many seeds would settle it; None if more seeds would not.
     """
@@ -163,19 +157,18 @@ class Comparison:
     Args:
         settings: everything that is identical for all runs.
         data: name, numbers of images, classes.
-        oracle: what the proposals allow, in percent; the first variant's proposals.
-        random: what they give by chance, in percent.
-        runs: in the order of seeds, then of variants; with folds, those of a seed
-            together.
+        oracle, random: what the first variant's proposals allow at best, and give by
+            chance, in percent.
+        runs: in the order of seeds, then of variants; the folds of a seed are one.
         supervision: the labels consumed by any run.
         prepare_seconds: for proposals and frozen features, cached ones included.
         pictures: each variant's predictions on the validation images, first seed.
         variants: each variant's label and its own settings.
         verdict: as ``verdicts.judge`` has it.
         truths: digest of the objects that were to be found.
-        folds: the single runs, where there are folds; in the order of seeds, then of
-            folds, then of variants. They have no anatomy of their own.
-        val: the images that ``pictures`` are of, in their order, and their objects.
+        folds: the single runs with folds, in the order of seeds, folds and variants;
+            they have no anatomy of their own.
+        val: the images of ``pictures``, in their order, and their objects.
         pipelines: each variant's.
         shown: kinds of errors, and what branches are taught; first seed.
     """

@@ -2,10 +2,10 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -24,15 +24,16 @@ from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.experiments.matches import Matches, match
-from wsis.experiments.monitor import Watch
 from wsis.experiments.provenance import describe, ledger, level
 from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
 from wsis.proposals.bags import Bag
+from wsis.proposals.store import KeptSource
 from wsis.report import METRICS
 from wsis.report.shown import MINED, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
+from wsis.training.network import BranchStep
 
 _OF_FEATURES = (
     *("source", "backbone", "head", "freeze"),
@@ -43,6 +44,23 @@ _OF_CUES = (
     *("source", "backbone", "head", "cues"),
     *("train_sides", "resize", "max_side"),
 )
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Sees what every branch is taught in one run, from outside; changes nothing."""
+
+    def __call__(self, step: BranchStep) -> None:
+        """Take account of what one branch is taught on one image."""
+        ...
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what it saw, JSON-like."""
+        ...
+
+
+Watch = Callable[[DataSource, KeptSource], Watcher]
+"""Makes the watcher of a run, of its data and its proposals; may read masks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         folds=results["data"].get("folds"),
         runs=results.get("folds") or results["runs"],
         metrics=METRICS,
-        verdict=results.get("verdict") or {},
+        verdict={"differences": {}, **(results.get("verdict") or {})},
         classes=_per_class(results, miners),
         charts=_charts(results, miners),
         anatomy=_anatomy(anatomy),
@@ -121,32 +121,15 @@ def _per_class(
     """Return mAP50 of every class: each miner's mean over seeds, oracle, random."""
     lines = []
     for name in results["data"]["classes"]:
-        columns = [
-            [
-                run["per_class"][name]["mAP50"]
-                for run in results["runs"]
-                if run["miner"] == miner
-            ]
-            for miner in miners
-        ]
-        columns += [
-            [(results.get(f"{bound}_per_class") or {}).get(name, {}).get("mAP50")]
-            for bound in BOUNDS
-        ]
-        means = [_mean(values) for values in columns]
-        best = _best([v for v in means[: len(miners)] if v is not None])
-        lines.append(
-            {
-                "name": name,
-                "cells": [
-                    (
-                        "–" if value is None else f"{value:.1f}",
-                        i < len(miners) and value is not None and value == best,
-                    )
-                    for i, value in enumerate(means)
-                ],
-            }
-        )
+        seeds: dict[str, list[float | None]] = {miner: [] for miner in miners}
+        for run in results["runs"]:
+            seeds[run["miner"]].append(run["per_class"][name]["mAP50"])
+        means = [_mean(values) for values in seeds.values()]
+        best = _best([value for value in means if value is not None])
+        bounds = [results.get(f"{bound}_per_class") or {} for bound in BOUNDS]
+        cells = [(_text(value), value is not None and value == best) for value in means]
+        cells += [(_text(one.get(name, {}).get("mAP50")), False) for one in bounds]
+        lines.append({"name": name, "cells": cells})
     return lines
 
 
@@ -198,17 +181,19 @@ def _of_last_branch(
 
 
 def _bars(anatomy: Mapping[str, Any]) -> list[str]:
-    gains = {
-        name: {str(kind): float(one["kinds"][kind]["gain"]) for kind in Kind}
-        for name, one in anatomy.items()
-    }
-    top = {
-        name: {str(kind): float(one["kinds"][kind]["top"]) for kind in FALSE}
-        for name, one in anatomy.items()
-    }
+    def pieces(figure: str, kinds: Iterable[Kind]) -> dict[str, dict[str, float]]:
+        return {
+            name: {str(kind): float(one["kinds"][kind][figure]) for kind in kinds}
+            for name, one in anatomy.items()
+        }
+
     charts = [
-        bars(gains, "What repairing each kind would gain", "points of mAP50"),
-        bars(top, "Wrong ones among each class's best", "predictions"),
+        bars(
+            pieces("gain", Kind),
+            "What repairing each kind would gain",
+            "points of mAP50",
+        ),
+        bars(pieces("top", FALSE), "Wrong ones among each class's best", "predictions"),
     ]
     return [chart for chart in charts if chart]
 
@@ -276,6 +261,10 @@ def _of(groups: Iterable[Iterable[str]]) -> list[str]:
 def _best(values: Sequence[float]) -> float | None:
     """Return the highest of several values; None where they do not differ."""
     return max(values) if len(set(values)) > 1 else None
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

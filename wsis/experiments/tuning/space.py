@@ -52,16 +52,15 @@ class Axis:
     spacing: Spacing = "linear"
 
     def __post_init__(self) -> None:
+        ends = f"{self.low:g}..{self.high:g}"
         finite = math.isfinite(self.low) and math.isfinite(self.high)
         if not finite or self.low >= self.high:
             raise SettingsError(
-                f"expected the range of {self.name} to rise, got "
-                f"{self.low:g}..{self.high:g}"
+                f"expected the range of {self.name} to rise, got {ends}"
             )
         if self.spacing == "log" and self.low <= 0:
             raise SettingsError(
-                f"expected a positive range of {self.name} with log, got "
-                f"{self.low:g}..{self.high:g}"
+                f"expected a positive range of {self.name} with log, got {ends}"
             )
 
     @classmethod
@@ -163,19 +162,14 @@ class Space:
         """
         mine = _fields("miners", self.miner)
         theirs = _fields("assigners", self.shared.assigner)
-        first, dot, rest = name.partition(".")
-        if first == "miner" and dot:
-            if rest in mine:
-                return (name,)
-        elif dot and first in Settings.model_fields:
-            return (name,)
-        elif name in mine and name in theirs and mine[name] == theirs[name]:
+        first, _, rest = name.partition(".")
+        if name in mine and name in theirs and mine[name] == theirs[name]:
             return (f"miner.{name}", f"assigner.{name}")
-        elif name in mine:
+        if name in mine:
             return (f"miner.{name}",)
-        elif name in theirs:
+        if name in theirs:
             return (f"assigner.{name}",)
-        elif name in Settings.model_fields:
+        if first in Settings.model_fields or (first == "miner" and rest in mine):
             return (name,)
         choices = list(dict.fromkeys([*mine, *theirs]))
         raise SettingsError(
