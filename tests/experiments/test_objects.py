@@ -19,6 +19,7 @@ from wsis.experiments import (
     table,
     variants_of,
 )
+from wsis.experiments.runner import Work
 from wsis.mining import CIMMiner
 from wsis.report import rebuild
 from wsis.runs.settings import Part, SettingsError
@@ -71,8 +72,18 @@ def test_an_object_appears_under_its_given_name(found, tmp_path):
     assert '<th scope="row">mine</th>' in rebuild(tmp_path).read_text()
 
 
-def test_the_same_call_does_nothing_anew(root, found):
-    again = run(root, data=Untouched())
+@pytest.fixture
+def idle(monkeypatch):
+    """Nothing may be trained."""
+
+    def fails(*given):
+        raise AssertionError("a run began")
+
+    monkeypatch.setattr(Work, "run", fails)
+
+
+def test_the_same_call_does_nothing_anew(root, found, idle):
+    again = run(root)
 
     assert again.results()["runs"] == found.results()["runs"]
     assert again.verdicts == found.verdicts
@@ -87,8 +98,8 @@ def test_another_object_under_the_same_name_is_refused(root, found):
         run(root, {**MINERS, "mine": "oicr"}, Untouched())
 
 
-def test_an_object_of_an_installed_class_is_what_its_name_is(root, found):
-    again = run(root, {"paper": CIMMiner()}, Untouched())
+def test_an_object_of_an_installed_class_is_what_its_name_is(root, found, idle):
+    again = run(root, {"paper": CIMMiner()})
 
     assert again.runs[0].losses == found.runs[0].losses
 

@@ -40,9 +40,7 @@ Compared = Variant | Part | Miner | str
 """A miner as an object, by name and settings, or with settings of its own."""
 
 
-def variants_of(
-    miners: Mapping[str, Compared] | Sequence[Compared] | str,
-) -> list[Variant]:
+def variants_of(miners: Any) -> list[Variant]:
     """Return a variant for each miner, all else being the same.
 
     Args:
@@ -64,7 +62,7 @@ def variants_of(
     return [_variant(one, None) for one in miners]
 
 
-def _variant(one: Compared, label: str | None) -> Variant:
+def _variant(one: Any, label: str | None) -> Variant:
     if isinstance(one, Variant):
         return one if label is None else replace(one, label=label)
     part = Part.of(one, "miners")
