@@ -81,12 +81,12 @@ class Kept:
         """Keep a finished run."""
         run = done.run
         key = run.miner, run.seed, run.fold
-        if self._journal is None:
-            if self.folds is None and run.seed != self.first:
-                done = replace(done, predictions=[])  # nobody asks for them
-            self._done[key] = done
-        else:
+        if self._journal is not None:
             self._write(self._journal, key, done)
+        elif self.folds is None and run.seed != self.first:
+            self._done[key] = replace(done, predictions=[])  # nobody asks for them
+        else:
+            self._done[key] = done
         self.runs[key] = run
 
     def of_seed(self, label: str, seed: int) -> list[RunRecord]:

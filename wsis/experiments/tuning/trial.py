@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from wsis._support.progress import Monitor, Silent
-from wsis.contracts import Annotated, Tagged
+from wsis.contracts import Tagged
 from wsis.data.splits import Split
 from wsis.evaluation import evaluate
 from wsis.experiments.runner import Work
@@ -54,12 +53,8 @@ def trial(
 ) -> Trial:
     """Train a variant without the photos held out, look at these, then judge.
 
-    Args:
-        work: on a ``Split``; its default variant has the shared settings.
-        variant: the setting.
-        seed: of everything drawn.
-        views: how many photos are looked at mirrored and smaller, too.
-        monitor: is told of progress.
+    ``work`` is on a ``Split``, its default variant has the shared settings; ``views``
+    photos are looked at mirrored and smaller, too.
     """
     split, monitor = _split(work), monitor or Silent()
     shared = work.pipelines[DEFAULT]
@@ -75,7 +70,12 @@ def trial(
     found = measure(model, pipeline, work.train, split.held(), views)
     found[LOSS] = -progress.losses[-1]["total"]
     looked = time.perf_counter()
-    metrics = _judge(model, pipeline, work.val) if split.judged else None
+    metrics = None
+    if split.judged:
+        bags = pipeline.bags(work.val.tagged.images)
+        predictions = [pipeline.predict(model, bag) for bag in bags]
+        figures = evaluate(predictions, list(work.val.truths), work.train.classes)
+        metrics = {name: figures.metrics[name] for name in METRICS}
     return Trial(
         label=variant.label,
         seed=seed,
@@ -129,14 +129,6 @@ def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> str:
         for look in (scale, *others(scale)) if index < views else (scale,):
             pipeline.frozen(bag, look)
     return bag.image.name
-
-
-@torch.no_grad()
-def _judge(model: Model, pipeline: Pipeline, val: Annotated) -> dict[str, float]:
-    bags = pipeline.bags(val.tagged.images)
-    predictions = [pipeline.predict(model, bag) for bag in bags]
-    found = evaluate(predictions, list(val.truths), val.tagged.classes).metrics
-    return {name: found[name] for name in METRICS}
 
 
 def _split(work: Work) -> Split:
