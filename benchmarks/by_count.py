@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 from wsis.data.coco import CocoData
 from wsis.evaluation import evaluate
-from wsis.experiments.journal import predictions_path, read_predictions, read_runs
+from wsis.experiments.folders import predictions_path, read_predictions, read_runs
 
 FIGURES = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
 

@@ -19,8 +19,8 @@ ROOMS = [
     "training",
     "evaluation",
     "runs",
-    "experiments",
     "report",
+    "experiments",
     "cli",
 ]
 PACKAGE = Path(wsis.__file__).parent

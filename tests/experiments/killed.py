@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from tests.drawn import Masked, Squares, settings
-from wsis.experiments import Comparison, compare
+from wsis.experiments import Comparison, compare_variants, variants_of
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 
@@ -28,7 +28,9 @@ KILLS = 4
 def bench(cache: Path, folder: Path, folds: int | None = None) -> Comparison:
     pipeline = Pipeline(settings(f"schedule.epochs={1 if folds else 4}"), cache)
     data = Masked(train=5, val=4) if folds else Squares()
-    return compare(data, MINERS, pipeline, seeds=[0, 1], folder=folder, folds=folds)
+    return compare_variants(
+        variants_of(MINERS), data, pipeline, seeds=[0, 1], folder=folder, folds=folds
+    )
 
 
 def started(cache: Path, folder: Path, folds: int | None) -> int:

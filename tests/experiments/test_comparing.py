@@ -1,174 +1,233 @@
-import csv
-import io
 import json
+from copy import deepcopy
+from dataclasses import replace
 
-import numpy as np
 import pytest
+import torch
 
-from wsis.evaluation.matches import COCO, VOC, Matches
-from wsis.experiments import METRICS, BenchError, compare_folders
-from wsis.experiments.journal import matches_path
-from wsis.experiments.summary import COLUMNS, said, to_csv, to_markdown
-from wsis.experiments.supervision import by_label, level
-from wsis.experiments.verdicts import judge
+from tests.drawn import Squares, settings
+from tests.traps import Trap
+from wsis.experiments import METRICS, compare_variants, table, variants_of, vary
+from wsis.experiments.runner import Plan, Work
+from wsis.plugins import SettingError, UnknownPartError
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Part
 
-IMAGES = 30
+MINERS = [Part(name="cim"), Part.parse("mist:reading=box")]
 
 
-def matches(quality, seed):
-    """One object and one prediction an image, right with probability ``quality``."""
-    draw = np.random.default_rng([seed, int(100 * quality)])
-    state = (draw.random(IMAGES) < quality).astype(np.int8)
-    return Matches(
-        image=np.arange(IMAGES),
-        label=np.ones(IMAGES, np.int64),
-        score=draw.random(IMAGES),
-        state=np.repeat(state[:, None], len(VOC) + len(COCO), 1),
-        objects=np.ones((IMAGES, 1), np.int64),
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def comparison(cache):
+    return compare_variants(
+        variants_of(MINERS), Squares(), Pipeline(settings(), cache), seeds=[0, 1]
     )
 
 
-def results(verdict, labels, seeds, **settings):
-    metrics = {
-        label: {name: one["mean"] for name, one in of_metric.items()}
-        for label, of_metric in verdict["strategies"].items()
+def test_results_hold_every_run_and_both_bounds(comparison):
+    results = json.loads(json.dumps(comparison.results(), allow_nan=False))
+
+    assert [(run["miner"], run["seed"]) for run in results["runs"]] == [
+        ("cim", 0),
+        ("mist:reading=box", 0),
+        ("cim", 1),
+        ("mist:reading=box", 1),
+    ]
+    for run in results["runs"]:
+        assert set(run["metrics"]) == set(METRICS)
+        assert set(run["per_class"]) == {"red", "blue"}
+        assert run["train_seconds"] > 0
+        assert run["peak_memory_mb"] > 50
+    assert results["runs"][1]["miner_settings"]["reading"] == "box"
+    assert results["data"] == {
+        "name": "squares",
+        "train_images": 6,
+        "val_images": 3,
+        "classes": ["red", "blue"],
     }
-    return {
-        "settings": {
-            "schedule": {"lr": 1e-4},
-            "seeds": seeds,
-            "data": {"digest": "d"},
-            **settings,
-        },
-        "settings_hash": "0123",
-        "versions": {"wsis": "0"},
-        "data": {
-            "name": "dots",
-            "classes": ["dot"],
-            "train_images": 3,
-            "val_images": IMAGES,
-        },
-        "truths": "t",
-        "oracle": dict.fromkeys((*METRICS[:-1], "ABO"), 90.0),
-        "random": dict.fromkeys(METRICS, 1.0),
-        "supervision": {"tags": ["training"]},
-        "level": "image-level",
-        "verdict": verdict,
-        "runs": [
-            {
-                "miner": label,
-                "seed": seed,
-                "metrics": metrics[label],
-                "supervision": {"training": ["tags"]},
-                "level": "image-level",
-            }
-            for label in labels
-            for seed in seeds
-        ],
+    assert results["oracle"]["mAP50"] > 90
+    assert results["oracle"]["ABO"] > 60
+    assert results["random"]["mAP50"] < results["oracle"]["mAP50"]
+    assert results["supervision"] == {"tags": ["cues", "training"]}
+    assert results["level"] == "image-level"
+    assert results["settings"]["source"]["settings"]["nodes"] == 30
+
+
+def test_the_table_has_mean_and_deviation_over_seeds(comparison):
+    results = deepcopy(comparison.results())
+    results["runs"][0]["metrics"]["mAP50"] = 10.0
+    results["runs"][2]["metrics"]["mAP50"] = 20.0
+
+    rows = {row.name: row for row in table(results)}
+
+    assert list(rows) == ["cim", "mist:reading=box", "oracle", "random"]
+    assert rows["cim"].seeds == 2
+    assert rows["cim"].mean["mAP50"] == 15
+    assert rows["cim"].deviation["mAP50"] == pytest.approx(50**0.5)
+
+
+def test_a_miner_gets_the_same_figures_alone_as_in_company(cache, comparison):
+    alone = compare_variants(
+        variants_of(MINERS[1:]), Squares(), Pipeline(settings(), cache), seeds=[1]
+    )
+
+    assert alone.runs[0].metrics == comparison.runs[3].metrics
+    assert alone.runs[0].losses == comparison.runs[3].losses
+
+
+def test_training_sees_tags_only(cache, comparison):
+    """Masks replaced by a trap: whoever reads one before the models are done fails."""
+    done = []
+
+    class Guarded(Squares):
+        def val(self):
+            val = super().val()
+            guarded = replace(val, truths=Trap(val.truths, done))
+            guarded.truths.armed = True
+            return guarded
+
+    class Monitor:
+        def start(self, title, total):
+            if "predict" in title:
+                done.append(title)
+            return lambda note: None
+
+        def say(self, text):
+            pass
+
+    guarded = compare_variants(
+        variants_of(MINERS[:1]),
+        Guarded(),
+        Pipeline(settings(), cache),
+        seeds=[0],
+        monitor=Monitor(),
+    )
+
+    assert guarded.runs[0].metrics == comparison.runs[0].metrics
+
+
+def test_tags_reach_training(cache, comparison):
+    class Swapped(Squares):
+        def train(self):
+            train = super().train()
+            images = [replace(i, tags=i.tags.flip(0)) for i in train.images]
+            return replace(train, images=images)
+
+    swapped = compare_variants(
+        variants_of(MINERS[:1]), Swapped(), Pipeline(settings(), cache), seeds=[0]
+    )
+
+    assert swapped.runs[0].losses != comparison.runs[0].losses
+
+
+def test_two_processes_give_the_figures_of_one(cache):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone, together = (
+            compare_variants(
+                variants_of(MINERS), Squares(), Pipeline(settings(), cache), jobs=jobs
+            )
+            for jobs in (1, 2)
+        )
+    finally:
+        torch.set_num_threads(threads)
+
+    for one, two in zip(alone.runs, together.runs, strict=True):
+        assert one.metrics == two.metrics
+        assert one.losses == two.losses
+
+
+def test_wrong_miners_are_refused_before_any_work(cache):
+    class Untouched:
+        def train(self):
+            raise AssertionError("work began")
+
+        val = train
+
+    pipeline = Pipeline(settings(), cache)
+    for miners, error, message in (
+        ([Part(name="cmi")], UnknownPartError, "did you mean 'cim'"),
+        ([Part.parse("cim:p_seed=7")], SettingError, "p_seed"),
+        ([MINERS[0], MINERS[0]], ValueError, "each once"),
+        ([], ValueError, "expected miners"),
+    ):
+        with pytest.raises(error, match=message):
+            compare_variants(variants_of(miners), Untouched(), pipeline)
+
+
+def test_devices_are_those_of_the_pipeline(cache):
+    pipeline = Pipeline(settings(), cache, torch.device("cpu"))
+
+    assert pipeline.model(2, 0).device == torch.device("cpu")
+
+
+class Counts:
+    """A watcher that counts what branches are taught."""
+
+    def __init__(self, data, source):
+        assert len(source.get("any", data.train().images[0].load)) > 0
+        self.seen = [0, 0, 0]
+
+    def __call__(self, step):
+        self.seen[step.branch] += 1
+
+    def results(self):
+        return [{"branch": k, "steps": n} for k, n in enumerate(self.seen)]
+
+
+def test_a_watcher_sees_every_step_and_changes_nothing(cache, comparison):
+    watched = compare_variants(
+        variants_of(MINERS[:1]),
+        Squares(),
+        Pipeline(settings(), cache),
+        seeds=[0],
+        watch=Counts,
+    )
+
+    assert watched.results()["trace"] == {
+        "cim": [{"branch": k, "steps": 12} for k in range(3)]
     }
-
-
-def bench(folder, qualities, seeds=(0, 1, 2), **settings):
-    folder.mkdir()
-    runs = {(x, s): matches(q, s) for x, q in qualities.items() for s in seeds}
-    for key, one in runs.items():
-        one.save(matches_path(folder, *key))
-    found = results(judge(runs, samples=40), list(qualities), list(seeds), **settings)
-    (folder / "results.json").write_text(json.dumps(found))
-    return found
-
-
-def test_strategies_of_two_folders_are_judged_together(tmp_path):
-    bench(tmp_path / "a", {"cim": 0.3, "mist": 0.5})
-    bench(tmp_path / "b", {"cim": 0.95, "oicr": 0.3}, seeds=(1, 2, 3, 4))
-
-    verdict = compare_folders([tmp_path / "a", tmp_path / "b"])
-
-    assert list(verdict["strategies"]) == ["cim (a)", "mist", "cim (b)", "oicr"]
-    assert verdict["first"] == "cim (a)"
-    found = verdict["differences"]["cim (b)"]["mAP50"]
-    assert found["seeds"] == 2
-    assert found["mean"] > 30
-    assert verdict["strategies"]["cim (b)"]["mAP50"]["seeds"] == 4
+    assert watched.runs[0].losses == comparison.runs[0].losses
+    assert comparison.results()["trace"] == {}
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"schedule": {"lr": 3e-4}}, r"schedule\.lr: 0\.0001 and 0\.0003"),
-        ({"data": {"digest": "e"}}, r"data\.digest: 'd' and 'e'"),
-        ({"cues": {"name": "none"}}, r"cues: none that all share and \{"),
-    ],
+    ("text", "apart"),
+    [("resize=longer,shorter", 2), ("max_side=0,2000", 2), ("schedule.lr=1,2", 1)],
 )
-def test_what_cannot_be_compared_is_refused_and_named(tmp_path, change, message):
-    bench(tmp_path / "a", {"cim": 0.3})
-    bench(tmp_path / "b", {"cim": 0.4}, **change)
-
-    with pytest.raises(BenchError, match=message):
-        compare_folders([tmp_path / "a", tmp_path / "b"])
-
-
-def test_what_is_no_finished_bench_is_refused(tmp_path):
-    bench(tmp_path / "a", {"cim": 0.3})
-    (tmp_path / "b").mkdir()
-
-    with pytest.raises(BenchError, match=r"no results\.json"):
-        compare_folders([tmp_path / "a", tmp_path / "b"])
-    (tmp_path / "b" / "results.json").write_text("{}")
-    with pytest.raises(BenchError, match="holds no results"):
-        compare_folders([tmp_path / "a", tmp_path / "b"])
-    with pytest.raises(BenchError, match="two folders or more, got 1"):
-        compare_folders([tmp_path / "a"])
-
-
-def test_the_summary_has_a_line_a_strategy_and_figure(tmp_path):
-    found = bench(tmp_path / "a", {"cim": 0.3, "mist": 0.9})
-
-    lines = list(csv.DictReader(io.StringIO(to_csv(found))))
-
-    assert tuple(lines[0]) == COLUMNS
-    keys = [(line["strategy"], line["metric"]) for line in lines]
-    assert keys[:10] == [(x, name) for x in ("cim", "mist") for name in METRICS]
-    mist = lines[keys.index(("mist", "mAP50"))]
-    assert mist["verdict"] == "better"
-    assert float(mist["low"]) < float(mist["mean"]) < float(mist["high"])
-    assert (mist["supervision"], mist["level"]) == ("tags", "image-level")
-    assert lines[keys.index(("cim", "mAP50"))]["verdict"] == ""
-
-
-def test_the_markdown_has_verdicts_and_the_labels_consumed(tmp_path):
-    found = bench(tmp_path / "a", {"cim": 0.3, "mist": 0.9})
-    text = to_markdown(found)
-
-    assert "| cim | 3 |" in text
-    assert "Against cim:" in text
-    assert "better" in text
-    assert "Labels consumed: tags (training): image-level." in text
-
-
-def test_what_is_not_shown_says_how_many_seeds_more():
-    one = {"mean": 1.0, "interval": (-1.0, 3.0), "verdict": "not shown"}
-
-    assert said({**one, "seeds_more": 4}) == (
-        "+1.0 (-1.0 to +3.0) not shown, 4 more seeds"
+def test_all_features_are_prepared_before_the_runs(cache, text, apart):
+    variants = vary(text, MINERS[0])
+    plan = Plan(
+        data=Squares(),
+        variants=variants,
+        settings=settings(),
+        cache=cache,
+        device=torch.device("cpu"),
     )
-    assert said({**one, "seeds_more": None}) == "+1.0 (-1.0 to +3.0) not shown"
+
+    chores = Work(plan).chores()
+
+    assert len({label for label, _ in chores}) == apart
 
 
-def test_labels_are_listed_with_the_parts_that_consumed_them():
-    ledgers = [
-        {"training": ["tags"], "backbone": ["imagenet classes"]},
-        {"training": ["tags"], "source": ["masks"]},
-    ]
+def test_proposals_can_be_what_differs(cache):
+    variants = vary("proposals.nodes=10,30", MINERS[0])
+    found = compare_variants(
+        variants, Squares(), Pipeline(settings(), cache), seeds=[0, 1]
+    )
+    results = found.results()
 
-    assert by_label(ledgers) == {
-        "imagenet classes": ["backbone"],
-        "masks": ["source"],
-        "tags": ["training"],
-    }
-
-
-def test_masks_and_points_are_more_than_image_level():
-    assert level(["tags", "imagenet classes", "boundaries"]) == "image-level"
-    assert level(["tags", "masks"]) == "not image-level"
-    assert level(["points"]) == "not image-level"
+    assert "nodes" not in results["settings"]["source"]["settings"]
+    assert results["settings"]["source"]["settings"]["pairs"] == 10
+    assert list(results["verdict"]["differences"]) == ["source.nodes=30"]
+    sizes = [len(found.pictures[v.label][0]) for v in variants]
+    assert sizes[0] != sizes[1]
+    alone = compare_variants(
+        variants_of(MINERS[:1]), Squares(), Pipeline(settings(), cache), seeds=[1]
+    )
+    assert found.runs[3].losses == alone.runs[0].losses

@@ -10,12 +10,17 @@ from tests.experiments.killed import MINERS, killed_and_resumed
 from wsis.data.splits import Folds
 from wsis.evaluation import Trace, evaluate
 from wsis.evaluation.matches import match
-from wsis.experiments import BenchError, compare, compare_folders, table
-from wsis.experiments.journal import read_runs
+from wsis.experiments import (
+    JournalError,
+    compare_folders,
+    compare_variants,
+    table,
+    variants_of,
+)
+from wsis.experiments.folders import read_runs
 from wsis.experiments.resampling import of_classes, point
-from wsis.experiments.summary import caption, to_csv, to_markdown
 from wsis.plugins import SettingError
-from wsis.report import render
+from wsis.report import caption, render, to_csv, to_markdown
 from wsis.runs.pipeline import Pipeline
 
 
@@ -30,7 +35,9 @@ def one_thread():
 def bench(cache, folder=None, miners=MINERS, data=None, **more):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
     given = {"seeds": [0, 1], "folds": 3, "folder": folder, **more}
-    return compare(data or Masked(train=5, val=4), miners, pipeline, **given)
+    return compare_variants(
+        variants_of(miners), data or Masked(train=5, val=4), pipeline, **given
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +79,13 @@ def test_a_bench_with_folds_and_points_is_not_image_level(cache, tmp_path):
     pipeline = Pipeline(settings("cues=points", "schedule.epochs=1"), cache)
     data = pointed(tmp_path, "train", "val")
 
-    found = compare(
-        data, MINERS[:1], pipeline, seeds=[0], folds=3, folder=tmp_path / "bench"
+    found = compare_variants(
+        variants_of(MINERS[:1]),
+        data,
+        pipeline,
+        seeds=[0],
+        folds=3,
+        folder=tmp_path / "bench",
     )
 
     assert found.results()["supervision"]["points"] == ["cues"]
@@ -197,7 +209,7 @@ def test_settings_tell_the_split_and_reports_cope(kept, tmp_path):
     other = json.loads(json.dumps(results))
     del other["settings"]["data"]["folds"]
     (tmp_path / "results.json").write_text(json.dumps(other))
-    with pytest.raises(BenchError, match=r"data\.folds: {'count': 3"):
+    with pytest.raises(JournalError, match=r"data\.folds: {'count': 3"):
         compare_folders([folder, tmp_path])
 
 
@@ -222,9 +234,9 @@ def test_killed_and_started_again_it_gives_what_it_gives_undisturbed(folders, ke
 def test_folders_with_and_without_folds_are_told_apart(cache, kept):
     _, _, folder = kept
 
-    with pytest.raises(BenchError, match=r"data\.folds"):
+    with pytest.raises(JournalError, match=r"data\.folds"):
         bench(cache, folder, folds=None)
-    with pytest.raises(BenchError, match=r"data\.folds\.count: 3 there, 2 asked for"):
+    with pytest.raises(JournalError, match=r"data\.folds\.count: 3 there, 2 asked for"):
         bench(cache, folder, folds=2)
 
 

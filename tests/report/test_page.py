@@ -17,8 +17,7 @@ from wsis.contracts import Predictions
 from wsis.data.coco import CocoData
 from wsis.evaluation import Evaluation, dissect
 from wsis.evaluation.anatomy import KINDS
-from wsis.experiments import METRICS, Comparison, Run
-from wsis.experiments.shown import Mined, Shown
+from wsis.experiments import METRICS, Comparison, RunRecord
 from wsis.geometry.masks import rles
 from wsis.report import (
     Panel,
@@ -28,8 +27,8 @@ from wsis.report import (
     rebuild,
     render,
     strips,
-    write_report,
 )
+from wsis.report.shown import Mined, Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
 
@@ -81,9 +80,9 @@ def evaluation(value: float, **more: float) -> Evaluation:
     return Evaluation(each | more, {"square": dict(each), "disc": {"mAP50": None}})
 
 
-def run(miner: str, seed: int, value: float) -> Run:
+def run(miner: str, seed: int, value: float) -> RunRecord:
     found = evaluation(value)
-    return Run(
+    return RunRecord(
         miner=miner,
         miner_settings={"p_seed": 0.1},
         seed=seed,
@@ -97,8 +96,9 @@ def run(miner: str, seed: int, value: float) -> Run:
     )
 
 
-def comparison(*runs: Run, name: str = "shapes") -> Comparison:
+def comparison(*runs: RunRecord, name: str = "shapes", **more: Any) -> Comparison:
     return Comparison(
+        **more,
         settings={**Settings().resolved(), "seeds": [0, 1], "device": "cpu"},
         data={
             "name": name,
@@ -114,7 +114,7 @@ def comparison(*runs: Run, name: str = "shapes") -> Comparison:
     )
 
 
-def results(*runs: Run) -> dict[str, Any]:
+def results(*runs: RunRecord) -> dict[str, Any]:
     found = comparison(*runs)
     return found.results() | {"random_per_class": found.random.per_class}
 
@@ -151,6 +151,8 @@ def verdict(first: str, other: str) -> dict[str, Any]:
         "differences": {other: {"mAP50": one, "AP": unsure}},
     }
 
+
+JUDGED = {"samples": 40, "strategies": {}, "differences": {}}
 
 TWO = [run("cim", 0, 30.0), run("mist", 0, 20.0), run("cim", 1, 32.0)]
 TWO.append(run("mist", 1, 22.0))
@@ -281,14 +283,14 @@ def dissected(val, pipeline, predictions):
 def test_pictures_show_photo_oracle_miners_and_truth(drawn, tmp_path):
     val, pipeline = drawn
     predictions = [found_by(pipeline, i, [0.9, 0.5]) for i in val.tagged.images]
-    found = replace(
-        comparison(*TWO), pictures={"cim": predictions, "mist": predictions}
-    )
+    pictures = {"cim": predictions, "mist": predictions}
+    pipelines = dict.fromkeys(pictures, pipeline)
+    found = comparison(*TWO, pictures=pictures, pipelines=pipelines, val=val)
 
-    write_report(found, val, pipeline, tmp_path / "report.html")
-    page = Page((tmp_path / "report.html").read_text())
+    page = Page(found.report(tmp_path / "report.html").read_text())
 
-    titles = [panel.title for panel in strips(found, val, pipeline)[0].panels]
+    assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+    titles = [panel.title for panel in strips(val, pipelines, pictures, {})[0].panels]
     assert titles == ["image", "oracle", "cim", "mist", "ground truth"]
     links = [link for link in page.links if not link.startswith("#")]
     assert len(links) == len(val.tagged.images) * len(titles)
@@ -302,37 +304,39 @@ def test_weak_predictions_are_not_drawn(drawn):
     def picture(*scores):
         images = val.tagged.images
         made = [found_by(pipeline, i, list(scores)) for i in images]
-        shown = strips(replace(comparison(), pictures={"cim": made}), val, pipeline)
+        shown = strips(val, {"cim": pipeline}, {"cim": made}, {})
         return shown[0].panels[2].uri
 
     assert picture(0.9, 0.2) == picture(0.9)
     assert picture(0.9, 0.5) != picture(0.9)
     assert picture(*[0.9] * 8) == picture(*[0.9] * 5)
-    assert picture() == strips(comparison(), val, pipeline)[0].panels[0].uri
+    assert picture() == strips(val, {"": pipeline}, {}, {})[0].panels[0].uri
 
 
 def test_pictures_stop_at_the_budget(drawn, monkeypatch):
     val, pipeline = drawn
-    one = strips(comparison(), val, pipeline)[0]
+    one = strips(val, {"": pipeline}, {}, {})[0]
     size = sum(len(panel.uri) for panel in one.panels)
     monkeypatch.setattr(gallery, "BUDGET", size + 10)
 
-    assert len(strips(comparison(), val, pipeline)) == 1
+    assert len(strips(val, {"": pipeline}, {}, {})) == 1
 
 
 def test_the_kinds_of_errors_are_told_and_kept(drawn, tmp_path):
     val, pipeline = drawn
     predictions = [found_by(pipeline, i, [0.9, 0.5]) for i in val.tagged.images]
     runs = [replace(one, anatomy=AVERAGED) for one in TWO]
-    found = replace(
-        comparison(*runs),
+    found = comparison(
+        *runs,
         pictures={"cim": predictions},
         shown={"cim": Shown.of(dissected(val, pipeline, predictions))},
+        pipelines={"cim": pipeline},
+        val=val,
+        verdict=JUDGED,
     )
     page = tmp_path / "report.html"
 
-    write_report(found, val, pipeline, page)
-    write_json(tmp_path / "results.json", found.results())
+    found.save(tmp_path)
     written = page.read_text()
     page.unlink()
 
@@ -355,13 +359,16 @@ def test_seeds_and_pseudo_instances_are_drawn_branch_by_branch(drawn, tmp_path):
         Mined(branch=0, count=7, index=[0, 1], seed=[5, 1], **given),
         Mined(branch=1, count=2, index=[0, 1], seed=[0, 1], **given),
     ]
-    found = replace(
-        comparison(*TWO),
+    found = comparison(
+        *TWO,
         pictures={"cim": predictions},
         shown={"cim": Shown(mined={image.id: mined})},
+        pipelines={"cim": pipeline},
+        val=val,
+        verdict=JUDGED,
     )
 
-    first, *others = strips(found, val, pipeline)
+    first, *others = strips(val, found.pipelines, found.pictures, found.shown)
     one, two = first.branches
 
     assert not any(strip.branches for strip in others)
@@ -370,8 +377,7 @@ def test_seeds_and_pseudo_instances_are_drawn_branch_by_branch(drawn, tmp_path):
     assert two.note == "2 pseudo instances"
     # The white line of the seed is the one difference between them.
     assert one.uri != two.uri
-    write_report(found, val, pipeline, tmp_path / "report.html")
-    write_json(tmp_path / "results.json", found.results())
+    found.save(tmp_path)
     written = (tmp_path / "report.html").read_text()
     assert rebuild(tmp_path).read_text() == written
     assert written.count('<details class="branches">') == 1
@@ -383,13 +389,9 @@ def test_each_strategy_has_the_best_proposals_of_its_own_source(drawn):
     few = Pipeline(Settings.read(["source.nodes=2"], pipeline.settings), pipeline.cache)
     predictions = [found_by(few, i, [0.9]) for i in val.tagged.images]
     pipelines = {"all": pipeline, "few": few, "same": pipeline}
-    found = replace(
-        comparison(*TWO),
-        pictures=dict.fromkeys(pipelines, predictions),
-        pipelines=pipelines,
-    )
+    pictures = dict.fromkeys(pipelines, predictions)
 
-    panels = strips(found, val, pipeline)[0].panels
+    panels = strips(val, pipelines, pictures, {})[0].panels
 
     assert [panel.title for panel in panels] == [
         *("image", "oracle, all, same", "oracle, few"),

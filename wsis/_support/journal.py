@@ -63,7 +63,7 @@ class Journal:
         if changes:
             raise JournalError(
                 f"{self.root} holds another {self.what} ({in_words(changes)}); choose "
-                "another --out, or --overwrite it"
+                "another folder (--out), or overwrite it (--overwrite, fresh=True)"
             )
         return list(read_json_lines(self.root / self.lines))
 
@@ -92,7 +92,7 @@ class Journal:
         except (ValueError, TypeError) as error:
             raise JournalError(
                 f"{path} does not describe a {self.what}: {error}; choose another "
-                "--out, or --overwrite it"
+                "folder (--out), or overwrite it (--overwrite, fresh=True)"
             ) from None
 
     def _asked(self) -> dict[str, Any]:

@@ -5,32 +5,35 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
-    from wsis.experiments.bench import bounds, compare
-    from wsis.experiments.comparing import compare_folders
-    from wsis.experiments.design import Variant, ablation, of_miners, vary
-    from wsis.experiments.journal import BenchError
-    from wsis.experiments.monitor import Monitor, Silent, Watch, Watcher
-    from wsis.experiments.records import BOUNDS, METRICS, Comparison, Run
-    from wsis.experiments.tables import Row, table
+    from wsis._support.journal import JournalError
+    from wsis._support.progress import Monitor, Silent
+    from wsis.experiments.comparing import bounds, compare, compare_variants
+    from wsis.experiments.folders import compare_folders
+    from wsis.experiments.records import Comparison, RunRecord, Verdict
+    from wsis.experiments.runner import Watch, Watcher
+    from wsis.experiments.variants import Variant, ablation, variants_of, vary
+    from wsis.report.tables import BOUNDS, METRICS, Row, table
 
 __all__ = [
     "BOUNDS",
     "METRICS",
-    "BenchError",
     "Comparison",
+    "JournalError",
     "Monitor",
     "Row",
-    "Run",
+    "RunRecord",
     "Silent",
     "Variant",
+    "Verdict",
     "Watch",
     "Watcher",
     "ablation",
     "bounds",
     "compare",
     "compare_folders",
-    "of_miners",
+    "compare_variants",
     "table",
+    "variants_of",
     "vary",
 ]
 

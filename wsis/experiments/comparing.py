@@ -1,84 +1,251 @@
-"""Results of several benches beside each other, if they can be compared at all."""
+"""Compares miners and variants under identical settings: variants × seeds × folds."""
 
-import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import differences
-from wsis.evaluation.matches import Matches
-from wsis.experiments.journal import BenchError, read_matches
+import torch
+
+from wsis._support.progress import Monitor, Silent
+from wsis._support.provenance import versions
+from wsis._support.randomness import generator
+from wsis.contracts import Annotated, DataSource
+from wsis.data.splits import Folds
+from wsis.evaluation import Evaluation, Trace, oracle, random_scores
+from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments.folders import Kept
+from wsis.experiments.provenance import of_truths
+from wsis.experiments.records import Comparison, RunRecord
+from wsis.experiments.runner import Plan, Watch, Work
+from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.experiments.verdicts import judge
+from wsis.report.shown import Shown
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Overrides, Settings
 
-_FREE = {"seeds"}
-"""Settings that may differ: what both have is compared."""
 
+def compare(
+    miners: Mapping[str, Compared] | Sequence[Compared] | str,
+    data: DataSource,
+    *,
+    seeds: int | Sequence[int] = 3,
+    recipe: str | None = None,
+    settings: Settings | Overrides = (),
+    device: str | torch.device = "auto",
+    cache: str | Path | None = None,
+    jobs: int = 1,
+    folder: str | Path | None = None,
+    fresh: bool = False,
+    folds: int | None = None,
+    trace: bool = False,
+    monitor: Monitor | None = None,
+) -> Comparison:
+    """Train and evaluate miners with several seeds, all else being the same.
 
-def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
-    """The verdict over the strategies of several folders; the first is the measure.
-
-    A strategy that several folders have is told apart by its folder: ``cim (b)``. Seeds
-    are paired where both strategies have them.
+    Proposals and frozen features are made once; cues, initial weights, the images'
+    order and the sampler's draws are those of the seed. Masks are read after training,
+    by evaluation alone.
 
     Args:
-        folders: what ``wsis bench`` wrote.
+        miners: by the name that tables give them, or one after another, or as text:
+            ``"cim,mist:reading=box"``. Each is an object, a name with settings, or a
+            ``Variant``. The others are compared with the first.
+        data: the data set; with several jobs it is pickled, as are the miners.
+        seeds: how many, 0, 1, …; or which ones.
+        recipe: name or file of a recipe; None takes the defaults.
+        settings: what differs from the recipe, as in ``wsis.train``.
+        device: where models are; ``auto`` takes the fastest.
+        cache: folder for proposals, features and cues; None takes the user's.
+        jobs: processes, of one thread each if there are several; figures depend on the
+            number of threads in the last digits only.
+        folder: keeps every finished run, so that the same call resumes there.
+        fresh: forgets the runs that the folder has.
+        folds: splits both halves anew into so many parts and holds out each in turn;
+            None takes the data set's own halves.
+        trace: also records what every branch is taught, judged by the training masks.
+        monitor: is told of progress.
 
     Raises:
-        BenchError: if a folder is not a finished bench, or they differ in what all
-            runs of a bench share: settings, data, objects to find, versions. The
-            message says in what.
+        LookupError: if a part is not installed.
+        ValueError: if a part's settings are out of range, two miners have one name, the
+            data have no tags to learn from, a miner or the data cannot be sent to
+            another process, there cannot be so many folds, or the folder holds another
+            comparison.
     """
-    found = [_read(folder) for folder in folders]
-    if len(found) < 2:
-        raise BenchError(f"expected two folders or more, got {len(found)}")
-    for folder, results in zip(folders[1:], found[1:], strict=True):
-        changes = differences(_shared(found[0]), _shared(results))
-        if changes:
-            said = "; ".join(
-                f"{name}: {_said(one)} and {_said(other)}"
-                for name, (one, other) in changes.items()
-            )
-            raise BenchError(f"{folders[0]} and {folder} cannot be compared ({said})")
-    labels = [{run["miner"] for run in results["runs"]} for results in found]
-    runs: dict[tuple[str, int], Matches] = {}
-    for i, (folder, results) in enumerate(zip(folders, found, strict=True)):
-        others = set().union(*(labels[:i] + labels[i + 1 :]))
-        order = list(dict.fromkeys(run["miner"] for run in results["runs"]))
-        for label in order:
-            name = f"{label} ({folder.name})" if label in others else label
-            for run in results["runs"]:
-                if run["miner"] == label:
-                    folds = results["settings"]["data"].get("folds")
-                    runs[name, run["seed"]] = read_matches(
-                        folder, label, run["seed"], folds and folds["count"]
-                    )
-    return judge(runs)
+    return compare_variants(
+        variants_of(miners),
+        data,
+        Pipeline.of(recipe=recipe, settings=settings, device=device, cache=cache),
+        seeds=range(seeds) if isinstance(seeds, int) else seeds,
+        jobs=jobs,
+        monitor=monitor,
+        folder=None if folder is None else Path(folder),
+        fresh=fresh,
+        watch=Trace.of if trace else None,
+        folds=folds,
+    )
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "results.json"
-    if not path.is_file():
-        raise BenchError(
-            f"expected {folder} to hold a finished bench, it has no results.json"
+def compare_variants(
+    variants: Sequence[Variant],
+    data: DataSource,
+    pipeline: Pipeline,
+    *,
+    seeds: Sequence[int] = (0,),
+    watch: Watch | None = None,
+    jobs: int = 1,
+    monitor: Monitor | None = None,
+    folder: Path | None = None,
+    fresh: bool = False,
+    folds: int | None = None,
+) -> Comparison:
+    """Do as ``compare``, with variants and a pipeline that are ready.
+
+    With ``folds`` the images of both halves are split (``Folds``), alike for all
+    variants and seeds, and every variant trains once for each part and seed, on all
+    images but that part. A seed's figures are then those of all images, each predicted
+    by the model that has not seen it. Intervals cover which images there are and the
+    seeds; they do not cover that another split would have given other models.
+
+    ``pipeline`` has everything else, ``watch`` makes what looks on from outside
+    training, for each run.
+    """
+    monitor = monitor or Silent()
+    labels = [variant.label for variant in variants]
+    if not labels or len(set(labels)) != len(labels):
+        raise ValueError(f"expected miners or variants, each once, got {labels}")
+    if not seeds or jobs < 1:
+        raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
+    plan = Plan(
+        data=data,
+        variants=variants,
+        settings=pipeline.settings,
+        cache=pipeline.cache,
+        device=pipeline.device,
+        watch=watch,
+        folds=None if folds is None else Folds(count=folds),
+    )
+    if jobs > 1:
+        check_pickles(plan)
+    work = Work(plan)
+    of, first = work.pipelines, seeds[0]
+    kept = Kept(
+        root=folder,
+        design={
+            variant.label: {
+                **identity(variant, of[variant.label]),
+                "data": work.fingerprint,
+                "versions": versions(),
+            }
+            for variant in variants
+        },
+        fresh=fresh,
+        folds=folds,
+        first=first,
+    )
+    single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
+    missing = [
+        (variant, seed, fold, seed == first)
+        for variant, seed, fold in single
+        if (variant.label, seed, fold) not in kept.runs
+    ]
+    began = time.perf_counter()
+    with doing(work, jobs) as do:
+        chores = work.chores()
+        step = monitor.start("proposals and features", len(chores))
+        for name in do(Work.prepare, chores, None):
+            step(name)
+        prepared = time.perf_counter() - began
+        for hints in do(Work.hints, [(first, kept.parts[0])] if missing else [], None):
+            for text in hints:
+                monitor.say(text)
+        for done in do(Work.run, missing, monitor):
+            kept.add(done)
+        shown = {label: kept.shown(label) for label in labels}
+        # Runs of folds are dissected together; a folder of an older version has none.
+        whole = [
+            (label, seed, kept.predictions(label, seed))
+            for seed in seeds
+            for label in labels
+            if folds is not None or (seed == first and shown[label] is None)
+        ]
+        step = monitor.start("errors by kind", len(whole)) if whole else step
+        errors = {}
+        for label, seed, anatomy in do(Work.dissect, whole, None):
+            errors[label, seed] = None if anatomy is None else anatomy.results()
+            if seed == first:
+                known = shown[label]
+                shown[label] = Shown.of(anatomy, known.mined if known else None)
+            step(label)
+    matches = {(x, seed): kept.matches(x, seed) for x in labels for seed in seeds}
+    runs = [
+        kept.runs[label, seed, None]
+        if folds is None
+        else RunRecord.pooled(
+            kept.of_seed(label, seed),
+            matches[label, seed],
+            work.train.classes,
+            errors[label, seed],
         )
-    try:
-        results: dict[str, Any] = json.loads(path.read_text())
-        _ = results["settings"]["data"], results["truths"], results["runs"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BenchError(f"{path} holds no results of wsis bench: {error}") from None
-    return results
+        for seed in seeds
+        for label in labels
+    ]
+    step = monitor.start("oracle and random scores", 2)
+    highest, chance = bounds(of[labels[0]], work.val, step)
+    return Comparison(
+        settings={
+            **common([one.settings.resolved() for one in of.values()]),
+            "seeds": list(seeds),
+            "device": str(pipeline.device),
+            "data": work.fingerprint,
+        },
+        data=work.description(),
+        oracle=highest,
+        random=chance,
+        runs=runs,
+        supervision=sorted(set().union(*(one.ledger for one in of.values()))),
+        prepare_seconds=prepared,
+        pictures={label: kept.predictions(label, first) for label in labels},
+        variants=[_described(variant, of[variant.label]) for variant in variants],
+        verdict=judge(matches),
+        truths=of_truths(work.val.truths),
+        folds=[kept.runs[v.label, s, k] for v, s, k in single if k is not None],
+        val=work.val,
+        pipelines=of,
+        shown={label: one for label, one in shown.items() if one is not None},
+    )
 
 
-def _said(value: Any) -> str:
-    # A bench shares no setting that it varies.
-    return "none that all share" if value is None else repr(value)
+def bounds(
+    pipeline: Pipeline, val: Annotated, step: Callable[[str], None] = lambda note: None
+) -> tuple[Evaluation, Evaluation]:
+    """Return what proposals allow at best (oracle), and what they give by chance.
+
+    Args:
+        pipeline: makes the proposals and selects instances.
+        val: the images and their objects.
+        step: is called after each of the two.
+    """
+    bags = pipeline.bags(val.tagged.images)
+    truths, classes = val.truths, val.tagged.classes
+    highest = oracle((bag.proposals for bag in bags), truths, classes)
+    step("oracle")
+    chance = random_scores(
+        (bag.proposals for bag in bags),
+        truths,
+        classes,
+        pipeline.settings.selection,
+        generator(0, "random scores"),
+    )
+    step("random scores")
+    return highest, chance
 
 
-def _shared(results: dict[str, Any]) -> dict[str, Any]:
-    settings = {k: v for k, v in results["settings"].items() if k not in _FREE}
+def _described(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:
     return {
-        **settings,
-        "classes": results["data"]["classes"],
-        "truths": results["truths"],
-        "versions": results["versions"],
+        "label": variant.label,
+        "miner": variant.miner.label,
+        "sampler": pipeline.sampler(variant.miner).label,
+        "overrides": list(variant.overrides),
     }

@@ -1,47 +1,56 @@
-"""What a bench finds: runs, and the comparison that they make up."""
+"""Records of runs, and the comparison that they make up."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from wsis._support.files import write_json, write_text
 from wsis._support.provenance import commit, versions
 from wsis.contracts import Annotated, Predictions
 from wsis.evaluation import Evaluation, average
-from wsis.experiments.shown import Shown
-from wsis.experiments.supervision import by_label, level
+from wsis.evaluation.matches import Matches
+from wsis.experiments.provenance import by_label, level
+from wsis.experiments.resampling import of_classes, point
+from wsis.report import (
+    BOUNDS,
+    METRICS,
+    RESULTS,
+    Strip,
+    strips,
+    to_csv,
+    to_html,
+    to_markdown,
+    to_text,
+    write_report,
+)
+from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import settings_hash
 
-METRICS = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
-BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunRecord:
     """One variant, trained and evaluated with one seed.
 
     Args:
-        miner: the variant's label: its miner's, or what is varied.
-        miner_settings: all of the miner's.
+        miner: the variant's label.
+        miner_settings: all of them, with the sampler.
         seed: of initial weights, order, cues and sampling.
-        metrics: in percent.
-        per_class: the same of each class.
-        train_seconds: of training, cached features excluded.
-        predict_seconds: of predicting the validation images.
+        metrics, per_class: in percent.
+        train_seconds: cached features excluded.
+        predict_seconds: on the validation images.
         peak_memory_mb: highest during training and prediction.
         skipped: training images left out, by reason.
         losses: mean of each loss per epoch.
         overrides: ``key=value`` settings in which the variant differs.
-        supervision: the labels consumed, by part.
-        level: ``image-level`` or ``not image-level``.
-        device: where it ran.
-        versions: of what it was made with.
-        commit: of the code, where it is known.
-        anatomy: what is wrong with its predictions, as ``Anatomy.results`` has it; the
-            mean over seeds stands in ``results.json``. None of a validation set without
-            objects.
-        trace: what a watcher saw of training, where there was one.
-        fold: which part of the images was held out, 0…K−1; None where the data set's
-            own halves are taken, or where it stands for all folds of a seed.
+        supervision: the labels consumed, by part; ``level`` sums them up.
+        device, versions, commit: where and with what it was made.
+        anatomy: errors by kind, as ``Anatomy.results``; None without objects to find.
+        trace: results of the watcher, if there was one.
+        fold: the part held out, 0…K−1; None with the data set's own halves, or for all
+            folds of a seed together.
     """
 
     miner: str
@@ -64,58 +73,149 @@ class Run:
     trace: list[dict[str, Any]] | None = None
     fold: int | None = None
 
+    @classmethod
+    def pooled(
+        cls,
+        runs: Sequence["RunRecord"],
+        matches: Matches,
+        classes: Sequence[str],
+        anatomy: dict[str, Any] | None,
+    ) -> "RunRecord":
+        """Return the runs of a seed's folds as one, measured on all images together.
+
+        Every image is predicted by the model that has not seen it; average precision
+        ranks the predictions of all models in one list. Seconds and skipped images add
+        up, memory is the largest, losses are means, and the trace is the first fold's.
+
+        Args:
+            runs: in order of the folds.
+            matches: of all folds.
+            classes: names of labels 1…C.
+            anatomy: of all folds' predictions.
+        """
+        reasons = dict.fromkeys(reason for run in runs for reason in run.skipped)
+        return replace(
+            runs[0],
+            fold=None,
+            metrics=point(matches),
+            per_class=dict(zip(classes, of_classes(matches), strict=True)),
+            train_seconds=sum(run.train_seconds for run in runs),
+            predict_seconds=sum(run.predict_seconds for run in runs),
+            peak_memory_mb=max(run.peak_memory_mb for run in runs),
+            skipped={
+                one: sum(run.skipped.get(one, 0) for run in runs) for one in reasons
+            },
+            losses=[
+                {name: fmean(one[name] for one in epoch) for name in epoch[0]}
+                for epoch in zip(*(run.losses for run in runs), strict=False)
+            ],
+            anatomy=anatomy,
+        )
+
     def values(self) -> dict[str, Any]:
-        """All fields, the fold where there is one."""
-        found = {name: getattr(self, name) for name in RUN}
+        """Return all fields, the fold where there is one: a line of ``runs.jsonl``."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if self.fold is None:
             del found["fold"]
         return found
 
+    def figures(self) -> dict[str, Any]:
+        """Return what ``results.json`` has of each run, without errors and trace."""
+        return {k: v for k, v in self.values().items() if k not in ("anatomy", "trace")}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How much more one strategy has than the first, by one figure.
+
+    Args:
+        mean: the difference in percent, over the seeds that both have.
+        deviation: over seeds; None for a single one, as ``interval`` and ``p``.
+        seeds: how many.
+        interval: of 95 %, over seeds and images.
+        image_error: standard error over images alone.
+        p, p_all: by itself, and for all comparisons of the figure together (Holm).
+        verdict: ``better``, ``worse`` or ``not shown``.
+        seeds_more: how many seeds would settle it; None if more seeds would not.
+    """
+
+    mean: float
+    deviation: float | None
+    seeds: int
+    interval: tuple[float, float] | None
+    image_error: float
+    p: float | None
+    p_all: float | None
+    verdict: str
+    seeds_more: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison:
-    """What a comparison found; ``results`` turns it into JSON-like values.
+    """The result of a comparison; prints as a table, in a notebook too.
 
     Args:
         settings: everything that is identical for all runs.
         data: name, numbers of images, classes.
-        oracle: what the proposals allow, in percent; the first variant's proposals.
-        random: what they give by chance, in percent.
-        runs: in the order of seeds, then of variants; with folds, those of a seed
-            together.
+        oracle, random: what the first variant's proposals allow at best, and give by
+            chance, in percent.
+        runs: in the order of seeds, then of variants; the folds of a seed are one.
         supervision: the labels consumed by any run.
         prepare_seconds: for proposals and frozen features, cached ones included.
         pictures: each variant's predictions on the validation images, first seed.
-        variants: each variant's label and what is its own.
+        variants: each variant's label and its own settings.
         verdict: as ``verdicts.judge`` has it.
         truths: digest of the objects that were to be found.
-        folds: the single runs, where there are folds; in the order of seeds, then of
-            folds, then of variants. They have no anatomy of their own.
-        val: the images that ``pictures`` are of, in their order, and their objects.
+        folds: the single runs with folds, in the order of seeds, folds and variants;
+            they have no anatomy of their own.
+        val: the images of ``pictures``, in their order, and their objects.
         pipelines: each variant's.
-        shown: what each variant's pictures tell besides, first seed.
+        shown: kinds of errors, and what branches are taught; first seed.
     """
 
     settings: dict[str, Any]
     data: dict[str, Any]
     oracle: Evaluation
     random: Evaluation
-    runs: list[Run]
+    runs: list[RunRecord]
     supervision: list[str]
     prepare_seconds: float
     pictures: dict[str, list[Predictions]] = field(default_factory=dict)
     variants: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     truths: str = ""
-    folds: list[Run] = field(default_factory=list)
+    folds: list[RunRecord] = field(default_factory=list)
     val: Annotated | None = None
-    pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
     shown: dict[str, Shown] = field(default_factory=dict)
 
+    @property
+    def verdicts(self) -> dict[str, dict[str, Verdict]]:
+        """The difference of each further strategy to the first, by label and figure."""
+        return {
+            label: {name: Verdict(**one) for name, one in of_metric.items()}
+            for label, of_metric in self.verdict.get("differences", {}).items()
+        }
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML page, and return its path."""
+        return write_report(self.results(), self._strips(), Path(path))
+
+    def save(self, folder: Path) -> None:
+        """Write results, summaries and the page into a folder, as ``wsis bench`` does.
+
+        ``wsis report`` builds the page again from what this writes.
+        """
+        results = self.results()
+        write_json(folder / RESULTS, results)
+        write_text(folder / "summary.csv", to_csv(results))
+        write_text(folder / "summary.md", to_markdown(results))
+        write_report(results, self._strips(), folder / "report.html", keep=True)
+
     def results(self) -> dict[str, Any]:
-        """The content of ``results.json``."""
+        """Return the content of ``results.json``."""
         labels: dict[str, list[str]] = {label: [] for label in self.supervision}
-        folds = {"folds": [_plain(run) for run in self.folds]} if self.folds else {}
+        folds = {"folds": [run.figures() for run in self.folds]} if self.folds else {}
         return {
             "settings": self.settings,
             "settings_hash": settings_hash(self.settings),
@@ -138,25 +238,25 @@ class Comparison:
                 for run in reversed(self.runs)
                 if run.trace is not None
             },
-            "runs": [_plain(run) for run in self.runs],
+            "runs": [run.figures() for run in self.runs],
             **folds,
         }
 
+    def __repr__(self) -> str:
+        return to_text(self.results())
+
+    def _repr_html_(self) -> str:
+        return to_html(self.results())
+
     def _anatomy(self) -> dict[str, Any]:
-        """Each variant's, averaged over its seeds."""
+        """Return each variant's errors by kind, averaged over its seeds."""
         found: dict[str, list[dict[str, Any]]] = {}
         for run in self.runs:
             if run.anatomy is not None:
                 found.setdefault(run.miner, []).append(run.anatomy)
         return {label: average(some) for label, some in found.items()}
 
-
-RUN = tuple(Run.__dataclass_fields__)
-"""What a run is in ``runs.jsonl``."""
-
-_APART = ("anatomy", "trace")
-"""What stands apart from the runs in ``results.json``."""
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    return {k: v for k, v in run.values().items() if k not in _APART}
+    def _strips(self) -> list[Strip]:
+        if self.val is None:
+            return []
+        return strips(self.val, self.pipelines, self.pictures, self.shown)

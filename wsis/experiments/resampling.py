@@ -30,7 +30,7 @@ def draws(
 
 def figures(
     matches: Matches, weights: Int[np.ndarray, "samples B"]
-) -> dict[str, Float[np.ndarray, " B"]]:
+) -> dict[str, Float[np.ndarray, " samples"]]:
     """Return each figure of ``NAMES``, a mean over classes in percent, by sample.
 
     An image of weight 2 counts as two images, whose predictions are each seen twice in
@@ -90,8 +90,8 @@ def _precisions(
     state: Int[np.ndarray, "M thresholds"],
     weight: Int[np.ndarray, "B M"],
     seen: Int[np.ndarray, "B M"],
-    objects: Int[np.ndarray, " B"],
-) -> Iterator[Float[np.ndarray, " B"]]:
+    objects: Int[np.ndarray, " samples"],
+) -> Iterator[Float[np.ndarray, " samples"]]:
     """Yield the AP at each threshold."""
     for t in range(len(VOC) + len(COCO)):
         found = np.flatnonzero(state[:, t] == State.FOUND)

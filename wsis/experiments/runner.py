@@ -1,12 +1,16 @@
-"""One data set and the pipelines of all variants: what a process of a bench needs."""
+"""One data set and the pipelines of all variants: the work of a bench or a tuning."""
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+import torch
 
 from wsis._support.memory import peak_megabytes, reset_peak
+from wsis._support.progress import Monitor, Silent
 from wsis.contracts import (
     Annotated,
     DataSource,
@@ -20,15 +24,16 @@ from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, dissect, evaluate
 from wsis.evaluation.matches import Matches, match
-from wsis.experiments.design import Variant
-from wsis.experiments.fingerprint import describe
-from wsis.experiments.monitor import Monitor, Silent, Watch
-from wsis.experiments.records import METRICS, Run
-from wsis.experiments.shown import MINED, Shown, mine, spread
-from wsis.experiments.supervision import ledger, level
+from wsis.experiments.provenance import describe, ledger, level
+from wsis.experiments.records import RunRecord
+from wsis.experiments.variants import Variant
 from wsis.proposals.bags import Bag
+from wsis.proposals.store import KeptSource
+from wsis.report import METRICS
+from wsis.report.shown import MINED, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
+from wsis.training.supervision import BranchStep
 
 _OF_FEATURES = (
     *("source", "backbone", "head", "freeze"),
@@ -41,65 +46,86 @@ _OF_CUES = (
 )
 
 
-class Pipelines:
-    """The pipeline of each variant; variants of the same settings share one.
+@runtime_checkable
+class Watcher(Protocol):
+    """Sees what every branch is taught in one run, from outside; changes nothing."""
 
-    Raises:
-        LookupError: if a part is not installed.
-        ValueError: if a setting is unknown or out of range.
+    def __call__(self, step: BranchStep) -> None:
+        """Take account of what one branch is taught on one image."""
+        ...
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what it saw, JSON-like."""
+        ...
+
+
+Watch = Callable[[DataSource, KeptSource], Watcher]
+"""Makes the watcher of a run, of its data and its proposals; may read masks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a process is given to do its share of the work; can be pickled.
+
+    Args:
+        data: the data set.
+        variants: what is compared.
+        settings: that the variants share.
+        cache: folder for proposals, frozen features and cues.
+        device: where models are.
+        watch: makes what looks on from outside training, for each run.
+        folds: how the data set is split; None takes its own halves.
     """
 
-    def __init__(
-        self, variants: list[Variant], shared: Settings, cache: Path, device: Any
-    ) -> None:
+    data: DataSource
+    variants: Sequence[Variant]
+    settings: Settings
+    cache: Path
+    device: torch.device
+    watch: Watch | None = None
+    folds: Folds | None = None
+
+    def pipelines(self) -> dict[str, Pipeline]:
+        """Return each variant's pipeline; variants of the same settings share one.
+
+        Raises:
+            LookupError: if a part is not installed.
+            ValueError: if a setting is unknown or out of range.
+        """
         built: dict[str, Pipeline] = {}
-        self.of: dict[str, Pipeline] = {}
-        for variant in variants:
-            settings = variant.settings(shared)
+        found: dict[str, Pipeline] = {}
+        for variant in self.variants:
+            settings = variant.settings(self.settings)
             key = _key(settings.resolved())
             if key not in built:
-                built[key] = Pipeline(settings, cache, device)
-            self.of[variant.label] = built[key]
+                built[key] = Pipeline(settings, self.cache, self.device)
+            found[variant.label] = built[key]
             built[key].strategy(variant.miner)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """All that one run gives.
+    """A finished run; ``shown`` is what reports show beside its predictions."""
 
-    Args:
-        run: its figures.
-        predictions: on the images that it did not train on.
-        matches: what these found.
-        shown: what reports show beside them, where it was asked for.
-    """
-
-    run: Run
+    run: RunRecord
     predictions: list[Predictions]
     matches: Matches
     shown: Shown | None = None
 
 
 class Work:
-    """What a process needs to do any part of a bench.
+    """Every part of a bench, as methods that a process calls.
 
     ``train`` and ``val`` are the data set's halves; with folds both are all images,
     those that the first fold holds out first.
     """
 
-    def __init__(
-        self,
-        data: DataSource,
-        variants: list[Variant],
-        pipelines: Pipelines,
-        watch: Watch | None = None,
-        folds: Folds | None = None,
-    ) -> None:
-        self.data, self.watch = data, watch
-        self.pipelines = pipelines.of
-        self.variants = variants
-        self.folds = [] if folds is None else folds.of(data)
-        if folds is None:
+    def __init__(self, plan: Plan) -> None:
+        self.plan, data = plan, plan.data
+        self.pipelines = plan.pipelines()
+        self.folds = [] if plan.folds is None else plan.folds.of(data)
+        if plan.folds is None:
             val = data.val()
             if val is None:
                 raise ValueError(
@@ -115,23 +141,24 @@ class Work:
                 "expected the same classes in both halves, got "
                 f"{self.train.classes} and {self.val.tagged.classes}"
             )
-        self.fingerprint = describe(data, self.train, self.val, both=bool(folds))
-        if folds is not None:
-            self.fingerprint["folds"] = folds.described(self.folds)
+        self.fingerprint = describe(
+            data, self.train, self.val, both=plan.folds is not None
+        )
+        if plan.folds is not None:
+            self.fingerprint["folds"] = plan.folds.described(self.folds)
         images = self.val.tagged.images
         self._looked_into = {images[i].id for i in spread(MINED, len(images))}
         self._cues: dict[tuple[int, int | None, str], Cues] = {}
         self._bags: dict[str, list[Bag]] = {}
 
     def bags(self, label: str, fold: int | None = None) -> tuple[list[Bag], list[Bag]]:
-        """A variant's training and validation bags, those of a fold."""
+        """Return a variant's training and validation bags, those of a fold."""
         pipeline = self.pipelines[label]
         key = _key({"source": pipeline.settings.resolved()["source"]})
         if key not in self._bags:
             self._bags[key] = pipeline.bags(self._images())
         bags = self._bags[key]
         if self.folds:
-            # Bags of the images in order of the folds; each knows its photo's key.
             at = {bag.image.id: bag for bag in bags}
             train, val = self._halves(fold)
             return (
@@ -142,16 +169,16 @@ class Work:
         return bags[:count], bags[count:]
 
     def chores(self) -> list[tuple[str, int]]:
-        """What ``prepare`` has to be called with: a variant and an image's place."""
+        """Return the arguments of ``prepare``: a variant and an image's place."""
         needed = {
             _key(self._resolved(variant.label, _OF_FEATURES)): variant.label
-            for variant in reversed(self.variants)
+            for variant in reversed(self.plan.variants)
         }
         count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
     def prepare(self, label: str, index: int, monitor: Monitor | None) -> str:
-        """Makes one image's proposals and features."""
+        """Make one image's proposals and features, and return its name."""
         del monitor
         train, val = self.bags(label)
         bag = (val if self.folds else train + val)[index]
@@ -159,7 +186,7 @@ class Work:
         return bag.image.name
 
     def hints(self, seed: int, fold: int | None, monitor: Monitor | None) -> list[str]:
-        """What keeps variants from learning, told before they train."""
+        """Return what will keep variants from learning, before they train."""
         del monitor
         advised: dict[str, list[str]] = {}
         for label, pipeline in self.pipelines.items():
@@ -181,15 +208,7 @@ class Work:
         show: bool,
         monitor: Monitor | None,
     ) -> Done:
-        """Trains, predicts and evaluates.
-
-        Args:
-            variant: what is run.
-            seed: of everything drawn.
-            fold: what is held out; None for the data set's own halves.
-            show: whether to tell what reports show beside predictions.
-            monitor: is told of progress.
-        """
+        """Train, predict and evaluate; ``show`` keeps what reports show besides."""
         monitor = monitor or Silent()
         pipeline, title = self.pipelines[variant.label], f"{variant.label}, seed {seed}"
         if fold is not None:
@@ -197,8 +216,9 @@ class Work:
         train, val = self._halves(fold)
         training, validation = self.bags(variant.label, fold)
         cues = self._cues_of(variant.label, seed, fold)
-        data = self.data if fold is None else self.folds[fold]
-        watcher = self.watch(data, pipeline.source) if self.watch else None
+        data = self.plan.data if fold is None else self.folds[fold]
+        watch = self.plan.watch
+        watcher = watch(data, pipeline.source) if watch else None
         reset_peak(pipeline.device)
         total = pipeline.settings.schedule.images(len(training))
         step = monitor.start(f"{title}: train", total)
@@ -220,12 +240,11 @@ class Work:
         predicted = time.perf_counter()
         truths = list(val.truths)
         evaluation = evaluate(predictions, truths, train.classes)
-        # Of folds, all images of a seed are dissected together.
-        anatomy = (
-            self._dissected(predictions, truths, validation) if fold is None else None
-        )
+        anatomy = None
+        if fold is None:  # else all folds of a seed are dissected together
+            anatomy = self._dissected(predictions, truths, validation)
         consumed = ledger(pipeline)
-        run = Run(
+        run = RunRecord(
             miner=variant.label,
             miner_settings={
                 **variant.miner.resolved("miners"),
@@ -266,27 +285,23 @@ class Work:
         predictions: list[Predictions],
         monitor: Monitor | None,
     ) -> tuple[str, int, Anatomy | None]:
-        """What is wrong with a variant's predictions on the images of ``val``.
-
-        Returns:
-            The label and the seed with it, as results may come in any order.
-        """
+        """Return label and seed with the errors of predictions on ``val``."""
         del monitor
         _, bags = self.bags(label)
         return label, seed, self._dissected(predictions, list(self.val.truths), bags)
 
     def description(self) -> dict[str, Any]:
-        """The data set in figures; with folds all images are in both halves."""
-        return {
+        """Return the data set in figures; with folds all images are in both halves."""
+        found = {
             "name": self.train.name,
             "train_images": len(self.train.images),
             "val_images": len(self.val.tagged.images),
             "classes": list(self.train.classes),
-            **({"folds": len(self.folds)} if self.folds else {}),
         }
+        return found | ({"folds": len(self.folds)} if self.folds else {})
 
     def _images(self) -> list[TaggedImage]:
-        """All of them, each once."""
+        """Return all images, each once."""
         train, val = self.train.images, self.val.tagged.images
         return list(val) if self.folds else [*train, *val]
 
@@ -301,7 +316,7 @@ class Work:
         truths: list[GroundTruth],
         bags: list[Bag],
     ) -> Anatomy | None:
-        """None of images without an object to find."""
+        """Return None for images without an object to find."""
         if all(bool(truth.ignore.all()) for truth in truths):
             return None
         proposals = (bag.proposals for bag in bags)

@@ -1,23 +1,60 @@
-"""A comparison as one self-contained HTML page."""
+"""Tables of a comparison, and pages of comparisons and tunings.
+
+Results come in as plain dictionaries, as ``results.json`` and ``tune.json`` have them.
+"""
 
 from typing import TYPE_CHECKING
 
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
-    from wsis.report.files import ReportError, rebuild, write_report
+    from wsis.report.files import (
+        RESULTS,
+        ReportError,
+        rebuild,
+        write_report,
+        write_tuned,
+    )
     from wsis.report.gallery import Panel, Strip, strips
-    from wsis.report.page import figure, render
+    from wsis.report.page import render, render_tuned
+    from wsis.report.tables import (
+        BOUNDS,
+        METRICS,
+        Row,
+        caption,
+        figure,
+        said,
+        spread,
+        table,
+        to_csv,
+        to_html,
+        to_markdown,
+        to_text,
+    )
 
 __all__ = [
+    "BOUNDS",
+    "METRICS",
+    "RESULTS",
     "Panel",
     "ReportError",
+    "Row",
     "Strip",
+    "caption",
     "figure",
     "rebuild",
     "render",
+    "render_tuned",
+    "said",
+    "spread",
     "strips",
+    "table",
+    "to_csv",
+    "to_html",
+    "to_markdown",
+    "to_text",
     "write_report",
+    "write_tuned",
 ]
 
 __getattr__ = exports(__name__)

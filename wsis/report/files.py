@@ -6,12 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import atomic_write, write_json
-from wsis.contracts import Annotated
-from wsis.experiments import Comparison
-from wsis.report.gallery import Panel, Strip, strips
-from wsis.report.page import render
-from wsis.runs.pipeline import Pipeline
+from wsis._support.files import write_json, write_text
+from wsis.report.gallery import Panel, Strip
+from wsis.report.page import render, render_tuned
 
 RESULTS, KEPT, PAGE = "results.json", "report.json", "report.html"
 
@@ -21,28 +18,36 @@ class ReportError(ValueError):
 
 
 def write_report(
-    comparison: Comparison, val: Annotated, pipeline: Pipeline, path: Path
-) -> None:
-    """Writes a comparison as a self-contained HTML page, atomically.
-
-    Beside it, ``report.json`` keeps the pictures, so that ``rebuild`` needs neither
-    photos nor masks.
+    results: Mapping[str, Any],
+    pictures: Sequence[Strip],
+    path: Path,
+    *,
+    keep: bool = False,
+) -> Path:
+    """Write a comparison as a self-contained HTML page, atomically; return its path.
 
     Args:
-        comparison: what ``bench.compare`` returned.
-        val: the images that its pictures are of, and their objects.
-        pipeline: the one it was made with; gives the proposals where the comparison
-            does not know whose are whose.
+        results: the content of ``results.json``.
+        pictures: of validation images.
         path: of the page.
+        keep: also writes ``report.json`` beside it with the pictures, so that
+            ``rebuild`` needs neither photos nor masks.
     """
-    pictures = strips(comparison, val, pipeline)
-    kept = {"pictures": [asdict(strip) for strip in pictures]}
-    write_json(path.parent / KEPT, kept)
-    _write(path, render(comparison.results(), pictures))
+    if keep:
+        write_json(
+            path.parent / KEPT, {"pictures": [asdict(strip) for strip in pictures]}
+        )
+    write_text(path, render(results, pictures))
+    return path
+
+
+def write_tuned(results: Mapping[str, Any], path: Path) -> None:
+    """Write the content of ``tune.json`` as a self-contained page, atomically."""
+    write_text(path, render_tuned(results))
 
 
 def rebuild(folder: Path) -> Path:
-    """Writes ``report.html`` anew from a folder's ``results.json`` and ``report.json``.
+    """Write ``report.html`` again from ``results.json`` and ``report.json``.
 
     Returns:
         The page's path.
@@ -60,25 +65,19 @@ def rebuild(folder: Path) -> Path:
                 classes=tuple(strip["classes"]),
                 branches=_panels(strip.get("branches", [])),
             )
-            for strip in kept.get("pictures", [])
+            for strip in kept.pop("pictures", [])
         ]
-        page = render(_joined(results, kept), pictures)
+        # Older versions kept more beside the pictures; what results say goes first.
+        known = {k: v for k, v in results.items() if v or k not in kept}
+        return write_report({**kept, **known}, pictures, folder / PAGE)
     except (KeyError, TypeError) as error:
         raise ReportError(
             f"{folder} holds results of another version: {error!r}"
         ) from None
-    _write(folder / PAGE, page)
-    return folder / PAGE
 
 
 def _panels(kept: Sequence[Mapping[str, Any]]) -> list[Panel]:
     return [Panel(**{**panel, "kinds": tuple(panel["kinds"])}) for panel in kept]
-
-
-def _joined(results: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Results with what older versions kept beside them; what they say goes before."""
-    more = {key: value for key, value in kept.items() if key != "pictures"}
-    return {**more, **{k: v for k, v in results.items() if v or k not in more}}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -93,8 +92,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ReportError(f"{path} is damaged: it holds no object")
     return value
-
-
-def _write(path: Path, page: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")

@@ -13,11 +13,10 @@ from PIL import Image as Pillow
 
 from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals, Rle
 from wsis.evaluation.kinds import FOUND, MISSES
-from wsis.experiments import Comparison
-from wsis.experiments.shown import Mined, Shown, spread
 from wsis.geometry import masks
 from wsis.geometry.drawing import captions_of, legible, overlay
 from wsis.geometry.overlap import cross_iou
+from wsis.report.shown import Mined, Shown, spread
 from wsis.runs.pipeline import Pipeline
 
 PICTURES = 24
@@ -26,12 +25,11 @@ PICTURES = 24
 SIDE = 320
 """Longer side of a picture in pixels."""
 
-BUDGET = 3_500_000
-"""Characters of all pictures together; no further image is shown beyond."""
-
-
 BRANCH_SIDE = 260
-"""The same of a picture of what a branch is taught."""
+"""The same for a picture of what a branch is taught."""
+
+BUDGET = 3_500_000
+"""Characters of all pictures together; images beyond it are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +37,11 @@ class Panel:
     """One picture.
 
     Args:
-        title: what it shows.
-        uri: itself.
-        strategy: whose predictions it shows; empty for what is common to all.
+        title: of the picture.
+        uri: the picture itself.
+        strategy: whose predictions it shows; empty if it belongs to all.
         kinds: of the predictions drawn and of the objects missed.
-        branch: what this branch is taught is shown, and no predictions.
+        branch: the branch whose lessons it shows instead of predictions.
         note: more about it.
     """
 
@@ -63,7 +61,7 @@ class Strip:
         name: of the image.
         panels: in order.
         classes: of its objects.
-        branches: of some images, what each strategy's branches are taught on it.
+        branches: what each strategy's branches are taught; only some images have it.
     """
 
     name: str
@@ -72,30 +70,32 @@ class Strip:
     branches: list[Panel] = field(default_factory=list)
 
 
-def strips(comparison: Comparison, val: Annotated, pipeline: Pipeline) -> list[Strip]:
-    """Pictures of up to ``PICTURES`` validation images, as far as ``BUDGET`` allows.
+def strips(
+    val: Annotated,
+    pipelines: Mapping[str, Pipeline],
+    predictions: Mapping[str, Sequence[Predictions]],
+    shown: Mapping[str, Shown],
+) -> list[Strip]:
+    """Draw up to ``PICTURES`` validation images, as far as ``BUDGET`` allows.
 
     They are spread evenly over the validation set. Beside the photo stand the best
-    proposal of every object, the predictions of every strategy (first seed; the
-    ``SHOWN`` best, if their score is at least ``SHARE`` of the image's highest), with
-    the kind of error where it is known, and the ground truth. Of some images it is also
-    shown what each branch is taught: pseudo instances, and the seeds that they were
-    found from.
+    proposal of every object, the predictions of every strategy (the ``SHOWN`` best, if
+    their score is at least ``SHARE`` of the image's highest) with the kind of error if
+    it is known, and the ground truth. Some images also have what each branch is taught:
+    pseudo instances, and the seeds that they were found from.
 
     Args:
-        comparison: what ``bench.compare`` returned.
-        val: the images of its pictures, and their objects.
-        pipeline: gives the proposals, where the comparison does not know whose are
-            whose.
+        val: the images and their objects.
+        pipelines: give each strategy's proposals.
+        predictions: of each strategy, on all images.
+        shown: what is known of them besides.
     """
     images = val.tagged.images
-    pipelines = {
-        name: comparison.pipelines.get(name, pipeline) for name in comparison.pictures
-    }
     found: list[Strip] = []
     size = 0
     for i in spread(PICTURES, len(images)):
-        strip = _strip(comparison, val, i, pipelines or {"": pipeline})
+        some = {name: of_images[i] for name, of_images in predictions.items()}
+        strip = _strip(val, i, pipelines, some, shown)
         size += sum(len(panel.uri) for panel in (*strip.panels, *strip.branches))
         if size > BUDGET:
             break
@@ -104,7 +104,11 @@ def strips(comparison: Comparison, val: Annotated, pipeline: Pipeline) -> list[S
 
 
 def _strip(
-    comparison: Comparison, val: Annotated, i: int, pipelines: Mapping[str, Pipeline]
+    val: Annotated,
+    i: int,
+    pipelines: Mapping[str, Pipeline],
+    predictions: Mapping[str, Predictions],
+    shown: Mapping[str, Shown],
 ) -> Strip:
     tagged, truth, classes = val.tagged.images[i], val.truths[i], val.tagged.classes
     image = tagged.load()
@@ -119,13 +123,13 @@ def _strip(
         uri = _oracle(image, proposals[labels[0]], truth, names)
         panels.append(Panel(title=title, uri=uri))
     branches: list[Panel] = []
-    for strategy, predictions in comparison.pictures.items():
-        shown = comparison.shown.get(strategy, Shown())
-        panels.append(_found(image, truth, strategy, predictions[i], shown, classes))
-        for mined in shown.mined.get(tagged.id, ()):
-            branches.append(
-                _taught(image, proposals[strategy], strategy, mined, classes)
-            )
+    for strategy, found in predictions.items():
+        more = shown.get(strategy, Shown())
+        panels.append(_found(image, truth, strategy, found, more, classes))
+        branches += [
+            _taught(image, proposals[strategy], strategy, mined, classes)
+            for mined in more.mined.get(tagged.id, ())
+        ]
     captions = [
         f"{name} (ignored)" if ignored else name
         for name, ignored in zip(names, truth.ignore.tolist(), strict=True)
@@ -142,7 +146,7 @@ def _strip(
 
 
 def _sources(pipelines: Mapping[str, Pipeline]) -> list[list[str]]:
-    """Strategies by the proposals that they take, in order."""
+    """Group strategies by the proposals that they take, in order."""
     found: dict[str, list[str]] = {}
     for name, pipeline in pipelines.items():
         source = json.dumps(pipeline.settings.resolved()["source"], default=str)
@@ -158,7 +162,7 @@ def _found(
     shown: Shown,
     classes: Sequence[str],
 ) -> Panel:
-    """A strategy's best predictions, with the kinds of errors where they are known."""
+    """Draw a strategy's best predictions, with the kinds of errors if known."""
     count = legible(found)
     captions = captions_of(found, classes)[:count]
     kinds: list[str] = []
@@ -186,7 +190,7 @@ def _taught(
     mined: Mined,
     classes: Sequence[str],
 ) -> Panel:
-    """The pseudo instances of a branch, and the other proposals they grew from."""
+    """Draw the pseudo instances of a branch, and the other proposals they grew from."""
     captions = [
         f"{classes[label - 1]} {weight:.2g}"
         for label, weight in zip(mined.label, mined.weight, strict=True)

@@ -1,21 +1,25 @@
-"""The page of a report."""
+"""The pages of a comparison and of a tuning, filled in from plain results."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from wsis.evaluation.kinds import FALSE, Kind
-from wsis.experiments import METRICS, Row, table
 from wsis.geometry.drawing import SHARE, SHOWN
-from wsis.report.charts import bars, curves
+from wsis.report.charts import Dot, bars, curves, scatter
 from wsis.report.gallery import Strip
-from wsis.report.templating import filled
+from wsis.report.tables import METRICS, Row, figure, gained, seeds_more, table
 
 BOUNDS = ("oracle", "random")
 
+VERDICT = "mAP50"
+"""The figure that judges the settings of a tuning."""
+
 
 def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
-    """The page itself; everything in it is escaped.
+    """Return the page of a comparison; everything in it is escaped.
 
     Args:
         results: the content of ``results.json``. ``verdict`` (intervals, and what
@@ -24,10 +28,10 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             ``random_per_class`` may be missing.
         pictures: of validation images.
     """
-    rows = table(dict(results))
+    rows = table(results)
     miners = [row.name for row in rows if row.name not in BOUNDS]
     anatomy = results.get("anatomy") or {}
-    return filled(
+    return _filled(
         "report.html",
         results=results,
         columns=[*METRICS, "ABO"],
@@ -35,7 +39,8 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         miners=miners,
         folds=results["data"].get("folds"),
         runs=results.get("folds") or results["runs"],
-        verdicts=_verdicts(results.get("verdict") or {}),
+        metrics=METRICS,
+        verdict={"differences": {}, **(results.get("verdict") or {})},
         classes=_per_class(results, miners),
         charts=_charts(results, miners),
         anatomy=_anatomy(anatomy),
@@ -69,18 +74,32 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
     )
 
 
-def figure(row: Row, name: str) -> str:
-    """``31.4 ± 0.5``, ``31.4`` for one seed, a dash where there is none."""
-    if name not in row.mean:
-        return "–"
-    deviation = row.deviation.get(name)
-    mean = f"{row.mean[name]:.1f}"
-    return mean if deviation is None else f"{mean} ± {deviation:.1f}"
+def render_tuned(results: Mapping[str, Any]) -> str:
+    """Return the page of a tuning, from ``tune.json``; everything in it is escaped."""
+    return _filled(
+        "tune.html",
+        results=results,
+        verdict=results["verdict"],
+        charts=_sweeps(results),
+    )
+
+
+def _filled(template: str, **values: Any) -> str:
+    """Fill in a template; every value is escaped, a missing one is an error."""
+    environment = Environment(
+        loader=PackageLoader("wsis.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(gained=gained, notes=_notes)
+    return environment.get_template(template).render(**values)
 
 
 def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
-    """A row's figures as text, and which of them are the best of several miners."""
-    miners = [other for other in rows if other.name not in ("oracle", "random")]
+    """Return a row's figures as text; the best of several miners are marked."""
+    miners = [other for other in rows if other.name not in BOUNDS]
     best = {name: _best([other.mean[name] for other in miners]) for name in METRICS}
     return {
         "name": row.name,
@@ -99,67 +118,27 @@ def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
 def _per_class(
     results: Mapping[str, Any], miners: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """mAP50 of every class: each miner's mean over seeds, the oracle's, chance's."""
+    """Return mAP50 of every class: each miner's mean over seeds, oracle, random."""
     lines = []
     for name in results["data"]["classes"]:
-        columns = [
-            [
-                run["per_class"][name]["mAP50"]
-                for run in results["runs"]
-                if run["miner"] == miner
-            ]
-            for miner in miners
-        ]
-        columns += [
-            [(results.get(f"{bound}_per_class") or {}).get(name, {}).get("mAP50")]
-            for bound in BOUNDS
-        ]
-        means = [_mean(values) for values in columns]
-        best = _best([v for v in means[: len(miners)] if v is not None])
-        lines.append(
-            {
-                "name": name,
-                "cells": [
-                    (
-                        "–" if value is None else f"{value:.1f}",
-                        i < len(miners) and value is not None and value == best,
-                    )
-                    for i, value in enumerate(means)
-                ],
-            }
-        )
+        seeds: dict[str, list[float | None]] = {miner: [] for miner in miners}
+        for run in results["runs"]:
+            seeds[run["miner"]].append(run["per_class"][name]["mAP50"])
+        means = [_mean(values) for values in seeds.values()]
+        best = _best([value for value in means if value is not None])
+        bounds = [results.get(f"{bound}_per_class") or {} for bound in BOUNDS]
+        cells = [(_text(value), value is not None and value == best) for value in means]
+        cells += [(_text(one.get(name, {}).get("mAP50")), False) for one in bounds]
+        lines.append({"name": name, "cells": cells})
     return lines
 
 
-def _verdicts(verdict: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What each further strategy has more than the first, as text; None without any."""
-    if not verdict.get("differences"):
-        return None
-    return {
-        "first": verdict["first"],
-        "rows": [
-            (name, [_said(of_metric.get(metric)) for metric in METRICS])
-            for name, of_metric in verdict["differences"].items()
-        ],
-    }
-
-
-def _said(difference: Mapping[str, Any] | None) -> dict[str, str]:
-    if difference is None:
-        return {"verdict": "", "text": "–", "more": ""}
-    text = f"{difference['mean']:+.1f}"
-    if difference.get("interval"):
-        low, high = difference["interval"]
-        text += f" ({low:+.1f} to {high:+.1f})"
-    p, more = difference.get("p"), difference.get("seeds_more")
-    notes = [] if p is None else [f"p {p:.2g}"]
-    if difference["verdict"] == "not shown" and more is not None:
-        notes.append(f"{more} more seeds")
-    return {
-        "verdict": difference["verdict"],
-        "text": text,
-        "more": ", ".join(notes),
-    }
+def _notes(difference: Mapping[str, Any]) -> str:
+    """Return a difference's p, and how many seeds would settle it."""
+    p, more = difference.get("p"), seeds_more(difference)
+    return ", ".join(
+        [*([] if p is None else [f"p {p:.2g}"]), *([more] if more else [])]
+    )
 
 
 def _charts(results: Mapping[str, Any], miners: Sequence[str]) -> list[str]:
@@ -202,23 +181,45 @@ def _of_last_branch(
 
 
 def _bars(anatomy: Mapping[str, Any]) -> list[str]:
-    gains = {
-        name: {str(kind): float(one["kinds"][kind]["gain"]) for kind in Kind}
-        for name, one in anatomy.items()
-    }
-    top = {
-        name: {str(kind): float(one["kinds"][kind]["top"]) for kind in FALSE}
-        for name, one in anatomy.items()
-    }
+    def pieces(figure: str, kinds: Iterable[Kind]) -> dict[str, dict[str, float]]:
+        return {
+            name: {str(kind): float(one["kinds"][kind][figure]) for kind in kinds}
+            for name, one in anatomy.items()
+        }
+
     charts = [
-        bars(gains, "What repairing each kind would gain", "points of mAP50"),
-        bars(top, "Wrong ones among each class's best", "predictions"),
+        bars(
+            pieces("gain", Kind),
+            "What repairing each kind would gain",
+            "points of mAP50",
+        ),
+        bars(pieces("top", FALSE), "Wrong ones among each class's best", "predictions"),
     ]
     return [chart for chart in charts if chart]
 
 
+def _sweeps(results: Mapping[str, Any]) -> list[str]:
+    """Draw the criterion by each axis and, where masks judged, their figure."""
+    found = []
+    for text in results["sweep"]:
+        axis, log = text.partition("=")[0], text.endswith(":log")
+        for name in (results["by"], VERDICT):
+            dots = []
+            for row in results["settings"]:
+                x = row["values"][axis]
+                figures = {**row["criteria"], **(row["metrics"] or {})}
+                y = figures.get(name)
+                if x is None or y is None or (log and x <= 0):
+                    continue
+                chosen = row["label"] == results["chosen"]["label"]
+                mark = 1 if chosen else 2 if row["label"] == "default" else 0
+                dots.append(Dot(x=x, y=y, name=row["label"], mark=mark))
+            found.append(scatter(dots, f"{name} by {axis}", log=log))
+    return [chart for chart in found if chart]
+
+
 def _anatomy(anatomy: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Of each kind, and each strategy, the count and the gain as text."""
+    """Return each kind's count and gain by strategy, as text."""
     if not anatomy:
         return []
     kinds = next(iter(anatomy.values()))["kinds"]
@@ -239,27 +240,31 @@ def _anatomy(anatomy: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]
 
 
 def _ledger(supervision: Any) -> list[tuple[str, str]]:
-    """Each kind of label, and the parts that consumed it where they are known."""
+    """Return each kind of label with the parts that consumed it, if known."""
     if isinstance(supervision, Mapping):
         return [(label, ", ".join(parts)) for label, parts in supervision.items()]
     return [(label, "") for label in supervision]
 
 
 def _kinds(pictures: Sequence[Strip]) -> list[str]:
-    """The kinds that occur, in order of ``Kind``, whatever else first."""
+    """Return the kinds that occur, in order of ``Kind``; any other comes first."""
     found = _of(panel.kinds for strip in pictures for panel in strip.panels)
     order = [str(kind) for kind in Kind]
     return sorted(found, key=lambda one: order.index(one) if one in order else -1)
 
 
 def _of(groups: Iterable[Iterable[str]]) -> list[str]:
-    """All that occurs, each once, in order."""
+    """Return all that occurs, each once, in order."""
     return list(dict.fromkeys(one for group in groups for one in group))
 
 
 def _best(values: Sequence[float]) -> float | None:
-    """The highest of several values; None where they do not differ."""
+    """Return the highest of several values; None where they do not differ."""
     return max(values) if len(set(values)) > 1 else None
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

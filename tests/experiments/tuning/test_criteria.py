@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.builders import random_proposals, strips
 from wsis.contracts import BranchScores
 from wsis.experiments.tuning import criteria
+from wsis.experiments.tuning._seen import Seen
 from wsis.experiments.tuning.criteria import CRITERIA, chance_ap, class_mean, mean_ap
-from wsis.experiments.tuning.seen import Seen
 from wsis.geometry.masks import dense
 from wsis.geometry.overlap import overlaps
 from wsis.training.network import Scores

@@ -1,10 +1,11 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
 from tests.drawn import Squares, settings
+from wsis._support.journal import JournalError
 from wsis.experiments import METRICS
 from wsis.experiments.tuning import (
     COMBINED,
@@ -15,7 +16,7 @@ from wsis.experiments.tuning import (
     to_csv,
     tune,
 )
-from wsis.experiments.tuning.folder import Folder, TuneError, read_trials
+from wsis.experiments.tuning.folder import journal, read_trials, trials
 from wsis.experiments.tuning.results import CHOICES, options
 from wsis.geometry.masks import from_masks, rles
 from wsis.runs.pipeline import Pipeline
@@ -159,7 +160,7 @@ def test_more_settings_are_added(cache, whole, tmp_path):
     ],
 )
 def test_another_tuning_is_refused(cache, whole, options, message):
-    with pytest.raises(TuneError, match=message):
+    with pytest.raises(JournalError, match=message):
         run(cache, folder=whole[1], **options)
 
 
@@ -270,11 +271,10 @@ def test_the_table_as_csv():
 
 
 def test_a_folder_keeps_whole_lines_only(tmp_path):
-    folder = Folder(root=tmp_path, design={"a": 1})
-    folder.begin()
-    folder.keep(trial("one", 0.5, 1.0))
+    folder = journal(tmp_path, {"a": 1})
+    folder.append(asdict(trial("one", 0.5, 1.0)))
     with (tmp_path / "trials.jsonl").open("ab") as file:
         file.write(b'{"label": "tw')
-    folder.keep(trial("three", 0.5, None))
+    folder.append(asdict(trial("three", 0.5, None)))
 
-    assert list(folder.finished()) == [("one", 0), ("three", 0)]
+    assert [one.label for one in trials(folder.read())] == ["one", "three"]

@@ -1,7 +1,7 @@
-"""Criteria that need no mask: what a trained model does on held-out photos with tags.
+"""Criteria without masks: they look at a trained model on held-out, tagged photos.
 
-Each looks at one photo at a time and gives a number for every class (NaN where it says
-nothing of it); the rows of all photos are then put together. Higher is better.
+Each looks at one photo at a time and gives a number for every class, NaN if it cannot
+tell; the rows of all photos are then put together. Higher is better.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor
 from wsis._support.randomness import generator
 from wsis.contracts import BranchScores
 from wsis.evaluation import average_precision
-from wsis.experiments.tuning.seen import Seen
+from wsis.experiments.tuning._seen import Seen
 from wsis.geometry.masks import region_areas
 from wsis.training.network import Scores
 
@@ -29,16 +29,16 @@ Look = Callable[[Seen], Float[Tensor, " C"]]
 """One photo's number for every class."""
 
 Join = Callable[[Rows, Bool[np.ndarray, "B C"]], float | None]
-"""All photos' numbers and tags -> the criterion; None where nothing is known."""
+"""All photos' numbers and tags -> the criterion; None if nothing is known."""
 
 
 def tag_scores(seen: Seen) -> Float[Tensor, " C"]:
-    """The highest score of a class's instances: what the model takes for the tag."""
+    """Return the highest score of a class's instances: how sure the tag is."""
     return seen.plain.final().max(0).values
 
 
 def bag_scores(seen: Seen) -> Float[Tensor, " C"]:
-    """The anti-noise branch's score of the tag: classification × localization, summed.
+    """Return the anti-noise branch's score of the tag: the sum of both scores' product.
 
     Bilen and Vedaldi, "Weakly supervised deep detection networks", CVPR 2016,
     https://arxiv.org/abs/1511.02853, section 3.3.
@@ -48,7 +48,7 @@ def bag_scores(seen: Seen) -> Float[Tensor, " C"]:
 
 
 def agreement(seen: Seen) -> Float[Tensor, " C"]:
-    """IoU of the best proposals of consecutive refinement branches, averaged.
+    """Return the IoU of the best proposals of consecutive branches, averaged.
 
     Without a second one the first is compared with the anti-noise branch.
     """
@@ -61,32 +61,31 @@ def agreement(seen: Seen) -> Float[Tensor, " C"]:
 
 
 def flips(seen: Seen) -> Float[Tensor, " C"]:
-    """IoU of the best proposal in the photo and in the mirrored one."""
+    """Return the IoU of the best proposal in the photo and in the mirrored one."""
     return _stable(seen, seen.flipped)
 
 
 def scales(seen: Seen) -> Float[Tensor, " C"]:
-    """IoU of the best proposal in the photo and in a smaller one."""
+    """Return the IoU of the best proposal in the photo and in a smaller one."""
     return _stable(seen, seen.smaller)
 
 
 def integrity(seen: Seen) -> Float[Tensor, " C"]:
-    """The integrity that the branches predict of the best proposal, averaged."""
-    found = [b.localization for b in seen.plain.branches]
-    known = [one for one in found if one is not None]
-    if not known:
+    """Return the integrity that branches predict of the best proposal, averaged."""
+    known = [b.localization for b in seen.plain.branches if b.localization is not None]
+    if not known or not seen.plain.integrity:
         return torch.full(seen.tags.shape, torch.nan)
     said = torch.stack(known).mean(0)[:, 1:]
     return _present(said.gather(0, _best(seen.plain)[None])[0], seen)
 
 
 def evidence(seen: Seen) -> Float[Tensor, " C"]:
-    """Correlation, over pixels, of the best proposal with a tag classifier's responses.
+    """Correlate the best proposal with a tag classifier's responses, over pixels.
 
     A part leaves response outside, too large a mask has ground inside: both lower it;
-    all of the photo has 0. The classifier is linear, on frozen features, and knows no
-    proposals. The response is taken as constant in each region; NaN where it is so in
-    the whole photo.
+    the whole photo has 0. The classifier is linear, on frozen features, and knows no
+    proposals. The response counts as constant in each region; the result is NaN if it
+    is constant in the whole photo.
     """
     size = region_areas(seen.proposals.regions).double()
     share = size / size.sum()
@@ -102,10 +101,10 @@ def evidence(seen: Seen) -> Float[Tensor, " C"]:
 
 
 def mean_ap(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
-    """AP of each class's photos ordered by their numbers, averaged over classes.
+    """Return the AP of each class's photos ordered by their numbers, mean over classes.
 
-    As VOC's classification task has it, area under the precision that recall allows at
-    best. Classes of which all photos or none have the tag are left out.
+    As in VOC's classification task: the area under the precision that recall allows at
+    best. Classes that all photos or none have are left out.
     """
     found = []
     for score, present in zip(rows.T, tags.T, strict=True):
@@ -118,7 +117,7 @@ def mean_ap(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
 
 
 def chance_ap(tags: Bool[np.ndarray, "B C"]) -> float | None:
-    """What ``mean_ap`` is on average where photos are ordered by chance."""
+    """Return ``mean_ap`` of photos in random order, on average."""
     draws = generator(0, "chance")
     rows = torch.rand((_ORDERS, *tags.shape), generator=draws).double().numpy()
     found = [ap for one in rows if (ap := mean_ap(one, tags)) is not None]
@@ -126,7 +125,7 @@ def chance_ap(tags: Bool[np.ndarray, "B C"]) -> float | None:
 
 
 def class_mean(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
-    """Mean over the photos of each class, then over classes; NaN counts nowhere."""
+    """Return the mean over the photos of each class, then over classes, without NaN."""
     del tags
     known = ~np.isnan(rows)
     count = known.sum(0)
@@ -136,13 +135,13 @@ def class_mean(rows: Rows, tags: Bool[np.ndarray, "B C"]) -> float | None:
     return float((total[count > 0] / count[count > 0]).mean())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Criterion:
     """A number that tells how good a trained model is, from held-out tags.
 
     Args:
         name: in tables and options.
-        says: what it is, in a line.
+        says: describes it in a line.
         look: at one photo.
         join: all photos.
     """
@@ -150,57 +149,42 @@ class Criterion:
     name: str
     says: str
     look: Look
-    join: Join
+    join: Join = class_mean
 
 
 CRITERIA = (
     Criterion(
-        name="tag-ap",
-        says="mean AP of the held-out tags by the highest score of an instance",
-        look=tag_scores,
-        join=mean_ap,
+        "tag-ap",
+        "mean AP of the held-out tags by the highest score of an instance",
+        tag_scores,
+        mean_ap,
     ),
     Criterion(
-        name="bag-ap",
-        says="mean AP of the held-out tags by the anti-noise branch",
-        look=bag_scores,
-        join=mean_ap,
+        "bag-ap",
+        "mean AP of the held-out tags by the anti-noise branch",
+        bag_scores,
+        mean_ap,
     ),
     Criterion(
-        name="agreement",
-        says="IoU of the best proposals of consecutive refinement branches",
-        look=agreement,
-        join=class_mean,
+        "agreement",
+        "IoU of the best proposals of consecutive refinement branches",
+        agreement,
     ),
+    Criterion("flips", "IoU of the best proposal in the photo and mirrored", flips),
     Criterion(
-        name="flips",
-        says="IoU of the best proposal in the photo and mirrored",
-        look=flips,
-        join=class_mean,
+        "scales", "IoU of the best proposal in the photo and at 3/4 of its size", scales
     ),
+    Criterion("integrity", "predicted integrity of the best proposal", integrity),
     Criterion(
-        name="scales",
-        says="IoU of the best proposal in the photo and at 3/4 of its size",
-        look=scales,
-        join=class_mean,
-    ),
-    Criterion(
-        name="integrity",
-        says="predicted integrity of the best proposal",
-        look=integrity,
-        join=class_mean,
-    ),
-    Criterion(
-        name="evidence",
-        says="correlation of the best proposal with a tag classifier's responses",
-        look=evidence,
-        join=class_mean,
+        "evidence",
+        "correlation of the best proposal with a tag classifier's responses",
+        evidence,
     ),
 )
 
 
 def _best(scores: Scores) -> Int[Tensor, " C"]:
-    """Each class's proposal of highest score; ties: the lowest index."""
+    """Return each class's proposal of highest score; ties: the lowest index."""
     return scores.final().argmax(0)
 
 

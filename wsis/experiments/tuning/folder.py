@@ -1,82 +1,120 @@
-"""The folder of a tuning: finished trials as they come, so that it can be gone on with.
+"""The folder of a tuning: finished trials as they come, and the choice, read back.
 
-It has ``design.json``, what every trial's figures depend on, and ``trials.jsonl``. How
-many settings and seeds there are is not part of the design: more may be added.
+It has ``design.json``, what every trial's figures depend on, ``trials.jsonl``, and once
+all are finished ``tune.json``. The numbers of settings and seeds are not part of the
+design: more may be added.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import (
-    append_json,
-    differences,
-    in_words,
-    read_json_lines,
-    write_json,
-)
+from wsis._support.files import differences, read_json_lines
+from wsis._support.journal import Journal, JournalError
 from wsis.experiments.tuning.trial import Trial
+from wsis.experiments.variants import Variant
+from wsis.runs.settings import Part, Settings
 
-DESIGN, TRIALS = "design.json", "trials.jsonl"
-
-
-class TuneError(ValueError):
-    """A folder holds another tuning than the one asked for."""
+DESIGN, TRIALS, RESULTS = "design.json", "trials.jsonl", "tune.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
-    """Trials of one tuning on disk; nothing is written before the first is finished.
+def journal(root: Path, design: Mapping[str, Any], *, fresh: bool = False) -> Journal:
+    """Return the journal of a tuning's trials.
 
     Args:
         root: the folder.
         design: what the figures depend on; JSON-like.
         fresh: forgets the trials that are there, once there is one of this.
     """
-
-    root: Path
-    design: Mapping[str, Any]
-    fresh: bool = False
-
-    def finished(self) -> dict[tuple[str, int], Trial]:
-        """The trials that are there already, by label and seed.
-
-        Raises:
-            TuneError: if the folder holds a tuning that differs; says in what.
-        """
-        if self.fresh or not (self.root / DESIGN).is_file():
-            return {}
-        found = json.loads((self.root / DESIGN).read_text())
-        changes = differences(found, self._asked())
-        if changes:
-            raise TuneError(
-                f"{self.root} holds another tuning ({in_words(changes)}); choose "
-                "another --out, or --overwrite it"
-            )
-        return {(one.label, one.seed): one for one in read_trials(self.root)}
-
-    def begin(self) -> None:
-        """Writes the design; forgets other trials where ``fresh``."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        if self.fresh:
-            (self.root / TRIALS).unlink(missing_ok=True)
-        write_json(self.root / DESIGN, self._asked())
-
-    def keep(self, trial: Trial) -> None:
-        """Appends a finished trial; what has a whole line is a whole trial."""
-        append_json(self.root / TRIALS, asdict(trial))
-
-    def _asked(self) -> Any:
-        return json.loads(json.dumps(self.design, default=str))
+    return Journal(
+        root=root, what="tuning", stamp=DESIGN, lines=TRIALS, design=design, fresh=fresh
+    )
 
 
-def read_trials(root: Path) -> list[Trial]:
-    """The trials in ``trials.jsonl``, as they were finished; a broken line is none."""
+def trials(lines: Iterable[Any]) -> list[Trial]:
+    """Return the trials among a journal's lines, in order."""
     names = {field.name for field in fields(Trial)}
     return [
         Trial(**value)
-        for value in read_json_lines(root / TRIALS)
+        for value in lines
         if isinstance(value, dict) and value.keys() == names
+    ]
+
+
+def read_trials(root: Path) -> list[Trial]:
+    """Return the trials in ``trials.jsonl``, in order; a broken line is none."""
+    return trials(read_json_lines(root / TRIALS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The setting that a finished tuning chose.
+
+    Args:
+        variant: for a bench, called ``cim tuned`` after its miner.
+        design: what the tuning's figures depended on; JSON-like.
+    """
+
+    variant: Variant
+    design: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Choice":
+        """Return the choice of the tuning in a folder.
+
+        Raises:
+            JournalError: if the folder holds no finished tuning.
+        """
+        path = folder / RESULTS
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            best, design = content["settings"][0], dict(content["design"])
+            miner = Part.parse(best["miner"])
+            overrides = tuple(map(str, best["overrides"]))
+        except (FileNotFoundError, NotADirectoryError):
+            raise JournalError(
+                f"expected the folder of a finished wsis tune, got {folder} without "
+                f"{RESULTS}"
+            ) from None
+        except (ValueError, LookupError, TypeError) as error:
+            raise JournalError(
+                f"expected what wsis tune writes in {path}, its design and settings "
+                f"with their miner and overrides; got something else "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        label = f"{miner.name} tuned"
+        variant = Variant(label=label, miner=miner, overrides=overrides)
+        return cls(variant=variant, design=design)
+
+    def elsewhere(self, settings: Settings) -> dict[str, tuple[Any, ...]]:
+        """Return in which other settings the tuning differed from these."""
+        wanted = self.variant.settings(settings).resolved()
+        del wanted["sampler"]  # It may be the miner's own.
+        own = {name.partition("=")[0] for name in self.variant.overrides}
+        found = differences({key: self.design.get(key) for key in wanted}, wanted)
+        return {
+            key: value
+            for key, value in found.items()
+            if key.replace(".settings.", ".") not in own
+        }
+
+
+def chosen(folders: Sequence[Path]) -> list[Choice]:
+    """Return the choices of several tunings; those of one miner are told apart.
+
+    Raises:
+        JournalError: if a folder holds no finished tuning.
+    """
+    choices = [Choice.read(folder) for folder in folders]
+    labels = [one.variant.label for one in choices]
+    return [
+        one
+        if labels.count(label) == 1
+        else replace(
+            one,
+            variant=replace(one.variant, label=f"{label} ({folder.resolve().name})"),
+        )
+        for one, label, folder in zip(choices, labels, folders, strict=True)
     ]

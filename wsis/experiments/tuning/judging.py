@@ -1,4 +1,4 @@
-"""How well a criterion ranks settings, by the verdict of masks."""
+"""Judges how well a criterion ranks settings, by the verdict of masks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ Values = Float[np.ndarray, " settings"]
 
 
 def ranks(values: Values) -> Values:
-    """Ranks in [0, 1], 1 the best; equal values share the mean of theirs."""
+    """Return ranks in [0, 1], 1 the best; equal values share the mean of theirs."""
     if len(values) < 2:
         return np.ones(len(values))
     found: Values = (stats.rankdata(values) - 1) / (len(values) - 1)
@@ -25,10 +25,12 @@ def ranks(values: Values) -> Values:
 def correlation(
     one: Values, other: Values, kind: Callable[..., Any] = stats.spearmanr
 ) -> float | None:
-    """Rank correlation, in [−1, 1]; None of less than three, or where one is constant.
+    """Return the rank correlation, in [−1, 1].
+
+    None for fewer than three settings, or if one criterion is constant.
 
     Args:
-        one: a number a setting.
+        one: a number for each setting.
         other: likewise.
         kind: ``stats.spearmanr`` or ``stats.kendalltau`` (tau-b).
     """
@@ -40,7 +42,7 @@ def correlation(
 def interval(
     one: Values, other: Values, samples: int = SAMPLES, level: float = LEVEL
 ) -> tuple[float, float] | None:
-    """Bootstrap interval of Spearman's correlation over settings (percentiles)."""
+    """Return the bootstrap interval of Spearman's correlation (percentiles)."""
     if len(one) < 3:
         return None
     draws = _draws(len(one), len(one), samples, "tuning bootstrap", again=True)
@@ -58,9 +60,9 @@ def interval(
 
 
 def regret(criterion: Values, verdict: Values) -> float:
-    """How much the best setting is better than the criterion's choice.
+    """Return how much better the best setting is than the criterion's choice.
 
-    Where several settings share the criterion's best value, the mean of their regrets.
+    If several settings share the criterion's best value, their regrets are averaged.
     """
     return float(verdict.max() - verdict[criterion == criterion.max()].mean())
 
@@ -68,10 +70,10 @@ def regret(criterion: Values, verdict: Values) -> float:
 def small_regret(
     criterion: Values, verdict: Values, few: int = FEW, samples: int = SAMPLES
 ) -> tuple[float, float] | None:
-    """Mean regret of the choice among ``few`` settings drawn, and of a random choice.
+    """Return the mean regret of the choice among ``few`` settings, and of chance.
 
-    The regret of one choice among all is one number, of much chance; this is its mean
-    over sweeps that might have been made. None of ``few`` settings or less.
+    The regret of a single choice depends much on chance; this is its mean over sweeps
+    that might have been made. None for ``few`` settings or fewer.
     """
     if len(verdict) <= few:
         return None
@@ -86,10 +88,10 @@ def judge(
     verdict: Sequence[float],
     default: int = 0,
 ) -> dict[str, Any]:
-    """What the masks say of each criterion; JSON-like.
+    """Return what the masks say of each criterion; JSON-like.
 
     Args:
-        criteria: of each a number a setting, higher is better; criteria that lack one
+        criteria: a number for each setting, higher is better; criteria that lack one
             are left out.
         verdict: the masks' figure of each setting.
         default: the place of the setting that is not tuned.
@@ -98,7 +100,7 @@ def judge(
         ``best`` setting's figure, the ``default`` one's, the ``mean``, the regrets of
         the default and of a ``random`` choice; and of each criterion ``spearman`` with
         its ``interval``, ``kendall``, the ``chosen`` figure, its ``regret``, its
-        ``gain`` over the default, which share of the settings it is ``above``, and
+        ``gain`` over the default, the share of the settings that it is ``above``, and
         ``among_few``: the mean regret among ten settings drawn, beside that of chance.
     """
     judged = np.asarray(verdict, float)
@@ -133,8 +135,8 @@ def judge(
 
 def _draws(
     size: int, count: int, samples: int, purpose: str, *, again: bool
-) -> Int[np.ndarray, "B K"]:
-    """Places of ``count`` of ``size`` settings, drawn ``samples`` times."""
+) -> Int[np.ndarray, "samples settings"]:
+    """Draw the places of ``count`` of ``size`` settings, ``samples`` times."""
     random = np.random.default_rng(generator(0, purpose).initial_seed())
     if again:
         return random.integers(size, size=(samples, count))

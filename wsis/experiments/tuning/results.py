@@ -1,4 +1,4 @@
-"""What a tuning found: settings ranked by criteria, the choice, the masks' verdict."""
+"""A tuning's results: settings ranked by criteria, the choice, the masks' verdict."""
 
 import csv
 import io
@@ -10,25 +10,26 @@ from typing import Any
 import numpy as np
 
 from wsis._support.provenance import versions
-from wsis.experiments import METRICS, Variant
 from wsis.experiments.tuning.criteria import CRITERIA
 from wsis.experiments.tuning.judging import correlation, judge, ranks
 from wsis.experiments.tuning.space import Space
 from wsis.experiments.tuning.trial import LOSS, Trial
+from wsis.experiments.variants import Variant
 from wsis.plugins import nearest
+from wsis.report import METRICS
 
 BY = "evidence"
-"""What settings are chosen by unless told: of all criteria it left the least regret in
-the sweeps that masks have judged (``benchmarks/tune.md``)."""
+"""The criterion that chooses by default; of all it left the least regret in the sweeps
+that masks have judged (``benchmarks/tune.md``)."""
 
 COMBINED = "combined"
 
 PARTS = ("tag-ap", "agreement", "flips", "scales", "evidence")
-"""What is combined. Not the anti-noise branch's AP, which no threshold sets; nor
-integrity and loss, whose level the thresholds move by themselves."""
+"""The combined criteria. The anti-noise branch's AP is none of them, since no threshold
+sets it; nor are integrity and loss, whose level the thresholds move by themselves."""
 
 CHOICES = (COMBINED, *(criterion.name for criterion in CRITERIA), LOSS)
-"""What settings may be chosen by."""
+"""The criteria that may choose."""
 
 SAYS = {
     COMBINED: f"mean rank by {', '.join(PARTS)}",
@@ -40,7 +41,7 @@ VERDICT = "mAP50"
 
 
 def check_choice(name: str) -> None:
-    """Makes sure that settings can be chosen by a criterion.
+    """Make sure that settings can be chosen by a criterion.
 
     Raises:
         LookupError: if there is none of that name; lists what there is.
@@ -57,7 +58,7 @@ class Tuning:
     """Trials of all settings; ``results`` turns them into JSON-like values.
 
     Args:
-        space: what was swept.
+        space: the axes that were swept.
         variants: the settings, the default first.
         trials: of all variants and seeds.
         design: what the figures depend on.
@@ -71,10 +72,10 @@ class Tuning:
     by: str = BY
 
     def results(self) -> dict[str, Any]:
-        """The content of ``tune.json``; settings best first by the criterion.
+        """Return the content of ``tune.json``; settings best first by the criterion.
 
-        Without a number of the criterion (where nothing can be said by it) settings
-        keep their order, and the default is chosen.
+        If the criterion says nothing, settings keep their order and the default is
+        chosen.
         """
         table = self._criteria()
         values = [-np.inf if v is None else v for v in table[self.by]]
@@ -113,7 +114,7 @@ class Tuning:
         }
 
     def _criteria(self) -> dict[str, list[float | None]]:
-        """Each criterion of each variant, mean over seeds; the combined one first."""
+        """Return each criterion of each variant, mean over seeds; combined first."""
         names = [criterion.name for criterion in CRITERIA] + [LOSS]
         table = {
             name: [
@@ -133,13 +134,14 @@ class Tuning:
         return {COMBINED: combined, **table}
 
     def _verdict(self) -> list[dict[str, float] | None]:
+        """Return the masks' figures of each variant; None unless all were judged."""
         found: list[dict[str, float] | None] = []
         for variant in self.variants:
-            some = [one.metrics for one in self._of(variant)]
-            known = [metrics for metrics in some if metrics is not None]
+            some = self._of(variant)
+            known = [one.metrics for one in some if one.metrics is not None]
             found.append(
                 {name: fmean(one[name] for one in known) for name in METRICS}
-                if known and len(known) == len(some)
+                if len(known) == len(some)
                 else None
             )
         return found
@@ -147,7 +149,7 @@ class Tuning:
     def _sensitivity(
         self, table: dict[str, list[float | None]], judged: list[float] | None
     ) -> dict[str, dict[str, float | None]]:
-        """Spearman's correlation of each swept value with the criterion and masks."""
+        """Return Spearman's correlation of swept values with criterion and masks."""
         found = {}
         for axis in self.space.axes:
             values = [self.space.values(one)[axis.name] for one in self.variants]
@@ -162,13 +164,13 @@ class Tuning:
 
 
 def options(variant: Variant) -> str:
-    """What ``wsis bench`` has to be given for a variant."""
+    """Return the options of ``wsis bench`` that a variant stands for."""
     sets = "".join(f" --set {one}" for one in variant.overrides)
     return f"--miners {variant.miner.label}{sets}"
 
 
 def to_csv(results: dict[str, Any]) -> str:
-    """A line a setting: rank, values, criteria, and figures where masks judged."""
+    """Return a line a setting: rank, values, criteria, and figures if masks judged."""
     text = io.StringIO()
     rows = results["settings"]
     axes, criteria = list(rows[0]["values"]), list(rows[0]["criteria"])

@@ -1,24 +1,24 @@
-"""Trains every setting of a sweep and asks the criteria, in one or more processes."""
+"""Tunes: trains every setting of a sweep and asks the criteria."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
 from wsis.data.splits import Split
-from wsis.experiments import Monitor, Silent
-from wsis.experiments.design import identity
-from wsis.experiments.fingerprint import describe
-from wsis.experiments.pool import doing
-from wsis.experiments.runner import Pipelines, Work
+from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments.provenance import describe
+from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning.criteria import chance_ap
-from wsis.experiments.tuning.folder import Folder
+from wsis.experiments.tuning.folder import journal, trials
 from wsis.experiments.tuning.results import BY, Tuning, check_choice
 from wsis.experiments.tuning.space import Space
-from wsis.experiments.tuning.trial import Trial, chores, prepare, trial
+from wsis.experiments.tuning.trial import Trial, prepare, trial
+from wsis.experiments.variants import identity
 from wsis.runs.pipeline import Pipeline
 
 
@@ -38,7 +38,7 @@ def tune(
     folder: Path | None = None,
     fresh: bool = False,
 ) -> Tuning:
-    """Trains every setting with every seed, and ranks them by held-out tags.
+    """Train every setting with every seed, and rank them by held-out tags.
 
     Part of the training photos is held out. Criteria see the trained model and these
     photos' pixels and tags; the masks of the validation photos judge afterwards and
@@ -46,13 +46,13 @@ def tune(
 
     Args:
         data: the data set; with several jobs it is pickled.
-        space: what is swept.
+        space: the axes that are swept.
         pipeline: everything else; its settings are the space's.
         settings: how many, the default among them.
         seeds: every setting runs with each.
         held_out: share of the tagged training photos, in (0, 1).
         views: how many of them are looked at mirrored and smaller, too.
-        judged: whether the validation photos' masks judge; else they are not asked for.
+        judged: whether the validation photos' masks judge; else nobody asks for them.
         by: the criterion that chooses.
         jobs: processes, of one thread each where there are several.
         monitor: is told of progress.
@@ -75,11 +75,18 @@ def tune(
     monitor = monitor or Silent()
     split = Split(source=data, share=held_out, judged=judged)
     variants = space.sample(settings)
-    default = variants[:1]
-    shared, cache, device = pipeline.settings, pipeline.cache, pipeline.device
-    work = Work(split, default, Pipelines(default, shared, cache, device))
+    plan = Plan(
+        data=split,
+        variants=variants[:1],
+        settings=pipeline.settings,
+        cache=pipeline.cache,
+        device=pipeline.device,
+    )
+    if jobs > 1:
+        check_pickles(plan)
+    work, held = Work(plan), split.held().images
     design = {
-        **identity(default[0], pipeline),
+        **identity(variants[0], pipeline),
         "sweep": [axis.text for axis in space.axes],
         "data": describe(data, data.train(), split.val()),
         "held_out": held_out,
@@ -87,7 +94,10 @@ def tune(
         "judged": judged,
         "versions": versions(),
     }
-    kept, finished = _finished(folder, design, fresh=fresh)
+    finished: dict[tuple[str, int], Trial] = {}
+    kept = None if folder is None else journal(folder, design, fresh=fresh)
+    if kept is not None:
+        finished = {(one.label, one.seed): one for one in trials(kept.read())}
     pairs = [(variant, seed) for variant in variants for seed in seeds]
     missing = [
         (variant, seed, views)
@@ -95,21 +105,19 @@ def tune(
         if (variant.label, seed) not in finished
     ]
     if missing:
-        with doing(work, jobs, split, shared, cache, device) as do:
-            ready, held = work.chores(), [(i, views) for (i,) in chores(work)]
-            step = monitor.start("proposals and features", len(ready) + len(held))
+        with doing(work, jobs) as do:
+            ready, looks = work.chores(), [(i, views) for i in range(len(held))]
+            step = monitor.start("proposals and features", len(ready) + len(looks))
             for name in do(Work.prepare, ready, None):
                 step(name)
-            for name in do(prepare, held, None):
+            for name in do(prepare, looks, None):
                 step(name)
             for hints in do(Work.hints, [(seeds[0], None)], None):
                 for text in hints:
                     monitor.say(text)
             for one in do(trial, missing, monitor):
                 if kept is not None:
-                    if not finished:
-                        kept.begin()
-                    kept.keep(one)
+                    kept.append(asdict(one))
                 finished[one.label, one.seed] = one
     return Tuning(
         space=space,
@@ -119,22 +127,13 @@ def tune(
             **design,
             "seeds": list(seeds),
             "tag_chance": chance_ap(
-                torch.stack([image.tags for image in split.held().images]).numpy()
+                torch.stack([image.tags for image in held]).numpy()
             ),
             "photos": {
                 "train": len(work.train.images),
-                "held_out": len(split.held().images),
+                "held_out": len(held),
                 "val": len(work.val.tagged.images),
             },
         },
         by=by,
     )
-
-
-def _finished(
-    folder: Path | None, design: dict[str, Any], *, fresh: bool
-) -> tuple[Folder | None, dict[tuple[str, int], Trial]]:
-    if folder is None:
-        return None, {}
-    kept = Folder(root=folder, design=design, fresh=fresh)
-    return kept, kept.finished()

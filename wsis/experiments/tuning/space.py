@@ -1,14 +1,15 @@
-"""What is swept: settings with ranges, and the variant that each point is."""
+"""The space of a tuning: settings with ranges, and the variant that each point is."""
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from scipy.stats import qmc
 
 from wsis import plugins
-from wsis.experiments import Variant
-from wsis.experiments.tuning.axis import Axis
+from wsis.experiments.variants import Variant
 from wsis.runs.pipeline import strategy
 from wsis.runs.settings import Part, Settings, SettingsError
 
@@ -24,7 +25,80 @@ RANGES = (
     "step=0..0.15",
     "t_graph=0.2..0.7",
 )
-"""What is swept where nothing is named, of what the miner and the assigner have."""
+"""Swept unless axes are named, as far as the miner and the assigner have them."""
+
+Spacing = Literal["linear", "log", "int"]
+
+_FORM = "NAME=LOW..HIGH, or NAME=LOW..HIGH:log, or NAME=LOW..HIGH:int"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """A setting and the range it is swept over.
+
+    Args:
+        name: as on the command line.
+        low: lowest value.
+        high: highest value, above ``low``.
+        spacing: ``linear``; ``log``, equal factors; ``int``, whole numbers.
+
+    Raises:
+        SettingsError: if the range does not rise, or is not positive with ``log``.
+    """
+
+    name: str
+    low: float
+    high: float
+    spacing: Spacing = "linear"
+
+    def __post_init__(self) -> None:
+        ends = f"{self.low:g}..{self.high:g}"
+        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        if not finite or self.low >= self.high:
+            raise SettingsError(
+                f"expected the range of {self.name} to rise, got {ends}"
+            )
+        if self.spacing == "log" and self.low <= 0:
+            raise SettingsError(
+                f"expected a positive range of {self.name} with log, got {ends}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Axis":
+        """Read ``p_seed=0.01..0.3:log``.
+
+        Raises:
+            SettingsError: if the text has another form.
+        """
+        found = re.fullmatch(r"\s*([\w.]+)\s*=(.+?)\.\.(.+?)(?::(\w+))?\s*", text)
+        if found is None:
+            raise SettingsError(f"expected {_FORM}; got {text!r}")
+        name, *ends, how = found.groups()
+        spacing: Any = how or "linear"
+        try:
+            low, high = (float(end) for end in ends)
+        except ValueError:
+            spacing = None
+        if spacing not in get_args(Spacing):
+            raise SettingsError(f"expected {_FORM}; got {text!r}")
+        return cls(name=name, low=low, high=high, spacing=spacing)
+
+    @property
+    def text(self) -> str:
+        """The axis in the form that ``parse`` reads."""
+        spacing = "" if self.spacing == "linear" else f":{self.spacing}"
+        return f"{self.name}={self.low:g}..{self.high:g}{spacing}"
+
+    def value(self, share: float) -> float | int:
+        """Return the value at a share of the range, in [0, 1), to three digits."""
+        if self.spacing == "int":
+            low, high = math.ceil(self.low), math.floor(self.high)
+            return min(high, low + math.floor(share * (high - low + 1)))
+        if self.spacing == "log":
+            at = self.low * (self.high / self.low) ** share
+        else:
+            at = self.low + (self.high - self.low) * share
+        return min(self.high, max(self.low, float(f"{at:.3g}")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +139,10 @@ class Space:
 
     @classmethod
     def of(cls, miner: Part, shared: Settings, sweeps: Sequence[str] = ()) -> "Space":
-        """The axes that texts name, or else those of ``RANGES`` that there are.
+        """Return a space over the named axes, or else over ``RANGES``.
 
         Raises:
-            SettingsError: if a text does not read as an axis, or as the class.
+            SettingsError: if a text is no axis, or as the class.
         """
         miner.build("miners")
         if sweeps:
@@ -81,26 +155,21 @@ class Space:
         return cls(miner=miner, shared=shared, axes=axes)
 
     def keys(self, name: str) -> tuple[str, ...]:
-        """The settings that a name stands for: ``miner.t_cls``, ``assigner.t_cls``.
+        """Return the settings that a name means: ``miner.t_cls``, ``assigner.t_cls``.
 
         Raises:
-            SettingsError: if no setting is called so; lists what is.
+            SettingsError: if no setting has this name; lists those that there are.
         """
         mine = _fields("miners", self.miner)
         theirs = _fields("assigners", self.shared.assigner)
-        first, dot, rest = name.partition(".")
-        if first == "miner" and dot:
-            if rest in mine:
-                return (name,)
-        elif dot and first in Settings.model_fields:
-            return (name,)
-        elif name in mine and name in theirs and mine[name] == theirs[name]:
+        first, _, rest = name.partition(".")
+        if name in mine and name in theirs and mine[name] == theirs[name]:
             return (f"miner.{name}", f"assigner.{name}")
-        elif name in mine:
+        if name in mine:
             return (f"miner.{name}",)
-        elif name in theirs:
+        if name in theirs:
             return (f"assigner.{name}",)
-        elif name in Settings.model_fields:
+        if first in Settings.model_fields or (first == "miner" and rest in mine):
             return (name,)
         choices = list(dict.fromkeys([*mine, *theirs]))
         raise SettingsError(
@@ -111,7 +180,7 @@ class Space:
         )
 
     def at(self, shares: Sequence[float]) -> Variant:
-        """The variant at a point of the unit cube."""
+        """Return the variant at a point of the unit cube."""
         values = {
             axis.name: axis.value(share)
             for axis, share in zip(self.axes, shares, strict=True)
@@ -119,7 +188,7 @@ class Space:
         return self.variant(values)
 
     def variant(self, values: dict[str, float | int]) -> Variant:
-        """The variant with these values of the axes, by name."""
+        """Return the variant with these values of the axes, by name."""
         own, overrides = dict(self.miner.settings), []
         for name, value in values.items():
             for key in self.keys(name):
@@ -135,11 +204,11 @@ class Space:
         )
 
     def default(self) -> Variant:
-        """The miner and the settings as they were given."""
+        """Return the miner and the settings as they were given."""
         return Variant(label=DEFAULT, miner=self.miner)
 
     def values(self, variant: Variant) -> dict[str, float | None]:
-        """A variant's value on each axis; None where it is no number."""
+        """Return a variant's value on each axis; None where it is no number."""
         settings = variant.settings(self.shared)
         found: dict[str, float | None] = {}
         for axis in self.axes:
@@ -153,11 +222,11 @@ class Space:
         return found
 
     def sample(self, count: int, seed: int = 0) -> list[Variant]:
-        """The default, then ``count`` − 1 points of a scrambled Sobol sequence.
+        """Return the default, then ``count`` − 1 points of a scrambled Sobol sequence.
 
         Every beginning of the sequence covers the space evenly in each axis and each
-        pair of axes, so that a sweep may be made longer later: more points follow, none
-        moves. Points that are the same, of whole numbers, are left out.
+        pair of axes, so a sweep may be made longer later: more points follow, none
+        moves. Points that coincide, as whole numbers may, are left out.
 
         Sobol, "On the distribution of points in a cube", 1967; scrambled as Owen, 1998.
 
@@ -178,7 +247,7 @@ class Space:
 
 
 def _fields(kind: plugins.Kind, part: Part) -> dict[str, object]:
-    """The numbers among a part's settings, and what may be one."""
+    """Return the settings of a part that are numbers, or may be."""
     return {
         key: value
         for key, value in part.resolved(kind).items()
@@ -191,7 +260,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check(variant: Variant, shared: Settings) -> None:
-    """Builds what a variant names, for every branch, so that it fails before work.
+    """Build what a variant names, for every branch, so that it fails before work.
 
     Raises:
         SettingsError: if a setting is unknown or out of range in some branch.

@@ -1,36 +1,36 @@
-"""One setting, trained with one seed: its criteria, and the masks' verdict apart."""
+"""A trial: one setting trained with one seed, its criteria, and the masks' verdict."""
 
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from wsis.contracts import Annotated, Tagged
+from wsis._support.progress import Monitor, Silent
+from wsis.contracts import Tagged
 from wsis.data.splits import Split
 from wsis.evaluation import evaluate
-from wsis.experiments import METRICS, Monitor, Silent, Variant
 from wsis.experiments.runner import Work
+from wsis.experiments.tuning._seen import evidence, others, see, tag_classifier
 from wsis.experiments.tuning.criteria import CRITERIA
-from wsis.experiments.tuning.seen import evidence, others, see, tag_classifier
 from wsis.experiments.tuning.space import DEFAULT
-from wsis.proposals.bags import Bag
+from wsis.experiments.variants import Variant
+from wsis.report import METRICS
 from wsis.runs.pipeline import Pipeline
 from wsis.training.network import Model
 
 LOSS = "loss"
-"""The one criterion that is no look at held-out photos: training's last mean loss."""
+"""The one criterion that looks at no held-out photo: training's last mean loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What one setting and seed gave.
+    """The figures of one setting and seed.
 
     Args:
         label: of the setting.
         seed: of initial weights, order, cues and sampling.
-        criteria: by name, higher is better; None where one says nothing.
+        criteria: by name, higher is better; None if one says nothing.
         metrics: by the masks of the validation photos, in percent; None without them.
         train_seconds: of training.
         look_seconds: of the criteria.
@@ -51,14 +51,10 @@ class Trial:
 def trial(
     work: Work, variant: Variant, seed: int, views: int, monitor: Monitor | None
 ) -> Trial:
-    """Trains a variant without the photos held out, looks at these, then judges.
+    """Train a variant without the photos held out, look at these, then judge.
 
-    Args:
-        work: of a ``Split``; its default variant has the shared settings.
-        variant: the setting.
-        seed: of everything drawn.
-        views: how many photos are looked at mirrored and smaller, too.
-        monitor: is told of progress.
+    ``work`` is on a ``Split``, its default variant has the shared settings; ``views``
+    photos are looked at mirrored and smaller, too.
     """
     split, monitor = _split(work), monitor or Silent()
     shared = work.pipelines[DEFAULT]
@@ -74,7 +70,12 @@ def trial(
     found = measure(model, pipeline, work.train, split.held(), views)
     found[LOSS] = -progress.losses[-1]["total"]
     looked = time.perf_counter()
-    metrics = _judge(model, pipeline, work.val) if split.judged else None
+    metrics = None
+    if split.judged:
+        bags = pipeline.bags(work.val.tagged.images)
+        predictions = [pipeline.predict(model, bag) for bag in bags]
+        figures = evaluate(predictions, list(work.val.truths), work.train.classes)
+        metrics = {name: figures.metrics[name] for name in METRICS}
     return Trial(
         label=variant.label,
         seed=seed,
@@ -90,7 +91,7 @@ def trial(
 def measure(
     model: Model, pipeline: Pipeline, train: Tagged, held: Tagged, views: int
 ) -> dict[str, float | None]:
-    """Every criterion of a trained model; masks cannot come in here.
+    """Return every criterion of a trained model; no mask can come in here.
 
     Args:
         model: trained on ``train``.
@@ -118,37 +119,20 @@ def measure(
     return {one.name: one.join(np.stack(rows[one.name]), present) for one in CRITERIA}
 
 
-def chores(work: Work) -> list[tuple[int]]:
-    """What ``prepare`` has to be called with: the place of each photo held out."""
-    return [(i,) for i in range(len(_split(work).held().images))]
-
-
 def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> str:
-    """Makes the proposals and features of one photo held out, in all its views."""
+    """Make the proposals and features of one photo held out, in all its views."""
     del monitor
     pipeline = work.pipelines[DEFAULT]
     [bag] = pipeline.bags([_split(work).held().images[index]])
-    _features(pipeline, bag, views=index < views)
+    if len(bag.proposals) and pipeline.settings.freeze:
+        [scale, *_] = pipeline.test_views
+        for look in (scale, *others(scale)) if index < views else (scale,):
+            pipeline.frozen(bag, look)
     return bag.image.name
 
 
-def _features(pipeline: Pipeline, bag: Bag, *, views: bool) -> None:
-    if not len(bag.proposals) or not pipeline.settings.freeze:
-        return
-    [scale, *_] = pipeline.test_views
-    for look in (scale, *others(scale)) if views else (scale,):
-        pipeline.frozen(bag, look)
-
-
-@torch.no_grad()
-def _judge(model: Model, pipeline: Pipeline, val: Annotated) -> dict[str, float]:
-    bags = pipeline.bags(val.tagged.images)
-    predictions = [pipeline.predict(model, bag) for bag in bags]
-    found = evaluate(predictions, list(val.truths), val.tagged.classes).metrics
-    return {name: found[name] for name in METRICS}
-
-
 def _split(work: Work) -> Split:
-    if not isinstance(work.data, Split):
-        raise TypeError(f"expected a Split, got {type(work.data).__name__}")
-    return work.data
+    data = work.plan.data
+    if not isinstance(data, Split):
+        raise TypeError(f"expected a Split, got {type(data).__name__}")
+    return data

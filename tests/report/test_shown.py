@@ -7,11 +7,11 @@ from tests.drawn import Masked, Squares, settings
 from wsis.contracts import PseudoInstances
 from wsis.cues.kept import Cues
 from wsis.evaluation import dissect
-from wsis.experiments import compare, vary
-from wsis.experiments.journal import shown_path
-from wsis.experiments.shown import HEAVIEST, MINED, Mined, Shown, mine, spread
+from wsis.experiments import compare_variants, variants_of, vary
+from wsis.experiments.folders import shown_path
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
+from wsis.report.shown import HEAVIEST, MINED, Mined, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 
@@ -100,7 +100,9 @@ def test_the_first_seed_is_shown_and_again_from_the_folder(cache, tmp_path):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
 
     found, again = (
-        compare(Squares(), [CIM], pipeline, seeds=[0, 1], folder=tmp_path)
+        compare_variants(
+            variants_of([CIM]), Squares(), pipeline, seeds=[0, 1], folder=tmp_path
+        )
         for _ in range(2)
     )
 
@@ -110,7 +112,9 @@ def test_the_first_seed_is_shown_and_again_from_the_folder(cache, tmp_path):
     assert not shown_path(tmp_path, "cim", 1).is_file()
     # An older version kept nothing of it: what can be found without the model is.
     shown_path(tmp_path, "cim", 0).unlink()
-    older = compare(Squares(), [CIM], pipeline, seeds=[0, 1], folder=tmp_path)
+    older = compare_variants(
+        variants_of([CIM]), Squares(), pipeline, seeds=[0, 1], folder=tmp_path
+    )
     assert older.shown["cim"].predictions == found.shown["cim"].predictions
     assert not older.shown["cim"].mined
     assert older.results()["anatomy"] == found.results()["anatomy"]
@@ -119,7 +123,9 @@ def test_the_first_seed_is_shown_and_again_from_the_folder(cache, tmp_path):
 def test_folds_show_the_images_of_all(cache):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
 
-    found = compare(Masked(train=5, val=4), [CIM], pipeline, folds=2)
+    found = compare_variants(
+        variants_of([CIM]), Masked(train=5, val=4), pipeline, folds=2
+    )
 
     shown = found.shown["cim"]
     assert set(shown.predictions) == set(range(9))
@@ -129,7 +135,7 @@ def test_folds_show_the_images_of_all(cache):
 def test_each_variant_is_judged_by_its_own_proposals(cache):
     variants = vary("proposals.nodes=2,30", CIM)
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
-    found = compare(Squares(), variants, pipeline)
+    found = compare_variants(variants, Squares(), pipeline)
 
     val = found.val
     for label, shown in found.shown.items():

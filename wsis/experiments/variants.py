@@ -1,24 +1,25 @@
-"""What a bench compares: variants of one configuration that differ in one thing."""
+"""Variants of one configuration: the entries of a comparison."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from wsis.contracts import Miner
 from wsis.plugins import nearest
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part, Settings, SettingsError
 
 ALIASES = {"proposals": "source"}
-"""Other names for what ``vary`` takes."""
+"""Other names that ``vary`` takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One thing that is compared.
+    """One entry of a comparison.
 
     Args:
-        label: its name in tables, unique in a bench.
-        miner: what it is taught by.
+        label: its name in tables, unique in a comparison.
+        miner: teaches it.
         overrides: ``key=value`` settings in which it differs from the shared ones.
     """
 
@@ -27,7 +28,7 @@ class Variant:
     overrides: tuple[str, ...] = ()
 
     def settings(self, shared: Settings) -> Settings:
-        """The shared settings with this variant's own.
+        """Return the shared settings with this variant's own.
 
         Raises:
             SettingsError: if a setting is unknown or its value is not allowed.
@@ -35,23 +36,51 @@ class Variant:
         return Settings.read(self.overrides, shared) if self.overrides else shared
 
 
-def of_miners(miners: Sequence[Part]) -> list[Variant]:
-    """A variant for each miner, all else being the same."""
-    return [Variant(label=miner.label, miner=miner) for miner in miners]
+Compared = Variant | Part | Miner | str
+"""A miner as an object, by name and settings, or with settings of its own."""
+
+
+def variants_of(miners: Any) -> list[Variant]:
+    """Return a variant for each miner, all else being the same.
+
+    Args:
+        miners: by label; or one after another, or comma-separated names with settings,
+            labelled by themselves.
+
+    Raises:
+        ValueError: if a text does not name a miner, or an object has no readable
+            settings.
+    """
+    if isinstance(miners, Mapping):
+        return [_variant(one, str(label)) for label, one in miners.items()]
+    if isinstance(miners, str):
+        miners = Part.several(miners)
+    if not isinstance(miners, Sequence):
+        raise ValueError(
+            f"expected miners by name, as {{'mine': MyMiner()}}, got {miners!r}"
+        )
+    return [_variant(one, None) for one in miners]
+
+
+def _variant(one: Any, label: str | None) -> Variant:
+    if isinstance(one, Variant):
+        return one if label is None else replace(one, label=label)
+    part = Part.of(one, "miners")
+    return Variant(label=label or part.label, miner=part)
 
 
 def vary(text: str, miner: Part) -> list[Variant]:
-    """Reads ``sampler=none,anti_noise``: a variant for each value, with one miner.
+    """Read ``sampler=none,anti_noise``: a variant for each value, with one miner.
 
     Args:
-        text: what differs and its values, with commas between, or semicolons where a
-            value has commas. It is ``miner``, or a setting: a part (``source``, also
-            called ``proposals``), a part's field (``source.nodes``), or any other
-            (``schedule.lr``; ``recipe.`` before it is allowed).
-        miner: that all have, unless it is what differs.
+        text: a setting and its comma-separated values; separated by semicolons if a
+            value has commas. The setting is ``miner``, a part (``source``, also called
+            ``proposals``), a part's field (``source.nodes``), or any other
+            (``schedule.lr``; a leading ``recipe.`` is allowed).
+        miner: that all variants have, unless ``miner`` is what differs.
 
     Raises:
-        SettingsError: if it does not read so, or no setting is called so.
+        SettingsError: if the text does not read like that, or names no setting.
     """
     key, equals, values = text.partition("=")
     key = key.strip().removeprefix("recipe.")
@@ -64,7 +93,7 @@ def vary(text: str, miner: Part) -> list[Variant]:
             f"got {text!r}"
         )
     if key == "miner":
-        return of_miners([Part.parse(value) for value in chosen])
+        return variants_of(chosen)
     fields = ["miner", *ALIASES, *Settings.model_fields]
     if key.partition(".")[0] not in fields:
         raise SettingsError(
@@ -78,7 +107,7 @@ def vary(text: str, miner: Part) -> list[Variant]:
 
 
 def ablation(miner: Part, sampler: Part) -> list[Variant]:
-    """CIM, then CIM with each of its components left out in turn.
+    """Return CIM, then CIM with each of its components left out in turn.
 
     In the terms of Li et al., https://arxiv.org/abs/2402.07633:
 
@@ -95,7 +124,7 @@ def ablation(miner: Part, sampler: Part) -> list[Variant]:
 
     Args:
         miner: CIM, with settings of its own if any.
-        sampler: that the miner is run with.
+        sampler: of the miner's pseudo instances.
 
     Raises:
         SettingsError: if the miner is not CIM.
@@ -109,7 +138,11 @@ def ablation(miner: Part, sampler: Part) -> list[Variant]:
     without: list[tuple[str, Part, tuple[str, ...]]] = [
         (miner.label, miner, ()),
         ("no cues", miner, ("cues=none",)),
-        ("mist mining", Part(name="mist", settings=shared), _part("sampler", sampler)),
+        (
+            "mist mining",
+            Part(name="mist", settings=shared),
+            (f"sampler={sampler.label}",),
+        ),
         ("no MaskIoU", miner, ("integrity=false",)),
         (
             "no cascade",
@@ -125,12 +158,8 @@ def ablation(miner: Part, sampler: Part) -> list[Variant]:
     ]
 
 
-def _part(field: str, part: Part) -> tuple[str, ...]:
-    return (f"{field}={part.label}",)
-
-
 def identity(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:
-    """All that a variant's figures depend on besides the data and the seed."""
+    """Return all that a variant's figures depend on besides the data and the seed."""
     return {
         **pipeline.settings.resolved(),
         "miner": {
@@ -143,7 +172,7 @@ def identity(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def common(values: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The entries, nested ones too, that are the same in all of several mappings.
+    """Return the entries, nested ones too, that are the same in several mappings.
 
     A part that differs by name is left out with its settings.
     """

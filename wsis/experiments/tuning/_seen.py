@@ -25,14 +25,14 @@ SMALLER = 0.75
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Seen:
-    """What criteria look at: nothing here comes of a mask that somebody drew.
+    """Everything that criteria look at; nothing here comes from a drawn mask.
 
     Args:
-        tags: which classes are present.
+        tags: the classes that are present.
         proposals: of the photo; at least one.
-        plain: what the model says of them.
-        flipped: of the mirrored photo; None where it was not looked at.
-        smaller: of the photo at ``SMALLER`` its size; likewise.
+        plain: the model's scores of the proposals.
+        flipped: in the mirrored photo; None if it was not looked at.
+        smaller: in the photo at ``SMALLER`` its size; likewise.
         evidence: mean response of a tag classifier in each region.
     """
 
@@ -46,7 +46,7 @@ class Seen:
     def overlap(
         self, one: Int[Tensor, " K"], other: Int[Tensor, " K"]
     ) -> Float[Tensor, " K"]:
-        """IoU of pairs of proposals."""
+        """Return the IoU of pairs of proposals."""
         size = region_areas(self.proposals.regions).double()
         mine, theirs = self.proposals.members[one], self.proposals.members[other]
         shared = (mine & theirs).double() @ size
@@ -63,7 +63,7 @@ def see(
     *,
     views: bool,
 ) -> Seen:
-    """What a model says of a bag's proposals; ``views``: mirrored and smaller, too."""
+    """Return a model's view of a bag; ``views`` adds the mirrored and smaller photo."""
     model.eval()
     looks = [scale, *others(scale)] if views else [scale]
     found: list[Scores | None] = [model(features(bag, look)) for look in looks]
@@ -80,7 +80,7 @@ def see(
 
 
 def others(scale: Scale) -> tuple[Scale, Scale]:
-    """The mirrored and the smaller view beside one."""
+    """Return the mirrored and the smaller view beside one."""
     side = max(32, round(SMALLER * scale.side))
     return (
         Scale(scale.side, not scale.flip, scale.resize, scale.limit),
@@ -89,9 +89,9 @@ def others(scale: Scale) -> tuple[Scale, Scale]:
 
 
 def tag_classifier(pipeline: Pipeline, bags: Sequence[Bag]) -> Classifier:
-    """Logistic regression of tags on the frozen backbone's average features.
+    """Fit logistic regression of tags on the frozen backbone's average features.
 
-    It knows nothing of proposals, miners or thresholds. Kept in the cache.
+    It knows nothing of proposals, miners or thresholds. The cache keeps it.
 
     Args:
         pipeline: gives the features.
@@ -120,7 +120,7 @@ def tag_classifier(pipeline: Pipeline, bags: Sequence[Bag]) -> Classifier:
 def evidence(
     pipeline: Pipeline, classifier: Classifier, bag: Bag
 ) -> Float[Tensor, "R C"]:
-    """The classifier's mean response in each region of a bag's proposals."""
+    """Return the classifier's mean response in each region of a bag's proposals."""
     scale = pipeline.train_views[0]
     responses = classifier.responses(pipeline.frozen.map(bag, scale))
     return region_means(responses, bag.proposals.regions)[0]

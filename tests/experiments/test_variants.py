@@ -1,7 +1,7 @@
 import pytest
 
 from wsis._support.files import differences
-from wsis.experiments.design import ablation, common, vary
+from wsis.experiments.variants import ablation, common, vary
 from wsis.runs.settings import Part, Settings, SettingsError
 
 CIM = Part(name="cim")
@@ -119,3 +119,15 @@ def test_what_all_share_leaves_out_what_differs():
         "b": None,
     }
     assert common([one, two, other]) == {"a": 1}
+
+
+@pytest.mark.parametrize("path", [r"C:\masks", "https://host:80/masks", "a:b"])
+def test_colons_in_values_survive(path):
+    bare, field = (
+        vary(f"source=files:path={path}", CIM),
+        vary(f"source.path={path}", CIM),
+    )
+    shared = Settings(source=Part(name="files"))
+
+    for [one] in (bare, field):
+        assert one.settings(shared).source.settings == {"path": path}

@@ -6,8 +6,8 @@ import pytest
 from tests.drawn import Squares, settings
 from tests.experiments.killed import MINERS, bench, killed_and_resumed
 from wsis.contracts import Supervision
-from wsis.experiments import BenchError, compare
-from wsis.experiments.journal import (
+from wsis.experiments import JournalError, compare_variants, variants_of
+from wsis.experiments.folders import (
     predictions_path,
     read_predictions,
     read_runs,
@@ -61,7 +61,8 @@ def test_what_is_kept_is_what_was_found(folders, tmp_path):
     pipeline = Pipeline(settings(), cache)
 
     found, kept = (
-        compare(Squares(), MINERS[:1], pipeline, folder=tmp_path) for _ in range(2)
+        compare_variants(variants_of(MINERS[:1]), Squares(), pipeline, folder=tmp_path)
+        for _ in range(2)
     )
 
     assert found.results()["runs"] == kept.results()["runs"]
@@ -104,8 +105,10 @@ def test_another_bench_is_refused_before_work(folders, setting, message):
     cache, whole, _, _ = folders
     pipeline = Pipeline(settings("schedule.epochs=4", setting), cache)
 
-    with pytest.raises(BenchError, match=message):
-        compare(Untouched(), MINERS, pipeline, seeds=[0, 1], folder=whole)
+    with pytest.raises(JournalError, match=message):
+        compare_variants(
+            variants_of(MINERS), Untouched(), pipeline, seeds=[0, 1], folder=whole
+        )
 
 
 def test_other_data_are_refused_before_work(folders):
@@ -116,17 +119,23 @@ def test_other_data_are_refused_before_work(folders):
             super().__init__(train=5)
 
     pipeline = Pipeline(settings("schedule.epochs=4"), cache)
-    with pytest.raises(BenchError, match=r"data\.digest"):
-        compare(Fewer(), MINERS, pipeline, seeds=[0, 1], folder=whole)
+    with pytest.raises(JournalError, match=r"data\.digest"):
+        compare_variants(
+            variants_of(MINERS), Fewer(), pipeline, seeds=[0, 1], folder=whole
+        )
 
 
 def test_seeds_and_miners_are_added(folders, tmp_path):
     cache, *_ = folders
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
-    compare(Squares(), MINERS[1:], pipeline, seeds=[1], folder=tmp_path)
+    compare_variants(
+        variants_of(MINERS[1:]), Squares(), pipeline, seeds=[1], folder=tmp_path
+    )
     kept = (tmp_path / "runs.jsonl").read_text()
 
-    found = compare(Squares(), MINERS, pipeline, seeds=[1], folder=tmp_path)
+    found = compare_variants(
+        variants_of(MINERS), Squares(), pipeline, seeds=[1], folder=tmp_path
+    )
 
     assert (tmp_path / "runs.jsonl").read_text().startswith(kept)
     assert [run.miner for run in read_runs(tmp_path)] == ["oicr", "cim"]
@@ -137,7 +146,9 @@ def test_a_fresh_bench_forgets_the_other(folders, tmp_path):
     cache, *_ = folders
     for epochs, fresh in ((2, False), (1, True)):
         pipeline = Pipeline(settings(f"schedule.epochs={epochs}"), cache)
-        compare(Squares(), MINERS[1:], pipeline, folder=tmp_path, fresh=fresh)
+        compare_variants(
+            variants_of(MINERS[1:]), Squares(), pipeline, folder=tmp_path, fresh=fresh
+        )
 
     [run] = read_runs(tmp_path)
     assert len(run.losses) == 1
@@ -155,5 +166,5 @@ def test_predictions_survive_the_file(folders, tmp_path):
 
     assert one.read_bytes() == two.read_bytes()
     one.write_bytes(b"half")
-    with pytest.raises(BenchError, match="damaged"):
+    with pytest.raises(JournalError, match="damaged"):
         read_predictions(one)
