@@ -1,10 +1,74 @@
-"""The command line; every command is one call of a Python function."""
+"""The command line: one file a command, each a call of the library."""
 
-from wsis.cli.commands import app
+from typing import Annotated
+
+import typer
+
+import wsis
+from wsis.cli import (
+    bench,
+    convert,
+    cues,
+    doctor,
+    evaluate,
+    parts,
+    predict,
+    proposals,
+    recipe,
+    refine,
+    report,
+    train,
+    tune,
+)
+from wsis.cli._errors import Guarded
+
+app = typer.Typer(
+    name="wsis",
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"wsis {wsis.__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="WSIS_DEBUG", help="Show tracebacks of errors."),
+    ] = False,
+) -> None:
+    """Instance masks from image-level tags.
+
+    Exit codes: 0 success, 1 a failure at work, 2 wrong usage.
+    """
+    del version, debug
+
+
+for command in (
+    *(bench, tune, train, predict, evaluate, refine, report, proposals, recipe),
+    *(convert, cues, parts, doctor),
+):
+    app.add_typer(command.app)
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     app()
 
 
