@@ -27,12 +27,12 @@ from jaxtyping import Float
 from pycocotools import mask as coco
 
 from wsis import plugins
-from wsis.cli.curves import draw
 from wsis.contracts import Annotated, Image
 from wsis.data.coco import CocoData
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
 from wsis.geometry.masks import boxes
 from wsis.proposals import grouping
+from wsis.report.curves import draw
 
 STEPS = {
     "superpixels": ("cut", "neighbourhood"),

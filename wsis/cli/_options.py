@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 JOBS = min(2, os.cpu_count() or 1)
-PANEL = "Data"
 
 
 def examples(*lines: str) -> str:
@@ -87,61 +86,51 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+_data = functools.partial(typer.Option, rich_help_panel="Data")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
     """The data set that the options name; None leaves a setting at its default."""
 
     name: Annotated[
         str | None,
-        typer.Option(
+        _data(
             "--data",
             help="Data set: scenes (drawn), voc, coco, folder, or another installed "
             "one, with its settings: scenes:train_images=100:seed=3; "
             "coco:points=FILE.csv adds points. The recipe's, or scenes, if not given.",
-            rich_help_panel=PANEL,
         ),
     ] = None
     root: Annotated[
         Path | None,
-        typer.Option(
+        _data(
             "--root",
             help="Folder of the whole data set: VOCdevkit for voc, the unpacked COCO "
             "for coco, tagged photos for folder.",
-            rich_help_panel=PANEL,
         ),
     ] = None
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", help="Folder of the photos.", rich_help_panel=PANEL),
-    ] = None
+    images: Annotated[Path | None, _data("--images", help="Folder of the photos.")] = (
+        None
+    )
     train: Annotated[
         Path | None,
-        typer.Option(
-            "--train",
-            help="COCO JSON of the training photos; only tags are read.",
-            rich_help_panel=PANEL,
-        ),
+        _data("--train", help="COCO JSON of the training photos; only tags are read."),
     ] = None
     val: Annotated[
-        Path | None,
-        typer.Option(
-            "--val", help="COCO JSON of the validation photos.", rich_help_panel=PANEL
-        ),
+        Path | None, _data("--val", help="COCO JSON of the validation photos.")
     ] = None
     val_images: Annotated[
         Path | None,
-        typer.Option(
-            "--val-images",
-            help="Folder of the validation photos, if it is another one.",
-            rich_help_panel=PANEL,
+        _data(
+            "--val-images", help="Folder of the validation photos, if it is another."
         ),
     ] = None
     classes: Annotated[
         str | None,
-        typer.Option(
+        _data(
             "--classes",
             help="all, voc (the 20 of PASCAL VOC), or comma-separated names.",
-            rich_help_panel=PANEL,
         ),
     ] = None
 
@@ -295,7 +284,7 @@ OverwriteOption = Annotated[
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Resume from the last finished epoch.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all chance.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
 JobsOption = Annotated[
     int,
     typer.Option(

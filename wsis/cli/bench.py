@@ -53,8 +53,7 @@ app = typer.Typer(name="bench", cls=_Benches, invoke_without_command=True)
 @grouped
 def bench(
     ctx: typer.Context,
-    data: Data,
-    setup: Setup,
+    *,
     miners: Annotated[
         str | None,
         typer.Option(
@@ -113,6 +112,8 @@ def bench(
             "that of the same bench, which is resumed."
         ),
     ] = Path("wsis-bench"),
+    data: Data,
+    setup: Setup,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Compare strategies under identical settings, and write a report.

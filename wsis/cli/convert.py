@@ -16,6 +16,7 @@ app = typer.Typer()
 )
 @grouped
 def convert(
+    *,
     checkpoint: Annotated[
         Path,
         typer.Argument(help="Of CIM's authors: .pth (tensors only) or .safetensors."),

@@ -20,7 +20,7 @@ from wsis.cli._options import (
 if TYPE_CHECKING:
     from wsis.proposals.bags import Bag
 
-app = typer.Typer(name="cues", no_args_is_help=True, help="Look at cues.")
+app = typer.Typer(name="cues", no_args_is_help=True)
 
 
 @app.callback()
@@ -37,9 +37,8 @@ def _group() -> None:
 )
 @grouped
 def show(
+    *,
     out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
-    data: Annotated[Data, Without("val", "val_images")],
-    setup: Setup,
     photos: Annotated[
         list[str] | None,
         typer.Argument(
@@ -51,6 +50,8 @@ def show(
         int, typer.Option(min=1, help="How many photos, if none is named.")
     ] = 12,
     seed: SeedOption = 0,
+    data: Annotated[Data, Without("val", "val_images")],
+    setup: Setup,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Draw the peaks and clusters that cues give to training photos.

@@ -34,14 +34,15 @@ app = typer.Typer()
 )
 @grouped
 def evaluate(
-    data: Data,
-    place: Place,
+    *,
     run: Annotated[Path | None, typer.Option(help="Folder of a trained run.")] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(help="COCO's list of results, of the validation photos."),
     ] = None,
     figures: FiguresOption = None,
+    data: Data,
+    place: Place,
 ) -> None:
     """Measure a run, a file of predictions, or both, against ground truth.
 

@@ -31,16 +31,17 @@ app = typer.Typer()
 )
 @grouped
 def predict(
+    *,
     photos: PhotosArgument,
     run: RunOption,
     out: Annotated[
         Path,
         typer.Option(help="New folder: overlays, predictions.json, results.json."),
     ],
-    place: Place,
     min_score: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out instances below this score.")
     ] = 0.0,
+    place: Place,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Find instances on photos with a trained run.

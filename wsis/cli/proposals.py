@@ -28,8 +28,7 @@ from wsis.cli._options import (
 if TYPE_CHECKING:
     from wsis.contracts import Ledger
     from wsis.proposals.filling import Filled
-    from wsis.proposals.making import Photo
-    from wsis.proposals.workers import Work
+    from wsis.proposals.making import Photo, Work
 
 app = typer.Typer(
     name="proposals",
@@ -73,8 +72,8 @@ ClusterOption = Annotated[
 )
 @grouped
 def make(
+    *,
     out: StoreOption,
-    data: Annotated[Data, Without("classes")],
     photos: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -84,6 +83,7 @@ def make(
     source: SourceOption = "region_tree",
     jobs: JobsOption = JOBS,
     cluster: ClusterOption = None,
+    data: Annotated[Data, Without("classes")],
 ) -> None:
     """Make the proposals of many photos and keep them in a store.
 
@@ -95,7 +95,7 @@ def make(
     from wsis.data.images import images_in
     from wsis.proposals.filling import make_jobs
     from wsis.proposals.making import file_photo
-    from wsis.proposals.shard_index import About
+    from wsis.proposals.shards import About
     from wsis.runs.settings import Part
 
     if bool(photos) == (data.name is not None):
@@ -124,6 +124,7 @@ def make(
 )
 @grouped
 def import_(
+    *,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.")],
     form: Annotated[
         Literal["mcg", "cob", "mat", "coco", "png", "npz"],
@@ -138,7 +139,6 @@ def import_(
         Path, typer.Option(help="Folder of the photos.", rich_help_panel="Data")
     ],
     out: StoreOption,
-    data: Annotated[Data, Without("name", "root", "images", "classes")],
     supervision: Annotated[
         str | None,
         typer.Option(
@@ -149,6 +149,7 @@ def import_(
     ] = None,
     jobs: JobsOption = JOBS,
     cluster: ClusterOption = None,
+    data: Annotated[Data, Without("name", "root", "images", "classes")],
 ) -> None:
     """Read proposals that others made into a store.
 
@@ -163,7 +164,7 @@ def import_(
     from wsis.proposals.importers import FORMATS
     from wsis.proposals.importing import ImportJob, matched
     from wsis.proposals.making import file_photo
-    from wsis.proposals.shard_index import About
+    from wsis.proposals.shards import About
 
     told = _ledger(supervision)
     if data.train is None and data.val is None:
@@ -240,7 +241,7 @@ def verify(store: StoreArgument) -> None:
 )
 @grouped
 def evaluate(
-    data: Annotated[Data, Without("train")],
+    *,
     source: SourceOption = "region_tree",
     store: Annotated[
         Path | None, typer.Option(help="Measure this store instead of a source.")
@@ -262,6 +263,7 @@ def evaluate(
     ] = None,
     jobs: JobsOption = 1,
     cluster: ClusterOption = None,
+    data: Annotated[Data, Without("train")],
 ) -> None:
     """Measure how well proposals cover annotated objects.
 
@@ -278,8 +280,8 @@ def evaluate(
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_coverage
     from wsis.evaluation.proposals import coverage
-    from wsis.proposals.files_source import StoredProposals
     from wsis.proposals.filling import made, make_jobs, photos_of, stored
+    from wsis.proposals.store import StoredProposals
     from wsis.runs.settings import Part
 
     others = [_figures(path) for path in beside or []]
@@ -376,7 +378,7 @@ def _of(data: Data) -> "list[Photo]":
 
 
 def _workers(jobs: int, address: str | None) -> "AbstractContextManager[Work]":
-    from wsis.proposals.workers import cluster, processes
+    from wsis.proposals.making import cluster, processes
 
     return processes(jobs) if address is None else cluster(address)
 

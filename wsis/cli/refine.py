@@ -33,10 +33,9 @@ app = typer.Typer()
 )
 @grouped
 def refine(
+    *,
     run: RunOption,
     out: Annotated[Path, typer.Option(help="New folder, unless --resume.")],
-    data: Data,
-    place: Place,
     detector: Annotated[
         Literal["small", "r50"],
         typer.Option(
@@ -64,6 +63,8 @@ def refine(
             "repeatable.",
         ),
     ] = None,
+    data: Data,
+    place: Place,
 ) -> None:
     """Teach a Mask R-CNN what a run finds on its training photos (CIM+).
 

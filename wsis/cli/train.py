@@ -31,9 +31,8 @@ app = typer.Typer()
 )
 @grouped
 def train(
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the run, new unless --resume.")],
-    data: Annotated[Data, Without("val_images")],
-    setup: Setup,
     miner: Annotated[
         str | None,
         typer.Option(
@@ -48,6 +47,8 @@ def train(
         ),
     ] = None,
     resume: ResumeOption = False,
+    data: Annotated[Data, Without("val_images")],
+    setup: Setup,
 ) -> None:
     """Train a model from tags alone; predict and evaluate take its folder.
 

@@ -41,8 +41,7 @@ SHOWN = 15
 )
 @grouped
 def tune(
-    data: Data,
-    setup: Setup,
+    *,
     miner: Annotated[
         str,
         typer.Option(
@@ -111,6 +110,8 @@ def tune(
             "or that of the same tuning, which is resumed."
         ),
     ] = Path("wsis-tune"),
+    data: Data,
+    setup: Setup,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Set thresholds from tags alone, and see how far that can be trusted.

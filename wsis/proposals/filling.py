@@ -10,12 +10,11 @@ from typing import Any
 from wsis._support.files import digest
 from wsis._support.progress import Monitor
 from wsis.contracts import Ledger, Proposals, TaggedImage
-from wsis.proposals.files_source import StoredProposals
-from wsis.proposals.making import Job, MakeJob, Photo
+from wsis.proposals.making import Job, MakeJob, Photo, Work
 from wsis.proposals.packing import unpack
-from wsis.proposals.shard_index import About
 from wsis.proposals.shard_writer import Writer
-from wsis.proposals.workers import Work
+from wsis.proposals.shards import About
+from wsis.proposals.store import StoredProposals
 
 
 @dataclass(slots=True, kw_only=True)
