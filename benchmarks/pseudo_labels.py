@@ -14,7 +14,7 @@ import torch
 from pycocotools import mask as rle
 
 from wsis import Scenes
-from wsis.cli.options import cache_folder
+from wsis._support.places import cache_folder
 from wsis.contracts import GroundTruth, Predictions
 from wsis.runs.refine import Trust
 from wsis.runs.run import load_run

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from wsis import Scenes
-from wsis.cli.options import cache_folder
+from wsis._support.places import cache_folder
 from wsis.features.scale import scales
 from wsis.geometry import masks
 from wsis.geometry.drawing import PALETTE, overlay, sheet

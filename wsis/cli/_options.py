@@ -284,7 +284,9 @@ OverwriteOption = Annotated[
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Resume from the last finished epoch.")
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Seed of all randomness.")
+]
 JobsOption = Annotated[
     int,
     typer.Option(
