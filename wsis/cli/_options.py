@@ -23,7 +23,7 @@ from wsis.cli._errors import UsageError
 if TYPE_CHECKING:
     from wsis.contracts import Annotated as Measured
     from wsis.contracts import DataSource
-    from wsis.runs import Part, Pipeline
+    from wsis.runs import Part, Pipeline, Recipe
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 JOBS = min(2, os.cpu_count() or 1)
@@ -237,19 +237,11 @@ class Setup:
             cache=self.cache,
         )
 
-    @property
-    def data(self) -> str:
-        """The data set that the recipe is for; scenes without a recipe."""
-        from wsis.runs.recipes import Recipe
+    def chosen(self) -> "Recipe":
+        """Return the recipe; without one, what commands do by default."""
+        from wsis.runs.recipes import Recipe, defaults
 
-        return "scenes" if self.recipe is None else Recipe.read(self.recipe).data.label
-
-    @property
-    def miner(self) -> str:
-        """The recipe's miner; cim without a recipe."""
-        from wsis.runs.recipes import Recipe
-
-        return "cim" if self.recipe is None else Recipe.read(self.recipe).miner.label
+        return defaults() if self.recipe is None else Recipe.read(self.recipe)
 
 
 def miners_of(text: str) -> "list[Part]":
@@ -277,26 +269,24 @@ def miner_of(text: str) -> "Part":
 
 Place = Annotated[Setup, Without("recipe", "settings")]
 
-OverwriteOption = Annotated[
+Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace files of the same name in --out."),
 ]
-ResumeOption = Annotated[
+Resume = Annotated[
     bool, typer.Option("--resume", help="Resume from the last finished epoch.")
 ]
-SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Seed of all randomness.")
-]
-JobsOption = Annotated[
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+Jobs = Annotated[
     int,
     typer.Option(
         "--jobs", min=1, help="Processes; if several, each has a single thread."
     ),
 ]
-FiguresOption = Annotated[
+Figures = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file.")
 ]
-PhotosArgument = Annotated[
+Photos = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of photos.")
 ]
-RunOption = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]
+Run = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]

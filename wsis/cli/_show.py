@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from wsis._support.files import write_json
 from wsis.evaluation import Evaluation
 from wsis.report import METRICS, Row, figure, said, spread, table
 
@@ -79,8 +81,16 @@ def show(table: Table, width: int = 240) -> None:
     Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
-def print_evaluations(found: Mapping[str, Evaluation], columns: Sequence[str]) -> None:
-    """Print a row of percent for each evaluation; ``oracle`` and after set apart."""
+def print_evaluations(
+    found: Mapping[str, Evaluation], columns: Sequence[str], path: Path | None
+) -> None:
+    """Print a row of percent for each evaluation; write all figures to ``path``."""
+    if path is not None:
+        figures = {
+            name: {"metrics": one.metrics, "per_class": one.per_class}
+            for name, one in found.items()
+        }
+        write_json(path, figures)
     printed = Table("", *map(percent, columns))
     for name, one in found.items():
         if name == "oracle":

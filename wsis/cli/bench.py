@@ -7,20 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
+from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_inputs, refuse_other
-from wsis.cli._options import (
-    JOBS,
-    Data,
-    FiguresOption,
-    JobsOption,
-    OverwriteOption,
-    Setup,
-    examples,
-    grouped,
-    masks_of,
-    miners_of,
-)
 
 if TYPE_CHECKING:
     from wsis.experiments import Variant
@@ -37,7 +26,7 @@ app = typer.Typer(name="bench", cls=_Benches, invoke_without_command=True)
 
 
 @app.callback(
-    epilog=examples(
+    epilog=options.examples(
         "wsis bench --miners cim,mist,oicr",
         "wsis bench --miners cim,cim:p_seed=0.2 --seeds 3 --set schedule.epochs=8",
         "wsis bench --vary sampler=none,anti_noise --miners cim --seeds 5",
@@ -50,7 +39,7 @@ app = typer.Typer(name="bench", cls=_Benches, invoke_without_command=True)
         "--train train.json --val val.json --classes voc",
     )
 )
-@grouped
+@options.grouped
 def bench(
     ctx: typer.Context,
     *,
@@ -104,7 +93,7 @@ def bench(
             "least 2, and hold out each part once, for every strategy and seed.",
         ),
     ] = None,
-    jobs: JobsOption = JOBS,
+    jobs: options.Jobs = options.JOBS,
     out: Annotated[
         Path,
         typer.Option(
@@ -112,9 +101,9 @@ def bench(
             "that of the same bench, which is resumed."
         ),
     ] = Path("wsis-bench"),
-    data: Data,
-    setup: Setup,
-    overwrite: OverwriteOption = False,
+    data: options.Data,
+    setup: options.Setup,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Compare strategies under identical settings, and write a report.
 
@@ -147,8 +136,8 @@ def bench(
         )
     pipeline = setup.pipeline()
     variants = _variants(miners, vary, ablate, tuned or (), pipeline)
-    source = data.source(setup.data, train=True)
-    masks_of(source)
+    source = data.source(setup.chosen().data.label, train=True)
+    options.masks_of(source)
     try:
         with Bars() as bars:
             found = compare_variants(
@@ -174,13 +163,15 @@ def bench(
     typer.echo(f"report: {out / 'report.html'}")
 
 
-@app.command(epilog=examples("wsis bench compare wsis-bench other --json verdict.json"))
+@app.command(
+    epilog=options.examples("wsis bench compare wsis-bench other --json verdict.json")
+)
 def compare(
     folders: Annotated[
         list[Path],
         typer.Argument(metavar="FOLDER...", help="What wsis bench wrote, two or more."),
     ],
-    figures: FiguresOption = None,
+    figures: options.Figures = None,
 ) -> None:
     """Judge the strategies of several benches against the first one's first.
 
@@ -210,9 +201,9 @@ def _variants(
     from wsis.experiments import ablation, variants_of, vary
 
     if tuned:
-        named = variants_of(miners_of(miners)) if miners else []
+        named = variants_of(options.miners_of(miners)) if miners else []
         return named + _tuned(tuned, pipeline)
-    several = miners_of(miners or "cim")
+    several = options.miners_of(miners or "cim")
     if not (varied or ablate):
         return variants_of(several)
     if len(several) != 1:

@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._files import refuse_existing
-from wsis.cli._options import Setup, Without, examples, grouped
 
 app = typer.Typer()
 
 
 @app.command(
-    epilog=examples("wsis convert model_step89999.pth --recipe voc12-cim-r50 --out run")
+    epilog=options.examples(
+        "wsis convert model_step89999.pth --recipe voc12-cim-r50 --out run"
+    )
 )
-@grouped
+@options.grouped
 def convert(
     *,
     checkpoint: Annotated[
@@ -28,7 +30,7 @@ def convert(
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder of the run.")],
-    setup: Annotated[Setup, Without("recipe", "device")],
+    setup: Annotated[options.Setup, options.Without("recipe", "device")],
 ) -> None:
     """Make a run of a checkpoint that the authors of CIM released.
 

@@ -5,17 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_existing, refuse_home
-from wsis.cli._options import (
-    Data,
-    OverwriteOption,
-    SeedOption,
-    Setup,
-    Without,
-    examples,
-    grouped,
-)
 
 if TYPE_CHECKING:
     from wsis.proposals.bags import Bag
@@ -29,13 +21,13 @@ def _group() -> None:
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis cues show --out looks --set cues=agpl",
         "wsis cues show one.jpg two.jpg --out looks --data coco --images photos "
         "--train tags.json --set cues=cam:prominence=0.35",
     ),
 )
-@grouped
+@options.grouped
 def show(
     *,
     out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
@@ -49,10 +41,10 @@ def show(
     limit: Annotated[
         int, typer.Option(min=1, help="How many photos, if none is named.")
     ] = 12,
-    seed: SeedOption = 0,
-    data: Annotated[Data, Without("val", "val_images")],
-    setup: Setup,
-    overwrite: OverwriteOption = False,
+    seed: options.Seed = 0,
+    data: Annotated[options.Data, options.Without("val", "val_images")],
+    setup: options.Setup,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Draw the peaks and clusters that cues give to training photos.
 
@@ -68,7 +60,7 @@ def show(
     from wsis.report.looks import cue_page
 
     pipeline = setup.pipeline()
-    tagged = data.source(setup.data, train=True).train()
+    tagged = data.source(setup.chosen().data.label, train=True).train()
     bags = pipeline.bags(tagged.images)
     chosen = _chosen(bags, photos or [], limit)
     home = data.images or data.root

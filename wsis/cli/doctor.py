@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from wsis import plugins
+from wsis.cli import _options as options
 from wsis.cli._errors import message
-from wsis.cli._options import Setup, Without, grouped
 
 app = typer.Typer()
 
 
 @app.command()
-@grouped
-def doctor(setup: Annotated[Setup, Without("recipe", "settings", "device")]) -> None:
+@options.grouped
+def doctor(
+    setup: Annotated[options.Setup, options.Without("recipe", "settings", "device")],
+) -> None:
     """Check versions, devices, weights, parts, the cache; exit 1 if one is broken."""
     from wsis._support.places import cache_folder
 

@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_inputs
-from wsis.cli._options import (
-    Data,
-    FiguresOption,
-    Place,
-    examples,
-    grouped,
-    masks_of,
-)
 
 if TYPE_CHECKING:
     from wsis.contracts import Annotated as Measured
@@ -26,13 +19,13 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis evaluate --run run",
         "wsis evaluate --predictions results.json --data coco --images photos "
         "--val val.json --json figures.json",
     )
 )
-@grouped
+@options.grouped
 def evaluate(
     *,
     run: Annotated[Path | None, typer.Option(help="Folder of a trained run.")] = None,
@@ -40,9 +33,9 @@ def evaluate(
         Path | None,
         typer.Option(help="COCO's list of results, of the validation photos."),
     ] = None,
-    figures: FiguresOption = None,
-    data: Data,
-    place: Place,
+    figures: options.Figures = None,
+    data: options.Data,
+    place: options.Place,
 ) -> None:
     """Measure a run, a file of predictions, or both, against ground truth.
 
@@ -55,26 +48,16 @@ def evaluate(
         refuse_inputs(
             figures, (run, predictions, data.train, data.val), option="--json"
         )
-    from wsis._support.files import write_json
     from wsis.cli._show import METRICS, print_evaluations
 
     source = data.source()
-    val = masks_of(source)
+    val = options.masks_of(source)
     found: dict[str, Evaluation] = {}
     if predictions is not None:
         found[predictions.name] = _of_file(predictions, source, val)
     if run is not None:
         found |= _of_run(run, place, val)
-    if figures is not None:
-        write_json(figures, _figures(found))
-    print_evaluations(found, [*METRICS, "ABO"])
-
-
-def _figures(found: "dict[str, Evaluation]") -> dict[str, object]:
-    return {
-        name: {"metrics": one.metrics, "per_class": one.per_class}
-        for name, one in found.items()
-    }
+    print_evaluations(found, [*METRICS, "ABO"], figures)
 
 
 def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
@@ -92,7 +75,9 @@ def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
     return evaluate(found, val.truths, classes)
 
 
-def _of_run(folder: Path, place: Place, val: "Measured") -> "dict[str, Evaluation]":
+def _of_run(
+    folder: Path, place: options.Place, val: "Measured"
+) -> "dict[str, Evaluation]":
     """Return the figures of a run and those of its proposals."""
     from wsis.cli._show import Bars
     from wsis.experiments import bounds

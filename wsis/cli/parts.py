@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from wsis import plugins
+from wsis.cli import _options as options
 from wsis.cli._errors import message
-from wsis.cli._options import examples
 
 app = typer.Typer()
 
 
-@app.command(epilog=examples("wsis parts", "wsis parts miners"))
+@app.command(epilog=options.examples("wsis parts", "wsis parts miners"))
 def parts(
     kind: Annotated[
         plugins.Kind | None, typer.Argument(help="Only parts of this kind.")

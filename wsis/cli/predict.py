@@ -5,16 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._errors import message
 from wsis.cli._files import refuse_existing, refuse_home
-from wsis.cli._options import (
-    OverwriteOption,
-    PhotosArgument,
-    Place,
-    RunOption,
-    examples,
-    grouped,
-)
 
 if TYPE_CHECKING:
     from wsis.contracts import Predictions
@@ -24,16 +17,16 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis predict photo.jpg --run run --out found",
         "wsis predict holiday/ more/ --run run --out found --min-score 0.1",
     )
 )
-@grouped
+@options.grouped
 def predict(
     *,
-    photos: PhotosArgument,
-    run: RunOption,
+    photos: options.Photos,
+    run: options.Run,
     out: Annotated[
         Path,
         typer.Option(help="New folder: overlays, predictions.json, results.json."),
@@ -41,8 +34,8 @@ def predict(
     min_score: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out instances below this score.")
     ] = 0.0,
-    place: Place,
-    overwrite: OverwriteOption = False,
+    place: options.Place,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Find instances on photos with a trained run.
 

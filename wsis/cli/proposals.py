@@ -10,20 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
-from wsis.cli._options import (
-    JOBS,
-    Data,
-    JobsOption,
-    OverwriteOption,
-    PhotosArgument,
-    Without,
-    examples,
-    grouped,
-    has_train,
-    masks_of,
-)
 
 if TYPE_CHECKING:
     from wsis.contracts import Ledger
@@ -61,7 +50,7 @@ ClusterOption = Annotated[
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis proposals make photos/ --out store --jobs 4",
         "wsis proposals make --data coco --images photos --train train.json "
         "--val val.json --out store --source region_tree:nodes=900",
@@ -70,7 +59,7 @@ ClusterOption = Annotated[
         "--set source=files:path=store",
     )
 )
-@grouped
+@options.grouped
 def make(
     *,
     out: StoreOption,
@@ -81,9 +70,9 @@ def make(
         ),
     ] = None,
     source: SourceOption = "region_tree",
-    jobs: JobsOption = JOBS,
+    jobs: options.Jobs = options.JOBS,
     cluster: ClusterOption = None,
-    data: Annotated[Data, Without("classes")],
+    data: Annotated[options.Data, options.Without("classes")],
 ) -> None:
     """Make the proposals of many photos and keep them in a store.
 
@@ -114,7 +103,7 @@ def make(
 
 @app.command(
     name="import",
-    epilog=examples(
+    epilog=options.examples(
         "wsis proposals import MCG/ --format mcg --images photos --out store",
         "wsis proposals import results.json --format coco --images photos "
         "--val val.json --out store --supervision masks",
@@ -122,7 +111,7 @@ def make(
         "--supervision none",
     ),
 )
-@grouped
+@options.grouped
 def import_(
     *,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.")],
@@ -147,9 +136,9 @@ def import_(
             "files that wsis exported."
         ),
     ] = None,
-    jobs: JobsOption = JOBS,
+    jobs: options.Jobs = options.JOBS,
     cluster: ClusterOption = None,
-    data: Annotated[Data, Without("name", "root", "images", "classes")],
+    data: Annotated[options.Data, options.Without("name", "root", "images", "classes")],
 ) -> None:
     """Read proposals that others made into a store.
 
@@ -191,7 +180,7 @@ def import_(
     _fill(out, about, work, _workers(jobs, cluster))
 
 
-@app.command(epilog=examples("wsis proposals export store --out masks.json"))
+@app.command(epilog=options.examples("wsis proposals export store --out masks.json"))
 def export(
     store: StoreArgument,
     out: Annotated[Path, typer.Option(help="New COCO JSON file.")],
@@ -209,7 +198,7 @@ def export(
     typer.echo(f"{masks} proposals of {photos} photos: {out}")
 
 
-@app.command(epilog=examples("wsis proposals verify store"))
+@app.command(epilog=options.examples("wsis proposals verify store"))
 def verify(store: StoreArgument) -> None:
     """Read a whole store and compare it with its checksums; exit 1 if it is damaged."""
     from wsis.evaluation.proposals import supervision
@@ -232,14 +221,14 @@ def verify(store: StoreArgument) -> None:
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis proposals evaluate --source region_tree --data coco --images photos "
         "--val val.json --out tree.json",
         "wsis proposals evaluate --store store --data coco --images photos "
         "--val val.json --out mcg.json --curves curves.svg --beside tree.json",
     )
 )
-@grouped
+@options.grouped
 def evaluate(
     *,
     source: SourceOption = "region_tree",
@@ -261,9 +250,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="A file that --out wrote, drawn as well; repeatable."),
     ] = None,
-    jobs: JobsOption = 1,
+    jobs: options.Jobs = 1,
     cluster: ClusterOption = None,
-    data: Annotated[Data, Without("train")],
+    data: Annotated[options.Data, options.Without("train")],
 ) -> None:
     """Measure how well proposals cover annotated objects.
 
@@ -288,7 +277,7 @@ def evaluate(
     part, seconds = Part.parse(source), list[float]()
     ledger: Ledger = frozenset() if store else part.build("sources").ledger
     kept = None if store is None else StoredProposals(path=str(store))
-    val = masks_of(data.source())
+    val = options.masks_of(data.source())
     images = val.tagged.images
     if kept is None:
         work = make_jobs(photos_of(images), part.name, part.settings)
@@ -317,19 +306,19 @@ def evaluate(
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis proposals show photo.jpg --out looks",
         "wsis proposals show photos/ --out looks --source region_tree:nodes=300",
     )
 )
 def show(
-    photos: PhotosArgument,
+    photos: options.Photos,
     out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
     source: SourceOption = "region_tree",
     limit: Annotated[
         int, typer.Option(min=1, help="How many proposals are drawn.")
     ] = 11,
-    overwrite: OverwriteOption = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Draw the regions of photos and their first proposals, best first.
 
@@ -365,12 +354,12 @@ def show(
     typer.echo(f"drawn: {out}")
 
 
-def _of(data: Data) -> "list[Photo]":
+def _of(data: options.Data) -> "list[Photo]":
     """Return the photos of both halves of a data set."""
     from wsis.proposals.filling import photos_of
 
     source = data.source()
-    train = source.train().images if has_train(source) else []
+    train = source.train().images if options.has_train(source) else []
     val = source.val()
     if not train and val is None:
         raise UsageError("expected --train, --val or both: which photos there are")

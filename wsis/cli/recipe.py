@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from wsis import plugins
-from wsis.cli._options import examples
+from wsis.cli import _options as options
 
 app = typer.Typer(
     name="recipe", no_args_is_help=True, help="Look at recipes: settings by name."
@@ -25,7 +25,7 @@ def list_() -> None:
         typer.echo(f"{name}: {Recipe.read(name).description}")
 
 
-@app.command(epilog=examples("wsis recipe show voc12-cim-r50"))
+@app.command(epilog=options.examples("wsis recipe show voc12-cim-r50"))
 def show(name: RecipeArgument) -> None:
     """Show every setting of a recipe, the parts' defaults included."""
     from wsis.runs.recipes import Recipe
@@ -37,7 +37,7 @@ def show(name: RecipeArgument) -> None:
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis recipe diff voc12-cim-r50",
         "wsis recipe diff voc12-cim-r50 voc12-cim-vgg16",
     )

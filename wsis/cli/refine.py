@@ -5,17 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_existing
-from wsis.cli._options import (
-    Data,
-    Place,
-    ResumeOption,
-    RunOption,
-    SeedOption,
-    examples,
-    grouped,
-)
 
 if TYPE_CHECKING:
     from wsis.runs.refine import Coverage, RefineSettings
@@ -24,17 +16,17 @@ app = typer.Typer()
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis refine --run run --out refined",
         "wsis refine --run run --out refined --data coco --images photos "
         "--train tags.json --val val.json",
         "wsis refine --run run --out refined --detector r50 --set weights=resnet50.pth",
     )
 )
-@grouped
+@options.grouped
 def refine(
     *,
-    run: RunOption,
+    run: options.Run,
     out: Annotated[Path, typer.Option(help="New folder, unless --resume.")],
     detector: Annotated[
         Literal["small", "r50"],
@@ -52,8 +44,8 @@ def refine(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the labelled photos.")
     ] = None,
-    seed: SeedOption = 0,
-    resume: ResumeOption = False,
+    seed: options.Seed = 0,
+    resume: options.Resume = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,8 +55,8 @@ def refine(
             "repeatable.",
         ),
     ] = None,
-    data: Data,
-    place: Place,
+    data: options.Data,
+    place: options.Place,
 ) -> None:
     """Teach a Mask R-CNN what a run finds on its training photos (CIM+).
 
@@ -115,12 +107,7 @@ def refine(
             predictions = one.predict_all(val, bars)
         found[one.name] = evaluate(predictions, val.truths, val.tagged.classes)
     write_json(out / "results.json", to_coco(predictions, refined.card.category_ids))
-    figures = {
-        name: {"metrics": one.metrics, "per_class": one.per_class}
-        for name, one in found.items()
-    }
-    write_json(out / "figures.json", figures)
-    print_evaluations(found, METRICS)
+    print_evaluations(found, METRICS, out / "figures.json")
 
 
 def _text(covered: "Coverage", settings: "RefineSettings") -> str:

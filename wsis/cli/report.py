@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from wsis.cli._options import examples
+from wsis.cli import _options as options
 
 app = typer.Typer()
 
 
-@app.command(epilog=examples("wsis report wsis-bench"))
+@app.command(epilog=options.examples("wsis report wsis-bench"))
 def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder that wsis bench wrote.")

@@ -5,23 +5,14 @@ from typing import Annotated
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._files import refuse_existing
-from wsis.cli._options import (
-    Data,
-    ResumeOption,
-    SeedOption,
-    Setup,
-    Without,
-    examples,
-    grouped,
-    miner_of,
-)
 
 app = typer.Typer()
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis train --out run",
         "wsis train --out run --data coco --images photos --train tags.json --resume",
         "wsis train --out run --data folder --root photos",
@@ -29,7 +20,7 @@ app = typer.Typer()
         "--set backbone.weights=resnet50.pth",
     )
 )
-@grouped
+@options.grouped
 def train(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the run, new unless --resume.")],
@@ -39,16 +30,16 @@ def train(
             help="A miner, with settings: cim:p_seed=0.2. The recipe's, or cim."
         ),
     ] = None,
-    seed: SeedOption = 0,
+    seed: options.Seed = 0,
     steps: Annotated[
         int | None,
         typer.Option(
             min=1, help="Stop after this many images in all, resumed ones included."
         ),
     ] = None,
-    resume: ResumeOption = False,
-    data: Annotated[Data, Without("val_images")],
-    setup: Setup,
+    resume: options.Resume = False,
+    data: Annotated[options.Data, options.Without("val_images")],
+    setup: options.Setup,
 ) -> None:
     """Train a model from tags alone; predict and evaluate take its folder.
 
@@ -60,9 +51,9 @@ def train(
 
     if not resume and Card.begun(out):
         refuse_existing(out, instead="--resume to resume its run")
-    chosen = miner_of(miner or setup.miner)
+    chosen = options.miner_of(miner or setup.chosen().miner.label)
     setup.pipeline().strategy(chosen)
-    source = data.source(setup.data, train=True)
+    source = data.source(setup.chosen().data.label, train=True)
     with Bars() as bars:
         run = train(
             source,

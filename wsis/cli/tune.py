@@ -6,19 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_other
-from wsis.cli._options import (
-    JOBS,
-    Data,
-    JobsOption,
-    OverwriteOption,
-    Setup,
-    examples,
-    grouped,
-    masks_of,
-    miner_of,
-)
 
 app = typer.Typer()
 
@@ -30,7 +20,7 @@ SHOWN = 15
 
 
 @app.command(
-    epilog=examples(
+    epilog=options.examples(
         "wsis tune --data folder --root photos",
         "wsis tune --miner cim --settings 40 --seeds 2 --set schedule.epochs=5",
         "wsis tune --sweep p_seed=0.01..0.3:log --sweep t_cls=0.1..0.5 --by flips",
@@ -39,7 +29,7 @@ SHOWN = 15
         "wsis tune --data coco --images photos --train train.json --val val.json",
     )
 )
-@grouped
+@options.grouped
 def tune(
     *,
     miner: Annotated[
@@ -102,7 +92,7 @@ def tune(
             "criteria rank; they choose nothing. By default they do, if there are any.",
         ),
     ] = None,
-    jobs: JobsOption = JOBS,
+    jobs: options.Jobs = options.JOBS,
     out: Annotated[
         Path,
         typer.Option(
@@ -110,9 +100,9 @@ def tune(
             "or that of the same tuning, which is resumed."
         ),
     ] = Path("wsis-tune"),
-    data: Data,
-    setup: Setup,
-    overwrite: OverwriteOption = False,
+    data: options.Data,
+    setup: options.Setup,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Set thresholds from tags alone, and see how far that can be trusted.
 
@@ -137,10 +127,10 @@ def tune(
     if not 0 < held_out < 1:
         raise UsageError(f"expected --held-out in (0, 1), got {held_out:g}")
     pipeline = setup.pipeline()
-    space = Space.of(miner_of(miner), pipeline.settings, sweep or [])
-    source = data.source(setup.data, train=True)
+    space = Space.of(options.miner_of(miner), pipeline.settings, sweep or [])
+    source = data.source(setup.chosen().data.label, train=True)
     if judge:
-        masks_of(source)
+        options.masks_of(source)
     judged = source.val() is not None if judge is None else judge
     try:
         with Bars() as bars:
