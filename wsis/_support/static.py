@@ -4,7 +4,7 @@ import ast
 import builtins
 import importlib
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -16,7 +16,7 @@ _TYPES = ("bool", "dict", "float", "frozenset", "int", "list", "set", "str", "tu
 _LIGHT = ("collections.abc", "pathlib", "typing")
 """Modules whose names may be used in annotations; they are imported anyway."""
 
-_OPERATORS = {
+_OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -159,9 +159,9 @@ def _class(
     keywords_only = [_dataclass(source, one) for one in node.decorator_list]
     parameters: dict[str, Parameter] = {}
     constants: dict[str, Any] = {}
-    own = any(getattr(line, "name", "") == "__init__" for line in node.body)
+    constructs = any(getattr(line, "name", "") == "__init__" for line in node.body)
     # With a constructor of its own, what its bases take does not matter.
-    for base in [] if own else reversed(node.bases):
+    for base in [] if constructs else reversed(node.bases):
         inherited, variables = _class(*_base(source, base))
         parameters |= {one.name: one for one in inherited}
         constants |= variables

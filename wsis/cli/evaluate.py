@@ -48,7 +48,8 @@ def evaluate(
         refuse_inputs(
             figures, (run, predictions, data.train, data.val), option="--json"
         )
-    from wsis.cli._show import METRICS, print_evaluations
+    from wsis.cli._show import print_evaluations
+    from wsis.report import METRICS
 
     source = data.source()
     val = options.masks_of(source)

@@ -11,7 +11,8 @@ from wsis.cli._files import refuse_existing, refuse_home
 
 if TYPE_CHECKING:
     from wsis.contracts import Predictions
-    from wsis.runs import Trained
+    from wsis.runs import Run
+    from wsis.runs.refine import Refined
 
 app = typer.Typer()
 
@@ -75,7 +76,7 @@ def predict(
 
 
 def _predict(
-    run: "Trained", paths: list[Path], min_score: float, folder: Path
+    run: "Run | Refined", paths: list[Path], min_score: float, folder: Path
 ) -> "dict[Path, Predictions]":
     """Return the predictions of every readable photo; draw them into ``folder``."""
     from dataclasses import replace

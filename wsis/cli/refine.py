@@ -67,8 +67,9 @@ def refine(
     results.json and figures.json, before and after.
     """
     from wsis._support.files import write_json
-    from wsis.cli._show import METRICS, Bars, print_evaluations
+    from wsis.cli._show import Bars, print_evaluations
     from wsis.evaluation import evaluate, to_coco
+    from wsis.report import METRICS
     from wsis.runs.refine import DETECTORS, RefineSettings, refine
     from wsis.runs.run import load_run
 

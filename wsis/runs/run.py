@@ -23,6 +23,9 @@ from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsEr
 from wsis.training.loop import Progress
 from wsis.training.network import Model
 
+if TYPE_CHECKING:
+    from wsis.runs.refine.refined import Refined
+
 
 class Card(BaseCard):
     """What ``run.json`` says: everything about a run but its weights.
@@ -190,7 +193,7 @@ def load(
     device: str | torch.device = "auto",
     cache: str | Path | None = None,
     parts: Mapping[str, Any] | None = None,
-) -> Trained:
+) -> "Run | Refined":
     """Return the model that a folder holds, ready to predict; nothing is unpickled.
 
     Args:

@@ -38,7 +38,7 @@ class SettingsError(ValueError):
 _SETTING = re.compile(
     r""":([A-Za-z_]\w*)=("(?:[^"]|"")*"|.*?)(?=:[A-Za-z_]\w*=|$)""", re.DOTALL
 )
-_SPLIT = re.compile(r",(?=\s*[A-Za-z_][\w.]*\s*(?:[,:]|$))")
+_SPLIT = re.compile(r",(?=\s*(?:[A-Za-z_][\w.]*\s*(?:[,:]|$)|$))")
 
 
 class Part(BaseModel):
