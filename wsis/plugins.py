@@ -1,15 +1,11 @@
 """Finds parts by kind and name among entry points, built-in and third-party alike."""
 
-import difflib
 import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin
-
-from pydantic import TypeAdapter, ValidationError
 
 from wsis._support import static
 from wsis._support.static import Description
@@ -148,12 +144,17 @@ def text(value: Any) -> str:
 
 def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
     """Return a hint at the choice that was probably meant, or nothing."""
+    import difflib
+
     close = difflib.get_close_matches(word, list(choices), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 @cache
 def _registered(kind: Kind) -> dict[str, Any]:
+    # Here, as --help asks for no part and is to answer at once.
+    from importlib.metadata import entry_points
+
     # Typed as Any: once dask has imported the backport importlib_metadata, entry points
     # are the backport's.
     found: dict[str, Any] = {}
@@ -180,6 +181,8 @@ def _by_path(kind: Kind, path: str) -> Callable[..., Any]:
 
 
 def _typed(parameter: inspect.Parameter, value: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
     if parameter.annotation is inspect.Parameter.empty:
         return value
     if isinstance(value, str) and get_origin(parameter.annotation) is tuple:

@@ -1,6 +1,7 @@
+import importlib.metadata
 import json
 import re
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import numpy as np
 import pytest
@@ -74,8 +75,10 @@ def test_parts_lists_what_is_installed_with_its_settings():
 
 def test_parts_lists_the_others_beside_a_broken_package(monkeypatch):
     broken = EntryPoint("broken", "acme_of_nowhere:Miner", "wsis.miners")
-    known = list(plugins.entry_points(group="wsis.miners"))
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken, *known])
+    known = list(entry_points(group="wsis.miners"))
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [broken, *known]
+    )
     plugins._registered.cache_clear()
 
     text = wsis("parts", "miners")
