@@ -150,8 +150,7 @@ def import_(
 
     from wsis._support.checks import few
     from wsis.data.images import images_in
-    from wsis.proposals.importers import FORMATS
-    from wsis.proposals.importing import ImportJob, matched
+    from wsis.proposals.importers import FORMATS, ImportJob, matched
     from wsis.proposals.making import file_photo
     from wsis.proposals.shards import About
 
