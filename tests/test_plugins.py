@@ -1,9 +1,8 @@
-import importlib.metadata
 import inspect
 import os
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,7 @@ def test_a_setting_without_default_is_asked_for():
 
 def test_two_parts_of_one_name_are_refused(monkeypatch):
     points = [EntryPoint("cim", f"{p}:Miner", "wsis.miners") for p in ("a", "b")]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints(points))
     plugins._registered.cache_clear()
 
     with pytest.raises(LookupError, match="two miners are called 'cim': a:Miner"):

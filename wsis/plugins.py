@@ -151,14 +151,20 @@ def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
 
 
 @cache
-def _registered(kind: Kind) -> dict[str, Any]:
+def _installed() -> Any:
+    """Read the entry points once; every installed package has a file of them."""
     # Here, as --help asks for no part and is to answer at once.
     from importlib.metadata import entry_points
 
     # Typed as Any: once dask has imported the backport importlib_metadata, entry points
     # are the backport's.
+    return entry_points()
+
+
+@cache
+def _registered(kind: Kind) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for point in entry_points(group=f"wsis.{kind}"):
+    for point in _installed().select(group=f"wsis.{kind}"):
         other = found.setdefault(point.name, point)
         if other.value != point.value:
             raise LookupError(

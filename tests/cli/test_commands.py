@@ -1,7 +1,6 @@
-import importlib.metadata
 import json
 import re
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
@@ -75,10 +74,8 @@ def test_parts_lists_what_is_installed_with_its_settings():
 
 def test_parts_lists_the_others_beside_a_broken_package(monkeypatch):
     broken = EntryPoint("broken", "acme_of_nowhere:Miner", "wsis.miners")
-    known = list(entry_points(group="wsis.miners"))
-    monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [broken, *known]
-    )
+    points = [broken, *plugins._installed().select(group="wsis.miners")]
+    monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints(points))
     plugins._registered.cache_clear()
 
     text = wsis("parts", "miners")

@@ -19,10 +19,10 @@ RecipeArgument = Annotated[
 @app.command("list")
 def list_() -> None:
     """List the recipes that come with wsis."""
-    from wsis.runs.recipes import Recipe, names
+    from wsis.runs.recipes import described
 
-    for name in names():
-        typer.echo(f"{name}: {Recipe.read(name).description}")
+    for name, text in described().items():
+        typer.echo(f"{name}: {text}")
 
 
 @app.command(epilog=options.examples("wsis recipe show voc12-cim-r50"))
