@@ -1,25 +1,10 @@
-"""The command line: one file a command, each a call of the library."""
+"""The command line: one file a command, imported when the command is asked for."""
 
 from typing import Annotated
 
 import typer
 
 import wsis
-from wsis.cli import (
-    bench,
-    convert,
-    cues,
-    doctor,
-    evaluate,
-    parts,
-    predict,
-    proposals,
-    recipe,
-    refine,
-    report,
-    train,
-    tune,
-)
 from wsis.cli._errors import Guarded
 
 app = typer.Typer(
@@ -41,7 +26,7 @@ def _version(wanted: bool) -> bool:
 
 
 @app.callback()
-def _options(
+def _root(
     version: Annotated[
         bool,
         typer.Option(
@@ -58,13 +43,6 @@ def _options(
     Exit codes: 0 success, 1 a failure at work, 2 wrong usage.
     """
     del version, debug
-
-
-for command in (
-    *(bench, tune, train, predict, evaluate, refine, report, proposals, recipe),
-    *(convert, cues, parts, doctor),
-):
-    app.add_typer(command.app)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
@@ -12,8 +14,35 @@ class UsageError(Exception):
     """The command cannot mean what it says; nothing was begun."""
 
 
+class _Commands(Mapping[str, Any]):
+    """The commands by name; a command's file is imported when it is asked for."""
+
+    NAMES = (
+        *("bench", "tune", "train", "predict", "evaluate", "refine", "report"),
+        *("proposals", "recipe", "convert", "cues", "parts", "doctor"),
+    )
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.NAMES:
+            raise KeyError(name)
+        command = typer.main.get_command(import_module(f"wsis.cli.{name}").app)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.NAMES)
+
+    def __len__(self) -> int:
+        return len(self.NAMES)
+
+
 class Guarded(TyperGroup):
     """The group of all commands; turns what they raise into exit codes."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        commands: Any = _Commands()
+        self.commands = commands
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.

@@ -29,6 +29,11 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 JOBS = min(2, os.cpu_count() or 1)
 
 
+def command_group(**given: Any) -> typer.Typer:
+    """Return what a command's file registers its command, or its group, with."""
+    return typer.Typer(add_completion=False, rich_markup_mode="markdown", **given)
+
+
 def examples(*lines: str) -> str:
     """Return the end of a command's help."""
     # Typer joins lines and keeps paragraphs apart.

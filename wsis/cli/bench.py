@@ -22,7 +22,7 @@ class _Benches(TyperGroup):
     context_class = typer.Context
 
 
-app = typer.Typer(name="bench", cls=_Benches, invoke_without_command=True)
+app = options.command_group(name="bench", cls=_Benches, invoke_without_command=True)
 
 
 @app.callback(

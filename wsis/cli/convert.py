@@ -8,7 +8,7 @@ import typer
 from wsis.cli import _options as options
 from wsis.cli._files import refuse_existing
 
-app = typer.Typer()
+app = options.command_group()
 
 
 @app.command(

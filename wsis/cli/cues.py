@@ -12,7 +12,7 @@ from wsis.cli._files import refuse_existing, refuse_home
 if TYPE_CHECKING:
     from wsis.proposals.bags import Bag
 
-app = typer.Typer(name="cues", no_args_is_help=True)
+app = options.command_group(name="cues", no_args_is_help=True)
 
 
 @app.callback()

@@ -11,7 +11,7 @@ from wsis import plugins
 from wsis.cli import _options as options
 from wsis.cli._errors import message
 
-app = typer.Typer()
+app = options.command_group()
 
 
 @app.command()

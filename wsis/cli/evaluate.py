@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wsis.contracts import DataSource
     from wsis.evaluation import Evaluation
 
-app = typer.Typer()
+app = options.command_group()
 
 
 @app.command(

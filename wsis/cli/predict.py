@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wsis.runs import Run
     from wsis.runs.refine import Refined
 
-app = typer.Typer()
+app = options.command_group()
 
 
 @app.command(

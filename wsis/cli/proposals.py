@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsis.proposals.filling import Filled
     from wsis.proposals.making import Photo, Work
 
-app = typer.Typer(
+app = options.command_group(
     name="proposals",
     no_args_is_help=True,
     help="Make, import, look at and measure mask proposals.",

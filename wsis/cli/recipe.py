@@ -7,7 +7,7 @@ import typer
 from wsis import plugins
 from wsis.cli import _options as options
 
-app = typer.Typer(
+app = options.command_group(
     name="recipe", no_args_is_help=True, help="Look at recipes: settings by name."
 )
 

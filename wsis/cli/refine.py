@@ -12,7 +12,7 @@ from wsis.cli._files import refuse_existing
 if TYPE_CHECKING:
     from wsis.runs.refine import Coverage, RefineSettings
 
-app = typer.Typer()
+app = options.command_group()
 
 
 @app.command(

@@ -7,7 +7,7 @@ import typer
 
 from wsis.cli import _options as options
 
-app = typer.Typer()
+app = options.command_group()
 
 
 @app.command(epilog=options.examples("wsis report wsis-bench"))

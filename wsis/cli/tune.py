@@ -10,7 +10,7 @@ from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_other
 
-app = typer.Typer()
+app = options.command_group()
 
 LEARNED = 0.2
 """Share of what tag-ap could exceed chance by, below which nothing has been learned."""
