@@ -27,13 +27,13 @@ from jaxtyping import Float
 from pycocotools import mask as coco
 
 from wsis import plugins
-from wsis.cli.curves import draw
 from wsis.contracts import Annotated, Image
 from wsis.data.coco import CocoData
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
 from wsis.geometry.masks import boxes
 from wsis.geometry.overlap import box_shared, iou
 from wsis.proposals import _superpixels, grouping
+from wsis.report.curves import draw
 
 STEPS = {
     "superpixels": (_superpixels, ("superpixels",)),

@@ -1,12 +1,15 @@
+import inspect
 import os
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 
 from wsis import plugins
+from wsis._support import static
+from wsis._support.static import UnreadableError
 from wsis.plugins import SettingError, UnknownPartError
 
 TESTS = Path(__file__).parent
@@ -41,7 +44,7 @@ def test_a_setting_without_default_is_asked_for():
 
 def test_two_parts_of_one_name_are_refused(monkeypatch):
     points = [EntryPoint("cim", f"{p}:Miner", "wsis.miners") for p in ("a", "b")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints(points))
     plugins._registered.cache_clear()
 
     with pytest.raises(LookupError, match="two miners are called 'cim': a:Miner"):
@@ -82,3 +85,111 @@ def test_a_third_partys_miner_shows_up_and_conforms(tmp_path):
     assert "gamma" in parts.stdout
     assert conformance.returncode == 0, conformance.stdout
     assert "6 passed" in conformance.stdout
+
+
+PARTS = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_what_the_source_tells_is_what_the_import_tells(kind, name):
+    point = plugins._registered(kind)[name]
+    try:
+        read = static.describe(point.module, point.attr)
+    except UnreadableError:
+        assert not point.value.startswith("wsis."), "a part of wsis loads torch to list"
+        pytest.skip("its source does not tell; plugins imports it")
+    part = point.load()
+
+    assert read.doc == inspect.getdoc(part)
+    assert read.parameters == dict(inspect.signature(part).parameters)
+    # Also in the same order, which equal dicts need not have.
+    assert list(read.parameters) == list(inspect.signature(part).parameters)
+    assert read.constants == {key: getattr(part, key) for key in read.constants}
+
+
+PACKAGE = {
+    "base": """
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+SIDE = 4
+Way = Literal["up", "down"]
+
+@dataclass(frozen=True)
+class Base:
+    '''Has a field.'''
+    sampler: ClassVar[str] = "none"
+    way: Way = "up"
+    size: tuple[int, ...] = (SIDE, -2 * SIDE)
+""",
+    "room": """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from acme_static.part import Part
+raise ImportError("imported")
+""",
+    "part": """
+from dataclasses import dataclass, field
+from pathlib import Path
+from acme_static.base import SIDE, Base
+raise ImportError("imported")
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Base):
+    '''Has more.
+
+    In detail.
+    '''
+    sampler = "mine"
+    folder: Path | None = None
+    size: tuple[int, ...] = (SIDE,)
+
+@dataclass
+class Made:
+    '''Is made by calls.'''
+    values: list = field(default_factory=list)
+
+def build(name: str, *, count: int = SIDE // 2 if SIDE else 1): ...
+
+class Plain(dict):
+    '''Takes what a dict takes.'''
+""",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    folder = tmp_path / "acme_static"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("raise ImportError('imported')")
+    for name, text in PACKAGE.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def test_a_source_is_read_through_bases_aliases_and_rooms(package):
+    found = static.describe("acme_static.room", "Part")
+
+    assert found.doc == "Has more.\n\nIn detail."
+    assert found.constants == {"sampler": "mine"}
+    told = [
+        (one.name, one.default, str(one.annotation))
+        for one in found.parameters.values()
+    ]
+    assert told == [
+        ("way", "up", "typing.Literal['up', 'down']"),
+        ("size", (4,), "tuple[int, ...]"),
+        ("folder", None, "pathlib.Path | None"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["Made", "build", "Plain", "Nothing"])
+def test_what_the_source_does_not_tell_is_left_to_the_import(package, name):
+    with pytest.raises(UnreadableError):
+        static.describe("acme_static.part", name)
+
+
+def test_values_are_written_as_options_take_them():
+    assert plugins.text((576, 384)) == "576,384"
+    assert plugins.text(None) == "none"

@@ -1,14 +1,14 @@
-"""Finds parts by kind and name, through entry points only; built-ins register alike."""
+"""Finds parts by kind and name among entry points, built-in and third-party alike."""
 
-import difflib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from wsis._support import static
+from wsis._support.static import Description
 
 Kind = Literal[
     "assigners",
@@ -33,7 +33,7 @@ class SettingError(ValueError):
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of the installed parts of ``kind``, sorted.
+    """Return the names of the installed parts of ``kind``, sorted.
 
     Raises:
         LookupError: if two packages registered different parts under one name.
@@ -42,7 +42,7 @@ def names(kind: Kind) -> list[str]:
 
 
 def find(kind: Kind, name: str) -> Callable[..., Any]:
-    """The class or function that builds the part ``name``; imports only that part.
+    """Return the class or function that builds the part ``name``; import only that.
 
     Raises:
         UnknownPartError: if there is none; the message lists what there is.
@@ -68,13 +68,34 @@ def name_of(kind: Kind, part: type) -> str | None:
     return None
 
 
+def describe(kind: Kind, name: str) -> Description:
+    """Return docstring, settings and class variables of a part, unimported if possible.
+
+    Raises:
+        UnknownPartError: if there is no such part.
+    """
+    point = _registered(kind).get(name)
+    if point is not None and point.module not in sys.modules:
+        try:
+            return static.describe(point.module, point.attr)
+        except Exception:
+            # Whatever is odd about other people's source, the import tells what it is.
+            pass
+    part = find(kind, name)
+    return Description(
+        doc=inspect.getdoc(part) or "",
+        parameters=dict(inspect.signature(part).parameters),
+        constants={key: getattr(part, key) for key in dir(part) if key[0] != "_"},
+    )
+
+
 def settings(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
-    """The settings of a part and their defaults, by name, as its constructor has."""
-    return dict(inspect.signature(find(kind, name)).parameters)
+    """Return the settings of a part by name, with their types and defaults."""
+    return describe(kind, name).parameters
 
 
 def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> Any:
-    """The part ``name`` with the given settings; strings are read as their type.
+    """Build the part ``name`` with the given settings; read strings as their type.
 
     Raises:
         UnknownPartError: if there is no such part.
@@ -91,9 +112,9 @@ def create(kind: Kind, name: str, values: Mapping[str, Any] | None = None) -> An
 
 
 def typed(kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a part, strings read as the type that its constructor asks for.
+    """Return settings of a part, strings read as the type that its constructor takes.
 
-    Values of a tuple are parted by commas.
+    A tuple is written with commas.
 
     Raises:
         UnknownPartError: if there is no such part.
@@ -112,18 +133,38 @@ def typed(kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingError(f"{kind[:-1]} {name!r}: {error}") from error
 
 
+def text(value: Any) -> str:
+    """Return a value as ``--set`` takes it: a tuple with commas, None as none."""
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ",".join(map(text, value))
+    return str(value)
+
+
 def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
-    """A hint at the choice that was probably meant, or nothing."""
+    """Return a hint at the choice that was probably meant, or nothing."""
+    import difflib
+
     close = difflib.get_close_matches(word, list(choices), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 @cache
+def _installed() -> Any:
+    """Read the entry points once; every installed package has a file of them."""
+    # Here, as --help asks for no part and is to answer at once.
+    from importlib.metadata import entry_points
+
+    # Typed as Any: once dask has imported the backport importlib_metadata, entry points
+    # are the backport's.
+    return entry_points()
+
+
+@cache
 def _registered(kind: Kind) -> dict[str, Any]:
-    # Once the backport importlib_metadata is imported (dask does), entry points are its
-    # own, which are no importlib.metadata.EntryPoint.
     found: dict[str, Any] = {}
-    for point in entry_points(group=f"wsis.{kind}"):
+    for point in _installed().select(group=f"wsis.{kind}"):
         other = found.setdefault(point.name, point)
         if other.value != point.value:
             raise LookupError(
@@ -146,6 +187,8 @@ def _by_path(kind: Kind, path: str) -> Callable[..., Any]:
 
 
 def _typed(parameter: inspect.Parameter, value: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
     if parameter.annotation is inspect.Parameter.empty:
         return value
     if isinstance(value, str) and get_origin(parameter.annotation) is tuple:

@@ -53,7 +53,7 @@ def test_the_same_command_does_nothing_again(folder):
     before = (out / "runs.jsonl").read_bytes()
 
     vary = ("--vary", "sampler=none,anti_noise", "--seeds", 2)
-    wsis("bench", *vary, *TINY, "--out", out, "--resume")
+    wsis("bench", *vary, *TINY, "--out", out)
 
     assert (out / "runs.jsonl").read_bytes() == before
 
@@ -97,7 +97,7 @@ def test_folders_are_compared(folder, tmp_path):
         (["--vary", "sampler=nne"], "installed samplers are"),
         (["--ablate", "--folds", "1"], "folds must be from 2 to"),
         (["--ablate", "--folds", "999"], "folds must be from 2 to 180, the number"),
-        (["--ablate", "--resume", "--overwrite"], "--overwrite or --resume"),
+        (["--ablate", "--resume"], "No such option: --resume"),
         (["--ablate", "--set", "cues=none"], "expected cues where anti_noise is false"),
     ],
 )

@@ -1,5 +1,6 @@
 import json
 import re
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from tests.command import wsis
 from tests.photos import draw_photos
+from wsis import plugins
 from wsis._support.places import cache_folder
 from wsis.cli import app
 from wsis.contracts import Supervision
@@ -67,6 +69,21 @@ def test_parts_lists_what_is_installed_with_its_settings():
     assert "sources:" not in text
     assert re.search("sources: .*region_tree: ", wsis("parts"))
     assert "channels = (required)" in wsis("parts", "heads")
+    assert "scales = 0.5,1.0,1.5" in wsis("parts", "contours")
+
+
+def test_parts_lists_the_others_beside_a_broken_package(monkeypatch):
+    broken = EntryPoint("broken", "acme_of_nowhere:Miner", "wsis.miners")
+    points = [broken, *plugins._installed().select(group="wsis.miners")]
+    monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints(points))
+    plugins._registered.cache_clear()
+
+    text = wsis("parts", "miners")
+    plugins._registered.cache_clear()
+
+    assert "broken: cannot be loaded: " in text
+    assert "acme_of_nowhere" in text
+    assert "p_seed = 0.1" in text
 
 
 def bench(*args, code=0):
@@ -139,6 +156,17 @@ def test_results_that_exist_are_not_touched(command, photos, tmp_path):
     assert (tmp_path / "results.json").read_text() == "mine"
 
 
+def test_a_file_is_no_folder_for_results(photos, tmp_path):
+    out = tmp_path / "results"
+    out.write_text("mine")
+
+    options = ("--out", out, "--overwrite")
+    text = wsis("proposals", "show", photos.images, *options, code=2)
+
+    assert "expected --out to be a folder" in text
+    assert out.read_text() == "mine"
+
+
 def test_what_is_read_is_not_written_over(run, photos, tmp_path):
     val = photos.val.read_bytes()
     files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
@@ -201,12 +229,32 @@ def test_bad_data_fail_in_one_line(photos, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_missing_weights_say_how_to_get_them(photos, tmp_path):
-    out = ("--out", tmp_path / "new", "--set", "backbone=resnet50")
-    text = bench("cim", *photos.options, *out, code=1)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["backbone=resnet50"], "weights=FILE"),
+        (["source=sam"], "expected weights=FOLDER"),
+        (["source=hed"], "no weights file at none.h5"),
+        (["source=region_tree:contours=hed"], "no weights file at none.h5"),
+    ],
+)
+def test_missing_weights_fail_at_work_and_say_how_to_get_them(
+    settings, message, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", "none.h5")
+    own = [one for one in SETTINGS if not one.startswith(settings[0][:6])]
+    options = [word for one in (*own, *settings) for word in ("--set", one)]
+    text = bench("cim", *photos.options, *options, "--out", tmp_path / "new", code=1)
 
-    assert "weights=FILE" in text
+    assert message in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_weights_of_a_source_fail_at_work(photos, tmp_path):
+    options = ("--source", "sam", "--out", tmp_path / "out")
+    text = wsis("proposals", "show", photos.images, *options, code=1)
+
+    assert "hf download" in text
 
 
 def test_a_cache_of_other_settings_is_refused(photos, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -229,7 +230,7 @@ def test_evaluate_refuses_before_any_work(photos, tmp_path, monkeypatch):
     (tmp_path / "x.json").write_text("{}")
     text = wsis("evaluate", "--beside", tmp_path / "x.json", code=1)
     assert "expected a file that wsis proposals evaluate --out wrote" in text
-    monkeypatch.setattr("wsis.cli.covering.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = wsis("evaluate", "--curves", "c.svg", code=2)
     assert "pip install 'wsis[curves]'" in text
     assert "no source is called 'tre'" in wsis("evaluate", "--source", "tre", code=2)

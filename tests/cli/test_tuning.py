@@ -87,20 +87,16 @@ def test_a_bench_compares_what_was_chosen(tuned, tmp_path):
 
 
 def test_tunings_of_one_miner_have_their_folders_names(tuned, tmp_path):
-    from wsis.cli.benching import Compared
-    from wsis.runs.pipeline import Pipeline
-    from wsis.runs.settings import Settings
+    from wsis.experiments.tuning.folder import chosen
 
     folder, _ = tuned
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "tune.json").write_bytes((folder / "tune.json").read_bytes())
-    both = Compared(
-        miners=None, vary=None, ablate=False, tuned=[folder, tmp_path / "more"]
-    )
 
-    found = both.variants(Pipeline(Settings.read(SETTINGS), tmp_path))
+    found = [one.variant.label for one in chosen([folder, tmp_path / "more"])]
 
-    assert [one.label for one in found] == ["cim tuned (out)", "cim tuned (more)"]
+    assert found == ["cim tuned (out)", "cim tuned (more)"]
+    assert [one.variant.label for one in chosen([folder])] == ["cim tuned"]
 
 
 def test_a_tuning_of_other_settings_is_told(tuned):

@@ -7,6 +7,10 @@ import math
 from collections.abc import Sequence
 
 
+class WeightsError(ValueError):
+    """The weights of a part are missing, unreadable or another network's."""
+
+
 def few(names: Sequence[str]) -> str:
     """Return the first three of many names, for a message."""
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -1,10 +1,52 @@
-"""The command line; every command is one call of a Python function."""
+"""The command line: one file a command, imported when the command is asked for."""
 
-from wsis.cli.commands import app
+from typing import Annotated
+
+import typer
+
+import wsis
+from wsis.cli._errors import Guarded
+
+app = typer.Typer(
+    name="wsis",
+    cls=Guarded,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"wsis {wsis.__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="WSIS_DEBUG", help="Show tracebacks of errors."),
+    ] = False,
+) -> None:
+    """Instance masks from image-level tags.
+
+    Exit codes: 0 success, 1 a failure at work, 2 wrong usage.
+    """
+    del version, debug
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     app()
 
 

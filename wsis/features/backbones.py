@@ -10,16 +10,13 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from wsis._support.checks import WeightsError
 from wsis._support.randomness import seeded
 from wsis.contracts import Ledger, Supervision
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 RANDOM = "random"
-
-
-class WeightsError(ValueError):
-    """Weights are missing or are not those of the network."""
 
 
 class TimmBackbone(nn.Module):

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, max_pool2d
 
+from wsis._support.checks import WeightsError
 from wsis._support.memory import give_back
 from wsis.contracts import Image, Ledger, Supervision
 
@@ -37,10 +38,6 @@ _TILE = 96**2 * 4
 """Bytes of a channel of a tile of features, about: little memory, few pixels twice."""
 
 Convolution = tuple[Float[Tensor, "_ _ _ _"], Float[Tensor, " _"]]
-
-
-class WeightsError(ValueError):
-    """Weights are missing or are not those of the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

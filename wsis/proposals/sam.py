@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.ops import masks_to_boxes, nms
 
-from wsis._support.checks import at_least, fraction
+from wsis._support.checks import WeightsError, at_least, fraction
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
 from wsis.geometry.masks import empty, encode, fitted, from_masks
 
@@ -50,8 +50,8 @@ class Sam:
         device: where the model runs; ``auto`` takes a GPU where there is one.
 
     Raises:
-        ValueError: if transformers or the weights are missing, or a setting is out of
-            range.
+        WeightsError: if transformers or the weights are missing.
+        ValueError: if a setting is out of range.
     """
 
     weights: str = ""
@@ -68,11 +68,11 @@ class Sam:
         for name in ("min_stability", "max_overlap"):
             fraction(name, getattr(self, name), zero=True)
         if find_spec("transformers") is None:
-            raise ValueError("sam needs transformers: pip install 'wsis[sam]'")
+            raise WeightsError("sam needs transformers: pip install 'wsis[sam]'")
         folder = Path(self.weights)
         needed = [folder / "config.json", folder / "model.safetensors"]
         if not self.weights or not all(path.is_file() for path in needed):
-            raise ValueError(
+            raise WeightsError(
                 "expected weights=FOLDER with config.json and model.safetensors, got "
                 f"{self.weights or 'none'}; get them, once, with: hf download "
                 "facebook/sam-vit-base --local-dir FOLDER"

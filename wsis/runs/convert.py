@@ -1,13 +1,21 @@
 """Checkpoints of CIM's authors: their names turned into ours, every tensor of them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from wsis._support.folders import new_folder
+from wsis.contracts import Supervision, Tagged
+from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
+from wsis.features.backbones import RANDOM
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.recipes import Recipe
+from wsis.runs.run import Card
+from wsis.runs.settings import Settings, SettingsError
 from wsis.training.network import Model
 
 
@@ -46,6 +54,63 @@ _UNUSED = ("Conv_Body.classifier.", "cls_iou_model.outer_detection.")
 a second detector of older versions."""
 
 _COUNTERS = "num_batches_tracked"
+
+
+_CLASSES = {
+    "voc": {name: number for number, name in enumerate(VOC_NAMES, 1)},
+    "coco": COCO_CATEGORIES,
+}
+
+_THEIRS = (Supervision.BOUNDARIES, Supervision.IMAGENET, Supervision.TAGS)
+"""What a released model consumed: tags, ImageNet, and the boundaries of COB."""
+
+
+def convert(
+    checkpoint: Path,
+    folder: Path,
+    recipe: str,
+    settings: Sequence[str] = (),
+    cache: Path | None = None,
+) -> int:
+    """Make a run of a checkpoint that CIM's authors released.
+
+    Args:
+        checkpoint: as ``read_checkpoint`` reads it.
+        folder: of the run, a new one.
+        recipe: of the checkpoint's model and data set.
+        settings: ``key=value``, what differs from the recipe.
+        cache: of the pipeline that the run is for; None takes the user's.
+
+    Returns:
+        The number of tensors in the checkpoint.
+
+    Raises:
+        SettingsError: if the recipe is not one of CIM's paper, or of other classes.
+        ConversionError: if the checkpoint does not fit the model.
+    """
+    chosen = Recipe.read(recipe)
+    changed = Settings.read([*settings, f"backbone.weights={RANDOM}"], chosen.settings)
+    classes = _CLASSES.get(chosen.data.name)
+    if changed.freeze or classes is None:
+        raise SettingsError(
+            f"expected a recipe of CIM's paper, which trains the backbone on voc or "
+            f"coco; {chosen.name} does not"
+        )
+    state = read_checkpoint(checkpoint)
+    if class_count(state) != len(classes):
+        raise SettingsError(
+            f"expected the {len(classes)} classes of {chosen.data.name}, {checkpoint} "
+            f"has {class_count(state)}; choose a recipe of its data set"
+        )
+    pipeline = Pipeline.of(settings=changed, device="cpu", cache=cache)
+    model = pipeline.model(len(classes), seed=0)
+    load_theirs(model, state)
+    tagged = Tagged(name=chosen.data.name, classes=tuple(classes), images=[])
+    card = Card.of(pipeline, chosen.miner, 0, tagged, tuple(classes.values()))
+    card = card.model_copy(update={"supervision": _THEIRS})
+    with new_folder(folder) as place:
+        card.save(place, model)
+    return len(state)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -22,6 +22,9 @@ from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
 from wsis.training.loop import Progress
 from wsis.training.network import Model
+
+if TYPE_CHECKING:
+    from wsis.runs.refine.refined import Refined
 
 
 class Card(BaseCard):
@@ -190,7 +193,7 @@ def load(
     device: str | torch.device = "auto",
     cache: str | Path | None = None,
     parts: Mapping[str, Any] | None = None,
-) -> Trained:
+) -> "Run | Refined":
     """Return the model that a folder holds, ready to predict; nothing is unpickled.
 
     Args:

@@ -38,7 +38,7 @@ class SettingsError(ValueError):
 _SETTING = re.compile(
     r""":([A-Za-z_]\w*)=("(?:[^"]|"")*"|.*?)(?=:[A-Za-z_]\w*=|$)""", re.DOTALL
 )
-_SPLIT = re.compile(r",(?=\s*[A-Za-z_][\w.]*\s*(?:[,:]|$))")
+_SPLIT = re.compile(r",(?=\s*(?:[A-Za-z_][\w.]*\s*(?:[,:]|$)|$))")
 
 
 class Part(BaseModel):
@@ -331,8 +331,10 @@ class Settings(BaseModel):
         """
         if self.sampler is not None:
             return self.sampler
-        made = miner.given or plugins.find("miners", miner.name)
-        return Part(name=getattr(made, "sampler", "none"))
+        if miner.given is not None:
+            return Part(name=getattr(miner.given, "sampler", "none"))
+        own = plugins.describe("miners", miner.name).constants
+        return Part(name=own.get("sampler", "none"))
 
     def resolved(self) -> dict[str, Any]:
         """All settings as JSON-like values, the parts' defaults included."""

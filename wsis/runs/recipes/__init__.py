@@ -110,6 +110,12 @@ def names() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in found if name[-5:] == ".toml")
 
 
+def described() -> dict[str, str]:
+    """Return the descriptions of the recipes that come with wsis, by name."""
+    texts = {name: (_FOLDER / f"{name}.toml").read_text("utf-8") for name in names()}
+    return {name: tomllib.loads(text)["description"] for name, text in texts.items()}
+
+
 def defaults() -> Recipe:
     """What a command without a recipe does."""
     return Recipe(
@@ -149,4 +155,11 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-__all__ = ["Recipe", "UnknownRecipeError", "defaults", "differences", "names"]
+__all__ = [
+    "Recipe",
+    "UnknownRecipeError",
+    "defaults",
+    "described",
+    "differences",
+    "names",
+]

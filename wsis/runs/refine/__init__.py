@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         load_refined,
         pseudo_labels,
     )
+    from wsis.runs.refine.refining import refine
     from wsis.runs.refine.settings import DETECTORS, RefineSettings
     from wsis.runs.refine.training import detect, fit_detector
 
@@ -32,6 +33,7 @@ __all__ = [
     "load_refined",
     "mask_rcnn",
     "pseudo_labels",
+    "refine",
 ]
 
 __getattr__ = exports(__name__)

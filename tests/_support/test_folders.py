@@ -1,7 +1,6 @@
 import pytest
 
-from wsis.cli.errors import UsageError
-from wsis.cli.folders import new_folder, refuse_existing, unique
+from wsis._support.folders import new_folder, unique
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):
@@ -42,11 +41,13 @@ def test_what_exists_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
 
-    with pytest.raises(UsageError, match="exists; choose another"):
-        refuse_existing(tmp_path)
-    with pytest.raises(UsageError, match="is a file"):
-        refuse_existing(file, overwrite=True)
-    refuse_existing(tmp_path / "new")
+    for path, overwrite in ((tmp_path, False), (file, True)):
+        with (
+            pytest.raises(FileExistsError, match="expected a new folder"),
+            new_folder(path, overwrite=overwrite),
+        ):
+            pass
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_names_are_told_apart():

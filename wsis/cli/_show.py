@@ -1,0 +1,161 @@
+"""Progress bars on stderr, tables on stdout."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
+
+from wsis._support.files import write_json
+from wsis.evaluation import Evaluation
+from wsis.report import METRICS, Row, figure, said, spread, table
+
+
+class Bars:
+    """A ``Monitor``: a bar a stage, with images done, speed, time gone and left."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, title: str, total: int) -> Callable[[str], None]:
+        """Begin a stage; the returned function is called after each of its steps."""
+        number = self._progress.add_task(title, total=total, speed="")
+
+        def step(note: str) -> None:
+            self._progress.update(number, advance=1)
+            [task] = [task for task in self._progress.tasks if task.id == number]
+            self._progress.update(number, speed=_speed(task))
+
+        return step
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars, on stderr."""
+        self._progress.console.print(Text(text), soft_wrap=True)
+
+
+def _speed(task: Task) -> str:
+    return "" if task.speed is None else f"{task.speed:.1f}/s"
+
+
+def percent(name: str) -> Column:
+    """Return a column of figures."""
+    return Column(name, justify="right")
+
+
+def show(table: Table, width: int = 240) -> None:
+    """Print a table; cells are not cut where nobody watches."""
+    Console(width=None if sys.stdout.isatty() else width).print(table)
+
+
+def print_evaluations(
+    found: Mapping[str, Evaluation], columns: Sequence[str], path: Path | None
+) -> None:
+    """Print a row of percent for each evaluation; write all figures to ``path``."""
+    if path is not None:
+        figures = {
+            name: {"metrics": one.metrics, "per_class": one.per_class}
+            for name, one in found.items()
+        }
+        write_json(path, figures)
+    printed = Table("", *map(percent, columns))
+    for name, one in found.items():
+        if name == "oracle":
+            printed.add_section()
+        row = Row(name=name, seeds=1, mean=one.metrics)
+        printed.add_row(Text(name), *(figure(row, column) for column in columns))
+    show(printed)
+
+
+def print_comparison(results: Mapping[str, Any]) -> None:
+    """Print means ± deviations and intervals, the bounds, then the verdicts."""
+    strategies, columns = results["verdict"]["strategies"], [*METRICS, "ABO"]
+    printed = Table("", *map(percent, columns))
+    for row in table(results):
+        if row.name == "oracle":
+            printed.add_section()
+        cells = []
+        for name in columns:
+            interval = strategies.get(row.name, {}).get(name, {}).get("interval")
+            ends = "" if interval is None else "\n{:.1f} to {:.1f}".format(*interval)
+            cells.append(figure(row, name) + ends)
+        printed.add_row(Text(row.name), *cells)
+    show(printed)
+    _print_differences(results["verdict"])
+
+
+def print_verdict(verdict: Mapping[str, Any]) -> None:
+    """Print the strategies with their intervals, then the verdicts."""
+    printed = Table("", "seeds", *map(percent, METRICS))
+    for label, of_metric in verdict["strategies"].items():
+        cells = [spread(of_metric[name], of_metric[name]["mean"]) for name in METRICS]
+        printed.add_row(Text(label), str(of_metric[METRICS[0]]["seeds"]), *cells)
+    show(printed)
+    _print_differences(verdict)
+
+
+def _print_differences(verdict: Mapping[str, Any]) -> None:
+    if not verdict["differences"]:
+        return
+    printed = Table(f"against {verdict['first']}", *map(percent, METRICS))
+    for label, of_metric in verdict["differences"].items():
+        cells = [said(of_metric[name]).replace(") ", ")\n") for name in METRICS]
+        printed.add_row(Text(label), *cells)
+    show(printed)
+
+
+def print_coverage(results: Mapping[str, Any]) -> None:
+    """Print how well proposals cover objects: by masks an image and by size."""
+    figures = ("ABO", "AR", "recall50", "recall70", "recall85")
+    printed = Table("masks", *map(percent, figures))
+
+    def add(name: str, row: Mapping[str, float]) -> None:
+        printed.add_row(name, *(f"{100 * row[one]:.1f}" for one in figures))
+
+    for budget, row in results["by_budget"].items():
+        add(budget, row)
+    printed.add_section()
+    for name, row in results["by_size"].items():
+        add(f"{name} ({row['objects']})", row)
+    show(printed, 120)
+    seconds = results["seconds_per_image"]
+    speed = "" if seconds is None else f", {seconds:.2f} s an image"
+    typer.echo(
+        f"{results['source']}: {results['objects']} objects on {results['images']} "
+        f"images, {results['proposals_per_image']:.0f} masks an image{speed}"
+    )
+    typer.echo(f"oracle mAP50: {100 * results['oracle']['mAP50']:.1f}")
+    typer.echo(f"supervision: {results['supervision']}")

@@ -1,0 +1,95 @@
+"""``wsis cues show``: draws what a cue source says of training photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError
+from wsis.cli._files import refuse_existing, refuse_home
+
+if TYPE_CHECKING:
+    from wsis.proposals.bags import Bag
+
+app = options.command_group(name="cues", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Look at cues."""
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis cues show --out looks --set cues=agpl",
+        "wsis cues show one.jpg two.jpg --out looks --data coco --images photos "
+        "--train tags.json --set cues=cam:prominence=0.35",
+    ),
+)
+@options.grouped
+def show(
+    *,
+    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
+    photos: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Training photos, as the data set names them; some without.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many photos, if none is named.")
+    ] = 12,
+    seed: options.Seed = 0,
+    data: Annotated[options.Data, options.Without("val", "val_images")],
+    setup: options.Setup,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Draw the peaks and clusters that cues give to training photos.
+
+    The cues are first learned from the tags of all training photos. Left: peaks, if the
+    cues have any, the most trusted with a light rim; right: what most proposals of each
+    cluster agree on.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    from PIL import Image
+
+    from wsis._support.folders import new_folder, unique
+    from wsis.cli._show import Bars
+    from wsis.report.looks import cue_page
+
+    pipeline = setup.pipeline()
+    tagged = data.source(setup.chosen().data.label, train=True).train()
+    bags = pipeline.bags(tagged.images)
+    chosen = _chosen(bags, photos or [], limit)
+    home = data.images or data.root
+    if home is not None:
+        refuse_home(out, [home / bag.image.name for bag in chosen])
+    with new_folder(out, overwrite=overwrite) as folder, Bars() as bars:
+        step = bars.start("proposals and features", len(bags))
+        pipeline.prepare(bags, lambda bag: step(bag.image.name))
+        cues = pipeline.cues(bags, seed)
+        step = bars.start("cues", len(chosen))
+        names = unique([Path(bag.image.name).stem for bag in chosen])
+        for bag, name in zip(chosen, names, strict=True):
+            page = cue_page(cues, bag, tagged.classes)
+            Image.fromarray(page).save(folder / f"{name}.png")
+            step(bag.image.name)
+    typer.echo(f"drawn: {len(chosen)} photos in {out}")
+
+
+def _chosen(bags: "list[Bag]", photos: list[str], limit: int) -> "list[Bag]":
+    """Return the photos that are named, or else tagged ones evenly from all."""
+    from wsis.plugins import nearest
+
+    tagged = {bag.image.name: bag for bag in bags if bag.tags.any()}
+    for name in photos:
+        if name not in tagged:
+            raise UsageError(
+                f"the data set has no tagged training photo {name!r}"
+                f"{nearest(name, list(tagged))}"
+            )
+    if photos:
+        return [tagged[name] for name in photos]
+    return list(tagged.values())[:: max(1, len(tagged) // limit)][:limit]

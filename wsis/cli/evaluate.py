@@ -1,0 +1,97 @@
+"""``wsis evaluate``: measures a run or a file of predictions."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError
+from wsis.cli._files import refuse_inputs
+
+if TYPE_CHECKING:
+    from wsis.contracts import Annotated as Measured
+    from wsis.contracts import DataSource
+    from wsis.evaluation import Evaluation
+
+app = options.command_group()
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis evaluate --run run",
+        "wsis evaluate --predictions results.json --data coco --images photos "
+        "--val val.json --json figures.json",
+    )
+)
+@options.grouped
+def evaluate(
+    *,
+    run: Annotated[Path | None, typer.Option(help="Folder of a trained run.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="COCO's list of results, of the validation photos."),
+    ] = None,
+    figures: options.Figures = None,
+    data: options.Data,
+    place: options.Place,
+) -> None:
+    """Measure a run, a file of predictions, or both, against ground truth.
+
+    With a run, two further rows tell what its proposals allow at best (oracle) and give
+    by chance (random).
+    """
+    if run is None and predictions is None:
+        raise UsageError("expected --run, --predictions or both, got neither")
+    if figures is not None:
+        refuse_inputs(
+            figures, (run, predictions, data.train, data.val), option="--json"
+        )
+    from wsis.cli._show import print_evaluations
+    from wsis.report import METRICS
+
+    source = data.source()
+    val = options.masks_of(source)
+    found: dict[str, Evaluation] = {}
+    if predictions is not None:
+        found[predictions.name] = _of_file(predictions, source, val)
+    if run is not None:
+        found |= _of_run(run, place, val)
+    print_evaluations(found, [*METRICS, "ABO"], figures)
+
+
+def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
+    from wsis.contracts import Numbered
+    from wsis.evaluation import evaluate, from_coco
+
+    classes = val.tagged.classes
+    numbers = tuple(range(1, len(classes) + 1))
+    if isinstance(source, Numbered):
+        numbers = source.category_ids()
+    try:
+        found = from_coco(json.loads(path.read_text()), val.truths, numbers)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return evaluate(found, val.truths, classes)
+
+
+def _of_run(
+    folder: Path, place: options.Place, val: "Measured"
+) -> "dict[str, Evaluation]":
+    """Return the figures of a run and those of its proposals."""
+    from wsis.cli._show import Bars
+    from wsis.experiments import bounds
+    from wsis.runs import Run, load
+
+    run, classes = load(folder, device=place.device, cache=place.cache), val.tagged
+    if run.classes != classes.classes:
+        raise UsageError(
+            f"expected data of the run's classes, {', '.join(run.classes)}; got "
+            f"{', '.join(classes.classes)}"
+        )
+    with Bars() as bars:
+        found = {run.name: run.evaluate(val, bars)}
+    if isinstance(run, Run):
+        found["oracle"], found["random"] = bounds(run.pipeline, val)
+    return found

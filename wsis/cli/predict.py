@@ -1,0 +1,127 @@
+"""``wsis predict``: finds instances on photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import message
+from wsis.cli._files import refuse_existing, refuse_home
+
+if TYPE_CHECKING:
+    from wsis.contracts import Predictions
+    from wsis.runs import Run
+    from wsis.runs.refine import Refined
+
+app = options.command_group()
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis predict photo.jpg --run run --out found",
+        "wsis predict holiday/ more/ --run run --out found --min-score 0.1",
+    )
+)
+@options.grouped
+def predict(
+    *,
+    photos: options.Photos,
+    run: options.Run,
+    out: Annotated[
+        Path,
+        typer.Option(help="New folder: overlays, predictions.json, results.json."),
+    ],
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out instances below this score.")
+    ] = 0.0,
+    place: options.Place,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Find instances on photos with a trained run.
+
+    For every photo there is a PNG with its likeliest instances drawn: at most five, of
+    scores near the photo's best. predictions.json has all of them, as a COCO data set
+    of images, annotations with scores, and categories; results.json is COCO's list of
+    results. A photo that cannot be read is reported and left out.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    from wsis._support.files import write_json
+    from wsis._support.folders import new_folder
+    from wsis.data.images import images_in
+    from wsis.evaluation import coco_data_set, to_coco
+    from wsis.runs import load
+
+    paths = images_in(photos)
+    refuse_home(out, paths)
+    trained = load(run, device=place.device, cache=place.cache)
+    with new_folder(out, overwrite=overwrite) as folder:
+        found = _predict(trained, paths, min_score, folder)
+        if not found:
+            raise ValueError(f"none of {len(paths)} photos could be read")
+        card = trained.card
+        results = to_coco(list(found.values()), card.category_ids)
+        write_json(folder / "results.json", results)
+        coco = coco_data_set(
+            _names(list(found)),
+            list(found.values()),
+            card.classes,
+            card.category_ids,
+            {"supervision": list(card.supervision), "versions": card.versions},
+        )
+        write_json(folder / "predictions.json", coco)
+    skipped = len(paths) - len(found)
+    note = f" ({skipped} skipped)" if skipped else ""
+    typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
+
+
+def _predict(
+    run: "Run | Refined", paths: list[Path], min_score: float, folder: Path
+) -> "dict[Path, Predictions]":
+    """Return the predictions of every readable photo; draw them into ``folder``."""
+    from dataclasses import replace
+
+    from PIL import Image
+
+    from wsis._support.folders import unique
+    from wsis.cli._show import Bars
+    from wsis.data.images import read_image
+    from wsis.geometry.drawing import captions_of, legible, overlay
+
+    found: dict[Path, Predictions] = {}
+    names = unique([path.stem for path in paths])
+    with Bars() as bars:
+        step = bars.start("predict", len(paths))
+        for number, (path, name) in enumerate(zip(paths, names, strict=True), 1):
+            try:
+                pixels = read_image(path)
+            except (ValueError, OSError) as error:
+                bars.say(f"skipped: {message(error)}")
+            else:
+                one = _above(run.predict(pixels), min_score)
+                found[path] = one = replace(one, image_id=number)
+                captions = captions_of(one, run.classes)[: legible(one)]
+                drawn = overlay(pixels, one.masks[: legible(one)], captions)
+                Image.fromarray(drawn).save(folder / f"{name}.png")
+            step(path.name)
+    return found
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Return the photos' names, or their paths where two have the same name."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _above(predictions: "Predictions", min_score: float) -> "Predictions":
+    from dataclasses import replace
+
+    count = int((predictions.score >= min_score).sum())
+    return replace(
+        predictions,
+        index=predictions.index[:count],
+        label=predictions.label[:count],
+        score=predictions.score[:count],
+        boxes=predictions.boxes[:count],
+        masks=predictions.masks[:count],
+    )

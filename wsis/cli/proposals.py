@@ -1,0 +1,429 @@
+"""``wsis proposals``: makes, imports, shows and measures mask proposals."""
+
+import json
+import statistics
+import time
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError, message
+from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
+
+if TYPE_CHECKING:
+    from wsis.contracts import Ledger
+    from wsis.proposals.filling import Filled
+    from wsis.proposals.making import Photo, Work
+
+app = options.command_group(
+    name="proposals",
+    no_args_is_help=True,
+    help="Make, import, look at and measure mask proposals.",
+)
+
+
+SourceOption = Annotated[
+    str, typer.Option(help="A source, with settings. See: wsis parts sources.")
+]
+StoreArgument = Annotated[
+    Path, typer.Argument(metavar="STORE", help="Folder that make or import wrote.")
+]
+StoreOption = Annotated[
+    Path,
+    typer.Option(
+        "--out", help="Folder of the store: a new one, or one to add photos to."
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers do the work instead, such as "
+        "tcp://10.0.0.1:8786; they see the same files.",
+    ),
+]
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis proposals make photos/ --out store --jobs 4",
+        "wsis proposals make --data coco --images photos --train train.json "
+        "--val val.json --out store --source region_tree:nodes=900",
+        "wsis proposals make photos/ --out store --cluster tcp://10.0.0.1:8786",
+        "wsis train --data coco --images photos --train train.json --out run "
+        "--set source=files:path=store",
+    )
+)
+@options.grouped
+def make(
+    *,
+    out: StoreOption,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[IMAGE]...", help="Photos, or folders of photos, without --data."
+        ),
+    ] = None,
+    source: SourceOption = "region_tree",
+    jobs: options.Jobs = options.JOBS,
+    cluster: ClusterOption = None,
+    data: Annotated[options.Data, options.Without("classes")],
+) -> None:
+    """Make the proposals of many photos and keep them in a store.
+
+    The photos are files, or those of a data set (--data). After an interruption the
+    same command resumes: photos whose proposals are there are skipped. A photo that
+    fails is reported and left out, and the exit code is 1.
+    """
+    from wsis import __version__
+    from wsis.data.images import images_in
+    from wsis.proposals.filling import make_jobs
+    from wsis.proposals.making import file_photo
+    from wsis.proposals.shards import About
+    from wsis.runs.settings import Part
+
+    if bool(photos) == (data.name is not None):
+        raise UsageError("expected photos or --data, one of the two")
+    part = Part.parse(source)
+    settings = {**part.resolved("sources"), "wsis": __version__}
+    ledger: Ledger = part.build("sources").ledger
+    found = [file_photo(path) for path in images_in(photos)] if photos else _of(data)
+    _fill(
+        out,
+        About(source=part.name, settings=settings, ledger=ledger),
+        make_jobs(found, part.name, part.settings),
+        _workers(jobs, cluster),
+    )
+
+
+@app.command(
+    name="import",
+    epilog=options.examples(
+        "wsis proposals import MCG/ --format mcg --images photos --out store",
+        "wsis proposals import results.json --format coco --images photos "
+        "--val val.json --out store --supervision masks",
+        "wsis proposals import masks/ --format png --images photos --out store "
+        "--supervision none",
+    ),
+)
+@options.grouped
+def import_(
+    *,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.")],
+    form: Annotated[
+        Literal["mcg", "cob", "mat", "coco", "png", "npz"],
+        typer.Option(
+            "--format",
+            help="mcg, cob, mat: one .mat a photo; coco: a json of results or of "
+            "images and annotations; png: a folder of masks a photo, or "
+            "PHOTO_NUMBER.png; npz: one file of masks (N, H, W) a photo.",
+        ),
+    ],
+    images: Annotated[
+        Path, typer.Option(help="Folder of the photos.", rich_help_panel="Data")
+    ],
+    out: StoreOption,
+    supervision: Annotated[
+        str | None,
+        typer.Option(
+            help="What people had to label for these proposals to exist: none, or "
+            "boundaries, masks, points, tags, comma-separated. Known for mcg, cob and "
+            "files that wsis exported."
+        ),
+    ] = None,
+    jobs: options.Jobs = options.JOBS,
+    cluster: ClusterOption = None,
+    data: Annotated[options.Data, options.Without("name", "root", "images", "classes")],
+) -> None:
+    """Read proposals that others made into a store.
+
+    They are matched with photos by name, with or without suffix, or by number; --train
+    and --val give the photos' numbers if names do not. Pickles are refused, as reading
+    one runs whatever code it holds.
+    """
+    from dataclasses import replace
+
+    from wsis._support.checks import few
+    from wsis.data.images import images_in
+    from wsis.proposals.importers import FORMATS, ImportJob, matched
+    from wsis.proposals.making import file_photo
+    from wsis.proposals.shards import About
+
+    told = _ledger(supervision)
+    if data.train is None and data.val is None:
+        photos = [file_photo(one) for one in images_in([images])]
+    else:
+        photos = _of(replace(data, name="coco", images=images))
+    found = FORMATS[form].importer(path, {Path(photo.name).stem for photo in photos})
+    try:
+        ledger = FORMATS[form].consumed(path, told)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    matches = matched(found, photos)
+    for names, what in (
+        (matches.photos, "photos without proposals"),
+        (matches.found, "proposals without a photo"),
+    ):
+        if names:
+            typer.echo(f"left out: {len(names)} {what} ({few(names)})", err=True)
+    work = [
+        ImportJob(photo=photo, found=one.read, source=form, ledger=ledger)
+        for photo, one in matches.pairs
+    ]
+    about = About(source=form, settings={}, ledger=ledger)
+    _fill(out, about, work, _workers(jobs, cluster))
+
+
+@app.command(epilog=options.examples("wsis proposals export store --out masks.json"))
+def export(
+    store: StoreArgument,
+    out: Annotated[Path, typer.Option(help="New COCO JSON file.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file.")
+    ] = False,
+) -> None:
+    """Write a store's proposals as a COCO data set with scores."""
+    from wsis.proposals.exporting import export_coco
+    from wsis.proposals.shards import Store
+
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists; choose another --out, or --overwrite")
+    photos, masks = export_coco(Store.open(store), out)
+    typer.echo(f"{masks} proposals of {photos} photos: {out}")
+
+
+@app.command(epilog=options.examples("wsis proposals verify store"))
+def verify(store: StoreArgument) -> None:
+    """Read a whole store and compare it with its checksums; exit 1 if it is damaged."""
+    from wsis.evaluation.proposals import supervision
+    from wsis.proposals.shards import Store
+
+    opened = Store.open(store)
+    damage = list(opened.damage())
+    for line in damage:
+        typer.echo(f"damaged: {line}", err=True)
+    for line in opened.leftovers():
+        typer.echo(f"left by an interruption: {line}", err=True)
+    count = sum(entry.proposals for entry in opened.entries.values())
+    typer.echo(
+        f"{store}: {count} proposals of {len(opened)} photos in "
+        f"{len(opened.checksums)} shards, by {opened.about.source}, supervision: "
+        f"{supervision(opened.about.ledger)}; {'damaged' if damage else 'whole'}"
+    )
+    if damage:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis proposals evaluate --source region_tree --data coco --images photos "
+        "--val val.json --out tree.json",
+        "wsis proposals evaluate --store store --data coco --images photos "
+        "--val val.json --out mcg.json --curves curves.svg --beside tree.json",
+    )
+)
+@options.grouped
+def evaluate(
+    *,
+    source: SourceOption = "region_tree",
+    store: Annotated[
+        Path | None, typer.Option(help="Measure this store instead of a source.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Most masks an image, its first ones.")
+    ] = 1000,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write all figures, as fractions, to this JSON file."),
+    ] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(help="Draw figures against masks an image: .svg, .png or .pdf."),
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file that --out wrote, drawn as well; repeatable."),
+    ] = None,
+    jobs: options.Jobs = 1,
+    cluster: ClusterOption = None,
+    data: Annotated[options.Data, options.Without("train")],
+) -> None:
+    """Measure how well proposals cover annotated objects.
+
+    ABO is the average best overlap, AR the recall averaged over IoU 0.5 to 0.95, the
+    oracle the highest mAP that any choice among these masks could have; over all
+    objects but crowds, by masks an image and by COCO's sizes.
+    """
+    if curves is not None:
+        _check_curves(curves)
+    for path, option in ((out, "--out"), (curves, "--curves")):
+        if path is not None:
+            inputs = (store, data.val, *(beside or []))
+            refuse_inputs(path, inputs, option=option)
+    from wsis._support.files import write_json
+    from wsis.cli._show import Bars, print_coverage
+    from wsis.evaluation.proposals import coverage
+    from wsis.proposals.filling import made, make_jobs, photos_of, stored
+    from wsis.proposals.store import StoredProposals
+    from wsis.runs.settings import Part
+
+    others = [_figures(path) for path in beside or []]
+    part, seconds = Part.parse(source), list[float]()
+    ledger: Ledger = frozenset() if store else part.build("sources").ledger
+    kept = None if store is None else StoredProposals(path=str(store))
+    val = options.masks_of(data.source())
+    images = val.tagged.images
+    if kept is None:
+        work = make_jobs(photos_of(images), part.name, part.settings)
+        masks = made(work, _workers(jobs, cluster), part.name, ledger, seconds)
+    else:
+        masks = stored(kept, images, seconds)
+    with Bars() as bars:
+        step = bars.start("proposals", len(images))
+        watched = (
+            step(image.name) or one for image, one in zip(images, masks, strict=True)
+        )
+        found = coverage(watched, val.truths, val.tagged.classes, limit=limit)
+    results = {
+        "source": part.label if kept is None else kept.store.about.source,
+        **found.results(),
+        "seconds_per_image": statistics.median(seconds) if seconds else None,
+    }
+    if out is not None:
+        write_json(out, results)
+    print_coverage(results)
+    if curves is not None:
+        from wsis.report.curves import draw
+
+        draw([results, *others], curves)
+        typer.echo(f"curves: {curves}")
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis proposals show photo.jpg --out looks",
+        "wsis proposals show photos/ --out looks --source region_tree:nodes=300",
+    )
+)
+def show(
+    photos: options.Photos,
+    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
+    source: SourceOption = "region_tree",
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many proposals are drawn.")
+    ] = 11,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Draw the regions of photos and their first proposals, best first.
+
+    Prints how many proposals there are and how long they took.
+    """
+    refuse_existing(out, overwrite=overwrite)
+    from PIL import Image
+
+    from wsis._support.folders import new_folder, unique
+    from wsis.data.images import images_in, read_image
+    from wsis.report.looks import proposal_page
+    from wsis.runs.settings import Part
+
+    propose = Part.parse(source).build("sources")
+    paths, drawn = images_in(photos), 0
+    refuse_home(out, paths)
+    with new_folder(out, overwrite=overwrite) as folder:
+        for path, name in zip(paths, unique([p.stem for p in paths]), strict=True):
+            try:
+                image = read_image(path)
+            except (ValueError, OSError) as error:
+                typer.echo(f"skipped: {message(error)}", err=True)
+                continue
+            began = time.perf_counter()
+            found = propose(image)
+            seconds = time.perf_counter() - began
+            typer.echo(f"{path}: {len(found)} proposals, {seconds:.2f} s")
+            page = proposal_page(image, found, limit)
+            Image.fromarray(page).save(folder / f"{name}.png")
+            drawn += 1
+        if not drawn:
+            raise ValueError(f"none of {len(paths)} photos could be read")
+    typer.echo(f"drawn: {out}")
+
+
+def _of(data: options.Data) -> "list[Photo]":
+    """Return the photos of both halves of a data set."""
+    from wsis.proposals.filling import photos_of
+
+    source = data.source()
+    train = source.train().images if options.has_train(source) else []
+    val = source.val()
+    if not train and val is None:
+        raise UsageError("expected --train, --val or both: which photos there are")
+    return photos_of([*train, *(val.tagged.images if val else [])])
+
+
+def _workers(jobs: int, address: str | None) -> "AbstractContextManager[Work]":
+    from wsis.proposals.making import cluster, processes
+
+    return processes(jobs) if address is None else cluster(address)
+
+
+def _fill(out: Path, about: Any, jobs: Any, pool: Any) -> None:
+    """Fill a store and print what became of the photos.
+
+    Raises:
+        typer.Exit: with code 1, if one failed.
+    """
+    from wsis.cli._show import Bars
+    from wsis.evaluation.proposals import supervision
+    from wsis.proposals.filling import fill
+
+    with Bars() as bars:
+        found: Filled = fill(out, about, jobs, pool, bars)
+    there = f", {found.known} were there" if found.known else ""
+    typer.echo(
+        f"{found.masks} proposals of {found.added} photos, "
+        f"{found.added / found.seconds:.2f} images/s{there}; "
+        f"supervision: {supervision(about.ledger)}: {out}"
+    )
+    if found.failed:
+        lines = "".join(f"\n  {name}: {error}" for name, error in found.failed.items())
+        failed = f"{len(found.failed)} of {len(jobs)} photos failed"
+        typer.echo(f"wsis: {failed}:{lines}", err=True)
+        raise typer.Exit(1)
+
+
+def _ledger(text: str | None) -> "Ledger | None":
+    from wsis.contracts import Supervision
+
+    if text is None:
+        return None
+    labels = [label.strip() for label in text.split(",")]
+    try:
+        return frozenset(() if labels == ["none"] else map(Supervision, labels))
+    except ValueError:
+        choices = ", ".join(Supervision)
+        raise UsageError(
+            f"expected --supervision none, or of {choices}; got {text!r}"
+        ) from None
+
+
+def _check_curves(path: Path) -> None:
+    if path.suffix.lower() not in (".svg", ".png", ".pdf"):
+        raise UsageError(f"expected --curves to end in .svg, .png or .pdf, got {path}")
+    if find_spec("matplotlib") is None:
+        raise UsageError("curves need matplotlib: pip install 'wsis[curves]'")
+
+
+def _figures(path: Path) -> dict[str, Any]:
+    try:
+        results = json.loads(path.read_text())
+        _ = [results["by_budget"], results["source"], results["supervision"]]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"expected a file that wsis proposals evaluate --out wrote, got {path}"
+        ) from None
+    return dict(results)

@@ -1,0 +1,126 @@
+"""``wsis refine``: teaches a Mask R-CNN what a run finds on its training photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError
+from wsis.cli._files import refuse_existing
+
+if TYPE_CHECKING:
+    from wsis.runs.refine import Coverage, RefineSettings
+
+app = options.command_group()
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis refine --run run --out refined",
+        "wsis refine --run run --out refined --data coco --images photos "
+        "--train tags.json --val val.json",
+        "wsis refine --run run --out refined --detector r50 --set weights=resnet50.pth",
+    )
+)
+@options.grouped
+def refine(
+    *,
+    run: options.Run,
+    out: Annotated[Path, typer.Option(help="New folder, unless --resume.")],
+    detector: Annotated[
+        Literal["small", "r50"],
+        typer.Option(
+            help="Mask R-CNN on EfficientNet-Lite0 for CPUs, or the paper's R50-FPN."
+        ),
+    ] = "small",
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Trust instances with this score.")
+    ] = 0.3,
+    top_per_tag: Annotated[
+        int,
+        typer.Option(min=0, help="Trust this many of each tag's best in any case."),
+    ] = 1,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the labelled photos.")
+    ] = None,
+    seed: options.Seed = 0,
+    resume: options.Resume = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the detector, such as sides=320 or schedule.lr=1e-4; "
+            "repeatable.",
+        ),
+    ] = None,
+    data: options.Data,
+    place: options.Place,
+) -> None:
+    """Teach a Mask R-CNN what a run finds on its training photos (CIM+).
+
+    Instances of the photo's tags with a high score, and the best of each tag, become
+    pseudo labels; no mask of a training photo is read. The folder holds
+    pseudo_labels.json (a COCO data set), refined.json and model.safetensors; predict
+    and evaluate take it as they take a run. With validation photos it also holds
+    results.json and figures.json, before and after.
+    """
+    from wsis._support.files import write_json
+    from wsis.cli._show import Bars, print_evaluations
+    from wsis.evaluation import evaluate, to_coco
+    from wsis.report import METRICS
+    from wsis.runs.refine import DETECTORS, RefineSettings, refine
+    from wsis.runs.run import load_run
+
+    trust = (f"trust.min_score={min_score}", f"trust.top_per_tag={top_per_tag}")
+    length = () if epochs is None else (f"schedule.epochs={epochs}",)
+    overrides = (*trust, *length, *(settings or ()))
+    wanted = RefineSettings.read(DETECTORS[detector], overrides)
+    refuse_existing(out, overwrite=resume, instead="--resume to resume it")
+    source = data.source(train=True)
+    trained = load_run(run, device=place.device, cache=place.cache)
+    tagged, val = source.train(), source.val()
+    if val is not None and val.tagged.classes != tagged.classes:
+        raise UsageError(
+            "expected the same classes in both halves, got "
+            f"{', '.join(tagged.classes)} and {', '.join(val.tagged.classes)}"
+        )
+    with Bars() as bars:
+        refined = refine(
+            trained,
+            tagged,
+            wanted,
+            seed=seed,
+            folder=out,
+            resume=resume,
+            monitor=bars,
+            covered=lambda covered: bars.say(_text(covered, wanted)),
+        )
+    loss = refined.card.losses[-1]["total"]
+    typer.echo(f"refined: {out} ({refined.card.images} images, loss {loss:.3f})")
+    if val is None:
+        typer.echo("no --val, so nothing was measured")
+        return
+    found = {}
+    for one in (trained, refined):
+        with Bars() as bars:
+            predictions = one.predict_all(val, bars)
+        found[one.name] = evaluate(predictions, val.truths, val.tagged.classes)
+    write_json(out / "results.json", to_coco(predictions, refined.card.category_ids))
+    print_evaluations(found, METRICS, out / "figures.json")
+
+
+def _text(covered: "Coverage", settings: "RefineSettings") -> str:
+    text = (
+        f"{covered.labels} pseudo labels on {covered.labelled} of {covered.photos} "
+        f"tagged photos, for {covered.covered} of {covered.tags} tags; a tag's best "
+        f"score is {covered.best:.2f} (median)"
+    )
+    if settings.trust.top_per_tag or not covered.scarce:
+        return text
+    return (
+        f"{text}\nwarning: fewer than one pseudo label a photo reaches --min-score "
+        f"{settings.trust.min_score:g}; lower it, or keep the best instance of every "
+        "tag with --top-per-tag 1"
+    )

@@ -1,0 +1,75 @@
+"""``wsis train``: teaches one model and keeps it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._files import refuse_existing
+
+app = options.command_group()
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis train --out run",
+        "wsis train --out run --data coco --images photos --train tags.json --resume",
+        "wsis train --out run --data folder --root photos",
+        "wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit "
+        "--set backbone.weights=resnet50.pth",
+    )
+)
+@options.grouped
+def train(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the run, new unless --resume.")],
+    miner: Annotated[
+        str | None,
+        typer.Option(
+            help="A miner, with settings: cim:p_seed=0.2. The recipe's, or cim."
+        ),
+    ] = None,
+    seed: options.Seed = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Stop after this many images in all, resumed ones included."
+        ),
+    ] = None,
+    resume: options.Resume = False,
+    data: Annotated[options.Data, options.Without("val_images")],
+    setup: options.Setup,
+) -> None:
+    """Train a model from tags alone; predict and evaluate take its folder.
+
+    A checkpoint is written after every epoch. The folder holds model.safetensors and
+    run.json: settings, classes, labels consumed, versions, losses.
+    """
+    from wsis.cli._show import Bars
+    from wsis.runs import Card, train
+
+    if not resume and Card.begun(out):
+        refuse_existing(out, instead="--resume to resume its run")
+    chosen = options.miner_of(miner or setup.chosen().miner.label)
+    setup.pipeline().strategy(chosen)
+    source = data.source(setup.chosen().data.label, train=True)
+    with Bars() as bars:
+        run = train(
+            source,
+            chosen,
+            recipe=setup.recipe,
+            settings=setup.settings or (),
+            seed=seed,
+            device=setup.device,
+            cache=setup.cache,
+            folder=out,
+            resume=resume,
+            steps=steps,
+            monitor=bars,
+        )
+    losses = run.card.losses
+    loss = f", loss {losses[-1]['total']:.3f}" if losses else ""
+    typer.echo(f"run: {out} ({run.card.images} images{loss})")
+    for reason, count in run.card.skipped.items():
+        typer.echo(f"skipped: {count} images ({reason})")

@@ -1,0 +1,232 @@
+"""``wsis tune``: sets thresholds from tags alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError
+from wsis.cli._files import refuse_other
+
+app = options.command_group()
+
+LEARNED = 0.2
+"""Share of what tag-ap could exceed chance by, below which nothing has been learned."""
+
+SHOWN = 15
+"""Settings in the printed table, at most."""
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis tune --data folder --root photos",
+        "wsis tune --miner cim --settings 40 --seeds 2 --set schedule.epochs=5",
+        "wsis tune --sweep p_seed=0.01..0.3:log --sweep t_cls=0.1..0.5 --by flips",
+        "wsis tune --miner pcl --sweep clusters=2..6:int --sweep schedule.lr="
+        "1e-5..1e-3:log",
+        "wsis tune --data coco --images photos --train train.json --val val.json",
+    )
+)
+@options.grouped
+def tune(
+    *,
+    miner: Annotated[
+        str,
+        typer.Option(
+            help="Miner, with settings of its own that are not swept: "
+            "cim:oversize=0.8. See: wsis parts miners."
+        ),
+    ] = "cim",
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOW..HIGH",
+            help="A setting and its range, with :log for equal factors or :int for "
+            "whole numbers; repeatable. A field of the miner or the assigner, of both "
+            "if they share its value (miner.NAME, assigner.NAME: of one), or any "
+            "setting, such as schedule.lr. For cim: p_seed, containment, t_cls, t_iou, "
+            "step, unless others are named.",
+        ),
+    ] = None,
+    count: Annotated[
+        int,
+        typer.Option(
+            "--settings",
+            min=2,
+            help="Number of settings to try, including the default. A later call with "
+            "the same --out may ask for more.",
+        ),
+    ] = 40,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Every setting runs with seeds 0 to N-1.")
+    ] = 1,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            help="Share of the tagged training photos, in (0, 1), that training does "
+            "not see and that settings are ranked by."
+        ),
+    ] = 0.25,
+    views: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Number of these that are looked at mirrored and smaller, too, for "
+            "the criteria flips and scales.",
+        ),
+    ] = 60,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Criterion that chooses: combined, tag-ap, bag-ap, agreement, flips, "
+            "scales, integrity, evidence or loss. All are reported."
+        ),
+    ] = "evidence",
+    judge: Annotated[
+        bool | None,
+        typer.Option(
+            "--judge/--no-judge",
+            help="Whether the masks of the validation photos tell how well the "
+            "criteria rank; they choose nothing. By default they do, if there are any.",
+        ),
+    ] = None,
+    jobs: options.Jobs = options.JOBS,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for tune.json, tune.csv, tune.html and all trials: a new one, "
+            "or that of the same tuning, which is resumed."
+        ),
+    ] = Path("wsis-tune"),
+    data: options.Data,
+    setup: options.Setup,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Set thresholds from tags alone, and see how far that can be trusted.
+
+    Settings are drawn evenly over their ranges, trained, and ranked by what their
+    models do on held-out photos of which only the tags are known. If there are masks,
+    they tell afterwards how well each criterion ranks. Ends with the options of wsis
+    bench for the choice.
+
+    Every finished trial is kept in --out: after an interruption, the same command does
+    what is missing.
+    """
+    from wsis._support.files import write_json, write_text
+    from wsis.cli._show import Bars
+    from wsis.experiments.tuning import Space, to_csv, tune
+    from wsis.experiments.tuning.folder import DESIGN, RESULTS, TRIALS
+    from wsis.experiments.tuning.results import CHOICES
+    from wsis.report import write_tuned
+
+    refuse_other(out, DESIGN, overwrite=overwrite)
+    if by not in CHOICES:
+        raise UsageError(f"expected --by one of {', '.join(CHOICES)}; got {by!r}")
+    if not 0 < held_out < 1:
+        raise UsageError(f"expected --held-out in (0, 1), got {held_out:g}")
+    pipeline = setup.pipeline()
+    space = Space.of(options.miner_of(miner), pipeline.settings, sweep or [])
+    source = data.source(setup.chosen().data.label, train=True)
+    if judge:
+        options.masks_of(source)
+    judged = source.val() is not None if judge is None else judge
+    try:
+        with Bars() as bars:
+            found = tune(
+                source,
+                space,
+                pipeline,
+                settings=count,
+                seeds=range(seeds),
+                held_out=held_out,
+                views=views,
+                judged=judged,
+                by=by,
+                jobs=jobs,
+                monitor=bars,
+                folder=out,
+                fresh=overwrite,
+            )
+    except BaseException:
+        if (out / TRIALS).is_file():
+            typer.echo(f"wsis: finished trials are kept in {out}", err=True)
+        raise
+    results = found.results()
+    write_json(out / RESULTS, results)
+    write_text(out / "tune.csv", to_csv(results))
+    write_tuned(results, out / "tune.html")
+    _print_settings(results)
+    _print_verdict(results["verdict"])
+    _warn(results)
+    typer.echo(f"curves: {out / 'tune.html'}")
+    typer.echo(f"chosen by {results['by']}: {results['chosen']['label']}")
+    typer.echo(f"wsis bench {results['chosen']['options']}")
+
+
+def _print_settings(results: Mapping[str, Any]) -> None:
+    """Print the best settings and the default, with all criteria."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from wsis.cli._show import percent, show
+
+    rows, judged = results["settings"], ["mAP50"] if results["verdict"] else []
+    names = [name for name, value in rows[0]["criteria"].items() if value is not None]
+    table = Table("", "setting", *map(percent, [*names, *judged]))
+    for row in rows:
+        if row["rank"] > SHOWN and row["label"] != "default":
+            continue
+        cells = [_text(row["criteria"][name], 3) for name in names]
+        cells += [_text(row["metrics"][name], 1) for name in judged]
+        table.add_row(str(row["rank"]), Text(row["label"]), *cells)
+    show(table)
+
+
+def _print_verdict(verdict: Mapping[str, Any] | None) -> None:
+    """Print what masks say of every criterion."""
+    from rich.table import Table
+
+    from wsis.cli._show import percent, show
+
+    if verdict is None:
+        typer.echo("no masks judged: how well the criterion ranks is not known here")
+        return
+    columns = ("Spearman", "95 %", "Kendall", "mAP50", "regret", "over default")
+    table = Table("criterion", *map(percent, columns))
+    for name, one in verdict["criteria"].items():
+        ends = one["interval"]
+        table.add_row(
+            name,
+            _text(one["spearman"], 2),
+            "–" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+            _text(one["kendall"], 2),
+            _text(one["chosen"], 1),
+            _text(one["regret"], 1),
+            f"{one['gain']:+.1f}",
+        )
+    show(table)
+    typer.echo(
+        f"mAP50 of {verdict['settings']} settings: best {verdict['best']:.1f}, default "
+        f"{verdict['default']:.1f}, mean {verdict['mean']:.1f}"
+    )
+
+
+def _warn(results: Mapping[str, Any]) -> None:
+    """Say so if even the best models tell the tags hardly better than chance."""
+    chance = results["design"]["tag_chance"]
+    found = [row["criteria"]["tag-ap"] for row in results["settings"]]
+    best = max((ap for ap in found if ap is not None), default=None)
+    if chance is None or best is None or best - chance > LEARNED * (1 - chance):
+        return
+    typer.echo(
+        f"wsis: no model has learned the tags: tag-ap is {best:.2f} at best, "
+        f"{chance:.2f} by chance; train longer (--set schedule.epochs=N) before you "
+        "trust any ranking",
+        err=True,
+    )
+
+
+def _text(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
