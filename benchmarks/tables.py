@@ -12,9 +12,9 @@ Commands:
     python benchmarks/tables.py --check                      # fail if one is stale
     python benchmarks/tables.py --add wsis-bench --table NAME  # keep a bench's rows
 
-A cell is text, a number, or an object: ``mean`` with ``sd`` (over seeds) or with ``low``
-and ``high`` (95 % interval); ``difference`` with its interval and ``verdict``; ``count``
-with ``gain``. The text ``=TABLE/ROW/COLUMN`` repeats another table's cell.
+A cell is text, a number, or an object: ``mean`` with ``sd`` (over seeds) or with
+``low`` and ``high`` (95 % interval); ``difference`` with its interval and ``verdict``;
+``count`` with ``gain``. ``=TABLE/ROW/COLUMN`` repeats another table's cell.
 """
 
 import argparse
@@ -177,9 +177,7 @@ def main() -> None:
         if not options.check:
             page.write_text(after)
     if options.check and stale:
-        sys.exit(
-            f"stale tables in {', '.join(stale)}: run python benchmarks/tables.py"
-        )
+        sys.exit(f"stale tables in {', '.join(stale)}: run python benchmarks/tables.py")
     print("\n".join(stale) or "all tables are fresh")
 
 
