@@ -5,17 +5,18 @@ from wsis.mining import MISTMiner
 from wsis.mining.sampling import KeepAll
 from wsis.proposals.region_tree import RegionTree
 
-data = wsis.Scenes(train_images=24, val_images=12)
+data = wsis.Scenes(train_images=30, val_images=15)
 tagged, val = data.train(), data.val()
 
 # A pipeline builds its parts once and keeps proposals, features and cues on disk.
 pipeline = wsis.Pipeline.of(
     settings={
-        "source": RegionTree(nodes=120, pairs=60, side=256),
+        "source": RegionTree(nodes=150, pairs=100, side=256),
         "sampler": KeepAll(),  # every pseudo instance teaches
+        "anti_noise": False,  # cues teach the first branch
         "train_sides": [384],
         "test_sides": [384],
-        "schedule.epochs": 5,
+        "schedule.epochs": 8,
         "schedule.lr": 5e-4,
     }
 )

@@ -3,6 +3,7 @@
 import torch
 
 import wsis
+from wsis.geometry import overlaps
 from wsis.mining import OICRMiner
 from wsis.mining.assignment import OICRAssigner
 from wsis.proposals.region_tree import RegionTree
@@ -27,8 +28,9 @@ pipeline.train(tagged, miner, seed=0, observer=steps.append)
 # The same by hand: mine the last step's scores, and assign each proposal a target.
 last = steps[-1]
 [bag] = [bag for bag in pipeline.bags(tagged.images) if bag.image.id == last.image_id]
-pseudo = miner(last.scores, bag.overlaps, bag.tags)
-targets = OICRAssigner()(pseudo, bag.overlaps)
+between = overlaps(bag.proposals)
+pseudo = miner.at(last.branch)(last.scores, between, bag.tags)
+targets = OICRAssigner()(pseudo, between)
 assert torch.equal(pseudo.index, last.pseudo.index)
 for index, label in zip(pseudo.index.tolist(), pseudo.label.tolist(), strict=True):
     taught = int((targets.label == label).sum())
