@@ -11,7 +11,7 @@ class LargeMiner:
 
     gamma: float = 0.5
 
-    def __call__(self, scores, overlaps, tags):  # type: ignore[no-untyped-def]
+    def __call__(self, scores, overlaps, tags):
         score = scores.classification[:, 1:]  # column 0 is the background's
         c = tags.nonzero().flatten()
         index = (score * overlaps.area[:, None] ** self.gamma)[:, c].argmax(0)

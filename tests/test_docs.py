@@ -153,6 +153,20 @@ def test_names_in_the_docs_exist():
                 pkgutil.resolve_name(name)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")))
+def test_examples_fit_on_a_screen_and_use_public_names(path):
+    code = path.read_text()
+    modules = [
+        part
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for part in node.module.split(".")
+    ]
+
+    assert len(code.splitlines()) <= 40
+    assert not [part for part in modules if part.startswith("_")]
+
+
 def script(path):
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
