@@ -19,7 +19,8 @@ class LargeMiner:
 
 
 data = wsis.Scenes(train_images=24, val_images=12)
-miners = {"large": LargeMiner(gamma=0.3), "cim": wsis.CIMMiner()}
-table = wsis.compare(miners, data, seeds=2, settings=["schedule.epochs=5"])
+miners = {"cim": wsis.CIMMiner(), "large": LargeMiner(gamma=0.3)}
+quick = ["anti_noise=false", "schedule.epochs=5", "source.nodes=150", "source.pairs=50"]
+table = wsis.compare(miners, data, seeds=2, settings=quick)
 table.report("own-miner.html")
 print(table)
