@@ -22,5 +22,4 @@ data = wsis.Scenes(train_images=24, val_images=12)
 miners = {"cim": wsis.CIMMiner(), "large": LargeMiner(gamma=0.3)}
 quick = ["anti_noise=false", "schedule.epochs=5", "source.nodes=150", "source.pairs=50"]
 table = wsis.compare(miners, data, seeds=2, settings=quick)
-table.report("own-miner.html")
-print(table)
+print(table, table.report("own-miner.html"), sep="\n")
