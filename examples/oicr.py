@@ -1,70 +1,37 @@
-"""OICR, composed by hand: the best proposal of each class is its only instance."""
+"""OICR step by step: what one branch of a trained model teaches the next."""
 
-import tempfile
-from pathlib import Path
+import torch
 
-from wsis._support.files import Cache
-from wsis._support.randomness import seeded
-from wsis.cues.kept import Cues
-from wsis.data.scenes.drawn import Scenes
-from wsis.evaluation import evaluate
-from wsis.features.backbones import efficientnet_lite0
-from wsis.features.frozen import FrozenFeatures, LiveFeatures
-from wsis.features.views import Scale
-from wsis.heads.mask_pool import MaskPool
+import wsis
+from wsis.geometry import overlaps
 from wsis.mining import OICRMiner
 from wsis.mining.assignment import OICRAssigner
-from wsis.mining.sampling import KeepAll
-from wsis.proposals.bags import Bag
 from wsis.proposals.region_tree import RegionTree
-from wsis.proposals.store import CachedSource
-from wsis.training.inference import Selection, predict
-from wsis.training.loop import Schedule, fit
-from wsis.training.network import Model
-from wsis.training.supervision import Strategy
 
-FOLDER = Path(tempfile.mkdtemp(prefix="wsis-"))
-SEED = 0
+data = wsis.Scenes(train_images=24, val_images=12)
+steps = []  # an observer sees each branch of each training step
 
-# Pictures with tags to learn from, and pictures with masks to be measured on.
-scenes = Scenes(train_images=30, val_images=15)
-train, val = scenes.train(), scenes.val()
-
-# Mask proposals without learning; a frozen backbone; both are kept on disk.
-proposals = Cache(folder=FOLDER / "proposals", settings={})
-source = CachedSource(
-    source=RegionTree(nodes=150, pairs=100, side=256), cache=proposals
+pipeline = wsis.Pipeline.of(
+    settings={
+        "source": RegionTree(nodes=120, pairs=60, side=256),
+        "cues": "none",  # the anti-noise branch learns from the tags alone
+        "assigner": OICRAssigner(),
+        "train_sides": [384],
+        "test_sides": [384],
+        "schedule.epochs": 2,
+    }
 )
-backbone = efficientnet_lite0()
-with seeded(SEED):
-    head = MaskPool(backbone.channels)
-    model = Model(head=head, classes=len(train.classes))
-features = FrozenFeatures(
-    LiveFeatures(backbone, head),
-    maps=Cache(folder=FOLDER / "maps", settings={}),
-    pooled=Cache(folder=FOLDER / "pooled", settings={}),
-)
-scale = Scale(384)
-bags = [Bag(image, source) for image in train.images]
+miner = OICRMiner()  # the best proposal of each class is its only instance
+tagged = data.train()
+pipeline.train(tagged, miner, seed=0, observer=steps.append)
 
-# No cues: the anti-noise branch learns from the tags alone.
-cues = Cues(None, features, scale)
-strategy = Strategy(miner=OICRMiner(), sampler=KeepAll(), assigner=OICRAssigner())
-
-fit(
-    model,
-    bags,
-    features,
-    cues,
-    strategy,
-    Schedule(epochs=10, lr=5e-4),
-    seed=SEED,
-    scales=[scale],
-)
-selection = Selection()
-predictions = [
-    predict(model, Bag(image, source), features, [scale], selection)
-    for image in val.tagged.images
-]
-metrics = evaluate(predictions, val.truths, train.classes).metrics
-print(" ".join(f"{name} {value:.1f}" for name, value in metrics.items()))
+# The same by hand: mine the last step's scores, and assign each proposal a target.
+last = steps[-1]
+[bag] = [bag for bag in pipeline.bags(tagged.images) if bag.image.id == last.image_id]
+between = overlaps(bag.proposals)
+pseudo = miner.at(last.branch)(last.scores, between, bag.tags)
+targets = OICRAssigner()(pseudo, between)
+assert torch.equal(pseudo.index, last.pseudo.index)
+for index, label in zip(pseudo.index.tolist(), pseudo.label.tolist(), strict=True):
+    taught = int((targets.label == label).sum())
+    print(f"proposal {index} teaches {tagged.classes[label - 1]} to {taught} proposals")

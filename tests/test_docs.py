@@ -1,11 +1,24 @@
+import ast
+import importlib.util
 import itertools
+import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.test_architecture import ROOMS
+from wsis import plugins
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.md"))
 
 
 def blocks(language):
@@ -57,3 +70,112 @@ def test_commands_in_the_docs_are_understood(code):
                 Settings.read([value])
             if name == "--data":
                 assert Part.parse(value).name in plugins.names("datasets")
+
+
+def test_tables_are_those_of_the_results():
+    command = [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_table_is_noticed(tmp_path):
+    tables = script("benchmarks/tables.py")
+    (tmp_path / "one.jsonl").write_text(
+        '{"table": "a", "cells": {"x": "cim", "mAP50": {"mean": 1.0, "sd": 0.5}}}\n'
+        '{"table": "b", "cells": {"again": "=a/cim/mAP50", "seeds": 3}}\n'
+    )
+    page = "<!-- table: b -->\n| again |\n<!-- end -->\n"
+
+    filled = tables.filled(page, tables.read(tmp_path))
+
+    assert "| 1.0 ± 0.5 | 3 |" in filled
+    assert tables.filled(filled, tables.read(tmp_path)) == filled
+
+
+def test_every_table_of_the_results_is_on_a_page():
+    tables = script("benchmarks/tables.py")
+    marks = "".join(page.read_text() for page in (*PAGES, *BENCHMARKS))
+
+    unused = [n for n in tables.read() if f"<!-- table: {n} -->" not in marks]
+
+    assert not unused
+
+
+def test_the_architecture_has_a_line_for_every_room():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = page.split("## Rooms")[1].split("\n## ")[0]
+
+    assert re.findall(r"^\| `(\w+)` \| .+ \|$", rooms, re.M) == ROOMS
+
+
+def test_the_architecture_picture_has_every_room():
+    picture = script("docs/make_architecture_picture.py")
+
+    assert picture.drawn() == picture.rooms() == set(ROOMS)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *BENCHMARKS], ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there.read_text()), target
+
+
+def test_quoted_messages_exist():
+    """Each message of the troubleshooting page stands in the code, … being a gap."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    table = page.split("## Messages")[1].split("\n## ")[0]
+    quoted = re.findall(r"^\| (?!message|---)(.+?) \|", table, re.M)
+    said = "\n".join(
+        str(node.value)
+        for path in (ROOT / "wsis").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    assert len(quoted) > 10
+    for message in quoted:
+        for piece in message.split("…"):
+            assert piece.strip(" ;.") in said, message
+
+
+def test_names_in_the_docs_exist():
+    for page in [*PAGES, *BENCHMARKS]:
+        text = page.read_text().split("## Modules that moved")[0]
+        for name in re.findall(r"`(wsis(?:\.\w+)+)", text):
+            if name.split(".")[1] not in plugins.KINDS:
+                pkgutil.resolve_name(name)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")))
+def test_examples_fit_on_a_screen_and_use_public_names(path):
+    code = path.read_text()
+    modules = [
+        part
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for part in node.module.split(".")
+    ]
+
+    assert len(code.splitlines()) <= 40
+    assert not [part for part in modules if part.startswith("_")]
+
+
+def script(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def anchors(text):
+    """The anchors that GitHub and MkDocs give a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    words = [re.sub(r"[^\w\- ]", "", heading.lower()).strip() for heading in headings]
+    return {word.replace(" ", "-") for word in words}
