@@ -19,12 +19,13 @@ import torch
 from pycocotools import mask as rle
 
 from tests.evaluation.oracles import coco_ap_by, with_hotcoco, with_pycocotools
-from wsis.contracts import GroundTruth, Predictions
+from wsis.contracts import GroundTruth
 from wsis.data.coco import read_annotated
 from wsis.data.scenes.drawn import Scenes
 from wsis.evaluation import coco_ap, dissect, evaluate, voc_ap
 from wsis.evaluation.matches import match
 from wsis.geometry.masks import from_masks
+from wsis.geometry.predictions import Predictions
 
 
 def shifted(

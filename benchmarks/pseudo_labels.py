@@ -14,8 +14,9 @@ import torch
 
 from wsis import Scenes
 from wsis._support.places import cache_folder
-from wsis.contracts import GroundTruth, Predictions
+from wsis.contracts import GroundTruth
 from wsis.evaluation.matches import Meeting
+from wsis.geometry.predictions import Predictions
 from wsis.runs.refine import Trust
 from wsis.runs.run import load_run
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
         DataSource,
         Miner,
         Overlaps,
-        Predictions,
         Proposals,
         PseudoInstances,
         Tagged,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from wsis.data import CocoData, FolderData, Scenes, VocData
     from wsis.evaluation import Evaluation, evaluate
     from wsis.experiments import Comparison, compare
+    from wsis.geometry.predictions import Predictions
     from wsis.mining import CIMMiner, MISTMiner, OICRMiner, PCLMiner
     from wsis.runs import Part, Pipeline, Run, Settings, load, train
 

@@ -275,37 +275,6 @@ class Targets:
     assignment: Int[Tensor, " N"]
 
 
-# --- Predictions -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Predictions:
-    """The instances found on one image, best first.
-
-    Args:
-        image_id: the image's number.
-        size: (H, W) in pixels.
-        index: the proposal each instance is.
-        label: its class, 1…C.
-        score: higher is better.
-        boxes: of the masks.
-        masks: the instances' pixels.
-        ledger: the labels consumed in finding them.
-    """
-
-    image_id: int
-    size: tuple[int, int]
-    index: Int[Tensor, " M"]
-    label: Int[Tensor, " M"]
-    score: Float[Tensor, " M"]
-    boxes: Float[Tensor, "M 4"]
-    masks: Sequence[Rle]
-    ledger: Ledger = frozenset()
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-
 # --- Parts -------------------------------------------------------------------------
 
 
@@ -340,14 +309,6 @@ class Numbered(Protocol):
     """
 
     def category_ids(self) -> tuple[int, ...]: ...
-
-
-@runtime_checkable
-class Lacking(Protocol):
-    """A data source that explains why it has no masks, for messages."""
-
-    @property
-    def lacks(self) -> str: ...
 
 
 @runtime_checkable
@@ -559,7 +520,6 @@ __all__ = [
     "DataSource",
     "GroundTruth",
     "Image",
-    "Lacking",
     "Ledger",
     "Miner",
     "NoiseSampler",
@@ -567,7 +527,6 @@ __all__ = [
     "Overlaps",
     "Pointing",
     "Points",
-    "Predictions",
     "ProposalHead",
     "ProposalSource",
     "Proposals",

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
-from wsis.contracts import GroundTruth, Predictions, Rle
+from wsis.contracts import GroundTruth, Rle
+from wsis.geometry.predictions import Predictions
 
 SIZE = (1, 20)
 

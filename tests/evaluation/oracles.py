@@ -12,7 +12,8 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from wsis.contracts import GroundTruth, Predictions, Rle
+from wsis.contracts import GroundTruth, Rle
+from wsis.geometry.predictions import Predictions
 
 Backend = Callable[[dict[str, Any], dict[str, Any]], np.ndarray]
 """Gives precisions by IoU, recall, class, size and limit from objects and instances."""

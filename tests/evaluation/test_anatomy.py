@@ -118,8 +118,9 @@ def test_sizes_are_those_of_the_reference():
     masks[0, :, :96] = True  # a large object of 9,600 pixels
     masks[1, :20, :20] = True  # a part of it
     masks[2, 50:60, 97:] = True  # background of 30 pixels
-    from wsis.contracts import GroundTruth, Predictions
+    from wsis.contracts import GroundTruth
     from wsis.geometry.masks import rles
+    from wsis.geometry.predictions import Predictions
 
     proposals = from_masks(masks)
     encoded = rles(proposals, torch.arange(3))

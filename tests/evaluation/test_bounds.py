@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tests.evaluation.drawing import strip, truth
-from wsis.contracts import Predictions, Proposals
+from wsis.contracts import Proposals
 from wsis.evaluation import Detect, oracle, random_scores
+from wsis.geometry.predictions import Predictions
 
 CLASSES = ("cat", "dog", "cow")
 

@@ -21,8 +21,9 @@ from tests.evaluation.oracles import (
     with_hotcoco,
     with_pycocotools,
 )
-from wsis.contracts import GroundTruth, Predictions
+from wsis.contracts import GroundTruth
 from wsis.evaluation import average_precision, coco_ap, evaluate, to_coco, voc_ap
+from wsis.geometry.predictions import Predictions
 
 # pycocotools' decode has it under NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")

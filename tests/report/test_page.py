@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from tests.photos import draw_photos
 from wsis._support.files import write_json
 from wsis.cli import app
-from wsis.contracts import Predictions
 from wsis.data.coco import CocoData
 from wsis.evaluation import Evaluation, dissect
 from wsis.evaluation.anatomy import KINDS
 from wsis.experiments import METRICS, Comparison, RunRecord
 from wsis.geometry.masks import rles
+from wsis.geometry.predictions import Predictions
 from wsis.report import (
     Panel,
     ReportError,

@@ -10,7 +10,7 @@ from wsis.cli._errors import message
 from wsis.cli._files import refuse_existing, refuse_home
 
 if TYPE_CHECKING:
-    from wsis.contracts import Predictions
+    from wsis.geometry.predictions import Predictions
     from wsis.runs import Run
     from wsis.runs.refine import Refined
 
@@ -86,7 +86,6 @@ def _predict(
     from wsis._support.folders import unique
     from wsis.cli._show import Bars
     from wsis.data.images import read_image
-    from wsis.geometry.drawing import captions_of, legible, overlay
 
     found: dict[Path, Predictions] = {}
     names = unique([path.stem for path in paths])
@@ -98,11 +97,9 @@ def _predict(
             except (ValueError, OSError) as error:
                 bars.say(f"skipped: {message(error)}")
             else:
-                one = _above(run.predict(pixels), min_score)
+                one = run.predict(pixels).filter(min_score=min_score)
                 found[path] = one = replace(one, image_id=number)
-                captions = captions_of(one, run.classes)[: legible(one)]
-                drawn = overlay(pixels, one.masks[: legible(one)], captions)
-                Image.fromarray(drawn).save(folder / f"{name}.png")
+                Image.fromarray(one.draw()).save(folder / f"{name}.png")
             step(path.name)
     return found
 
@@ -111,17 +108,3 @@ def _names(paths: list[Path]) -> list[str]:
     """Return the photos' names, or their paths where two have the same name."""
     names = [path.name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
-
-
-def _above(predictions: "Predictions", min_score: float) -> "Predictions":
-    from dataclasses import replace
-
-    count = int((predictions.score >= min_score).sum())
-    return replace(
-        predictions,
-        index=predictions.index[:count],
-        label=predictions.label[:count],
-        score=predictions.score[:count],
-        boxes=predictions.boxes[:count],
-        masks=predictions.masks[:count],
-    )

@@ -6,7 +6,8 @@ from itertools import zip_longest
 
 import torch
 
-from wsis.contracts import GroundTruth, Predictions, Proposals
+from wsis.contracts import GroundTruth, Proposals
+from wsis.geometry.predictions import Predictions
 
 Pair = tuple[Predictions, GroundTruth]
 

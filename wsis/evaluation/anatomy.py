@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from wsis.contracts import GroundTruth, Predictions, Proposals
+from wsis.contracts import GroundTruth, Proposals
 from wsis.evaluation.kinds import (
     FALSE,
     FOUND,
@@ -20,6 +20,7 @@ from wsis.evaluation.kinds import (
 )
 from wsis.evaluation.matches import SIZES
 from wsis.evaluation.precision import average_precision
+from wsis.geometry.predictions import Predictions
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     **{str(kind): (kind,) for kind in Kind},

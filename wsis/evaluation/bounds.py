@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from wsis.contracts import GroundTruth, Predictions, Proposals, Supervision
+from wsis.contracts import GroundTruth, Proposals, Supervision
 from wsis.evaluation._pairs import together
 from wsis.evaluation.precision import Evaluation, evaluate
 from wsis.geometry.masks import boxes, rles
 from wsis.geometry.overlap import cross_iou
+from wsis.geometry.predictions import Predictions
 
 
 @runtime_checkable

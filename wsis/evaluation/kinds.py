@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from wsis._support.checks import inside
-from wsis.contracts import GroundTruth, Predictions, Proposals
+from wsis.contracts import GroundTruth, Proposals
 from wsis.evaluation._pairs import together
 from wsis.evaluation.matches import Meeting, State, Table, finds, nearest, tabulate
 from wsis.geometry.overlap import cross_iou
+from wsis.geometry.predictions import Predictions
 
 
 class Kind(StrEnum):

@@ -27,9 +27,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from wsis._support.files import atomic_write
-from wsis.contracts import GroundTruth, Predictions, Rle
+from wsis.contracts import GroundTruth, Rle
 from wsis.evaluation._pairs import pair
 from wsis.geometry.overlap import iou, rle_shared
+from wsis.geometry.predictions import Predictions
 
 VOC = (0.25, 0.5, 0.7, 0.75)
 COCO = tuple(np.linspace(0.5, 0.95, 10).tolist())

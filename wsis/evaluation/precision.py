@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from wsis.contracts import GroundTruth, Predictions
+from wsis.contracts import GroundTruth
 from wsis.evaluation.matches import (
     ANY_SIZE,
     COCO,
@@ -17,6 +17,7 @@ from wsis.evaluation.matches import (
     finds,
     tabulate,
 )
+from wsis.geometry.predictions import Predictions
 
 _RECALLS = np.linspace(0, 1, 101)
 """Where COCO's rules look at the precision."""

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from pycocotools import mask as rle
 
-from wsis.contracts import GroundTruth, Predictions, Rle
+from wsis.contracts import GroundTruth, Rle
 from wsis.data.segmentations import check_segmentation, to_rle
+from wsis.geometry.predictions import Predictions
 
 KEYS = ("image_id", "category_id", "segmentation", "score")
 
@@ -20,9 +21,7 @@ def to_coco(
 ) -> list[dict[str, Any]]:
     """Return COCO's list of results, ready for JSON, in the order of the predictions.
 
-    Each is a dict with ``image_id``, ``category_id``, ``segmentation`` (run lengths,
-    ``counts`` as text) and ``score``. Without a box on purpose: given one, pycocotools
-    takes the box's area for the mask's.
+    ``Predictions.to_coco`` says how each looks.
 
     Args:
         predictions: of any images.
@@ -31,27 +30,7 @@ def to_coco(
     Raises:
         ValueError: if a label has no category.
     """
-    results = []
-    for image in predictions:
-        for label, score, mask in zip(
-            image.label.tolist(), image.score.tolist(), image.masks, strict=True
-        ):
-            if not 1 <= label <= len(category_ids):
-                raise ValueError(
-                    f"image {image.image_id}: expected labels in "
-                    f"1…{len(category_ids)}, got {label}"
-                )
-            counts = mask["counts"]
-            text = counts.decode("ascii") if isinstance(counts, bytes) else counts
-            results.append(
-                {
-                    "image_id": image.image_id,
-                    "category_id": int(category_ids[label - 1]),
-                    "segmentation": {"size": list(mask["size"]), "counts": text},
-                    "score": score,
-                }
-            )
-    return results
+    return [result for image in predictions for result in image.to_coco(category_ids)]
 
 
 def from_coco(

@@ -14,11 +14,12 @@ from pycocotools import mask as rle
 
 from wsis._support.files import atomic_write, differences, digest, read_json_lines
 from wsis._support.journal import Journal, JournalError
-from wsis.contracts import Predictions, Supervision
+from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
 from wsis.experiments.records import RunRecord
 from wsis.experiments.runner import Done
 from wsis.experiments.verdicts import judge
+from wsis.geometry.predictions import Predictions
 from wsis.report.shown import Shown
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"

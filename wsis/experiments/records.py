@@ -8,11 +8,12 @@ from typing import Any
 
 from wsis._support.files import write_json, write_text
 from wsis._support.provenance import commit, versions
-from wsis.contracts import Annotated, Predictions
+from wsis.contracts import Annotated
 from wsis.evaluation import Evaluation, average
 from wsis.evaluation.matches import Matches
 from wsis.experiments.provenance import by_label, level
 from wsis.experiments.resampling import of_classes, point
+from wsis.geometry.predictions import Predictions
 from wsis.report import (
     BOUNDS,
     METRICS,

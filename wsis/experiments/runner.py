@@ -11,14 +11,7 @@ import torch
 
 from wsis._support.memory import peak_megabytes, reset_peak
 from wsis._support.progress import Monitor, Silent
-from wsis.contracts import (
-    Annotated,
-    DataSource,
-    GroundTruth,
-    Predictions,
-    Tagged,
-    TaggedImage,
-)
+from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
@@ -27,6 +20,7 @@ from wsis.evaluation.matches import Matches, match
 from wsis.experiments.provenance import describe, ledger, level
 from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
+from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import KeptSource
 from wsis.report import METRICS

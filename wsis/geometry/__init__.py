@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from wsis.geometry.drawing import overlay
     from wsis.geometry.masks import from_masks, to_dense
     from wsis.geometry.overlap import box_overlaps, cross_iou, overlaps
+    from wsis.geometry.predictions import Predictions
 
 __all__ = [
+    "Predictions",
     "box_overlaps",
     "cross_iou",
     "from_masks",

@@ -8,8 +8,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from scipy import ndimage
 
-from wsis.contracts import Image, Points, Predictions, Rle
+from wsis.contracts import Image, Points, Rle
 from wsis.geometry.masks import fitted, to_dense
+from wsis.geometry.predictions import Predictions
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
@@ -99,15 +100,6 @@ def overlay(
     drawn = Pillow.fromarray(canvas.round().astype(np.uint8))
     _write(drawn, dense, captions)
     return np.asarray(drawn)
-
-
-def captions_of(predictions: Predictions, classes: Sequence[str]) -> list[str]:
-    """Return each prediction's class and score; ``classes`` names labels 1…C."""
-    labels, scores = predictions.label.tolist(), predictions.score.tolist()
-    return [
-        f"{classes[label - 1]} {score:.2f}"
-        for label, score in zip(labels, scores, strict=True)
-    ]
 
 
 def pointed(

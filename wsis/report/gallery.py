@@ -4,18 +4,19 @@ import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image as Pillow
 
-from wsis.contracts import Annotated, GroundTruth, Image, Predictions, Proposals, Rle
+from wsis.contracts import Annotated, GroundTruth, Image, Proposals, Rle
 from wsis.evaluation.kinds import FOUND, MISSES
 from wsis.geometry import masks
-from wsis.geometry.drawing import captions_of, legible, overlay
+from wsis.geometry.drawing import legible, overlay
 from wsis.geometry.overlap import cross_iou
+from wsis.geometry.predictions import Predictions
 from wsis.report.shown import Mined, Shown, spread
 from wsis.runs.pipeline import Pipeline
 
@@ -164,7 +165,7 @@ def _found(
 ) -> Panel:
     """Draw a strategy's best predictions, with the kinds of errors if known."""
     count = legible(found)
-    captions = captions_of(found, classes)[:count]
+    captions = replace(found, classes=tuple(classes)).captions()[:count]
     kinds: list[str] = []
     if truth.image_id in shown.predictions:
         drawn = shown.predictions[truth.image_id][:count]

@@ -1,6 +1,7 @@
 """What every trained model does: predict photos and be measured by masks."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import torch
 from PIL import Image as Pillow
 
 from wsis._support.progress import Monitor, Silent
-from wsis.contracts import Annotated, DataSource, Image, Predictions, TaggedImage
+from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.images import read_image
 from wsis.evaluation import Evaluation, evaluate
+from wsis.geometry.predictions import Predictions
 
 Picture = TaggedImage | str | Path | np.ndarray | Pillow.Image
 """A photo: a file, RGB pixels, a Pillow image, or one of a data set."""
@@ -50,7 +52,8 @@ class Trained(ABC):
             FileNotFoundError: if there is no such file.
             ValueError: if it is not a photo.
         """
-        return self.find(as_image(photo, len(self.classes)))
+        image = as_image(photo, len(self.classes))
+        return replace(self.find(image), classes=self.classes, load=image.load)
 
     def predict_all(
         self, annotated: Annotated, monitor: Monitor | None = None

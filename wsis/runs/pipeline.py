@@ -12,14 +12,7 @@ from torch import nn
 from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.randomness import generator, seeded
-from wsis.contracts import (
-    CueLabeller,
-    Ledger,
-    Predictions,
-    Supervision,
-    Tagged,
-    TaggedImage,
-)
+from wsis.contracts import CueLabeller, Ledger, Supervision, Tagged, TaggedImage
 from wsis.cues.kept import Cues, Learned, Maps, label_key
 from wsis.features.frozen import (
     Features,
@@ -28,6 +21,7 @@ from wsis.features.frozen import (
     frozen_features,
 )
 from wsis.features.scale import Scale, scales
+from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.recipes import Recipe

@@ -11,9 +11,10 @@ from wsis import plugins
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
-from wsis.contracts import DataSource, Numbered, Predictions, Tagged, TaggedImage
+from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.features.backbones import RANDOM
+from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, MODEL, BaseCard, RunError
 from wsis.runs._identity import STATE
 from wsis.runs._trained import Trained

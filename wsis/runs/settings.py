@@ -332,7 +332,10 @@ class Settings(BaseModel):
         if self.sampler is not None:
             return self.sampler
         if miner.given is not None:
-            return Part(name=getattr(miner.given, "sampler", "none"))
+            from wsis.contracts import Sampling
+
+            named = isinstance(miner.given, Sampling)
+            return Part(name=miner.given.sampler if named else "none")
         own = plugins.describe("miners", miner.name).constants
         return Part(name=own.get("sampler", "none"))
 

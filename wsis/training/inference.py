@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsis.contracts import Ledger, Predictions
+from wsis.contracts import Ledger
 from wsis.features.frozen import Features
 from wsis.features.scale import Scale
+from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
 from wsis.training.network import Model
 from wsis.training.selection import Selection

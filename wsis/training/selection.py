@@ -8,7 +8,8 @@ from wsis._support.checks import at_least, fraction, positive
 if TYPE_CHECKING:
     import torch
 
-    import wsis.contracts
+    from wsis.contracts import Ledger, Proposals
+    from wsis.geometry.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +34,19 @@ class Selection:
     def __call__(
         self,
         scores: "torch.Tensor",
-        proposals: "wsis.contracts.Proposals",
+        proposals: "Proposals",
         *,
         image_id: int,
-        ledger: "wsis.contracts.Ledger" = frozenset(),
-    ) -> "wsis.contracts.Predictions":
+        ledger: "Ledger" = frozenset(),
+    ) -> "Predictions":
         """Return the instances by (N, C) scores, best first.
 
         Ties: lower proposal, then lower class. The proposals' ledger is added.
         """
         from torchvision.ops import batched_nms
 
-        from wsis.contracts import Predictions
         from wsis.geometry import masks
+        from wsis.geometry.predictions import Predictions
 
         scores = scores.cpu()
         index, column = (scores > self.threshold).nonzero(as_tuple=True)

@@ -2,8 +2,8 @@
 
 import torch
 
-from wsis.contracts import Predictions
 from wsis.geometry.masks import from_masks, rles
+from wsis.geometry.predictions import Predictions
 from wsis.runs.refine import RefineSettings
 
 FAST = (

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wsis._support.files import write_json
-from wsis.contracts import GroundTruth, Predictions, TaggedImage
+from wsis.contracts import GroundTruth, TaggedImage
 from wsis.evaluation import coco_data_set, from_coco
+from wsis.geometry.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +53,7 @@ class Trust:
         same = found.label[:, None] == found.label
         rank = same.tril(-1).sum(1)  # better ones of the same class
         trusted = (found.score >= self.min_score) | (rank < self.top_per_tag)
-        keep = (trusted & tags[found.label - 1]).nonzero().flatten()
-        return replace(
-            found,
-            index=found.index[keep],
-            label=found.label[keep],
-            score=found.score[keep],
-            boxes=found.boxes[keep],
-            masks=[found.masks[i] for i in keep.tolist()],
-        )
+        return found.chosen(trusted & tags[found.label - 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

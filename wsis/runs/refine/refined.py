@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from wsis._support.provenance import versions
-from wsis.contracts import Predictions, Supervision, Tagged, TaggedImage
+from wsis.contracts import Supervision, Tagged, TaggedImage
+from wsis.geometry.predictions import Predictions
 from wsis.runs._card import BaseCard, RunError
 from wsis.runs._trained import Trained
 from wsis.runs.refine.detector import mask_rcnn

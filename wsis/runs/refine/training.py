@@ -12,8 +12,9 @@ from pycocotools import mask as rle
 from torch import Tensor, nn
 
 from wsis._support.randomness import generator, seeded
-from wsis.contracts import Ledger, Predictions, TaggedImage
+from wsis.contracts import Ledger, TaggedImage
 from wsis.geometry.masks import to_dense
+from wsis.geometry.predictions import Predictions
 from wsis.runs.refine.detector import image_tensor
 from wsis.runs.refine.settings import RefineSettings
 from wsis.training.checkpoints import TrainingState
