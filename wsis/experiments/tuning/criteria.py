@@ -73,7 +73,7 @@ def scales(seen: Seen) -> Float[Tensor, " C"]:
 def integrity(seen: Seen) -> Float[Tensor, " C"]:
     """Return the integrity that branches predict of the best proposal, averaged."""
     known = [b.localization for b in seen.plain.branches if b.localization is not None]
-    if not known or not seen.plain.integrity:
+    if not known:
         return torch.full(seen.tags.shape, torch.nan)
     said = torch.stack(known).mean(0)[:, 1:]
     return _present(said.gather(0, _best(seen.plain)[None])[0], seen)
