@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from pycocotools import mask as rle
 
@@ -145,15 +144,10 @@ def _predictions(
     image_id: int, size: tuple[int, int], found: list[tuple[float, int, Rle]]
 ) -> Predictions:
     found = sorted(found, key=lambda one: -one[0])
-    masks = [mask for _, _, mask in found]
-    boxes = np.asarray(rle.toBbox(masks), np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return Predictions(
-        image_id=image_id,
-        size=size,
-        index=torch.full((len(found),), -1),
+    return Predictions.of_masks(
+        image_id,
+        size,
+        [mask for _, _, mask in found],
         label=torch.tensor([label for _, label, _ in found], dtype=torch.long),
         score=torch.tensor([score for score, _, _ in found], dtype=torch.float64),
-        boxes=torch.from_numpy(boxes),
-        masks=masks,
     )

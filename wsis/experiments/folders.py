@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from pycocotools import mask as rle
 
 from wsis._support.files import atomic_write, differences, digest, read_json_lines
 from wsis._support.journal import Journal, JournalError
@@ -242,16 +240,13 @@ def _predictions(one: Mapping[str, Any]) -> Predictions:
     masks = [
         {"size": [height, width], "counts": counts.encode()} for counts in one["counts"]
     ]
-    boxes = np.asarray(rle.toBbox(masks), np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return Predictions(
-        image_id=one["image_id"],
-        size=(height, width),
-        index=torch.tensor(one["index"], dtype=torch.long),
+    return Predictions.of_masks(
+        one["image_id"],
+        (height, width),
+        masks,
         label=torch.tensor(one["label"], dtype=torch.long),
         score=torch.tensor(one["score"], dtype=torch.float32),
-        boxes=torch.from_numpy(boxes),
-        masks=masks,
+        index=torch.tensor(one["index"], dtype=torch.long),
         ledger=frozenset(Supervision(label) for label in one["ledger"]),
     )
 

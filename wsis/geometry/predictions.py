@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from PIL import Image as Pillow
+from pycocotools import mask as coco
 from torch import Tensor
 
 from wsis.contracts import Image, Ledger, Rle
@@ -44,6 +45,31 @@ class Predictions:
     ledger: Ledger = frozenset()
     classes: tuple[str, ...] = ()
     load: Callable[[], Image] | None = None
+
+    @classmethod
+    def of_masks(
+        cls,
+        image_id: int,
+        size: tuple[int, int],
+        masks: Sequence[Rle],
+        label: Int[Tensor, " M"],
+        score: Float[Tensor, " M"],
+        index: Int[Tensor, " M"] | None = None,
+        ledger: Ledger = frozenset(),
+    ) -> "Predictions":
+        """Return the instances of masks alone: boxes are theirs, proposals unknown."""
+        boxes = np.asarray(coco.toBbox(masks), np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        return cls(
+            image_id=image_id,
+            size=size,
+            index=torch.full((len(masks),), -1) if index is None else index,
+            label=label,
+            score=score,
+            boxes=torch.from_numpy(boxes),
+            masks=masks,
+            ledger=ledger,
+        )
 
     def __len__(self) -> int:
         return len(self.score)

@@ -6,14 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from pycocotools import mask as rle
 from torch import Tensor, nn
 
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import Ledger, TaggedImage
-from wsis.geometry.masks import to_dense
+from wsis.geometry.masks import encode, to_dense
 from wsis.geometry.predictions import Predictions
 from wsis.runs.refine.detector import image_tensor
 from wsis.runs.refine.settings import RefineSettings
@@ -124,18 +122,12 @@ def detect(model: nn.Module, image: TaggedImage, ledger: Ledger) -> Predictions:
     [found] = model([image_tensor(pixels).to(_device(model))])
     dense = (found["masks"][:, 0] >= 0.5).cpu()  # (M, H, W)
     keep = dense.flatten(1).any(1).nonzero().flatten()
-    columns = np.asfortranarray(dense[keep].permute(1, 2, 0).numpy().view(np.uint8))
-    masks = rle.encode(columns)
-    boxes = np.asarray(rle.toBbox(masks), np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return Predictions(
-        image_id=image.id,
-        size=(pixels.shape[0], pixels.shape[1]),
-        index=torch.full((len(keep),), -1),
+    return Predictions.of_masks(
+        image.id,
+        (pixels.shape[0], pixels.shape[1]),
+        encode(dense[keep]),
         label=found["labels"].cpu()[keep],
         score=found["scores"].cpu()[keep],
-        boxes=torch.from_numpy(boxes),
-        masks=masks,
         ledger=ledger,
     )
 
