@@ -29,11 +29,36 @@ def test_every_room_lists_its_public_names(room):
     """Each is there, sorted, and imported when it is first asked for."""
     module = importlib.import_module(f"wsis.{room}")
 
-    assert module.__all__ == sorted(module.__all__)
+    assert module.__all__ == sorted(module.__all__, key=as_ruff)
     for name in module.__all__:
         assert getattr(module, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = module.nothing
+
+
+def as_ruff(name):
+    """Constants come first, then classes, then the others."""
+    return not name.isupper(), not name[0].isupper(), name
+
+
+def test_no_public_name_is_that_of_a_file_in_its_room():
+    """Importing the file would put the module in the name's place."""
+    clashes = [
+        f"{room.parent.relative_to(PACKAGE)}: {name}"
+        for room in PACKAGE.rglob("__init__.py")
+        if room.parent != PACKAGE
+        for name in exported(room)
+        if (room.parent / f"{name}.py").exists() or (room.parent / name).is_dir()
+    ]
+
+    assert clashes == []
+
+
+def exported(room):
+    """The names in ``__all__`` of a room's file."""
+    for node in ast.parse(room.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            yield from ast.literal_eval(node.value)
 
 
 def test_private_files_stay_in_their_room():

@@ -86,7 +86,9 @@ class Meeting:
         for c in np.intersect1d(*labels):
             mine, theirs = (np.flatnonzero(label == c) for label in labels)
             shared[np.ix_(mine, theirs)] = rle_shared(
-                [masks[i] for i in mine], [objects[i] for i in theirs], area[mine]
+                [masks[i] for i in mine.tolist()],
+                [objects[i] for i in theirs.tolist()],
+                area[mine],
             )
         return cls(shared, area, object_area)
 
@@ -102,7 +104,10 @@ class Meeting:
     @property
     def coverage(self) -> Float[np.ndarray, "M G"]:
         """Share of each mask that lies in the object; 0 of an empty mask."""
-        return self.shared / np.maximum(self.area, 1)[:, None]
+        share: Float[np.ndarray, "M G"] = (
+            self.shared / np.maximum(self.area, 1)[:, None]
+        )
+        return share
 
     def contains(self, share: float) -> Bool[np.ndarray, "M G"]:
         """Whether a mask covers at least this share of the object."""

@@ -45,7 +45,7 @@ def figures(
         known = ~np.isnan(table)
         total, count = np.where(known, table, 0).sum(0), known.sum(0)
         parts.append(np.where(count, total / np.maximum(count, 1), np.nan))
-    table = 100 * np.concatenate(parts, axis=1)  # (thresholds, B)
+    table = 100 * np.concatenate(parts, axis=1)  # (thresholds, samples)
     rows = [*table[: len(VOC)], table[len(VOC) :].mean(0)]
     return dict(zip(NAMES, rows, strict=True))
 
@@ -69,18 +69,18 @@ def of_classes(matches: Matches) -> list[dict[str, float | None]]:
 
 def _by_class(
     matches: Matches, weights: Int[np.ndarray, "samples B"]
-) -> Float[np.ndarray, "C thresholds B"]:
+) -> Float[np.ndarray, "C thresholds samples"]:
     classes = range(1, matches.objects.shape[1] + 1)
     return np.stack([_of_class(matches, c, weights) for c in classes])
 
 
 def _of_class(
     matches: Matches, label: int, weights: Int[np.ndarray, "samples B"]
-) -> Float[np.ndarray, "thresholds B"]:
-    objects = weights @ matches.objects[:, label - 1]  # (B)
+) -> Float[np.ndarray, "thresholds samples"]:
+    objects = weights @ matches.objects[:, label - 1]  # (samples,)
     mine = np.flatnonzero(matches.label == label)
     mine = mine[np.argsort(-matches.score[mine], kind="stable")]
-    weight = weights[:, matches.image[mine]]  # (B, M)
+    weight = weights[:, matches.image[mine]]  # (samples, M)
     seen = weight.cumsum(1)
     rows = list(_precisions(matches.state[mine], weight, seen, objects))
     return np.where(objects > 0, np.stack(rows), np.nan)
@@ -88,14 +88,14 @@ def _of_class(
 
 def _precisions(
     state: Int[np.ndarray, "M thresholds"],
-    weight: Int[np.ndarray, "B M"],
-    seen: Int[np.ndarray, "B M"],
+    weight: Int[np.ndarray, "samples M"],
+    seen: Int[np.ndarray, "samples M"],
     objects: Int[np.ndarray, " samples"],
 ) -> Iterator[Float[np.ndarray, " samples"]]:
     """Yield the AP at each threshold."""
     for t in range(len(VOC) + len(COCO)):
         found = np.flatnonzero(state[:, t] == State.FOUND)
-        counted = seen[:, found]  # (B, found)
+        counted = seen[:, found]  # (samples, found)
         passed = np.flatnonzero(state[:, t] == State.NEITHER)
         if len(passed) and len(found):
             before = np.searchsorted(passed, found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,21 +54,25 @@ def trace(backbone: Backbone, scale: Scale) -> Trace:
     return back
 
 
+def _apply(function: Any, given: Any, x: Tensor) -> Tensor:
+    found: Tensor = function.apply(x, given)
+    return found
+
+
 @contextmanager
 def _handing_down(network: nn.Module) -> Iterator[None]:
     """Exchange gradients for chances, until the block ends."""
     changed: dict[Any, Callable[[Tensor], Tensor]] = {}
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            plain = module.forward
-            changed[module] = lambda x, f=plain: _Elementwise.apply(x, f)
+            changed[module] = partial(_apply, _Elementwise, module.forward)
         elif isinstance(module, nn.Conv2d):
             if type(module) is not nn.Conv2d or not isinstance(module.padding, tuple):
                 raise ValueError(
                     "expected a backbone of plain nn.Conv2d to trace through, got "
                     f"{type(module).__name__}"
                 )
-            changed[module] = lambda x, m=module: _Convolution.apply(x, m)
+            changed[module] = partial(_apply, _Convolution, module)
     try:
         for module, forward in changed.items():
             module.forward = forward

@@ -18,7 +18,7 @@ MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
 
-C = TypeVar("C", bound=BaseModel)
+C = TypeVar("C", bound="BaseCard")
 
 
 class RunError(ValueError):

@@ -6,7 +6,7 @@ from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
     from wsis.runs.refine.detector import mask_rcnn
-    from wsis.runs.refine.pseudo_labels import Coverage, Trust
+    from wsis.runs.refine.labels import Coverage, Trust
     from wsis.runs.refine.refined import (
         PSEUDO_LABELS,
         REFINED,

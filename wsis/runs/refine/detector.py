@@ -19,12 +19,12 @@ from torchvision.ops.feature_pyramid_network import (
     LastLevelMaxPool,
 )
 
+from wsis._support.checks import WeightsError
 from wsis._support.randomness import seeded
 from wsis.features.backbones import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     RANDOM,
-    WeightsError,
     efficientnet_lite0,
     load_weights,
 )

@@ -14,7 +14,7 @@ from wsis.geometry.predictions import Predictions
 from wsis.runs._card import BaseCard, RunError
 from wsis.runs._trained import Trained
 from wsis.runs.refine.detector import mask_rcnn
-from wsis.runs.refine.pseudo_labels import (
+from wsis.runs.refine.labels import (
     Coverage,
     counted,
     read_pseudo_labels,

@@ -6,7 +6,7 @@ from pathlib import Path
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Tagged
 from wsis.runs.refine.detector import mask_rcnn
-from wsis.runs.refine.pseudo_labels import Coverage
+from wsis.runs.refine.labels import Coverage
 from wsis.runs.refine.refined import Refined, RefinedCard, load_refined, pseudo_labels
 from wsis.runs.refine.settings import RefineSettings
 from wsis.runs.refine.training import fit_detector

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wsis.contracts import Ledger, Supervision
 from wsis.features.backbones import RANDOM
-from wsis.runs.refine.pseudo_labels import Trust
+from wsis.runs.refine.labels import Trust
 from wsis.runs.settings import Overrides, Sides, overridden, refused
 from wsis.training.schedule import Schedule
 

@@ -14,7 +14,7 @@ from wsis.contracts import TaggedImage
 from wsis.data.coco import CocoData
 from wsis.data.images import read_image
 from wsis.runs.refine import Trust
-from wsis.runs.refine.pseudo_labels import (
+from wsis.runs.refine.labels import (
     counted,
     read_pseudo_labels,
     write_pseudo_labels,
