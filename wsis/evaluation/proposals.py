@@ -34,7 +34,7 @@ class Coverage:
     """
 
     budgets: tuple[int, ...]
-    best: Float[np.ndarray, "B G"]
+    best: Float[np.ndarray, "budgets G"]
     area: Float[np.ndarray, " G"]
     count: Int[np.ndarray, " B"]
     oracle: dict[str, float]
