@@ -142,7 +142,7 @@ def print_coverage(results: Mapping[str, Any]) -> None:
     figures = ("ABO", "AR", "recall50", "recall70", "recall85")
     printed = Table("masks", *map(percent, figures))
 
-    def add(name: str, row: Mapping[str, float]) -> None:
+    def add(name: str, row: Mapping[str, Any]) -> None:
         printed.add_row(name, *(f"{100 * row[one]:.1f}" for one in figures))
 
     for budget, row in results["by_budget"].items():
