@@ -117,5 +117,5 @@ def test_a_folder_that_exists_is_not_touched(run, photos, tmp_path):
     (tmp_path / "mine").write_text("mine")
     text = wsis("refine", "--run", run, "--out", tmp_path, *photos.options, code=2)
 
-    assert "--resume to go on with it" in text
+    assert "--resume to resume it" in text
     assert [one.name for one in tmp_path.iterdir()] == ["mine"]
