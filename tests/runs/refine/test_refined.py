@@ -133,6 +133,7 @@ def test_a_refinement_begins_once_and_goes_on_as_itself(tmp_path, run):
     folder, tagged = tmp_path / "out", Squares().train()
     card = RefinedCard.of(run, refine_settings(), 0, tagged)
     card.begin(folder)
+    (folder / "checkpoint.safetensors").touch()
 
     card.begin(folder, resume=True)
     with pytest.raises(RunError, match="expected a new folder"):
