@@ -1,11 +1,12 @@
 """Tells what a part that somebody brings as an object is: its class and its fields."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from wsis._support.files import digest
 
 STATE = "state"
 """The one setting that a module tells: a digest of its description and weights."""
@@ -80,11 +81,12 @@ def settings_of(value: Any) -> dict[str, Any]:
             f"torch.nn.Module; {class_path(value)} is neither; decorate it with "
             "@dataclass(frozen=True)"
         )
-    content = hashlib.sha256(repr(value).encode())
-    for name, tensor in sorted(state.items()):
-        content.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        content.update(tensor.detach().cpu().contiguous().flatten().numpy().tobytes())
-    return {STATE: content.hexdigest()[:16]}
+    arrays = [
+        part
+        for name, tensor in sorted(state.items())
+        for part in (name, tensor.detach().cpu().numpy())
+    ]
+    return {STATE: digest(repr(value), *arrays)}
 
 
 def changed(value: Any) -> dict[str, Any]:
