@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import strips
-from tests.evaluation.drawing import blobs, found, truth
+from tests.evaluation.drawing import blobs, found, sort, truth
 from wsis.evaluation import Kind, Rules, average, dissect, voc_ap
 from wsis.evaluation.anatomy import KINDS, SIZES, repaired
-from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES, sort
+from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES
 from wsis.geometry.masks import from_masks
 
 CLASSES = ("cat", "dog")

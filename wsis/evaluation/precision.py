@@ -37,6 +37,33 @@ class Evaluation:
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float | None]]
 
+    @classmethod
+    def of(cls, table: Table) -> "Evaluation":
+        """Measure the predictions of a table.
+
+        Raises:
+            ValueError: if a class's name comes twice.
+        """
+        classes = table.classes
+        if len(set(classes)) != len(classes):
+            raise ValueError(
+                f"expected names of classes to differ, got {list(classes)}"
+            )
+        rows = _voc(table, VOC) | _coco(table)
+        known = {name: 100 * row[~np.isnan(row)] for name, row in rows.items()}
+        return cls(
+            metrics={
+                name: float(one.mean()) for name, one in known.items() if len(one)
+            },
+            per_class={
+                c: {
+                    name: None if np.isnan(row[i]) else float(100 * row[i])
+                    for name, row in rows.items()
+                }
+                for i, c in enumerate(classes)
+            },
+        )
+
 
 def evaluate(
     predictions: Sequence[Predictions],
@@ -50,22 +77,7 @@ def evaluate(
             image or a class's name comes twice, a label is outside 1…C, a score is not
             finite, or there is no object to find.
     """
-    if len(set(classes)) != len(classes):
-        raise ValueError(f"expected names of classes to differ, got {list(classes)}")
-    truths = list(truths)  # Data sets make them anew whenever they are asked for.
-    table = tabulate(predictions, truths, classes)
-    rows = _voc(table, VOC) | _coco(table)
-    known = {name: 100 * row[~np.isnan(row)] for name, row in rows.items()}
-    return Evaluation(
-        metrics={name: float(row.mean()) for name, row in known.items() if len(row)},
-        per_class={
-            c: {
-                name: None if np.isnan(row[i]) else float(100 * row[i])
-                for name, row in rows.items()
-            }
-            for i, c in enumerate(classes)
-        },
-    )
+    return Evaluation.of(tabulate(predictions, truths, classes))
 
 
 def voc_ap(
@@ -152,7 +164,8 @@ def _area(state: Int8[np.ndarray, " M"], objects: int) -> float:
 
 def _coco(table: Table) -> dict[str, Float[np.ndarray, " C"]]:
     sizes = (ANY_SIZE, *SIZES.values())
-    curves = np.full((len(COCO), len(_RECALLS), table.classes, len(sizes)), np.nan)
+    shape = len(COCO), len(_RECALLS), len(table.classes), len(sizes)
+    curves = np.full(shape, np.nan)
     # pycocotools sorts images by their number.
     ranked = table.best_first(np.argsort(np.argsort(table.image_id)))
     for i, size in enumerate(sizes):
