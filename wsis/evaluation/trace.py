@@ -128,35 +128,24 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Image:
-    """The truth about every proposal, for every class.
+    """The truth about every proposal, for every class; row 0 is the background."""
 
-    Args:
-        code: position in ``CODES`` of its kind as an instance of the class; row 0
-            (background) is ``found`` where no class is.
-        iou: the highest with an object of the class.
-        ratio: its pixels divided by those of that object; 0 without.
-        ranks: by class, the proposals that touch an object of it, and their ranks.
-    """
-
-    code: Int8[np.ndarray, "C1 N"]
-    iou: Float[np.ndarray, "C1 N"]
-    ratio: Float[np.ndarray, "C1 N"]
+    code: Int8[np.ndarray, "C1 N"]  # of its kind in CODES; row 0: found of no class
+    iou: Float[np.ndarray, "C1 N"]  # the highest with an object of the class
+    ratio: Float[np.ndarray, "C1 N"]  # its pixels by that object's; 0 without
+    # By class, the proposals that touch an object of it, and their ranks.
     ranks: dict[int, tuple[Int[np.ndarray, " T"], Float[np.ndarray, " T"]]]
 
     @classmethod
     def of(
         cls, proposals: Proposals, truth: GroundTruth, classes: int, rules: Rules
     ) -> "_Image":
-        """Compare the proposals with the masks."""
         count = len(proposals)
-        meeting = Meeting(
-            *(_numpy(one) for one in cross_shared(proposals, truth.masks))
-        )
+        meeting = Meeting(*map(_numpy, cross_shared(proposals, truth.masks)))
         iou, area, theirs = meeting.iou, meeting.area, meeting.object_area
-        label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
+        label, ignore = _numpy(truth.label), _numpy(truth.ignore)
         code = np.full((classes + 1, count), CODES.index(Kind.BACKGROUND), np.int8)
-        best = np.zeros((classes + 1, count))
-        ratio = np.zeros((classes + 1, count))
+        best, ratio = np.zeros((2, classes + 1, count))
         ranks = {}
         for c in range(1, classes + 1):
             own = np.broadcast_to(label == c, iou.shape)
@@ -195,9 +184,17 @@ class _Sums:
     correlations: list[float] = field(default_factory=list)
 
     def add(self, step: BranchStep, image: _Image) -> None:
-        """Add one image."""
         self.images += 1
-        self._add_pseudo(step, image)
+        index, label = _numpy(step.pseudo.index), _numpy(step.pseudo.label)
+        code = image.code[label, index]
+        self.pseudo += np.bincount(code, minlength=len(CODES))
+        self.iou += float(image.iou[label, index][code != _EXCUSED].sum())
+        weight = _numpy(step.pseudo.weight)
+        for c in np.unique(label):
+            mine = np.flatnonzero(label == c)
+            ratio = image.ratio[c, index[mine[weight[mine].argmax()]]]
+            if ratio > 0:
+                self.log_ratios.append(float(np.log(ratio)))
         if step.targets is not None:
             label = _numpy(step.targets.label)
             proposal = np.flatnonzero(label >= 0)
@@ -216,24 +213,14 @@ class _Sums:
             place = np.clip((said * BINS).astype(int), 0, BINS - 1)
             for row, values in zip(self.bins, (None, said, true), strict=True):
                 row += np.bincount(place, values, BINS)
-            correlation = _pearson(rankdata(said), rank)
-            if correlation is not None:
-                self.correlations.append(correlation)
-
-    def _add_pseudo(self, step: BranchStep, image: _Image) -> None:
-        index, label = _numpy(step.pseudo.index), _numpy(step.pseudo.label)
-        code = image.code[label, index]
-        self.pseudo += np.bincount(code, minlength=len(CODES))
-        self.iou += float(image.iou[label, index][code != _EXCUSED].sum())
-        weight = _numpy(step.pseudo.weight)
-        for c in np.unique(label):
-            mine = np.flatnonzero(label == c)
-            ratio = image.ratio[c, index[mine[weight[mine].argmax()]]]
-            if ratio > 0:
-                self.log_ratios.append(float(np.log(ratio)))
+            # Pearson's correlation of the ranks, where both vary.
+            ranks = rankdata(said)
+            a, b = ranks - ranks.mean(), rank - rank.mean()
+            scale = float(np.sqrt((a @ a) * (b @ b)))
+            if scale > 0:
+                self.correlations.append(float(a @ b) / scale)
 
     def results(self) -> dict[str, Any]:
-        """Return what ``Trace.results`` describes."""
         kinds = dict(zip(CODES, self.pseudo.tolist(), strict=True))
         pseudo = int(self.pseudo.sum()) - kinds[IGNORED]
         kinds[Kind.WHOLE_PLUS] += kinds[Kind.MERGED]
@@ -273,12 +260,3 @@ def _percent(part: Any, whole: Any) -> float | None:
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _pearson(
-    one: Float[np.ndarray, " T"], other: Float[np.ndarray, " T"]
-) -> float | None:
-    """None where one of the two does not vary."""
-    a, b = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else None
