@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any
 
 from wsis.contracts import GroundTruth
 
@@ -16,11 +16,7 @@ class LazyTruths(Sequence[GroundTruth]):
     def __len__(self) -> int:
         return len(self.makers)
 
-    @overload
-    def __getitem__(self, index: int) -> GroundTruth: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[GroundTruth]: ...
-    def __getitem__(self, index: int | slice) -> GroundTruth | list[GroundTruth]:
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [make() for make in self.makers[index]]
         return self.makers[index]()

@@ -40,12 +40,7 @@ _Pair = tuple[TaggedImage, Callable[[], GroundTruth]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fold:
-    """A data set that holds some images out and trains on all others.
-
-    Args:
-        seen: the training images and their objects.
-        held_out: the other images and their objects.
-    """
+    """A data set that trains on some images and holds all others out for ``val``."""
 
     seen: Annotated
     held_out: Annotated
@@ -224,13 +219,11 @@ def whole(data: DataSource) -> Annotated:
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"folds need masks of the training half: {error}") from None
     pairs = chain(_pairs(Annotated(tagged=train, truths=truths)), _pairs(val))
-    both = _annotated(
-        train,
-        (
-            (replace(image, id=i), partial(_numbered, make, i))
-            for i, (image, make) in enumerate(pairs)
-        ),
-    )
+    numbered = [
+        (replace(image, id=i), partial(_numbered, make, i))
+        for i, (image, make) in enumerate(pairs)
+    ]
+    both = _annotated(train, numbered)
     if isinstance(data, Pointed):
         return replace(both, tagged=_pointed(both.tagged, len(train.images), data.file))
     return both
@@ -352,9 +345,8 @@ class Split:
                 "expected tagged photos both to train on and to hold out, got "
                 f"{len(tagged) - count} and {count}"
             )
-        draw = torch.randperm(
-            len(tagged), generator=generator(self.seed, "held-out tags")
-        )
-        out = {tagged[i] for i in draw[:count].tolist()}
+        draw = generator(self.seed, "held-out tags")
+        order = torch.randperm(len(tagged), generator=draw)
+        out = {tagged[i] for i in order[:count].tolist()}
         chosen = [image for i, image in enumerate(images) if (i in out) == held]
         return replace(everything, images=chosen)
