@@ -1,13 +1,14 @@
-"""PASCAL VOC 2012 in its own layout: tags from XML, masks for evaluation alone."""
+"""PASCAL VOC 2012 and the Semantic Boundaries Dataset (SBD) in their own layouts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
+import scipy.io
 import torch
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
@@ -16,7 +17,6 @@ from pycocotools import mask as rle
 
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data._lazy import LazyTruths
-from wsis.data._sbd import SBD
 from wsis.data.images import check_files, read_image
 from wsis.data.names import VOC_NAMES
 from wsis.geometry.overlap import box_overlaps
@@ -114,7 +114,7 @@ class VocData:
         )
 
     @property
-    def _sbd(self) -> SBD | None:
+    def _sbd(self) -> "SBD | None":
         if self.sbd is not None:
             return SBD.find(self.sbd)
         return SBD.find(self._folder, self.root, self.root.parent)
@@ -138,10 +138,9 @@ class VocData:
                 f"expected a list of photos, there is no {path}; there are: "
                 f"{', '.join(lists) or 'none'}"
             )
-        names = path.read_text().split()
-        if not names:
-            raise ValueError(f"expected photos in {path}, it is empty")
-        return names
+        if names := path.read_text().split():
+            return names
+        raise ValueError(f"expected photos in {path}, it is empty")
 
     def _augmented(self) -> list[str]:
         sbd = self._sbd
@@ -190,7 +189,9 @@ class VocData:
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
         objects, labels = self._objects(name)
-        hard = self._difficult(name) if self.difficult == "ignore" else []
+        hard: list[_Box] = []
+        if self.difficult == "ignore" and self._xml(name).is_file():
+            hard = [box for box in _boxes(self._xml(name)) if box.difficult]
         masks, ignore = [], []
         for i, label in labels.items():
             mask = objects == i
@@ -230,20 +231,16 @@ class VocData:
                 )
         return objects, label
 
-    def _difficult(self, name: str) -> list["_Box"]:
-        path = self._xml(name)
-        return [one for one in _boxes(path) if one.difficult] if path.is_file() else []
 
+class _Box(NamedTuple):
+    """An object of an annotation; a missing or broken box is None."""
 
-@dataclass(frozen=True, slots=True)
-class _Box:
     label: int
     difficult: bool
-    xyxy: tuple[float, float, float, float] | None
+    xyxy: list[float] | None
 
 
 def _boxes(path: Path) -> list[_Box]:
-    """Return the objects of an annotation; a missing or broken box is None."""
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
@@ -261,17 +258,16 @@ def _boxes(path: Path) -> list[_Box]:
     return found
 
 
-def _xyxy(entry: ElementTree.Element) -> tuple[float, float, float, float] | None:
-    keys = "xmin", "ymin", "xmax", "ymax"
+def _xyxy(entry: ElementTree.Element) -> list[float] | None:
     try:
+        # VOC counts pixels from 1 and includes the last one.
         left, top, right, bottom = (
-            float(entry.findtext(f"bndbox/{key}") or "") for key in keys
+            float(entry.findtext(f"bndbox/{key}") or "") - first
+            for key, first in (("xmin", 1), ("ymin", 1), ("xmax", 0), ("ymax", 0))
         )
     except ValueError:
         return None
-    # VOC counts pixels from 1 and includes the last one.
-    left, top = left - 1, top - 1
-    return (left, top, right, bottom) if left < right and top < bottom else None
+    return [left, top, right, bottom] if left < right and top < bottom else None
 
 
 def _iou(box: _Box, mask: Bool[np.ndarray, "H W"]) -> float:
@@ -305,11 +301,7 @@ def _numbers(names: Sequence[str]) -> list[int]:
 
 
 def _download(root: Path) -> None:
-    """Let torchvision fetch the data sets that are not there.
-
-    Raises:
-        FileNotFoundError: if that does not succeed.
-    """
+    """Let torchvision fetch the data sets that are not there."""
     from torchvision import datasets
 
     try:
@@ -324,3 +316,73 @@ def _download(root: Path) -> None:
         raise FileNotFoundError(
             f"could not download VOC into {root}: {error}"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class SBD:
+    """The folder ``benchmark_RELEASE/dataset`` with classes and objects of VOC photos.
+
+    Hariharan et al., "Semantic Contours from Inverse Detectors", ICCV 2011.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls, *roots: Path) -> "SBD | None":
+        """Return the one in or beside some folders, where archives usually put it."""
+        inside = ("", "SBD", "sbd", "benchmark_RELEASE/dataset", "dataset")
+        for folder in (root / name for root in roots for name in inside):
+            if (folder / "inst").is_dir() and (folder / "cls").is_dir():
+                return cls(folder)
+        return None
+
+    def names(self) -> list[str]:
+        """Return the photos of both of its halves."""
+        found: list[str] = []
+        for path in (self.folder / "train.txt", self.folder / "val.txt"):
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"expected the photos of SBD, there is no {path}"
+                )
+            found += path.read_text().split()
+        return found
+
+    def has(self, name: str) -> bool:
+        """Return whether it annotates this photo."""
+        return (self.folder / "cls" / f"{name}.mat").is_file()
+
+    def tags(self, name: str) -> set[int]:
+        """Return labels 1…20 of the classes on a photo; their places are not read."""
+        entry = _struct(self.folder / "cls" / f"{name}.mat", "GTcls")
+        if "CategoriesPresent" in entry._fieldnames:
+            found = np.atleast_1d(entry.CategoriesPresent)
+        else:
+            found = np.unique(entry.Segmentation)
+        return {int(c) for c in found.ravel() if 1 <= c <= len(VOC_NAMES)}
+
+    def objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
+        """Return each pixel's object (0 is none), and each object's label."""
+        path = self.folder / "inst" / f"{name}.mat"
+        entry = _struct(path, "GTinst")
+        regions = np.asarray(entry.Segmentation, np.uint8)
+        classes = np.atleast_1d(entry.Categories).ravel()
+        found = {i: int(c) for i, c in enumerate(classes, 1) if (regions == i).any()}
+        wrong = set(found.values()) - set(range(1, len(VOC_NAMES) + 1))
+        if wrong or set(np.unique(regions)) - {0, 255} - set(found):
+            raise ValueError(f"{path}: expected a class from 1 to 20 for every object")
+        return regions, found
+
+
+def _struct(path: Path, name: str) -> Any:
+    if not path.is_file():
+        raise ValueError(f"expected annotations of SBD, there is no {path}")
+    try:
+        content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
+        entry = content[name]
+        _ = entry.Segmentation
+    except Exception as error:
+        # SciPy passes on whatever a damaged file makes it stumble over.
+        raise ValueError(
+            f"{path}: expected a MATLAB file with {name}: {error}"
+        ) from None
+    return entry

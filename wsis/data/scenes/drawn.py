@@ -142,11 +142,9 @@ class _Scene:
         return _photograph(picture, generator), masks, areas
 
     def load(self) -> Image:
-        """Return the pixels."""
         return self.draw()[0]
 
     def truth(self) -> GroundTruth:
-        """Return the objects."""
         _, masks, areas = self.draw()
         visible = [int(mask.sum()) for mask in masks]
         hidden = [v < _VISIBLE * a for v, a in zip(visible, areas, strict=True)]
@@ -160,7 +158,6 @@ class _Scene:
         )
 
     def tagged(self) -> TaggedImage:
-        """Return the picture as training sees it."""
         tags = torch.zeros(len(CLASSES), dtype=torch.bool)
         tags[[place.label - 1 for place in self.places()]] = True
         name = f"{self.half}_{self.number:04}"
