@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pycocotools import mask as rle
 
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
-from wsis.data._lazy import LazyTruths
+from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import check_files, check_folder, read_image
 from wsis.data.segmentations import check_segmentation, to_rle
 
-_Object = tuple[int, Any, bool, float | None]
+_Object = tuple[int, Any, bool, int | float | None]
 """Label, segmentation, whether a crowd, and area."""
 
 _IMAGES = "a folder of photos as images"
@@ -178,18 +177,10 @@ def _object(
 def _truth(
     image_id: int, size: tuple[int, int], objects: Sequence[_Object]
 ) -> GroundTruth:
-    masks = [to_rle(segmentation, size) for _, segmentation, _, _ in objects]
-    areas = [
-        float(rle.area(mask) if area is None else area)
-        for (_, _, _, area), mask in zip(objects, masks, strict=True)
-    ]
-    return GroundTruth(
-        image_id=image_id,
-        size=size,
-        label=torch.tensor([label for label, *_ in objects], dtype=torch.long),
-        masks=masks,
-        ignore=torch.tensor([crowd for _, _, crowd, _ in objects], dtype=torch.bool),
-        area=torch.tensor(areas, dtype=torch.float32),
+    return of_objects(
+        image_id,
+        size,
+        ((c, to_rle(mask, size), crowd, area) for c, mask, crowd, area in objects),
     )
 
 

@@ -24,7 +24,7 @@ from wsis.contracts import (
     TaggedImage,
     Traceable,
 )
-from wsis.data._lazy import LazyTruths
+from wsis.data._truths import LazyTruths
 from wsis.data.points import Pointed, with_points
 from wsis.plugins import SettingError
 

@@ -15,8 +15,8 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
-from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
-from wsis.data._lazy import LazyTruths
+from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
+from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.images import check_files, read_image
 from wsis.data.names import VOC_NAMES
 from wsis.geometry.overlap import box_overlaps
@@ -192,21 +192,15 @@ class VocData:
         hard: list[_Box] = []
         if self.difficult == "ignore" and self._xml(name).is_file():
             hard = [box for box in _boxes(self._xml(name)) if box.difficult]
-        masks, ignore = [], []
+        found: list[tuple[int, Rle, bool, None]] = []
         for i, label in labels.items():
             mask = objects == i
-            masks.append(rle.encode(np.asfortranarray(mask, dtype=np.uint8)))
             boxes = [box for box in hard if box.label == label]
-            ignore.append(any(_iou(box, mask) > 0.5 for box in boxes))
+            ignore = any(_iou(box, mask) > 0.5 for box in boxes)
+            encoded = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
+            found.append((label, encoded, ignore, None))
         height, width = objects.shape
-        return GroundTruth(
-            image_id=image_id,
-            size=(height, width),
-            label=torch.tensor(list(labels.values()), dtype=torch.long),
-            masks=masks,
-            ignore=torch.tensor(ignore, dtype=torch.bool),
-            area=torch.tensor([float(rle.area(m)) for m in masks], dtype=torch.float32),
-        )
+        return of_objects(image_id, (height, width), found)
 
     def _objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
         """Return each pixel's object (0 or 255: none) and each object's label."""

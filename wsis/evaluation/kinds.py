@@ -153,12 +153,8 @@ def kinds_of(
 ) -> tuple[np.ndarray, Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
     """Return kind, hit and reference of one image's predictions; −1 for no object.
 
-    Args:
-        score: the highest of several hits finds.
-        meeting: how their masks meet the image's objects.
-        own: whether an object is of the prediction's class.
-        ignore: objects that count neither way.
-        rules: thresholds.
+    ``own`` says whether an object is of the prediction's class; of several hits the one
+    of the highest ``score`` finds.
     """
     kind = np.full(len(score), Kind.BACKGROUND, _TEXT)
     hit, reference = np.full((2, len(score)), -1)

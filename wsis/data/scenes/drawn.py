@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 from pycocotools import mask as rle
 
 from wsis._support.checks import at_least
-from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
-from wsis.data._lazy import LazyTruths
+from wsis.contracts import Annotated, GroundTruth, Image, Rle, Tagged, TaggedImage
+from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.scenes.canvas import Layer, Paint
 from wsis.data.scenes.figures import FIGURES, NEUTRALS
 from wsis.data.scenes.grounds import GROUNDS, ground, near
@@ -146,16 +146,12 @@ class _Scene:
 
     def truth(self) -> GroundTruth:
         _, masks, areas = self.draw()
-        visible = [int(mask.sum()) for mask in masks]
-        hidden = [v < _VISIBLE * a for v, a in zip(visible, areas, strict=True)]
-        return GroundTruth(
-            image_id=self.number,
-            size=self.size,
-            label=torch.tensor([place.label for place in self.places()]),
-            masks=[rle.encode(np.asfortranarray(mask, np.uint8)) for mask in masks],
-            ignore=torch.tensor(hidden),
-            area=torch.tensor(visible, dtype=torch.float32),
-        )
+        found: list[tuple[int, Rle, bool, None]] = []
+        for place, mask, area in zip(self.places(), masks, areas, strict=True):
+            hidden = bool(mask.sum() < _VISIBLE * area)
+            encoded = rle.encode(np.asfortranarray(mask, np.uint8))
+            found.append((place.label, encoded, hidden, None))
+        return of_objects(self.number, self.size, found)
 
     def tagged(self) -> TaggedImage:
         tags = torch.zeros(len(CLASSES), dtype=torch.bool)
