@@ -97,14 +97,14 @@ class Folds:
             ValueError: if a half has no masks, or a class has fewer images than folds.
         """
         everything = whole(data)
-        tags = torch.stack([image.tags for image in everything.tagged.images])
+        tagged, pairs = everything.tagged, _pairs(everything)
+        tags = torch.stack([image.tags for image in tagged.images])
         if self.count > len(tags):
             raise SettingError(
                 f"folds must be from 2 to {len(tags)}, the number of images, got "
                 f"{self.count}"
             )
-        part = self._parts(tags, everything.tagged.classes)
-        tagged, pairs = everything.tagged, _pairs(everything)
+        part = self._parts(tags, tagged.classes)
         return [
             Fold(
                 seen=_annotated(tagged, compress(pairs, part != k)),
@@ -200,9 +200,9 @@ def whole(data: DataSource) -> Annotated:
     source = data.source if isinstance(data, Pointed) else data
     val = source.val()
     if not isinstance(source, Traceable) or val is None:
-        half = (
-            "validation half (val)" if val is None else "training half (train_truths)"
-        )
+        half = "validation half (val)"
+        if val is not None:
+            half = "training half (train_truths)"
         raise ValueError(
             "expected a data set with masks of both halves for folds, as every image "
             f"is held out once; {type(source).__name__} has none of its {half}"
@@ -213,7 +213,18 @@ def whole(data: DataSource) -> Annotated:
             "expected the same classes in both halves, got "
             f"{train.classes} and {val.tagged.classes}"
         )
-    _refuse_shared_photos(train, val.tagged)
+    named = {image.name: image for image in train.images}
+    twice = [
+        image.name
+        for image in val.tagged.images
+        if image.name in named
+        and np.array_equal(image.load(), named[image.name].load())
+    ]
+    if twice:
+        raise ValueError(
+            "expected other photos in each half for folds, as each is held out once; "
+            f"{len(twice)} are in both: {few(twice)}"
+        )
     try:
         truths = source.train_truths()
     except (ValueError, FileNotFoundError) as error:
@@ -246,22 +257,6 @@ def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
                 f"trained on; {file} has none of the {half} half"
             )
     return found
-
-
-def _refuse_shared_photos(train: Tagged, val: Tagged) -> None:
-    """Refuse photos that are in both halves; those of equal names are compared."""
-    named = {image.name: image for image in train.images}
-    twice = [
-        image.name
-        for image in val.images
-        if image.name in named
-        and np.array_equal(image.load(), named[image.name].load())
-    ]
-    if twice:
-        raise ValueError(
-            "expected other photos in each half for folds, as each is held out once; "
-            f"{len(twice)} are in both: {few(twice)}"
-        )
 
 
 def _numbered(make: Callable[[], GroundTruth], number: int) -> GroundTruth:

@@ -87,8 +87,8 @@ class VocData:
             FileNotFoundError: as ``train``, or if some of the masks are missing.
             ValueError: as ``train``; a truth raises it if its masks are damaged.
         """
-        kinds = [self._folder / kind for kind in _MASKS]
-        if self._sbd is None and not any(kind.is_dir() for kind in kinds):
+        folder = self._folder
+        if self._sbd is None and not any((folder / kind).is_dir() for kind in _MASKS):
             return None
         names = self._names(self.val_set)
         tagged = self._tagged(self.val_set, names)
@@ -154,13 +154,12 @@ class VocData:
         return sorted(name for name in names if name not in held_out)
 
     def _tagged(self, wanted: str, names: Sequence[str]) -> Tagged:
-        photos = self._folder / "JPEGImages"
-        check_files(photos, [f"{name}.jpg" for name in names])
+        photos, files = self._folder / "JPEGImages", [f"{name}.jpg" for name in names]
+        check_files(photos, files)
         images = []
-        for number, name in zip(_numbers(names), names, strict=True):
+        for number, name, photo in zip(_numbers(names), names, files, strict=True):
             tags = torch.zeros(len(VOC_NAMES), dtype=torch.bool)
             tags[[label - 1 for label in self._tags(name)]] = True
-            photo = f"{name}.jpg"
             load = partial(read_image, photos / photo, upright=False)
             images.append(TaggedImage(id=number, name=photo, tags=tags, load=load))
         return Tagged(name=f"voc2012-{wanted}", classes=VOC_NAMES, images=images)
@@ -287,10 +286,9 @@ def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
 def _numbers(names: Sequence[str]) -> list[int]:
     """Return 2007000032 for photo 2007_000032; 1, 2, … if some name is no number."""
     plain = [name.replace("_", "") for name in names]
-    if all(one.isascii() and one.isdigit() for one in plain):
-        numbers = [int(one) for one in plain]
-        if len(set(numbers)) == len(numbers):
-            return numbers
+    numbers = [int(one) for one in plain if one.isascii() and one.isdigit()]
+    if len(set(numbers)) == len(names):
+        return numbers
     return list(range(1, len(names) + 1))
 
 

@@ -98,7 +98,7 @@ class Anatomy:
         """Dissect a table of ``tabulate(…, across=True)``, as ``dissect`` does."""
         rules = rules or Rules()
         found = sort(table, truths, proposals, rules)
-        score, counted = repaired(found), _Counted.of(found)
+        score, counted = repaired(found), (_top(found), _other_class(found))
         rows = {
             name: (np.isin(found.kind, some), np.isin(found.object_kind, some))
             for name, some in KINDS.items()
@@ -108,19 +108,19 @@ class Anatomy:
         for c, name in enumerate(table.classes, 1):
             mine = _among(rows, table.label == c, table.object_label == c)
             of_class = {kind: gain[c - 1] for kind, gain in gains.items()}
-            per_class[name] = counted.tallies(mine, of_class)
+            per_class[name] = _tallies(mine, of_class, *counted)
         size, object_size = _sizes(found)
         for name in SIZES:
             mine = _among(rows, size == name, object_size == name)
             of_size = _means(_gains(found, mine, score))
-            per_size[name] = counted.tallies(mine, of_size)
+            per_size[name] = _tallies(mine, of_size, *counted)
         return cls(
             rules=rules,
             score=100 * float(np.nanmean(score)),
             predictions=int((found.kind != IGNORED).sum()),
             found=int((found.object_kind == FOUND).sum()),
             objects=int(table.to_find().sum()),
-            kinds=counted.tallies(rows, _means(gains)),
+            kinds=_tallies(rows, _means(gains), *counted),
             per_class=per_class,
             per_size=per_size,
             of_predictions=_each(found.kind, table.image, table.image_id),
@@ -265,34 +265,33 @@ def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
     return {name: float(np.nanmean(gain)) for name, gain in gains.items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Counted:
-    """The predictions that are ``top`` and of an ``other_class``, as in ``Tally``."""
+def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
+    """Return the best predictions of each class, as many as it has objects to find."""
+    top = np.zeros(len(found.kind), bool)
+    ranked, counts = found.table.best_first(), found.table.counts().tolist()
+    for mine, count in zip(ranked, counts, strict=True):
+        top[mine[found.kind[mine] != IGNORED][:count]] = True
+    return top
 
-    top: Bool[np.ndarray, " M"]
-    other_class: Bool[np.ndarray, " M"]
 
-    @classmethod
-    def of(cls, found: Sorted) -> "_Counted":
-        top = np.zeros(len(found.kind), bool)
-        ranked, counts = found.table.best_first(), found.table.counts().tolist()
-        for mine, count in zip(ranked, counts, strict=True):
-            top[mine[found.kind[mine] != IGNORED][:count]] = True
-        return cls(top, _other_class(found))
-
-    def tallies(self, rows: _Rows, gains: Mapping[str, float]) -> dict[str, Tally]:
-        counts = {name: int(a.sum() + b.sum()) for name, (a, b) in rows.items()}
-        tallies = {}
-        for name, (mine, theirs) in rows.items():
-            whole = "misses" if KINDS[name][0] in MISSES else "false positives"
-            tallies[name] = Tally(
-                count=counts[name],
-                share=100 * counts[name] / max(1, counts[whole]),
-                top=int(self.top[mine].sum() + theirs.sum()),
-                other_class=int(self.other_class[mine].sum()),
-                gain=0.0 if np.isnan(gains[name]) else 100 * float(gains[name]),
-            )
-        return tallies
+def _tallies(
+    rows: _Rows,
+    gains: Mapping[str, float],
+    top: Bool[np.ndarray, " M"],
+    other: Bool[np.ndarray, " M"],
+) -> dict[str, Tally]:
+    counts = {name: int(a.sum() + b.sum()) for name, (a, b) in rows.items()}
+    tallies = {}
+    for name, (mine, theirs) in rows.items():
+        whole = "misses" if KINDS[name][0] in MISSES else "false positives"
+        tallies[name] = Tally(
+            count=counts[name],
+            share=100 * counts[name] / max(1, counts[whole]),
+            top=int(top[mine].sum() + theirs.sum()),
+            other_class=int(other[mine].sum()),
+            gain=0.0 if np.isnan(gains[name]) else 100 * float(gains[name]),
+        )
+    return tallies
 
 
 def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
