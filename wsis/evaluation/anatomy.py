@@ -194,11 +194,10 @@ def repaired(
 ) -> Float[np.ndarray, " C"]:
     """Return each class's AP at the rules' IoU, in [0, 1], with some errors repaired.
 
-    This is what the oracles of TIDE do (arXiv 2008.08115, section 2.3). A prediction
-    whose reference is of its class, or whose kind is *class*, becomes a find of the
-    reference with the score that it has; if the reference was found already, or another
-    one of a higher score is repaired to the same, it is removed. Every other prediction
-    is removed. A missed object is no longer to be found, unless a repaired prediction
+    As the oracles of TIDE (arXiv 2008.08115, section 2.3): a prediction whose reference
+    is of its class, or whose kind is *class*, finds the reference with its own score,
+    unless that was found already or is repaired with a higher score. All others are
+    removed. A missed object is no longer to be found, unless a repaired prediction
     finds it. So no repair lowers the AP.
 
     Args:
@@ -226,16 +225,13 @@ def repaired(
         hit[mended[first]] = target
         label[mended[first]] = table.object_label[target]
         to_find[target] = True
-    rows = []
-    for c, known in enumerate(table.counts().tolist(), 1):
-        mine = np.flatnonzero(keep & (label == c))
-        mine = mine[np.argsort(-table.score[mine], kind="stable")]
-        count = int((to_find & (table.object_label == c)).sum())
-        least = 0.0 if known else np.nan
-        rows.append(
-            average_precision(hit[mine], table.ignore, count) if count else least
-        )
-    return np.array(rows)
+    figures = np.where(table.counts() > 0, 0.0, np.nan)
+    for c in range(1, len(figures) + 1):
+        if count := int((to_find & (table.object_label == c)).sum()):
+            mine = np.flatnonzero(keep & (label == c))
+            mine = mine[np.argsort(-table.score[mine], kind="stable")]
+            figures[c - 1] = average_precision(hit[mine], table.ignore, count)
+    return figures
 
 
 def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:

@@ -94,13 +94,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sorted:
-    """The kind of each prediction and object of a data set.
+    """The kind of each prediction and object of a table.
 
     Args:
-        table: the predictions and objects, as the rest numbers them.
+        table: the predictions and objects.
         kind: one of ``FALSE``, or ``FOUND`` or ``IGNORED``.
-        hit: the object that a prediction hits, even if another one found it; −1 for
-            none.
+        hit: the object that a prediction hits, found before or not; −1 for none.
         reference: the object by which a prediction is of its kind; −1 for none.
         object_kind: one of ``MISSES``, or ``FOUND`` or ``IGNORED``.
     """
@@ -123,9 +122,8 @@ def sort(
     hit, reference = np.full((2, len(kind)), -1)
     object_kind = np.where(table.ignore, IGNORED, FOUND).astype(_TEXT)
     made, objects = 0, 0
-    for (source, truth), meeting in zip(
-        together(proposals, truths), table.meetings, strict=True
-    ):
+    images = together(proposals, truths)
+    for (source, truth), meeting in zip(images, table.meetings, strict=True):
         mine = slice(made, made + len(meeting.area))
         theirs = slice(objects, objects + len(meeting.object_area))
         own = table.label[mine, None] == table.object_label[theirs]

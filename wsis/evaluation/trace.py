@@ -46,11 +46,6 @@ class Trace:
     bags: Sequence[Bag]
     truths: Sequence[GroundTruth]
     rules: Rules = field(default_factory=Rules)
-    _place: dict[int, int] = field(init=False, repr=False)
-    _known: dict[int, "_Image"] = field(init=False, repr=False, default_factory=dict)
-    _sums: dict[tuple[int, int], "_Sums"] = field(
-        init=False, repr=False, default_factory=lambda: defaultdict(_Sums)
-    )
 
     def __post_init__(self) -> None:
         if len(self.bags) != len(self.truths):
@@ -59,6 +54,8 @@ class Trace:
                 f"{len(self.truths)}"
             )
         self._place = {bag.image.id: i for i, bag in enumerate(self.bags)}
+        self._known: dict[int, _Image] = {}
+        self._sums: dict[tuple[int, int], _Sums] = defaultdict(_Sums)
 
     @classmethod
     def of(cls, data: DataSource, source: KeptSource) -> "Trace":
@@ -165,23 +162,16 @@ class _Image:
         return cls(code, best, ratio, ranks)
 
 
-@dataclass(slots=True, eq=False)
 class _Sums:
     """The sums over the images of one epoch and branch; ``Trace.results`` has names."""
 
-    images: int = 0
-    pseudo: Int[np.ndarray, " codes"] = field(
-        default_factory=lambda: np.zeros(len(CODES), np.int64)
-    )
-    iou: float = 0.0
-    log_ratios: list[float] = field(default_factory=list)
-    targets: Int[np.ndarray, "2 2"] = field(
-        default_factory=lambda: np.zeros((2, 2), np.int64)
-    )
-    bins: Float[np.ndarray, "3 bins"] = field(
-        default_factory=lambda: np.zeros((3, BINS))
-    )  # count, integrity and true IoU
-    correlations: list[float] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.images, self.iou = 0, 0.0
+        self.pseudo = np.zeros(len(CODES), np.int64)
+        self.targets = np.zeros((2, 2), np.int64)  # foreground or not, right or not
+        self.bins = np.zeros((3, BINS))  # count, integrity and true IoU
+        self.log_ratios: list[float] = []
+        self.correlations: list[float] = []
 
     def add(self, step: BranchStep, image: _Image) -> None:
         self.images += 1
