@@ -24,11 +24,7 @@ class UnknownClassError(LookupError):
 class AnnotationFile:
     """The content of an annotation file; all but masks, boxes and areas is checked.
 
-    Args:
-        path: of the file, for messages.
-        images: its ``images``, at least one.
-        annotations: its ``annotations``.
-        categories: ids by name, in order of id.
+    ``categories`` are ids by name, in order of id; there is at least one image.
     """
 
     path: Path

@@ -94,10 +94,7 @@ class CocoData:
         return read_annotated(path, photos, self.classes).truths
 
     def category_ids(self) -> tuple[int, ...]:
-        """Return the numbers of classes 1…C in the validation file, or the training's.
-
-        They are for results in COCO's format.
-        """
+        """Return the numbers of classes in the validation file, else the training's."""
         path = _given(self.val_json or self.train_json, _TRAIN)
         return category_ids(path, self._classes())
 
@@ -124,8 +121,7 @@ def read_tagged(
         FileNotFoundError: if the file, the folder or photos are missing.
         UnknownClassError: if a class is not in the file; lists what is.
         ValueError: if the file is not in COCO's format, contradicts itself, or has no
-            object of the classes. Loading raises it for a photo that is damaged or has
-            another size than annotated.
+            object of the classes; on loading, if a photo is damaged or of another size.
     """
     return _tagged(AnnotationFile.read(annotations), images, classes)
 

@@ -85,22 +85,14 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse what is not a folder of photos.
-
-    Raises:
-        FileNotFoundError: if it is a file, or nothing; says which.
-    """
+    """Refuse what is not a folder of photos by a ``FileNotFoundError``."""
     if not path.is_dir():
         came = f"{path} is a file" if path.exists() else f"there is no {path}"
         raise FileNotFoundError(f"expected a folder of photos, {came}")
 
 
 def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> None:
-    """Refuse a folder that lacks files.
-
-    Raises:
-        FileNotFoundError: if files are missing; says how many, and names a few.
-    """
+    """Refuse a folder that lacks files by a ``FileNotFoundError`` that names some."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(

@@ -90,14 +90,12 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
     for where, photo, x, y, name in read(file):
         image, label = images.get(photo), labels.get(plain(name))
         if image is None:
-            raise ValueError(
-                f"{where}: the data set has no image {photo!r}"
-                f"{nearest(photo, list(images))}"
-            )
+            close = nearest(photo, images)
+            raise ValueError(f"{where}: the data set has no image {photo!r}{close}")
         if label is None:
+            close = nearest(name, list(tagged.classes))
             raise ValueError(
-                f"{where}: the data set has no class {name!r}"
-                f"{nearest(name, list(tagged.classes))}; its classes are: "
+                f"{where}: the data set has no class {name!r}{close}; its classes are: "
                 f"{', '.join(tagged.classes)}"
             )
         if not image.tags[label - 1]:

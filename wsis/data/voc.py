@@ -115,9 +115,8 @@ class VocData:
 
     @property
     def _sbd(self) -> "SBD | None":
-        if self.sbd is not None:
-            return SBD.find(self.sbd)
-        return SBD.find(self._folder, self.root, self.root.parent)
+        beside = self._folder, self.root, self.root.parent
+        return SBD.find(*(beside if self.sbd is None else [self.sbd]))
 
     def _training_set(self) -> str:
         if self.train_set != "auto":
@@ -321,7 +320,7 @@ class SBD:
 
     @classmethod
     def find(cls, *roots: Path) -> "SBD | None":
-        """Return the one in or beside some folders, where archives usually put it."""
+        """Return the one in some folders, where archives usually put it."""
         inside = ("", "SBD", "sbd", "benchmark_RELEASE/dataset", "dataset")
         for folder in (root / name for root in roots for name in inside):
             if (folder / "inst").is_dir() and (folder / "cls").is_dir():

@@ -142,13 +142,10 @@ def _voc(
     table: Table, thresholds: Sequence[float]
 ) -> dict[str, Float[np.ndarray, " C"]]:
     found = {}
-    ranked, counts = table.best_first(), table.counts().tolist()
+    ranked = list(zip(table.best_first(), table.counts().tolist(), strict=True))
     for threshold in thresholds:
         state = table.voc(threshold)
-        areas = [
-            _area(state[mine], count) if count else np.nan
-            for mine, count in zip(ranked, counts, strict=True)
-        ]
+        areas = [_area(state[mine], n) if n else np.nan for mine, n in ranked]
         found[f"mAP{round(100 * threshold)}"] = np.array(areas)
     return found
 
@@ -175,14 +172,8 @@ def _coco(table: Table) -> dict[str, Float[np.ndarray, " C"]]:
             if count:
                 curves[:, :, c, i] = _curves(state[mine], count)
     every, small, medium, large = np.moveaxis(curves, 3, 0)
-    tables = {
-        "AP": every,
-        "AP50": every[:1],
-        "AP75": every[5:6],
-        "APs": small,
-        "APm": medium,
-        "APl": large,
-    }
+    tables = {"AP": every, "AP50": every[:1], "AP75": every[5:6]}
+    tables |= {"APs": small, "APm": medium, "APl": large}
     # A class is NaN throughout or not at all, so that a plain mean does.
     return {name: one.mean(axis=(0, 1)) for name, one in tables.items()}
 

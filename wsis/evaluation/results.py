@@ -100,31 +100,23 @@ def coco_data_set(
         ValueError: if there are more or fewer names than predictions, or a label has
             no category.
     """
+    images = []
+    for name, found in zip(names, predictions, strict=True):
+        height, width = found.size
+        size = {"width": width, "height": height}
+        images.append({"id": found.image_id, "file_name": name, **size})
+    annotations = []
+    for number, result in enumerate(to_coco(predictions, category_ids), 1):
+        mask = result["segmentation"]
+        box, area = rle.toBbox(mask).tolist(), int(rle.area(mask))
+        own = {"bbox": box, "area": area, "iscrowd": 0}
+        annotations.append({"id": number, **result, **own})
+    numbered = zip(category_ids, classes, strict=True)
     return {
         "info": info,
-        "images": [
-            {
-                "id": found.image_id,
-                "file_name": name,
-                "width": found.size[1],
-                "height": found.size[0],
-            }
-            for name, found in zip(names, predictions, strict=True)
-        ],
-        "annotations": [
-            {
-                "id": number,
-                **result,
-                "bbox": rle.toBbox(result["segmentation"]).tolist(),
-                "area": int(rle.area(result["segmentation"])),
-                "iscrowd": 0,
-            }
-            for number, result in enumerate(to_coco(predictions, category_ids), 1)
-        ],
-        "categories": [
-            {"id": number, "name": name}
-            for number, name in zip(category_ids, classes, strict=True)
-        ],
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in numbered],
     }
 
 
