@@ -132,10 +132,10 @@ class VocData:
         if wanted == "trainaug" and not path.is_file():
             return self._augmented()
         if not path.is_file():
-            lists = sorted(one.stem for one in path.parent.glob("*.txt"))
+            lists = ", ".join(sorted(one.stem for one in path.parent.glob("*.txt")))
             raise FileNotFoundError(
                 f"expected a list of photos, there is no {path}; there are: "
-                f"{', '.join(lists) or 'none'}"
+                f"{lists or 'none'}"
             )
         if names := path.read_text().split():
             return names
@@ -369,11 +369,10 @@ def _struct(path: Path, name: str) -> Any:
         raise ValueError(f"expected annotations of SBD, there is no {path}")
     try:
         content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
-        entry = content[name]
-        _ = entry.Segmentation
+        _ = content[name].Segmentation
     except Exception as error:
         # SciPy passes on whatever a damaged file makes it stumble over.
         raise ValueError(
             f"{path}: expected a MATLAB file with {name}: {error}"
         ) from None
-    return entry
+    return content[name]

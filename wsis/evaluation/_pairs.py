@@ -57,21 +57,21 @@ def together(
                 f"expected proposals of each of the {len(truths)} images of the ground "
                 f"truth, got {'fewer' if image is None else 'more'}"
             )
-        if image.size != truth.size:
-            raise ValueError(
-                f"image {truth.image_id}: proposals are of size {image.size}, "
-                f"its ground truth of size {truth.size}"
-            )
+        _same_size("proposals", image, truth)
         yield image, truth
+
+
+def _same_size(name: str, found: Predictions | Proposals, truth: GroundTruth) -> None:
+    if found.size != truth.size:
+        raise ValueError(
+            f"image {truth.image_id}: {name} are of size {found.size}, "
+            f"its ground truth of size {truth.size}"
+        )
 
 
 def _check(prediction: Predictions, truth: GroundTruth, classes: Sequence[str]) -> None:
     image = f"image {truth.image_id}"
-    if prediction.size != truth.size:
-        raise ValueError(
-            f"{image}: predictions are of size {prediction.size}, "
-            f"its ground truth of size {truth.size}"
-        )
+    _same_size("predictions", prediction, truth)
     for item in (prediction, truth):
         kind = type(item).__name__
         if len(item.masks) != len(item.label):

@@ -244,10 +244,7 @@ def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
 def _among(
     rows: _Rows, predictions: Bool[np.ndarray, " M"], objects: Bool[np.ndarray, " G"]
 ) -> _Rows:
-    return {
-        name: (mine & predictions, theirs & objects)
-        for name, (mine, theirs) in rows.items()
-    }
+    return {name: (a & predictions, b & objects) for name, (a, b) in rows.items()}
 
 
 def _gains(
