@@ -5,6 +5,8 @@ import torch
 from pycocotools import mask as rle
 
 from wsis.contracts import GroundTruth, Rle
+from wsis.evaluation import kinds
+from wsis.evaluation.matches import tabulate
 from wsis.geometry.predictions import Predictions
 
 SIZE = (1, 20)
@@ -46,6 +48,12 @@ def found(
         boxes=torch.tensor(spans).reshape(-1, 4),
         masks=[strip(start, stop, width) for _, _, start, stop in instances],
     )
+
+
+def sort(predictions, truths, proposals, classes, rules) -> kinds.Sorted:
+    """Tabulate, then sort."""
+    table = tabulate(predictions, truths, classes, across=True)
+    return kinds.sort(table, truths, proposals, rules)
 
 
 def blobs(

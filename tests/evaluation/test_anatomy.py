@@ -1,6 +1,7 @@
 """Objects and predictions are stretches of a row of 20 pixels; see ``drawing``."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,10 +10,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import strips
-from tests.evaluation.drawing import blobs, found, truth
-from wsis.evaluation import Kind, Rules, average, dissect, voc_ap
+from tests.evaluation.drawing import blobs, found, sort, truth
+from wsis.evaluation import (
+    Anatomy,
+    Evaluation,
+    Kind,
+    Rules,
+    average,
+    dissect,
+    evaluate,
+    voc_ap,
+)
 from wsis.evaluation.anatomy import KINDS, SIZES, repaired
-from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES, sort
+from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES
+from wsis.evaluation.matches import Matches, match, tabulate
 from wsis.geometry.masks import from_masks
 
 CLASSES = ("cat", "dog")
@@ -238,3 +249,18 @@ def test_images_and_proposals_must_belong_together():
 
 def test_kinds_have_names_of_their_own():
     assert len({str(kind) for kind in Kind} | {FOUND, IGNORED}) == len(Kind) + 2
+
+
+def test_one_table_serves_all_figures():
+    predictions, truths = blobs(images=6, classes=3, seed=1)
+    proposals = [from_masks(torch.ones(1, *one.size).bool()) for one in truths]
+    names = ("a", "b", "c")
+
+    table = tabulate(predictions, truths, names, across=True)
+
+    assert Evaluation.of(table) == evaluate(predictions, truths, names)
+    alone = match(predictions, truths, names)
+    for name, column in asdict(Matches.of(table)).items():
+        np.testing.assert_array_equal(column, getattr(alone, name))
+    dissected = dissect(predictions, truths, proposals, names)
+    assert Anatomy.of(table, truths, proposals).results() == dissected.results()

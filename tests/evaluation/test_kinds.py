@@ -6,9 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import strips
-from tests.evaluation.drawing import blobs, found, truth
+from tests.evaluation.drawing import blobs, found, sort, truth
 from wsis.evaluation import Kind, Rules
-from wsis.evaluation.kinds import FOUND, IGNORED, sort
+from wsis.evaluation.kinds import FOUND, IGNORED
 from wsis.geometry.masks import from_masks, to_dense
 
 CLASSES = ("cat", "dog")

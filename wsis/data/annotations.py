@@ -24,11 +24,7 @@ class UnknownClassError(LookupError):
 class AnnotationFile:
     """The content of an annotation file; all but masks, boxes and areas is checked.
 
-    Args:
-        path: of the file, for messages.
-        images: its ``images``, at least one.
-        annotations: its ``annotations``.
-        categories: ids by name, in order of id.
+    ``categories`` are ids by name, in order of id; there is at least one image.
     """
 
     path: Path
@@ -114,15 +110,23 @@ def _check(content: Any) -> None:
         if kind != "annotations" and not content[kind]:
             raise ValueError(f"expected {kind}, got an empty list")
     for image in content["images"]:
-        _check_image(image)
+        sides = image["height"], image["width"]
+        if not all(isinstance(side, int) and side > 0 for side in sides):
+            raise ValueError(
+                f"expected image {image['id']} to have a height and a width in whole "
+                f"pixels, got {sides[0]!r} and {sides[1]!r}"
+            )
+        if not isinstance(name := image["file_name"], str):
+            raise ValueError(
+                f"expected image {image['id']} to have a file name, got {name!r}"
+            )
     known = {
         "image_id": _unique("image", content["images"]),
         "category_id": _unique("category", content["categories"]),
     }
     for i, annotation in enumerate(content["annotations"]):
         for key, ids in known.items():
-            number = annotation[key]
-            if not isinstance(number, int) or number not in ids:
+            if not isinstance(number := annotation[key], int) or number not in ids:
                 raise ValueError(
                     f"annotations[{i}] has {key} {number!r}, which the file does not "
                     "list"
@@ -138,25 +142,10 @@ def _require(what: str, value: Any, keys: tuple[str, ...]) -> None:
         )
 
 
-def _check_image(image: Mapping[str, Any]) -> None:
-    sides = image["height"], image["width"]
-    if not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(
-            f"expected image {image['id']} to have a height and a width in whole "
-            f"pixels, got {sides[0]!r} and {sides[1]!r}"
-        )
-    if not isinstance(image["file_name"], str):
-        raise ValueError(
-            f"expected image {image['id']} to have a file name, got "
-            f"{image['file_name']!r}"
-        )
-
-
 def _unique(what: str, entries: Sequence[Mapping[str, Any]]) -> set[int]:
     seen: set[int] = set()
     for entry in entries:
-        number = entry["id"]
-        if not isinstance(number, int):
+        if not isinstance(number := entry["id"], int):
             raise ValueError(f"expected whole numbers as {what} ids, got {number!r}")
         if number in seen:
             raise ValueError(f"{what} id {number} is repeated")

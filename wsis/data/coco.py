@@ -3,19 +3,21 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from pycocotools import mask as rle
 
 from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
-from wsis.data._lazy import LazyTruths
+from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import check_files, check_folder, read_image
 from wsis.data.segmentations import check_segmentation, to_rle
+
+_Object = tuple[int, Any, bool, int | float | None]
+"""Label, segmentation, whether a crowd, and area."""
 
 _IMAGES = "a folder of photos as images"
 _TRAIN = (
@@ -92,10 +94,7 @@ class CocoData:
         return read_annotated(path, photos, self.classes).truths
 
     def category_ids(self) -> tuple[int, ...]:
-        """Return the numbers of classes 1…C in the validation file, or the training's.
-
-        They are for results in COCO's format.
-        """
+        """Return the numbers of classes in the validation file, else the training's."""
         path = _given(self.val_json or self.train_json, _TRAIN)
         return category_ids(path, self._classes())
 
@@ -110,9 +109,8 @@ def read_tagged(
 ) -> Tagged:
     """Return the photos of one annotation file and the classes on each.
 
-    Only the image and the category of an annotation are read: the file needs no masks
-    and no boxes. A crowd counts as its class. Photos with none of the classes are kept,
-    without tags.
+    Only the image and the category of an annotation are read. A crowd counts as its
+    class. Photos with none of the classes are kept, without tags.
 
     Args:
         annotations: the JSON file.
@@ -123,8 +121,7 @@ def read_tagged(
         FileNotFoundError: if the file, the folder or photos are missing.
         UnknownClassError: if a class is not in the file; lists what is.
         ValueError: if the file is not in COCO's format, contradicts itself, or has no
-            object of the classes. Loading raises it for a photo that is damaged or has
-            another size than annotated.
+            object of the classes; on loading, if a photo is damaged or of another size.
     """
     return _tagged(AnnotationFile.read(annotations), images, classes)
 
@@ -135,28 +132,25 @@ def read_annotated(
     """Return the photos of one annotation file and the objects on each.
 
     Masks are decoded when a truth is asked for. Crowds are ignored objects; objects of
-    other classes are left out. Arguments are those of ``read_tagged``.
+    other classes are left out. Arguments and errors are those of ``read_tagged``.
 
     Raises:
-        FileNotFoundError: as ``read_tagged``.
-        UnknownClassError: as ``read_tagged``.
-        ValueError: as ``read_tagged``, and if an object has no mask of its photo's
-            size, or an area that is not a number.
+        ValueError: also if an object has no mask of its photo's size, or an area that
+            is not a number.
     """
     file = AnnotationFile.read(annotations)
     labels = file.labels(classes)
-    found = {image["id"]: _Objects(image["id"], _size(image)) for image in file.images}
+    size = {image["id"]: _size(image) for image in file.images}
+    found: dict[int, list[_Object]] = {number: [] for number in size}
     for i, annotation in enumerate(file.annotations):
-        label = labels.get(annotation["category_id"])
+        label, number = labels.get(annotation["category_id"]), annotation["image_id"]
         if label is not None:
             try:
-                found[annotation["image_id"]].add(annotation, label)
+                found[number].append(_object(annotation, label, size[number]))
             except ValueError as error:
                 raise ValueError(f"{annotations}: annotations[{i}]: {error}") from None
-    return Annotated(
-        tagged=_tagged(file, images, classes),
-        truths=LazyTruths([objects.decode for objects in found.values()]),
-    )
+    makers = [partial(_truth, i, size[i], objects) for i, objects in found.items()]
+    return Annotated(tagged=_tagged(file, images, classes), truths=LazyTruths(makers))
 
 
 def category_ids(
@@ -166,38 +160,24 @@ def category_ids(
     return tuple(AnnotationFile.read(annotations).labels(classes))
 
 
-@dataclass(frozen=True, slots=True)
-class _Objects:
-    """The objects of one image: each its label, mask, whether a crowd, and area."""
+def _object(
+    annotation: Mapping[str, Any], label: int, size: tuple[int, int]
+) -> _Object:
+    segmentation, area = annotation.get("segmentation"), annotation.get("area")
+    check_segmentation(segmentation, size)
+    if not isinstance(area, int | float | None) or not 0 <= (area or 0) < math.inf:
+        raise ValueError(f"expected a number from 0 up as area, got {area!r}")
+    return label, segmentation, bool(annotation.get("iscrowd")), area
 
-    image_id: int
-    size: tuple[int, int]
-    objects: list[tuple[int, Any, bool, float | None]] = field(default_factory=list)
 
-    def add(self, annotation: Mapping[str, Any], label: int) -> None:
-        segmentation, area = annotation.get("segmentation"), annotation.get("area")
-        check_segmentation(segmentation, self.size)
-        if not isinstance(area, int | float | None) or not 0 <= (area or 0) < math.inf:
-            raise ValueError(f"expected a number from 0 up as area, got {area!r}")
-        crowd = bool(annotation.get("iscrowd"))
-        self.objects.append((label, segmentation, crowd, area))
-
-    def decode(self) -> GroundTruth:
-        masks = [
-            to_rle(segmentation, self.size) for _, segmentation, _, _ in self.objects
-        ]
-        areas = [
-            float(rle.area(mask) if area is None else area)
-            for (_, _, _, area), mask in zip(self.objects, masks, strict=True)
-        ]
-        return GroundTruth(
-            image_id=self.image_id,
-            size=self.size,
-            label=torch.tensor([label for label, *_ in self.objects], dtype=torch.long),
-            masks=masks,
-            ignore=torch.tensor([one[2] for one in self.objects], dtype=torch.bool),
-            area=torch.tensor(areas, dtype=torch.float32),
-        )
+def _truth(
+    image_id: int, size: tuple[int, int], objects: Sequence[_Object]
+) -> GroundTruth:
+    return of_objects(
+        image_id,
+        size,
+        ((c, to_rle(mask, size), crowd, area) for c, mask, crowd, area in objects),
+    )
 
 
 def _layout(root: Path) -> dict[str, Path]:

@@ -55,9 +55,8 @@ class FolderData:
         path = self.tags or self.root / "tags.csv"
         listed = _read(path, self.root) if path.is_file() else _subfolders(self.root)
         classes = _classes([tag for _, tags in listed for tag in tags], self.root)
-        order = torch.randperm(
-            len(listed), generator=generator(self.seed, "held out")
-        ).tolist()
+        draw = generator(self.seed, "held out")
+        order = torch.randperm(len(listed), generator=draw).tolist()
         images = []
         for i in sorted(order[round(self.held_out * len(listed)) :]):
             name, tags = listed[i]

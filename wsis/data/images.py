@@ -66,7 +66,15 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"expected a photo or a folder, there is no {path}")
-        inside = _photos(path) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(
+                one
+                for one in path.iterdir()
+                if one.suffix.lower() in SUFFIXES
+                and one.name[0] != "."
+                and one.is_file()
+            )
         if not inside:
             raise ValueError(
                 f"expected photos ({', '.join(SUFFIXES)}) in {path}, found none"
@@ -77,37 +85,19 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse what is not a folder of photos.
-
-    Raises:
-        FileNotFoundError: if it is a file, or nothing; says which.
-    """
+    """Refuse what is not a folder of photos by a ``FileNotFoundError``."""
     if not path.is_dir():
         came = f"{path} is a file" if path.exists() else f"there is no {path}"
         raise FileNotFoundError(f"expected a folder of photos, {came}")
 
 
 def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> None:
-    """Refuse a folder that lacks files.
-
-    Raises:
-        FileNotFoundError: if files are missing; says how many, and names a few.
-    """
+    """Refuse a folder that lacks files by a ``FileNotFoundError`` that names some."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
         )
-
-
-def _photos(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
 
 
 def _rgb(photo: Pillow.Image) -> Image:

@@ -81,23 +81,21 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
     """
     if not file.exists():
         raise FileNotFoundError(f"expected a file of points, there is no {file}")
-    if file.suffix.lower() not in (".csv", ".json"):
+    read = {".csv": _read_csv, ".json": _read_json}.get(file.suffix.lower())
+    if read is None:
         raise ValueError(f"expected points in a .csv or .json file, got {file}")
-    read = _read_csv if file.suffix.lower() == ".csv" else _read_json
     labels = {plain(name): label for label, name in enumerate(tagged.classes, 1)}
     images = {image.name: image for image in tagged.images}
     found: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for where, photo, x, y, name in read(file):
         image, label = images.get(photo), labels.get(plain(name))
         if image is None:
-            raise ValueError(
-                f"{where}: the data set has no image {photo!r}"
-                f"{nearest(photo, list(images))}"
-            )
+            close = nearest(photo, images)
+            raise ValueError(f"{where}: the data set has no image {photo!r}{close}")
         if label is None:
+            close = nearest(name, list(tagged.classes))
             raise ValueError(
-                f"{where}: the data set has no class {name!r}"
-                f"{nearest(name, list(tagged.classes))}; its classes are: "
+                f"{where}: the data set has no class {name!r}{close}; its classes are: "
                 f"{', '.join(tagged.classes)}"
             )
         if not image.tags[label - 1]:
@@ -108,20 +106,14 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
         found[photo].append((*_place(where, x, y), label))
     if not found:
         raise ValueError(f"expected points, {file} has none")
-    pointed = [
-        replace(image, points=_points(found[image.name]))
-        if image.name in found
-        else image
-        for image in tagged.images
-    ]
+    pointed = []
+    for image in tagged.images:
+        if places := found.get(image.name):
+            xy = torch.tensor([[x, y] for x, y, _ in places], dtype=torch.float32)
+            points = Points(xy=xy, label=torch.tensor([c for *_, c in places]))
+            image = replace(image, points=points)
+        pointed.append(image)
     return replace(tagged, images=pointed)
-
-
-def _points(places: list[tuple[float, float, int]]) -> Points:
-    return Points(
-        xy=torch.tensor([[x, y] for x, y, _ in places], dtype=torch.float32),
-        label=torch.tensor([label for _, _, label in places]),
-    )
 
 
 def _place(where: str, x: Any, y: Any) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from wsis.contracts import (
     TaggedImage,
     Traceable,
 )
-from wsis.data._lazy import LazyTruths
+from wsis.data._truths import LazyTruths
 from wsis.data.points import Pointed, with_points
 from wsis.plugins import SettingError
 
@@ -40,12 +40,7 @@ _Pair = tuple[TaggedImage, Callable[[], GroundTruth]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fold:
-    """A data set that holds some images out and trains on all others.
-
-    Args:
-        seen: the training images and their objects.
-        held_out: the other images and their objects.
-    """
+    """A data set that trains on some images and holds all others out for ``val``."""
 
     seen: Annotated
     held_out: Annotated
@@ -102,14 +97,14 @@ class Folds:
             ValueError: if a half has no masks, or a class has fewer images than folds.
         """
         everything = whole(data)
-        tags = torch.stack([image.tags for image in everything.tagged.images])
+        tagged, pairs = everything.tagged, _pairs(everything)
+        tags = torch.stack([image.tags for image in tagged.images])
         if self.count > len(tags):
             raise SettingError(
                 f"folds must be from 2 to {len(tags)}, the number of images, got "
                 f"{self.count}"
             )
-        part = self._parts(tags, everything.tagged.classes)
-        tagged, pairs = everything.tagged, _pairs(everything)
+        part = self._parts(tags, tagged.classes)
         return [
             Fold(
                 seen=_annotated(tagged, compress(pairs, part != k)),
@@ -205,9 +200,9 @@ def whole(data: DataSource) -> Annotated:
     source = data.source if isinstance(data, Pointed) else data
     val = source.val()
     if not isinstance(source, Traceable) or val is None:
-        half = (
-            "validation half (val)" if val is None else "training half (train_truths)"
-        )
+        half = "validation half (val)"
+        if val is not None:
+            half = "training half (train_truths)"
         raise ValueError(
             "expected a data set with masks of both halves for folds, as every image "
             f"is held out once; {type(source).__name__} has none of its {half}"
@@ -218,19 +213,28 @@ def whole(data: DataSource) -> Annotated:
             "expected the same classes in both halves, got "
             f"{train.classes} and {val.tagged.classes}"
         )
-    _refuse_shared_photos(train, val.tagged)
+    named = {image.name: image for image in train.images}
+    twice = [
+        image.name
+        for image in val.tagged.images
+        if image.name in named
+        and np.array_equal(image.load(), named[image.name].load())
+    ]
+    if twice:
+        raise ValueError(
+            "expected other photos in each half for folds, as each is held out once; "
+            f"{len(twice)} are in both: {few(twice)}"
+        )
     try:
         truths = source.train_truths()
     except (ValueError, FileNotFoundError) as error:
         raise ValueError(f"folds need masks of the training half: {error}") from None
     pairs = chain(_pairs(Annotated(tagged=train, truths=truths)), _pairs(val))
-    both = _annotated(
-        train,
-        (
-            (replace(image, id=i), partial(_numbered, make, i))
-            for i, (image, make) in enumerate(pairs)
-        ),
-    )
+    numbered = [
+        (replace(image, id=i), partial(_numbered, make, i))
+        for i, (image, make) in enumerate(pairs)
+    ]
+    both = _annotated(train, numbered)
     if isinstance(data, Pointed):
         return replace(both, tagged=_pointed(both.tagged, len(train.images), data.file))
     return both
@@ -253,22 +257,6 @@ def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
                 f"trained on; {file} has none of the {half} half"
             )
     return found
-
-
-def _refuse_shared_photos(train: Tagged, val: Tagged) -> None:
-    """Refuse photos that are in both halves; those of equal names are compared."""
-    named = {image.name: image for image in train.images}
-    twice = [
-        image.name
-        for image in val.images
-        if image.name in named
-        and np.array_equal(image.load(), named[image.name].load())
-    ]
-    if twice:
-        raise ValueError(
-            "expected other photos in each half for folds, as each is held out once; "
-            f"{len(twice)} are in both: {few(twice)}"
-        )
 
 
 def _numbered(make: Callable[[], GroundTruth], number: int) -> GroundTruth:
@@ -352,9 +340,8 @@ class Split:
                 "expected tagged photos both to train on and to hold out, got "
                 f"{len(tagged) - count} and {count}"
             )
-        draw = torch.randperm(
-            len(tagged), generator=generator(self.seed, "held-out tags")
-        )
-        out = {tagged[i] for i in draw[:count].tolist()}
+        draw = generator(self.seed, "held-out tags")
+        order = torch.randperm(len(tagged), generator=draw)
+        out = {tagged[i] for i in order[:count].tolist()}
         chosen = [image for i, image in enumerate(images) if (i in out) == held]
         return replace(everything, images=chosen)

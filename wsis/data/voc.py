@@ -1,22 +1,22 @@
-"""PASCAL VOC 2012 in its own layout: tags from XML, masks for evaluation alone."""
+"""PASCAL VOC 2012 and the Semantic Boundaries Dataset (SBD) in their own layouts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
+import scipy.io
 import torch
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
-from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
-from wsis.data._lazy import LazyTruths
-from wsis.data._sbd import SBD
+from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
+from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.images import check_files, read_image
 from wsis.data.names import VOC_NAMES
 from wsis.geometry.overlap import box_overlaps
@@ -87,8 +87,8 @@ class VocData:
             FileNotFoundError: as ``train``, or if some of the masks are missing.
             ValueError: as ``train``; a truth raises it if its masks are damaged.
         """
-        kinds = [self._folder / kind for kind in _MASKS]
-        if self._sbd is None and not any(kind.is_dir() for kind in kinds):
+        folder = self._folder
+        if self._sbd is None and not any((folder / kind).is_dir() for kind in _MASKS):
             return None
         names = self._names(self.val_set)
         tagged = self._tagged(self.val_set, names)
@@ -114,10 +114,9 @@ class VocData:
         )
 
     @property
-    def _sbd(self) -> SBD | None:
-        if self.sbd is not None:
-            return SBD.find(self.sbd)
-        return SBD.find(self._folder, self.root, self.root.parent)
+    def _sbd(self) -> "SBD | None":
+        beside = self._folder, self.root, self.root.parent
+        return SBD.find(*(beside if self.sbd is None else [self.sbd]))
 
     def _training_set(self) -> str:
         if self.train_set != "auto":
@@ -133,15 +132,14 @@ class VocData:
         if wanted == "trainaug" and not path.is_file():
             return self._augmented()
         if not path.is_file():
-            lists = sorted(one.stem for one in path.parent.glob("*.txt"))
+            lists = ", ".join(sorted(one.stem for one in path.parent.glob("*.txt")))
             raise FileNotFoundError(
                 f"expected a list of photos, there is no {path}; there are: "
-                f"{', '.join(lists) or 'none'}"
+                f"{lists or 'none'}"
             )
-        names = path.read_text().split()
-        if not names:
-            raise ValueError(f"expected photos in {path}, it is empty")
-        return names
+        if names := path.read_text().split():
+            return names
+        raise ValueError(f"expected photos in {path}, it is empty")
 
     def _augmented(self) -> list[str]:
         sbd = self._sbd
@@ -155,13 +153,12 @@ class VocData:
         return sorted(name for name in names if name not in held_out)
 
     def _tagged(self, wanted: str, names: Sequence[str]) -> Tagged:
-        photos = self._folder / "JPEGImages"
-        check_files(photos, [f"{name}.jpg" for name in names])
+        photos, files = self._folder / "JPEGImages", [f"{name}.jpg" for name in names]
+        check_files(photos, files)
         images = []
-        for number, name in zip(_numbers(names), names, strict=True):
+        for number, name, photo in zip(_numbers(names), names, files, strict=True):
             tags = torch.zeros(len(VOC_NAMES), dtype=torch.bool)
             tags[[label - 1 for label in self._tags(name)]] = True
-            photo = f"{name}.jpg"
             load = partial(read_image, photos / photo, upright=False)
             images.append(TaggedImage(id=number, name=photo, tags=tags, load=load))
         return Tagged(name=f"voc2012-{wanted}", classes=VOC_NAMES, images=images)
@@ -190,22 +187,18 @@ class VocData:
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
         objects, labels = self._objects(name)
-        hard = self._difficult(name) if self.difficult == "ignore" else []
-        masks, ignore = [], []
+        hard: list[_Box] = []
+        if self.difficult == "ignore" and self._xml(name).is_file():
+            hard = [box for box in _boxes(self._xml(name)) if box.difficult]
+        found: list[tuple[int, Rle, bool, None]] = []
         for i, label in labels.items():
             mask = objects == i
-            masks.append(rle.encode(np.asfortranarray(mask, dtype=np.uint8)))
             boxes = [box for box in hard if box.label == label]
-            ignore.append(any(_iou(box, mask) > 0.5 for box in boxes))
+            ignore = any(_iou(box, mask) > 0.5 for box in boxes)
+            encoded = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
+            found.append((label, encoded, ignore, None))
         height, width = objects.shape
-        return GroundTruth(
-            image_id=image_id,
-            size=(height, width),
-            label=torch.tensor(list(labels.values()), dtype=torch.long),
-            masks=masks,
-            ignore=torch.tensor(ignore, dtype=torch.bool),
-            area=torch.tensor([float(rle.area(m)) for m in masks], dtype=torch.float32),
-        )
+        return of_objects(image_id, (height, width), found)
 
     def _objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
         """Return each pixel's object (0 or 255: none) and each object's label."""
@@ -230,20 +223,16 @@ class VocData:
                 )
         return objects, label
 
-    def _difficult(self, name: str) -> list["_Box"]:
-        path = self._xml(name)
-        return [one for one in _boxes(path) if one.difficult] if path.is_file() else []
 
+class _Box(NamedTuple):
+    """An object of an annotation; a missing or broken box is None."""
 
-@dataclass(frozen=True, slots=True)
-class _Box:
     label: int
     difficult: bool
-    xyxy: tuple[float, float, float, float] | None
+    xyxy: list[float] | None
 
 
 def _boxes(path: Path) -> list[_Box]:
-    """Return the objects of an annotation; a missing or broken box is None."""
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
@@ -261,17 +250,16 @@ def _boxes(path: Path) -> list[_Box]:
     return found
 
 
-def _xyxy(entry: ElementTree.Element) -> tuple[float, float, float, float] | None:
-    keys = "xmin", "ymin", "xmax", "ymax"
+def _xyxy(entry: ElementTree.Element) -> list[float] | None:
     try:
+        # VOC counts pixels from 1 and includes the last one.
         left, top, right, bottom = (
-            float(entry.findtext(f"bndbox/{key}") or "") for key in keys
+            float(entry.findtext(f"bndbox/{key}") or "") - first
+            for key, first in (("xmin", 1), ("ymin", 1), ("xmax", 0), ("ymax", 0))
         )
     except ValueError:
         return None
-    # VOC counts pixels from 1 and includes the last one.
-    left, top = left - 1, top - 1
-    return (left, top, right, bottom) if left < right and top < bottom else None
+    return [left, top, right, bottom] if left < right and top < bottom else None
 
 
 def _iou(box: _Box, mask: Bool[np.ndarray, "H W"]) -> float:
@@ -297,19 +285,14 @@ def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
 def _numbers(names: Sequence[str]) -> list[int]:
     """Return 2007000032 for photo 2007_000032; 1, 2, … if some name is no number."""
     plain = [name.replace("_", "") for name in names]
-    if all(one.isascii() and one.isdigit() for one in plain):
-        numbers = [int(one) for one in plain]
-        if len(set(numbers)) == len(numbers):
-            return numbers
+    numbers = [int(one) for one in plain if one.isascii() and one.isdigit()]
+    if len(set(numbers)) == len(names):
+        return numbers
     return list(range(1, len(names) + 1))
 
 
 def _download(root: Path) -> None:
-    """Let torchvision fetch the data sets that are not there.
-
-    Raises:
-        FileNotFoundError: if that does not succeed.
-    """
+    """Let torchvision fetch the data sets that are not there."""
     from torchvision import datasets
 
     try:
@@ -324,3 +307,72 @@ def _download(root: Path) -> None:
         raise FileNotFoundError(
             f"could not download VOC into {root}: {error}"
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class SBD:
+    """The folder ``benchmark_RELEASE/dataset`` with classes and objects of VOC photos.
+
+    Hariharan et al., "Semantic Contours from Inverse Detectors", ICCV 2011.
+    """
+
+    folder: Path
+
+    @classmethod
+    def find(cls, *roots: Path) -> "SBD | None":
+        """Return the one in some folders, where archives usually put it."""
+        inside = ("", "SBD", "sbd", "benchmark_RELEASE/dataset", "dataset")
+        for folder in (root / name for root in roots for name in inside):
+            if (folder / "inst").is_dir() and (folder / "cls").is_dir():
+                return cls(folder)
+        return None
+
+    def names(self) -> list[str]:
+        """Return the photos of both of its halves."""
+        found: list[str] = []
+        for path in (self.folder / "train.txt", self.folder / "val.txt"):
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"expected the photos of SBD, there is no {path}"
+                )
+            found += path.read_text().split()
+        return found
+
+    def has(self, name: str) -> bool:
+        """Return whether it annotates this photo."""
+        return (self.folder / "cls" / f"{name}.mat").is_file()
+
+    def tags(self, name: str) -> set[int]:
+        """Return labels 1…20 of the classes on a photo; their places are not read."""
+        entry = _struct(self.folder / "cls" / f"{name}.mat", "GTcls")
+        if "CategoriesPresent" in entry._fieldnames:
+            found = np.atleast_1d(entry.CategoriesPresent)
+        else:
+            found = np.unique(entry.Segmentation)
+        return {int(c) for c in found.ravel() if 1 <= c <= len(VOC_NAMES)}
+
+    def objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
+        """Return each pixel's object (0 is none), and each object's label."""
+        path = self.folder / "inst" / f"{name}.mat"
+        entry = _struct(path, "GTinst")
+        regions = np.asarray(entry.Segmentation, np.uint8)
+        classes = np.atleast_1d(entry.Categories).ravel()
+        found = {i: int(c) for i, c in enumerate(classes, 1) if (regions == i).any()}
+        wrong = set(found.values()) - set(range(1, len(VOC_NAMES) + 1))
+        if wrong or set(np.unique(regions)) - {0, 255} - set(found):
+            raise ValueError(f"{path}: expected a class from 1 to 20 for every object")
+        return regions, found
+
+
+def _struct(path: Path, name: str) -> Any:
+    if not path.is_file():
+        raise ValueError(f"expected annotations of SBD, there is no {path}")
+    try:
+        content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
+        _ = content[name].Segmentation
+    except Exception as error:
+        # SciPy passes on whatever a damaged file makes it stumble over.
+        raise ValueError(
+            f"{path}: expected a MATLAB file with {name}: {error}"
+        ) from None
+    return content[name]

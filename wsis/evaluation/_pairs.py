@@ -9,14 +9,12 @@ import torch
 from wsis.contracts import GroundTruth, Proposals
 from wsis.geometry.predictions import Predictions
 
-Pair = tuple[Predictions, GroundTruth]
-
 
 def pair(
     predictions: Sequence[Predictions],
     truths: Sequence[GroundTruth],
     classes: Sequence[str],
-) -> list[Pair]:
+) -> list[tuple[Predictions, GroundTruth]]:
     """Return each image's predictions and ground truth, in the order of ``truths``.
 
     Raises:
@@ -30,20 +28,19 @@ def pair(
             raise ValueError(
                 f"expected one {name} per image, got several for {_short(twice)}"
             )
-    by_image = {prediction.image_id: prediction for prediction in predictions}
+    found = {prediction.image_id: prediction for prediction in predictions}
     wanted = {truth.image_id for truth in truths}
-    if by_image.keys() != wanted:
+    if found.keys() != wanted:
         raise ValueError(
             "expected predictions for the very images of the ground truth; without "
-            f"predictions: {_short(wanted - by_image.keys())}; without ground truth: "
-            f"{_short(by_image.keys() - wanted)}"
+            f"predictions: {_short(wanted - found.keys())}; without ground truth: "
+            f"{_short(found.keys() - wanted)}"
         )
     if all(bool(truth.ignore.all()) for truth in truths):
         raise ValueError("expected at least one object to find, got none in the truths")
-    pairs = [(by_image[truth.image_id], truth) for truth in truths]
-    for prediction, truth in pairs:
-        _check(prediction, truth, classes)
-    return pairs
+    for truth in truths:
+        _check(found[truth.image_id], truth, classes)
+    return [(found[truth.image_id], truth) for truth in truths]
 
 
 def together(
@@ -60,21 +57,21 @@ def together(
                 f"expected proposals of each of the {len(truths)} images of the ground "
                 f"truth, got {'fewer' if image is None else 'more'}"
             )
-        if image.size != truth.size:
-            raise ValueError(
-                f"image {truth.image_id}: proposals are of size {image.size}, "
-                f"its ground truth of size {truth.size}"
-            )
+        _same_size("proposals", image, truth)
         yield image, truth
+
+
+def _same_size(name: str, found: Predictions | Proposals, truth: GroundTruth) -> None:
+    if found.size != truth.size:
+        raise ValueError(
+            f"image {truth.image_id}: {name} are of size {found.size}, "
+            f"its ground truth of size {truth.size}"
+        )
 
 
 def _check(prediction: Predictions, truth: GroundTruth, classes: Sequence[str]) -> None:
     image = f"image {truth.image_id}"
-    if prediction.size != truth.size:
-        raise ValueError(
-            f"{image}: predictions are of size {prediction.size}, "
-            f"its ground truth of size {truth.size}"
-        )
+    _same_size("predictions", prediction, truth)
     for item in (prediction, truth):
         kind = type(item).__name__
         if len(item.masks) != len(item.label):

@@ -1,7 +1,7 @@
 """Counts the errors of predictions by kind, and tells what each kind costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from wsis.evaluation.kinds import (
     Sorted,
     sort,
 )
-from wsis.evaluation.matches import SIZES
+from wsis.evaluation.matches import SIZES, Table, tabulate
 from wsis.evaluation.precision import average_precision
 from wsis.geometry.predictions import Predictions
 
@@ -28,6 +28,9 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "misses": MISSES,
 }
 """The rows of a table of errors: each kind, all of predictions, all of objects."""
+
+_Rows = Mapping[str, tuple[Bool[np.ndarray, " M"], Bool[np.ndarray, " G"]]]
+"""The predictions and the objects of each of ``KINDS``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,46 @@ class Anatomy:
     of_predictions: dict[int, list[str]]
     of_objects: dict[int, list[str]]
 
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        truths: Sequence[GroundTruth],
+        proposals: Iterable[Proposals],
+        rules: Rules | None = None,
+    ) -> "Anatomy":
+        """Dissect a table of ``tabulate(…, across=True)``, as ``dissect`` does."""
+        rules = rules or Rules()
+        found = sort(table, truths, proposals, rules)
+        score, counted = repaired(found), (_top(found), _other_class(found))
+        rows = {
+            name: (np.isin(found.kind, some), np.isin(found.object_kind, some))
+            for name, some in KINDS.items()
+        }
+        gains = _gains(found, rows, score)
+        per_class, per_size = {}, {}
+        for c, name in enumerate(table.classes, 1):
+            mine = _among(rows, table.label == c, table.object_label == c)
+            of_class = {kind: gain[c - 1] for kind, gain in gains.items()}
+            per_class[name] = _tallies(mine, of_class, *counted)
+        size, object_size = _sizes(found)
+        for name in SIZES:
+            mine = _among(rows, size == name, object_size == name)
+            of_size = _means(_gains(found, mine, score))
+            per_size[name] = _tallies(mine, of_size, *counted)
+        return cls(
+            rules=rules,
+            score=100 * float(np.nanmean(score)),
+            predictions=int((found.kind != IGNORED).sum()),
+            found=int((found.object_kind == FOUND).sum()),
+            objects=int(table.to_find().sum()),
+            kinds=_tallies(rows, _means(gains), *counted),
+            per_class=per_class,
+            per_size=per_size,
+            of_predictions=_each(found.kind, table.image, table.image_id),
+            of_objects=_each(found.object_kind, table.object_image, table.image_id),
+        )
+
     def results(self) -> dict[str, Any]:
         """Return all figures, without the kinds of single predictions and objects."""
         figures = asdict(self)
@@ -116,31 +159,9 @@ def dissect(
         ValueError: if predictions, proposals and truths do not belong together, or
             there is no object to find.
     """
-    rules = rules or Rules()
-    found = sort(predictions, list(truths), proposals, classes, rules)
-    table, errors = found.table, _Errors.of(found)
-    all_gains = errors.gains()
-    per_class, per_size = {}, {}
-    for c, name in enumerate(classes, 1):
-        of_class = {kind: gain[c - 1] for kind, gain in all_gains.items()}
-        mine = errors.among(table.label == c, table.object_label == c)
-        per_class[name] = mine.tallies(of_class)
-    size, object_size = _sizes(found)
-    for name in SIZES:
-        mine = errors.among(size == name, object_size == name)
-        per_size[name] = mine.tallies(_means(mine.gains()))
-    return Anatomy(
-        rules=rules,
-        score=100 * float(np.nanmean(errors.before)),
-        predictions=int((found.kind != IGNORED).sum()),
-        found=int((found.object_kind == FOUND).sum()),
-        objects=int(table.to_find().sum()),
-        kinds=errors.tallies(_means(all_gains)),
-        per_class=per_class,
-        per_size=per_size,
-        of_predictions=_each(found.kind, table.image, table.image_id),
-        of_objects=_each(found.object_kind, table.object_image, table.image_id),
-    )
+    truths = list(truths)
+    table = tabulate(predictions, truths, classes, across=True)
+    return Anatomy.of(table, truths, proposals, rules)
 
 
 def average(anatomies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -173,11 +194,10 @@ def repaired(
 ) -> Float[np.ndarray, " C"]:
     """Return each class's AP at the rules' IoU, in [0, 1], with some errors repaired.
 
-    This is what the oracles of TIDE do (arXiv 2008.08115, section 2.3). A prediction
-    whose reference is of its class, or whose kind is *class*, becomes a find of the
-    reference with the score that it has; if the reference was found already, or another
-    one of a higher score is repaired to the same, it is removed. Every other prediction
-    is removed. A missed object is no longer to be found, unless a repaired prediction
+    As the oracles of TIDE (arXiv 2008.08115, section 2.3): a prediction whose reference
+    is of its class, or whose kind is *class*, finds the reference with its own score,
+    unless that was found already or is repaired with a higher score. All others are
+    removed. A missed object is no longer to be found, unless a repaired prediction
     finds it. So no repair lowers the AP.
 
     Args:
@@ -205,16 +225,13 @@ def repaired(
         hit[mended[first]] = target
         label[mended[first]] = table.object_label[target]
         to_find[target] = True
-    rows = []
-    for c, known in enumerate(table.counts().tolist(), 1):
-        mine = np.flatnonzero(keep & (label == c))
-        mine = mine[np.argsort(-table.score[mine], kind="stable")]
-        count = int((to_find & (table.object_label == c)).sum())
-        least = 0.0 if known else np.nan
-        rows.append(
-            average_precision(hit[mine], table.ignore, count) if count else least
-        )
-    return np.array(rows)
+    figures = np.where(table.counts() > 0, 0.0, np.nan)
+    for c in range(1, len(figures) + 1):
+        if count := int((to_find & (table.object_label == c)).sum()):
+            mine = np.flatnonzero(keep & (label == c))
+            mine = mine[np.argsort(-table.score[mine], kind="stable")]
+            figures[c - 1] = average_precision(hit[mine], table.ignore, count)
+    return figures
 
 
 def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
@@ -224,80 +241,50 @@ def _other_class(found: Sorted) -> Bool[np.ndarray, " M"]:
     return other & (found.reference >= 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Errors:
-    """Some predictions and objects of each of ``KINDS``.
+def _among(
+    rows: _Rows, predictions: Bool[np.ndarray, " M"], objects: Bool[np.ndarray, " G"]
+) -> _Rows:
+    return {name: (a & predictions, b & objects) for name, (a, b) in rows.items()}
 
-    Args:
-        found: what ``sort`` made.
-        kinds: the predictions and the objects of each.
-        top: the best predictions of each class, as many as it has objects to find.
-        other: the predictions whose reference is of another class.
-        before: AP of each class without repair.
-    """
 
-    found: Sorted
-    kinds: Mapping[str, tuple[Bool[np.ndarray, " M"], Bool[np.ndarray, " G"]]]
-    top: Bool[np.ndarray, " M"]
-    other: Bool[np.ndarray, " M"]
-    before: Float[np.ndarray, " C"]
-
-    @classmethod
-    def of(cls, found: Sorted) -> "_Errors":
-        """Return all of them."""
-        top = np.zeros(len(found.kind), bool)
-        ranked, counts = found.table.best_first(), found.table.counts().tolist()
-        for mine, count in zip(ranked, counts, strict=True):
-            top[mine[found.kind[mine] != IGNORED][:count]] = True
-        return cls(
-            found=found,
-            kinds={
-                name: (np.isin(found.kind, some), np.isin(found.object_kind, some))
-                for name, some in KINDS.items()
-            },
-            top=top,
-            other=_other_class(found),
-            before=repaired(found),
-        )
-
-    def among(
-        self, predictions: Bool[np.ndarray, " M"], objects: Bool[np.ndarray, " G"]
-    ) -> "_Errors":
-        """Return those among some predictions and objects."""
-        kinds = {
-            name: (mine & predictions, theirs & objects)
-            for name, (mine, theirs) in self.kinds.items()
-        }
-        return replace(self, kinds=kinds)
-
-    def gains(self) -> dict[str, Float[np.ndarray, " C"]]:
-        """Return by how much each class's AP would rise; NaN without objects."""
-        return {
-            name: repaired(self.found, *some) - self.before
-            for name, some in self.kinds.items()
-        }
-
-    def tallies(self, gains: Mapping[str, float]) -> dict[str, Tally]:
-        """Count them."""
-        counts = {
-            name: int(mine.sum() + theirs.sum())
-            for name, (mine, theirs) in self.kinds.items()
-        }
-        tallies = {}
-        for name, (mine, theirs) in self.kinds.items():
-            whole = "misses" if KINDS[name][0] in MISSES else "false positives"
-            tallies[name] = Tally(
-                count=counts[name],
-                share=100 * counts[name] / max(1, counts[whole]),
-                top=int(self.top[mine].sum() + theirs.sum()),
-                other_class=int(self.other[mine].sum()),
-                gain=0.0 if np.isnan(gains[name]) else 100 * float(gains[name]),
-            )
-        return tallies
+def _gains(
+    found: Sorted, rows: _Rows, score: Float[np.ndarray, " C"]
+) -> dict[str, Float[np.ndarray, " C"]]:
+    """Return by how much each class's AP would rise; NaN without objects."""
+    return {name: repaired(found, *row) - score for name, row in rows.items()}
 
 
 def _means(gains: Mapping[str, Float[np.ndarray, " C"]]) -> dict[str, float]:
     return {name: float(np.nanmean(gain)) for name, gain in gains.items()}
+
+
+def _top(found: Sorted) -> Bool[np.ndarray, " M"]:
+    """Return the best predictions of each class, as many as it has objects to find."""
+    top = np.zeros(len(found.kind), bool)
+    ranked, counts = found.table.best_first(), found.table.counts().tolist()
+    for mine, count in zip(ranked, counts, strict=True):
+        top[mine[found.kind[mine] != IGNORED][:count]] = True
+    return top
+
+
+def _tallies(
+    rows: _Rows,
+    gains: Mapping[str, float],
+    top: Bool[np.ndarray, " M"],
+    other: Bool[np.ndarray, " M"],
+) -> dict[str, Tally]:
+    counts = {name: int(a.sum() + b.sum()) for name, (a, b) in rows.items()}
+    tallies = {}
+    for name, (mine, theirs) in rows.items():
+        whole = "misses" if KINDS[name][0] in MISSES else "false positives"
+        tallies[name] = Tally(
+            count=counts[name],
+            share=100 * counts[name] / max(1, counts[whole]),
+            top=int(top[mine].sum() + theirs.sum()),
+            other_class=int(other[mine].sum()),
+            gain=0.0 if np.isnan(gains[name]) else 100 * float(gains[name]),
+        )
+    return tallies
 
 
 def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:

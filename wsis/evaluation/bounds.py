@@ -12,7 +12,7 @@ from torch import Tensor
 from wsis.contracts import GroundTruth, Proposals, Supervision
 from wsis.evaluation._pairs import together
 from wsis.evaluation.precision import Evaluation, evaluate
-from wsis.geometry.masks import boxes, rles
+from wsis.geometry.masks import rles
 from wsis.geometry.overlap import cross_iou
 from wsis.geometry.predictions import Predictions
 
@@ -105,21 +105,19 @@ class BestChoice:
             overlap = iou[:, mine]
             target = overlap.argmax(axis=1)
             for j in np.flatnonzero(to_find[mine]):
-                own = np.flatnonzero((target == j) & (overlap[:, j] > 0))
-                if len(own):
-                    best = own[overlap[own, j].argmax()]
-                    found.append((float(overlap[best, j]), int(best), int(c)))
+                own = np.where(target == j, overlap[:, j], 0)
+                if own.any():
+                    found.append((float(own.max()), int(own.argmax()), int(c)))
         found.sort(key=lambda one: -one[0])
-        index = torch.tensor([best for _, best, _ in found], dtype=torch.long)
+        index = torch.tensor([i for _, i, _ in found], dtype=torch.long)
         self.predictions.append(
-            Predictions(
-                image_id=truth.image_id,
-                size=proposals.size,
-                index=index,
+            Predictions.of_masks(
+                truth.image_id,
+                proposals.size,
+                rles(proposals, index.to(proposals.members.device)),
                 label=torch.tensor([c for _, _, c in found], dtype=torch.long),
                 score=torch.tensor([one for one, _, _ in found], dtype=torch.float64),
-                boxes=boxes(proposals).cpu()[index],
-                masks=rles(proposals, index.to(proposals.members.device)),
+                index=index,
                 ledger=proposals.ledger | {Supervision.MASKS},
             )
         )

@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float, Int
 from wsis._support.checks import inside
 from wsis.contracts import GroundTruth, Proposals
 from wsis.evaluation._pairs import together
-from wsis.evaluation.matches import Meeting, State, Table, finds, nearest, tabulate
+from wsis.evaluation.matches import Meeting, State, Table, finds, nearest
 from wsis.geometry.overlap import cross_iou
-from wsis.geometry.predictions import Predictions
 
 
 class Kind(StrEnum):
@@ -93,15 +92,14 @@ class Rules:
             raise ValueError(f"near must be in (0, {self.iou}], got {self.near}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sorted:
-    """The kind of each prediction and object of a data set.
+    """The kind of each prediction and object of a table.
 
     Args:
-        table: the predictions and objects, as the rest numbers them.
+        table: the predictions and objects.
         kind: one of ``FALSE``, or ``FOUND`` or ``IGNORED``.
-        hit: the object that a prediction hits, even if another one found it; −1 for
-            none.
+        hit: the object that a prediction hits, found before or not; −1 for none.
         reference: the object by which a prediction is of its kind; −1 for none.
         object_kind: one of ``MISSES``, or ``FOUND`` or ``IGNORED``.
     """
@@ -114,21 +112,18 @@ class Sorted:
 
 
 def sort(
-    predictions: Sequence[Predictions],
+    table: Table,
     truths: Sequence[GroundTruth],
     proposals: Iterable[Proposals],
-    classes: Sequence[str],
     rules: Rules,
 ) -> Sorted:
-    """Find the kind of everything; the arguments are those of ``dissect``."""
-    table = tabulate(predictions, truths, classes, across=True)
+    """Find the kind of everything in a table of ``tabulate(…, across=True)``."""
     kind = np.full(len(table.label), Kind.BACKGROUND, _TEXT)
     hit, reference = np.full((2, len(kind)), -1)
     object_kind = np.where(table.ignore, IGNORED, FOUND).astype(_TEXT)
     made, objects = 0, 0
-    for (source, truth), meeting in zip(
-        together(proposals, truths), table.meetings, strict=True
-    ):
+    images = together(proposals, truths)
+    for (source, truth), meeting in zip(images, table.meetings, strict=True):
         mine = slice(made, made + len(meeting.area))
         theirs = slice(objects, objects + len(meeting.object_area))
         own = table.label[mine, None] == table.object_label[theirs]
@@ -144,9 +139,7 @@ def sort(
             iou = cross_iou(source, masks).cpu().numpy().max(axis=0, initial=0)
             object_kind[theirs][missed] = np.where(iou >= rules.iou, *MISSES)
         made, objects = mine.stop, theirs.stop
-    return Sorted(
-        table=table, kind=kind, hit=hit, reference=reference, object_kind=object_kind
-    )
+    return Sorted(table, kind, hit, reference, object_kind)
 
 
 def kinds_of(
@@ -158,15 +151,11 @@ def kinds_of(
 ) -> tuple[np.ndarray, Int[np.ndarray, " M"], Int[np.ndarray, " M"]]:
     """Return kind, hit and reference of one image's predictions; −1 for no object.
 
-    Args:
-        score: the highest of several hits finds.
-        meeting: how their masks meet the image's objects.
-        own: whether an object is of the prediction's class.
-        ignore: objects that count neither way.
-        rules: thresholds.
+    ``own`` says whether an object is of the prediction's class; of several hits the one
+    of the highest ``score`` finds.
     """
     kind = np.full(len(score), Kind.BACKGROUND, _TEXT)
-    hit, reference = np.full(len(score), -1), np.full(len(score), -1)
+    hit, reference = np.full((2, len(score)), -1)
     if not len(score) or not len(ignore):
         return kind, hit, reference
     every, iou, to_find = np.arange(len(score)), meeting.iou, ~ignore
@@ -197,5 +186,5 @@ def _first(
     own: Bool[np.ndarray, "M G"], among: Bool[np.ndarray, "M G"]
 ) -> Bool[np.ndarray, "M G"]:
     """Return those of the own class, where there are any."""
-    mine: Bool[np.ndarray, "M G"] = own & among
-    return np.where(np.any(mine, axis=1, keepdims=True), mine, among)
+    mine = own & among
+    return np.where(mine.any(1, keepdims=True), mine, among)

@@ -20,11 +20,10 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int, Int8
 from pycocotools import mask as rle
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 
 from wsis._support.files import atomic_write
 from wsis.contracts import GroundTruth, Rle
@@ -79,7 +78,11 @@ class Meeting:
         labels: tuple[Int[np.ndarray, " M"], Int[np.ndarray, " G"]] | None = None,
     ) -> "Meeting":
         """Count the pixels; given the labels of both, only those shared in a class."""
-        area, object_area = _areas(masks), _areas(objects)
+        # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
+        area, object_area = (
+            np.array([float(rle.area(mask)) for mask in some])
+            for some in (masks, objects)
+        )
         if labels is None:
             return cls(rle_shared(masks, objects, area), area, object_area)
         shared = np.zeros((len(masks), len(objects)))
@@ -96,10 +99,7 @@ class Meeting:
     def iou(self) -> Float[np.ndarray, "M G"]:
         """Intersection over union; 0 with an empty mask."""
         # An empty mask shares nothing, so that its area does not matter.
-        found: Float[np.ndarray, "M G"] = iou(
-            self.shared, np.maximum(self.area, 1), self.object_area
-        )
-        return found
+        return iou(self.shared, np.maximum(self.area, 1), self.object_area)
 
     @property
     def coverage(self) -> Float[np.ndarray, "M G"]:
@@ -123,7 +123,7 @@ class Table:
     """All predictions and objects of a data set, numbered image by image.
 
     Args:
-        image: the place of each prediction's image in the set, 0…I−1.
+        image: the place of each prediction's image in the set, 0…B−1.
         label: its class, 1…C.
         score: higher is better.
         area: its pixels.
@@ -138,7 +138,7 @@ class Table:
         pair_overlap: their overlap by COCO's rule.
         meetings: how the predictions of each image meet its objects.
         image_id: number of each image.
-        classes: C.
+        classes: names of labels 1…C.
     """
 
     image: Int[np.ndarray, " M"]
@@ -155,7 +155,7 @@ class Table:
     pair_overlap: Float[np.ndarray, " K"]
     meetings: Sequence[Meeting]
     image_id: Int[np.ndarray, " B"]
-    classes: int
+    classes: Sequence[str]
 
     def best_first(
         self, ties: Int[np.ndarray, " B"] | None = None
@@ -167,20 +167,18 @@ class Table:
         """
         place = self.image if ties is None else ties[self.image]
         order = np.lexsort((place, -self.score, self.label))
-        return np.split(
-            order, np.searchsorted(self.label[order], np.arange(2, self.classes + 1))
-        )
+        labels = np.arange(2, len(self.classes) + 1)
+        return np.split(order, np.searchsorted(self.label[order], labels))
 
     def to_find(self, size: tuple[float, float] = ANY_SIZE) -> Bool[np.ndarray, " G"]:
         """Return the objects of a size that are not ignored."""
-        low, high = size
         area = self.object_area
-        return ~self.ignore & (low <= area) & (area <= high)
+        return ~self.ignore & (size[0] <= area) & (area <= size[1])
 
     def counts(self, size: tuple[float, float] = ANY_SIZE) -> Int[np.ndarray, " C"]:
         """Return how many objects of a size there are to find of each class."""
         labels = self.object_label[self.to_find(size)]
-        return np.bincount(labels, minlength=self.classes + 1)[1:]
+        return np.bincount(labels, minlength=len(self.classes) + 1)[1:]
 
     def hits(self, threshold: float) -> Int[np.ndarray, " M"]:
         """Return the object that each prediction hits by VOC's rule; −1 for none."""
@@ -253,11 +251,13 @@ def tabulate(
         predictions: of the very images of ``truths``, in any order.
         truths: the objects.
         classes: names of labels 1…C.
-        across: also counts the pixels that they share with objects of other classes.
+        across: also counts the pixels that they share with objects of other classes,
+            as ``dissect`` needs them.
 
     Raises:
         ValueError: if predictions and truths do not belong together.
     """
+    truths = list(truths)  # Data sets make them anew whenever they are asked for.
     parts, meetings = [], []
     before, objects = 0, 0
     for i, (made, truth) in enumerate(pair(predictions, truths, classes)):
@@ -267,10 +267,9 @@ def tabulate(
         meeting = Meeting.of(made.masks, truth.masks, labels)
         own, plain = label[:, None] == object_label, meeting.iou
         target = nearest(plain, own)
-        known = np.flatnonzero(target >= 0)
-        overlap = np.zeros(len(label))
-        overlap[known] = plain[known, target[known]]
-        target[known] += objects
+        # Nothing of another class is the nearest.
+        overlap = np.where(own, plain, 0).max(1, initial=0)
+        target[target >= 0] += objects
         by_coco = np.where(ignore, meeting.coverage, plain)
         rows, columns = np.nonzero(own & (by_coco >= COCO[0]))
         parts.append(
@@ -295,13 +294,8 @@ def tabulate(
         **{key: np.concatenate([one[key] for one in parts]) for key in parts[0]},
         meetings=meetings,
         image_id=np.array([truth.image_id for truth in truths]),
-        classes=len(classes),
+        classes=classes,
     )
-
-
-def _areas(masks: Sequence[Rle]) -> Float[np.ndarray, " N"]:
-    # One by one: pycocotools 2.0.11 fails on lists of more than 255 masks.
-    return np.array([float(rle.area(mask)) for mask in masks])
 
 
 def nearest(
@@ -332,16 +326,13 @@ def finds(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Matches:
-    """What each prediction of a validation set found: all that resampling needs.
-
-    A run can be measured again on any resampling of the images without its masks.
+    """What each prediction found: a run can be measured again on any of its images.
 
     Args:
-        image: the place of each prediction's image in the set, 0…I−1, rising.
+        image: the place of each prediction's image in the set, 0…B−1, rising.
         label: its class, 1…C.
         score: higher is better; falling within an image.
-        state: a ``State``, by VOC's rule at the IoUs of
-            ``VOC``, then by COCO's at those of ``COCO``.
+        state: a ``State``, by VOC's rule at ``VOC``, then by COCO's at ``COCO``.
         objects: to find, by image and class.
     """
 
@@ -351,11 +342,28 @@ class Matches:
     state: Int8[np.ndarray, "M thresholds"]
     objects: Int[np.ndarray, "B C"]
 
+    @classmethod
+    def of(cls, table: Table) -> "Matches":
+        """Match the predictions of a table."""
+        objects = np.zeros((len(table.image_id), len(table.classes)), np.int64)
+        to_find = table.to_find()
+        place = table.object_image[to_find], table.object_label[to_find] - 1
+        np.add.at(objects, place, 1)
+        by_voc = np.stack([table.voc(threshold) for threshold in VOC], 1)
+        order = np.lexsort((-table.score, table.image))
+        return cls(
+            image=table.image[order],
+            label=table.label[order],
+            score=table.score[order],
+            state=np.concatenate([by_voc, table.coco()], 1)[order],
+            objects=objects,
+        )
+
     def save(self, path: Path) -> None:
         """Write them as one safetensors file, atomically."""
-        arrays = {key: torch.from_numpy(getattr(self, key)) for key in _names()}
+        arrays = {key: np.ascontiguousarray(getattr(self, key)) for key in _NAMES}
         with atomic_write(path) as temporary:
-            save_file({k: v.contiguous() for k, v in arrays.items()}, temporary)
+            save_file(arrays, temporary)
 
     @classmethod
     def load(cls, path: Path) -> "Matches":
@@ -365,14 +373,13 @@ class Matches:
             ValueError: if the file is damaged or something else.
         """
         try:
-            arrays: Mapping[str, torch.Tensor] = load_file(path)
-            return cls(**{key: arrays[key].numpy() for key in _names()})
+            arrays: Mapping[str, np.ndarray] = load_file(path)
+            return cls(**{key: arrays[key] for key in _NAMES})
         except (SafetensorError, KeyError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
 
 
-def _names() -> list[str]:
-    return [one.name for one in fields(Matches)]
+_NAMES = [one.name for one in fields(Matches)]
 
 
 def match(
@@ -385,28 +392,14 @@ def match(
     Raises:
         ValueError: if predictions and truths do not belong together.
     """
-    table = tabulate(predictions, truths, classes)
-    objects = np.zeros((len(truths), len(classes)), np.int64)
-    to_find = table.to_find()
-    place = table.object_image[to_find], table.object_label[to_find] - 1
-    np.add.at(objects, place, 1)
-    by_voc = np.stack([table.voc(threshold) for threshold in VOC], 1)
-    order = np.lexsort((-table.score, table.image))
-    return Matches(
-        image=table.image[order],
-        label=table.label[order],
-        score=table.score[order],
-        state=np.concatenate([by_voc, table.coco()], 1)[order],
-        objects=objects,
-    )
+    return Matches.of(tabulate(predictions, truths, classes))
 
 
 def joined(parts: Sequence[Matches]) -> Matches:
     """Return the matches of several image sets as those of one, in their order."""
     starts = np.cumsum([0, *(len(part.objects) for part in parts[:-1])])
     columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in _names()
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES
     }
     counts = [len(part.image) for part in parts]
     return Matches(**columns | {"image": columns["image"] + np.repeat(starts, counts)})

@@ -37,6 +37,33 @@ class Evaluation:
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float | None]]
 
+    @classmethod
+    def of(cls, table: Table) -> "Evaluation":
+        """Measure the predictions of a table.
+
+        Raises:
+            ValueError: if a class's name comes twice.
+        """
+        classes = table.classes
+        if len(set(classes)) != len(classes):
+            raise ValueError(
+                f"expected names of classes to differ, got {list(classes)}"
+            )
+        rows = _voc(table, VOC) | _coco(table)
+        known = {name: 100 * row[~np.isnan(row)] for name, row in rows.items()}
+        return cls(
+            metrics={
+                name: float(one.mean()) for name, one in known.items() if len(one)
+            },
+            per_class={
+                c: {
+                    name: None if np.isnan(row[i]) else float(100 * row[i])
+                    for name, row in rows.items()
+                }
+                for i, c in enumerate(classes)
+            },
+        )
+
 
 def evaluate(
     predictions: Sequence[Predictions],
@@ -50,22 +77,7 @@ def evaluate(
             image or a class's name comes twice, a label is outside 1…C, a score is not
             finite, or there is no object to find.
     """
-    if len(set(classes)) != len(classes):
-        raise ValueError(f"expected names of classes to differ, got {list(classes)}")
-    truths = list(truths)  # Data sets make them anew whenever they are asked for.
-    table = tabulate(predictions, truths, classes)
-    rows = _voc(table, VOC) | _coco(table)
-    known = {name: 100 * row[~np.isnan(row)] for name, row in rows.items()}
-    return Evaluation(
-        metrics={name: float(row.mean()) for name, row in known.items() if len(row)},
-        per_class={
-            c: {
-                name: None if np.isnan(row[i]) else float(100 * row[i])
-                for name, row in rows.items()
-            }
-            for i, c in enumerate(classes)
-        },
-    )
+    return Evaluation.of(tabulate(predictions, truths, classes))
 
 
 def voc_ap(
@@ -130,13 +142,10 @@ def _voc(
     table: Table, thresholds: Sequence[float]
 ) -> dict[str, Float[np.ndarray, " C"]]:
     found = {}
-    ranked, counts = table.best_first(), table.counts().tolist()
+    ranked = list(zip(table.best_first(), table.counts().tolist(), strict=True))
     for threshold in thresholds:
         state = table.voc(threshold)
-        areas = [
-            _area(state[mine], count) if count else np.nan
-            for mine, count in zip(ranked, counts, strict=True)
-        ]
+        areas = [_area(state[mine], n) if n else np.nan for mine, n in ranked]
         found[f"mAP{round(100 * threshold)}"] = np.array(areas)
     return found
 
@@ -152,7 +161,8 @@ def _area(state: Int8[np.ndarray, " M"], objects: int) -> float:
 
 def _coco(table: Table) -> dict[str, Float[np.ndarray, " C"]]:
     sizes = (ANY_SIZE, *SIZES.values())
-    curves = np.full((len(COCO), len(_RECALLS), table.classes, len(sizes)), np.nan)
+    shape = len(COCO), len(_RECALLS), len(table.classes), len(sizes)
+    curves = np.full(shape, np.nan)
     # pycocotools sorts images by their number.
     ranked = table.best_first(np.argsort(np.argsort(table.image_id)))
     for i, size in enumerate(sizes):
@@ -162,14 +172,8 @@ def _coco(table: Table) -> dict[str, Float[np.ndarray, " C"]]:
             if count:
                 curves[:, :, c, i] = _curves(state[mine], count)
     every, small, medium, large = np.moveaxis(curves, 3, 0)
-    tables = {
-        "AP": every,
-        "AP50": every[:1],
-        "AP75": every[5:6],
-        "APs": small,
-        "APm": medium,
-        "APl": large,
-    }
+    tables = {"AP": every, "AP50": every[:1], "AP75": every[5:6]}
+    tables |= {"APs": small, "APm": medium, "APl": large}
     # A class is NaN throughout or not at all, so that a plain mean does.
     return {name: one.mean(axis=(0, 1)) for name, one in tables.items()}
 

@@ -1,12 +1,12 @@
 """Measures how well proposals cover the objects of many photos."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from wsis.contracts import GroundTruth, Ledger, Proposals
 from wsis.evaluation._pairs import together
@@ -64,16 +64,11 @@ class Coverage:
             },
             "by_size": {
                 name: {"objects": int(inside.sum()), **_figures(self.best[-1, inside])}
-                for name, inside in self._sizes()
+                for name, (low, high) in SIZES.items()
+                # COCO counts an object on the border in both ranges.
+                if (inside := (low <= self.area) & (self.area <= high)).any()
             },
         }
-
-    def _sizes(self) -> Iterator[tuple[str, Bool[np.ndarray, " G"]]]:
-        for name, (low, high) in SIZES.items():
-            # COCO counts an object on the border in both ranges.
-            inside = (low <= self.area) & (self.area <= high)
-            if inside.any():
-                yield name, inside
 
 
 def coverage(

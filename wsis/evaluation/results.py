@@ -18,9 +18,7 @@ KEYS = ("image_id", "category_id", "segmentation", "score")
 def to_coco(
     predictions: Sequence[Predictions], category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Return COCO's list of results, ready for JSON, in the order of the predictions.
-
-    ``Predictions.to_coco`` says how each looks.
+    """Return ``Predictions.to_coco`` of many images as one list, in their order.
 
     Args:
         predictions: of any images.
@@ -65,10 +63,19 @@ def from_coco(
             raise ValueError(f"result {i}: {error}") from None
         label = labels[result["category_id"]]
         found[result["image_id"]].append((float(result["score"]), label, mask))
-    return [
-        _predictions(image_id, size, found[image_id])
-        for image_id, size in sizes.items()
-    ]
+    predictions = []
+    for image_id, size in sizes.items():
+        best = sorted(found[image_id], key=lambda one: -one[0])
+        predictions.append(
+            Predictions.of_masks(
+                image_id,
+                size,
+                [mask for _, _, mask in best],
+                label=torch.tensor([label for _, label, _ in best], dtype=torch.long),
+                score=torch.tensor([one for one, _, _ in best], dtype=torch.float64),
+            )
+        )
+    return predictions
 
 
 def coco_data_set(
@@ -80,8 +87,7 @@ def coco_data_set(
 ) -> dict[str, Any]:
     """Return a COCO data set, ready for JSON, whose annotations are the predictions.
 
-    An annotation has a ``score`` beside COCO's own keys. Photos without predictions are
-    listed, too.
+    An annotation has a ``score`` beside COCO's keys. All photos are listed.
 
     Args:
         names: file name of each photo.
@@ -94,31 +100,23 @@ def coco_data_set(
         ValueError: if there are more or fewer names than predictions, or a label has
             no category.
     """
+    images = []
+    for name, found in zip(names, predictions, strict=True):
+        height, width = found.size
+        size = {"width": width, "height": height}
+        images.append({"id": found.image_id, "file_name": name, **size})
+    annotations = []
+    for number, result in enumerate(to_coco(predictions, category_ids), 1):
+        mask = result["segmentation"]
+        box, area = rle.toBbox(mask).tolist(), int(rle.area(mask))
+        own = {"bbox": box, "area": area, "iscrowd": 0}
+        annotations.append({"id": number, **result, **own})
+    numbered = zip(category_ids, classes, strict=True)
     return {
         "info": info,
-        "images": [
-            {
-                "id": found.image_id,
-                "file_name": name,
-                "width": found.size[1],
-                "height": found.size[0],
-            }
-            for name, found in zip(names, predictions, strict=True)
-        ],
-        "annotations": [
-            {
-                "id": number,
-                **result,
-                "bbox": rle.toBbox(result["segmentation"]).tolist(),
-                "area": int(rle.area(result["segmentation"])),
-                "iscrowd": 0,
-            }
-            for number, result in enumerate(to_coco(predictions, category_ids), 1)
-        ],
-        "categories": [
-            {"id": number, "name": name}
-            for number, name in zip(category_ids, classes, strict=True)
-        ],
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in numbered],
     }
 
 
@@ -138,16 +136,3 @@ def _check(result: Any, sizes: Mapping[int, Any], labels: Mapping[int, int]) -> 
     score = result["score"]
     if not isinstance(score, int | float) or not math.isfinite(score):
         raise ValueError(f"expected a finite score, got {score!r}")
-
-
-def _predictions(
-    image_id: int, size: tuple[int, int], found: list[tuple[float, int, Rle]]
-) -> Predictions:
-    found = sorted(found, key=lambda one: -one[0])
-    return Predictions.of_masks(
-        image_id,
-        size,
-        [mask for _, _, mask in found],
-        label=torch.tensor([label for _, label, _ in found], dtype=torch.long),
-        score=torch.tensor([score for score, _, _ in found], dtype=torch.float64),
-    )

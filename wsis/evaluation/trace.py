@@ -46,11 +46,6 @@ class Trace:
     bags: Sequence[Bag]
     truths: Sequence[GroundTruth]
     rules: Rules = field(default_factory=Rules)
-    _place: dict[int, int] = field(init=False, repr=False)
-    _known: dict[int, "_Image"] = field(init=False, repr=False, default_factory=dict)
-    _sums: dict[tuple[int, int], "_Sums"] = field(
-        init=False, repr=False, default_factory=lambda: defaultdict(_Sums)
-    )
 
     def __post_init__(self) -> None:
         if len(self.bags) != len(self.truths):
@@ -59,6 +54,8 @@ class Trace:
                 f"{len(self.truths)}"
             )
         self._place = {bag.image.id: i for i, bag in enumerate(self.bags)}
+        self._known: dict[int, _Image] = {}
+        self._sums: dict[tuple[int, int], _Sums] = defaultdict(_Sums)
 
     @classmethod
     def of(cls, data: DataSource, source: KeptSource) -> "Trace":
@@ -128,35 +125,24 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Image:
-    """The truth about every proposal, for every class.
+    """The truth about every proposal, for every class; row 0 is the background."""
 
-    Args:
-        code: position in ``CODES`` of its kind as an instance of the class; row 0
-            (background) is ``found`` where no class is.
-        iou: the highest with an object of the class.
-        ratio: its pixels divided by those of that object; 0 without.
-        ranks: by class, the proposals that touch an object of it, and their ranks.
-    """
-
-    code: Int8[np.ndarray, "C1 N"]
-    iou: Float[np.ndarray, "C1 N"]
-    ratio: Float[np.ndarray, "C1 N"]
+    code: Int8[np.ndarray, "C1 N"]  # of its kind in CODES; row 0: found of no class
+    iou: Float[np.ndarray, "C1 N"]  # the highest with an object of the class
+    ratio: Float[np.ndarray, "C1 N"]  # its pixels by that object's; 0 without
+    # By class, the proposals that touch an object of it, and their ranks.
     ranks: dict[int, tuple[Int[np.ndarray, " T"], Float[np.ndarray, " T"]]]
 
     @classmethod
     def of(
         cls, proposals: Proposals, truth: GroundTruth, classes: int, rules: Rules
     ) -> "_Image":
-        """Compare the proposals with the masks."""
         count = len(proposals)
-        meeting = Meeting(
-            *(_numpy(one) for one in cross_shared(proposals, truth.masks))
-        )
+        meeting = Meeting(*map(_numpy, cross_shared(proposals, truth.masks)))
         iou, area, theirs = meeting.iou, meeting.area, meeting.object_area
-        label, ignore = truth.label.cpu().numpy(), truth.ignore.cpu().numpy()
+        label, ignore = _numpy(truth.label), _numpy(truth.ignore)
         code = np.full((classes + 1, count), CODES.index(Kind.BACKGROUND), np.int8)
-        best = np.zeros((classes + 1, count))
-        ratio = np.zeros((classes + 1, count))
+        best, ratio = np.zeros((2, classes + 1, count))
         ranks = {}
         for c in range(1, classes + 1):
             own = np.broadcast_to(label == c, iou.shape)
@@ -176,28 +162,29 @@ class _Image:
         return cls(code, best, ratio, ranks)
 
 
-@dataclass(slots=True, eq=False)
 class _Sums:
     """The sums over the images of one epoch and branch; ``Trace.results`` has names."""
 
-    images: int = 0
-    pseudo: Int[np.ndarray, " codes"] = field(
-        default_factory=lambda: np.zeros(len(CODES), np.int64)
-    )
-    iou: float = 0.0
-    log_ratios: list[float] = field(default_factory=list)
-    targets: Int[np.ndarray, "2 2"] = field(
-        default_factory=lambda: np.zeros((2, 2), np.int64)
-    )
-    bins: Float[np.ndarray, "3 bins"] = field(
-        default_factory=lambda: np.zeros((3, BINS))
-    )  # count, integrity and true IoU
-    correlations: list[float] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.images, self.iou = 0, 0.0
+        self.pseudo = np.zeros(len(CODES), np.int64)
+        self.targets = np.zeros((2, 2), np.int64)  # foreground or not, right or not
+        self.bins = np.zeros((3, BINS))  # count, integrity and true IoU
+        self.log_ratios: list[float] = []
+        self.correlations: list[float] = []
 
     def add(self, step: BranchStep, image: _Image) -> None:
-        """Add one image."""
         self.images += 1
-        self._add_pseudo(step, image)
+        index, label = _numpy(step.pseudo.index), _numpy(step.pseudo.label)
+        code = image.code[label, index]
+        self.pseudo += np.bincount(code, minlength=len(CODES))
+        self.iou += float(image.iou[label, index][code != _EXCUSED].sum())
+        weight = _numpy(step.pseudo.weight)
+        for c in np.unique(label):
+            mine = np.flatnonzero(label == c)
+            ratio = image.ratio[c, index[mine[weight[mine].argmax()]]]
+            if ratio > 0:
+                self.log_ratios.append(float(np.log(ratio)))
         if step.targets is not None:
             label = _numpy(step.targets.label)
             proposal = np.flatnonzero(label >= 0)
@@ -216,24 +203,14 @@ class _Sums:
             place = np.clip((said * BINS).astype(int), 0, BINS - 1)
             for row, values in zip(self.bins, (None, said, true), strict=True):
                 row += np.bincount(place, values, BINS)
-            correlation = _pearson(rankdata(said), rank)
-            if correlation is not None:
-                self.correlations.append(correlation)
-
-    def _add_pseudo(self, step: BranchStep, image: _Image) -> None:
-        index, label = _numpy(step.pseudo.index), _numpy(step.pseudo.label)
-        code = image.code[label, index]
-        self.pseudo += np.bincount(code, minlength=len(CODES))
-        self.iou += float(image.iou[label, index][code != _EXCUSED].sum())
-        weight = _numpy(step.pseudo.weight)
-        for c in np.unique(label):
-            mine = np.flatnonzero(label == c)
-            ratio = image.ratio[c, index[mine[weight[mine].argmax()]]]
-            if ratio > 0:
-                self.log_ratios.append(float(np.log(ratio)))
+            # Pearson's correlation of the ranks, where both vary.
+            ranks = rankdata(said)
+            a, b = ranks - ranks.mean(), rank - rank.mean()
+            scale = float(np.sqrt((a @ a) * (b @ b)))
+            if scale > 0:
+                self.correlations.append(float(a @ b) / scale)
 
     def results(self) -> dict[str, Any]:
-        """Return what ``Trace.results`` describes."""
         kinds = dict(zip(CODES, self.pseudo.tolist(), strict=True))
         pseudo = int(self.pseudo.sum()) - kinds[IGNORED]
         kinds[Kind.WHOLE_PLUS] += kinds[Kind.MERGED]
@@ -273,12 +250,3 @@ def _percent(part: Any, whole: Any) -> float | None:
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _pearson(
-    one: Float[np.ndarray, " T"], other: Float[np.ndarray, " T"]
-) -> float | None:
-    """None where one of the two does not vary."""
-    a, b = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else None

@@ -173,7 +173,7 @@ def compare_variants(
         step = monitor.start("errors by kind", len(whole)) if whole else step
         errors = {}
         for label, seed, anatomy in do(Work.dissect, whole, None):
-            errors[label, seed] = None if anatomy is None else anatomy.results()
+            errors[label, seed] = anatomy.results()
             if seed == first:
                 known = shown[label]
                 shown[label] = Shown.of(anatomy, known.mined if known else None)

@@ -15,8 +15,8 @@ from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedIma
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
-from wsis.evaluation import Anatomy, dissect, evaluate
-from wsis.evaluation.matches import Matches, match
+from wsis.evaluation import Anatomy, Evaluation
+from wsis.evaluation.matches import Matches, Table, tabulate
 from wsis.experiments.provenance import describe, ledger, level
 from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
@@ -233,10 +233,11 @@ class Work:
             step(bag.image.name)
         predicted = time.perf_counter()
         truths = list(val.truths)
-        evaluation = evaluate(predictions, truths, train.classes)
+        table = tabulate(predictions, truths, train.classes, across=fold is None)
+        evaluation = Evaluation.of(table)
         anatomy = None
         if fold is None:  # else all folds of a seed are dissected together
-            anatomy = self._dissected(predictions, truths, validation)
+            anatomy = _dissected(table, truths, validation)
         consumed = ledger(pipeline)
         run = RunRecord(
             miner=variant.label,
@@ -260,8 +261,7 @@ class Work:
             trace=watcher.results() if watcher else None,
             fold=fold,
         )
-        matches = match(predictions, truths, train.classes)
-        done = Done(run=run, predictions=predictions, matches=matches)
+        done = Done(run=run, predictions=predictions, matches=Matches.of(table))
         if not show:
             return done
         strategy = pipeline.strategy(variant.miner)
@@ -278,11 +278,13 @@ class Work:
         seed: int,
         predictions: list[Predictions],
         monitor: Monitor | None,
-    ) -> tuple[str, int, Anatomy | None]:
+    ) -> tuple[str, int, Anatomy]:
         """Return label and seed with the errors of predictions on ``val``."""
         del monitor
         _, bags = self.bags(label)
-        return label, seed, self._dissected(predictions, list(self.val.truths), bags)
+        truths = list(self.val.truths)
+        table = tabulate(predictions, truths, self.train.classes, across=True)
+        return label, seed, _dissected(table, truths, bags)
 
     def description(self) -> dict[str, Any]:
         """Return the data set in figures; with folds all images are in both halves."""
@@ -304,18 +306,6 @@ class Work:
             return self.train, self.val
         return self.folds[fold].train(), self.folds[fold].val()
 
-    def _dissected(
-        self,
-        predictions: list[Predictions],
-        truths: list[GroundTruth],
-        bags: list[Bag],
-    ) -> Anatomy | None:
-        """Return None for images without an object to find."""
-        if all(bool(truth.ignore.all()) for truth in truths):
-            return None
-        proposals = (bag.proposals for bag in bags)
-        return dissect(predictions, truths, proposals, self.train.classes)
-
     def _cues_of(self, label: str, seed: int, fold: int | None) -> Cues:
         now = seed, fold
         self._cues = {key: kept for key, kept in self._cues.items() if key[:2] == now}
@@ -332,3 +322,7 @@ class Work:
 
 def _key(values: dict[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, default=str)
+
+
+def _dissected(table: Table, truths: list[GroundTruth], bags: list[Bag]) -> Anatomy:
+    return Anatomy.of(table, truths, (bag.proposals for bag in bags))

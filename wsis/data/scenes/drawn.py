@@ -12,9 +12,9 @@ from PIL import Image as Pillow
 from pycocotools import mask as rle
 
 from wsis._support.checks import at_least
-from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
-from wsis.data._lazy import LazyTruths
-from wsis.data.scenes.canvas import Layer, Paint
+from wsis.contracts import Annotated, GroundTruth, Image, Rle, Tagged, TaggedImage
+from wsis.data._truths import LazyTruths, of_objects
+from wsis.data.scenes.canvas import Layer
 from wsis.data.scenes.figures import FIGURES, NEUTRALS
 from wsis.data.scenes.grounds import GROUNDS, ground, near
 
@@ -55,22 +55,24 @@ class Scenes:
 
     def train(self) -> Tagged:
         """Return the training pictures and their tags."""
-        return _tagged(self._scenes("train", self.train_images))
+        return self._half("train", self.train_images).tagged
 
     def val(self) -> Annotated:
         """Return the validation pictures and their masks."""
-        scenes = self._scenes("val", self.val_images)
-        truths = LazyTruths([scene.truth for scene in scenes])
-        return Annotated(tagged=_tagged(scenes), truths=truths)
+        return self._half("val", self.val_images)
 
     def train_truths(self) -> Sequence[GroundTruth]:
         """Return the training pictures' masks, for ``wsis.evaluation.trace`` alone."""
-        scenes = self._scenes("train", self.train_images)
-        return LazyTruths([scene.truth for scene in scenes])
+        return self._half("train", self.train_images).truths
 
-    def _scenes(self, half: Literal["train", "val"], count: int) -> list["_Scene"]:
+    def _half(self, half: Literal["train", "val"], count: int) -> Annotated:
         size = self.size * 3 // 4, self.size
-        return [_Scene(self.seed, half, number, size) for number in range(count)]
+        scenes = [_Scene(self.seed, half, number, size) for number in range(count)]
+        images = [scene.tagged() for scene in scenes]
+        return Annotated(
+            tagged=Tagged(name="scenes", classes=CLASSES, images=images),
+            truths=LazyTruths([scene.truth for scene in scenes]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,10 @@ class _Scene:
                 angle=place.angle,
                 mirrored=place.mirrored,
             )
-            figure = FIGURES[CLASSES[place.label - 1]]
-            figure(layer, _plain(base, generator), generator)
+            # The plain rest is a neutral colour that stands out from the ground.
+            clear = [paint for paint in NEUTRALS if np.abs(paint - base).sum() > 0.5]
+            plain = near(clear[generator.integers(len(clear))], 0.04, generator)
+            FIGURES[CLASSES[place.label - 1]](layer, plain, generator)
             layer.paste(picture)
             mask = np.zeros(self.size, bool)
             mask[layer.where] = layer.cover >= 0.5
@@ -142,25 +146,18 @@ class _Scene:
         return _photograph(picture, generator), masks, areas
 
     def load(self) -> Image:
-        """Return the pixels."""
         return self.draw()[0]
 
     def truth(self) -> GroundTruth:
-        """Return the objects."""
         _, masks, areas = self.draw()
-        visible = [int(mask.sum()) for mask in masks]
-        hidden = [v < _VISIBLE * a for v, a in zip(visible, areas, strict=True)]
-        return GroundTruth(
-            image_id=self.number,
-            size=self.size,
-            label=torch.tensor([place.label for place in self.places()]),
-            masks=[rle.encode(np.asfortranarray(mask, np.uint8)) for mask in masks],
-            ignore=torch.tensor(hidden),
-            area=torch.tensor(visible, dtype=torch.float32),
-        )
+        found: list[tuple[int, Rle, bool, None]] = []
+        for place, mask, area in zip(self.places(), masks, areas, strict=True):
+            hidden = bool(mask.sum() < _VISIBLE * area)
+            encoded = rle.encode(np.asfortranarray(mask, np.uint8))
+            found.append((place.label, encoded, hidden, None))
+        return of_objects(self.number, self.size, found)
 
     def tagged(self) -> TaggedImage:
-        """Return the picture as training sees it."""
         tags = torch.zeros(len(CLASSES), dtype=torch.bool)
         tags[[place.label - 1 for place in self.places()]] = True
         name = f"{self.half}_{self.number:04}"
@@ -169,17 +166,6 @@ class _Scene:
     def _generator(self, stage: int) -> np.random.Generator:
         half = {"train": 0, "val": 1}[self.half]
         return np.random.default_rng([self.seed, half, self.number, stage])
-
-
-def _tagged(scenes: Sequence[_Scene]) -> Tagged:
-    images = [scene.tagged() for scene in scenes]
-    return Tagged(name="scenes", classes=CLASSES, images=images)
-
-
-def _plain(base: Paint, generator: np.random.Generator) -> Paint:
-    """Return a neutral colour that stands out from the ground."""
-    clear = [paint for paint in NEUTRALS if np.abs(paint - base).sum() > 0.5]
-    return near(clear[generator.integers(len(clear))], 0.04, generator)
 
 
 def _photograph(

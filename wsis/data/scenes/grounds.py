@@ -30,10 +30,17 @@ def ground(
     )
     for cell, share in ((0.6, 0.1), (0.12, 0.06), (0.03, 0.05)):
         picture += share * noise(size, side * cell, generator)[..., None]
-    for _ in range(generator.integers(3, 9)):
-        _blob(picture, base, generator)
-    for _ in range(generator.integers(8, 20)):
-        _blades(picture, base, generator)
+    for clutter, fewest, most, sizes, turn in (
+        (_blob, 3, 9, (0.06, 0.2), math.pi),
+        (_blades, 8, 20, (0.04, 0.12), 0),
+    ):
+        for _ in range(generator.integers(fewest, most)):
+            scale = side * generator.uniform(*sizes)
+            angle = generator.uniform(0, turn) if turn else 0.0
+            centre = generator.uniform(0, size[1]), generator.uniform(0, size[0])
+            layer = Layer.around(centre, size, scale=scale, angle=angle)
+            clutter(layer, base, generator)
+            layer.paste(picture)
     return picture
 
 
@@ -52,33 +59,14 @@ def near(colour: Paint, reach: Number, generator: np.random.Generator) -> Paint:
     return moved
 
 
-def _blob(
-    picture: Float[np.ndarray, "H W 3"], base: Paint, generator: np.random.Generator
-) -> None:
-    size = picture.shape[0], picture.shape[1]
-    scale = min(size) * generator.uniform(0.06, 0.2)
-    angle = generator.uniform(0, math.pi)
-    layer = Layer.around(_somewhere(size, generator), size, scale=scale, angle=angle)
+def _blob(layer: Layer, base: Paint, generator: np.random.Generator) -> None:
     neutral = NEUTRALS[generator.integers(len(NEUTRALS))]
     colour = neutral if generator.random() < 0.5 else near(base, 0.3, generator)
     layer.fill(layer.ellipse(0, 0, 1, generator.uniform(0.4, 0.9)), colour, round=0.5)
-    layer.paste(picture)
 
 
-def _blades(
-    picture: Float[np.ndarray, "H W 3"], base: Paint, generator: np.random.Generator
-) -> None:
-    size = picture.shape[0], picture.shape[1]
-    scale = min(size) * generator.uniform(0.04, 0.12)
-    layer = Layer.around(_somewhere(size, generator), size, scale=scale)
+def _blades(layer: Layer, base: Paint, generator: np.random.Generator) -> None:
     for _ in range(3):
         tip = generator.uniform(-0.7, 0.7), generator.uniform(-1, -0.5)
         colour = near(base * 0.8, 0.12, generator)
         layer.fill(layer.bar((0, 0.8), tip, generator.uniform(0.04, 0.12)), colour)
-    layer.paste(picture)
-
-
-def _somewhere(
-    size: tuple[int, int], generator: np.random.Generator
-) -> tuple[float, float]:
-    return generator.uniform(0, size[1]), generator.uniform(0, size[0])
