@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from wsis.contracts import GroundTruth, Pointing
-from wsis.cues.peaks import stimulated
+from wsis.cues._peaks import stimulated
 from wsis.data.coco import CocoData
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import cross_iou

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wsis.experiments.statistics import Estimate
+from wsis.experiments._statistics import Estimate
 
 IMAGES = 100
 SEEDS = (2, 3, 5, 10)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from wsis.cues.peaks import basins, find_peaks, local_maxima, stimulated
+from wsis.cues._peaks import basins, find_peaks, local_maxima, stimulated
 
 HILLS = torch.tensor(
     [

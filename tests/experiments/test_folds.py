@@ -17,8 +17,8 @@ from wsis.experiments import (
     table,
     variants_of,
 )
+from wsis.experiments._resampling import of_classes, point
 from wsis.experiments.folders import read_runs
-from wsis.experiments.resampling import of_classes, point
 from wsis.plugins import SettingError
 from wsis.report import caption, render, to_csv, to_markdown
 from wsis.runs.pipeline import Pipeline

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import evaluate
 from wsis.evaluation.matches import match
-from wsis.experiments.resampling import NAMES, draws, figures, point
+from wsis.experiments._resampling import NAMES, draws, figures, point
 
 CLASSES = ("a", "b", "c")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from wsis.experiments.statistics import Estimate
+from wsis.experiments._statistics import Estimate
 
 EXPERIMENTS = 2000
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wsis.evaluation.matches import COCO, VOC, Matches
-from wsis.experiments.verdicts import judge
+from wsis.experiments._verdicts import judge
 
 IMAGES, CLASSES, EXPERIMENTS = 40, 4, 60
 

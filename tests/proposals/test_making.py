@@ -10,6 +10,7 @@ from tests.builders import random_proposals
 from tests.proposals.jobs import Die, Draw, Fail, draws, pixels, unreadable
 from tests.proposals.test_packing import assert_same
 from wsis._support.files import digest
+from wsis.proposals._packing import unpack
 from wsis.proposals.making import (
     MakeJob,
     Photo,
@@ -18,7 +19,6 @@ from wsis.proposals.making import (
     here,
     processes,
 )
-from wsis.proposals.packing import unpack
 from wsis.proposals.region_tree import RegionTree
 
 

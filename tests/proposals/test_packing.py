@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.builders import random_proposals, strips
 from wsis.contracts import Proposals, Supervision
-from wsis.proposals.packing import PARTS, pack, unpack
+from wsis.proposals._packing import PARTS, pack, unpack
 
 LEDGER = frozenset({Supervision.MASKS})
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from wsis.report.charts import Dot, binned, scatter
+from wsis.report._charts import Dot, binned, scatter
 
 
 def test_means_in_equal_parts_of_the_range():

@@ -7,9 +7,9 @@ import pytest
 
 from wsis.evaluation.matches import COCO, VOC, Matches
 from wsis.experiments import METRICS, JournalError, compare_folders
+from wsis.experiments._provenance import by_label, level
+from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import matches_path
-from wsis.experiments.provenance import by_label, level
-from wsis.experiments.verdicts import judge
 from wsis.report.tables import COLUMNS, said, to_csv, to_markdown
 
 IMAGES = 30

@@ -18,8 +18,8 @@ from wsis.contracts import (
     TaggedImage,
 )
 from wsis.cues._clusters import clusters, iou_with_pixels
+from wsis.cues._peaks import basins
 from wsis.cues.classifier import Classifier, fit_averages
-from wsis.cues.peaks import basins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

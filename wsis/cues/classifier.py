@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsis.contracts import Points, TaggedImage
-from wsis.cues.peaks import find_peaks, stimulated
+from wsis.cues._peaks import find_peaks, stimulated
 from wsis.features.frozen import SAMPLE
 
 

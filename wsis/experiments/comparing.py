@@ -14,12 +14,12 @@ from wsis.contracts import Annotated, DataSource
 from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
 from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments._provenance import of_truths
+from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import Kept
-from wsis.experiments.provenance import of_truths
 from wsis.experiments.records import Comparison, RunRecord
 from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
-from wsis.experiments.verdicts import judge
 from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Overrides, Settings

@@ -14,9 +14,9 @@ from wsis._support.files import atomic_write, differences, digest, read_json_lin
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
+from wsis.experiments._verdicts import judge
 from wsis.experiments.records import RunRecord
 from wsis.experiments.runner import Done
-from wsis.experiments.verdicts import judge
 from wsis.geometry.predictions import Predictions
 from wsis.report.shown import Shown
 

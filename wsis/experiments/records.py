@@ -11,8 +11,8 @@ from wsis._support.provenance import commit, versions
 from wsis.contracts import Annotated
 from wsis.evaluation import Evaluation, average
 from wsis.evaluation.matches import Matches
-from wsis.experiments.provenance import by_label, level
-from wsis.experiments.resampling import of_classes, point
+from wsis.experiments._provenance import by_label, level
+from wsis.experiments._resampling import of_classes, point
 from wsis.geometry.predictions import Predictions
 from wsis.report import (
     BOUNDS,

@@ -17,7 +17,7 @@ from wsis.cues.kept import Cues
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, Evaluation
 from wsis.evaluation.matches import Matches, Table, tabulate
-from wsis.experiments.provenance import describe, ledger, level
+from wsis.experiments._provenance import describe, ledger, level
 from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
 from wsis.geometry.predictions import Predictions

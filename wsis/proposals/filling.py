@@ -10,8 +10,8 @@ from typing import Any
 from wsis._support.files import digest
 from wsis._support.progress import Monitor
 from wsis.contracts import Ledger, Proposals, TaggedImage
+from wsis.proposals._packing import unpack
 from wsis.proposals.making import Job, MakeJob, Photo, Work
-from wsis.proposals.packing import unpack
 from wsis.proposals.shard_writer import Writer
 from wsis.proposals.shards import About
 from wsis.proposals.store import StoredProposals

@@ -19,7 +19,7 @@ from wsis._support.files import digest
 from wsis._support.processes import pool
 from wsis.contracts import Image, Proposals, ProposalSource
 from wsis.data.images import read_image
-from wsis.proposals.packing import pack
+from wsis.proposals._packing import pack
 
 _AHEAD = 4
 """Jobs that wait for each process, so that none is idle while a slow one is first."""

@@ -20,7 +20,7 @@ from wsis._support.files import (
     write_json,
 )
 from wsis.contracts import Ledger, Proposals
-from wsis.proposals.packing import PARTS, pack
+from wsis.proposals._packing import PARTS, pack
 from wsis.proposals.shards import (
     INDEX,
     SHARDS,

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from wsis._support.files import numbered_json_lines, sha256
 from wsis.contracts import Ledger, Proposals, Supervision
-from wsis.proposals.packing import PARTS, unpack
+from wsis.proposals._packing import PARTS, unpack
 
 STAMP, INDEX, SHARDS = "store.json", "index.jsonl", "shards"
 FORMAT = "wsis proposals 1"

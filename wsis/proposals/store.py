@@ -13,7 +13,7 @@ from wsis._support.checks import at_least
 from wsis._support.files import Cache, digest
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
 from wsis.geometry.masks import compact, select
-from wsis.proposals.packing import pack, unpack
+from wsis.proposals._packing import pack, unpack
 from wsis.proposals.shards import INDEX, STAMP, Store, StoreError
 
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsis.evaluation.kinds import FALSE, Kind
 from wsis.geometry.drawing import SHARE, SHOWN
-from wsis.report.charts import Dot, bars, curves, scatter
+from wsis.report._charts import Dot, bars, curves, scatter
 from wsis.report.gallery import Strip
 from wsis.report.tables import METRICS, Row, figure, gained, seeds_more, table
 

@@ -7,6 +7,15 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.training.inference import predict
     from wsis.training.loop import Progress, fit
+    from wsis.training.losses import (
+        bag_loss,
+        classification_loss,
+        cluster_loss,
+        integrity_loss,
+        mil_loss,
+        pcl_loss,
+        refinement_losses,
+    )
     from wsis.training.network import Model, Scores
     from wsis.training.schedule import Schedule
     from wsis.training.selection import Selection
@@ -19,8 +28,15 @@ __all__ = [
     "Scores",
     "Selection",
     "Strategy",
+    "bag_loss",
+    "classification_loss",
+    "cluster_loss",
     "fit",
+    "integrity_loss",
+    "mil_loss",
+    "pcl_loss",
     "predict",
+    "refinement_losses",
     "supervise",
 ]
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from wsis.data.scenes.canvas import Layer, rgb
+from wsis.data.scenes._canvas import Layer, rgb
 
 
 def layer(**options):

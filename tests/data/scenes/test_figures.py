@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wsis.data.scenes.canvas import Layer
-from wsis.data.scenes.figures import FIGURES, NEUTRALS
+from wsis.data.scenes._canvas import Layer
+from wsis.data.scenes._figures import FIGURES, NEUTRALS
 
 
 def drawn(name, seed=0):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from wsis.data.scenes.grounds import GROUNDS, ground, near, noise
+from wsis.data.scenes._grounds import GROUNDS, ground, near, noise
 
 
 def test_noise_is_smooth_and_about_nought():

@@ -14,9 +14,9 @@ from pycocotools import mask as rle
 from wsis._support.checks import at_least
 from wsis.contracts import Annotated, GroundTruth, Image, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
-from wsis.data.scenes.canvas import Layer
-from wsis.data.scenes.figures import FIGURES, NEUTRALS
-from wsis.data.scenes.grounds import GROUNDS, ground, near
+from wsis.data.scenes._canvas import Layer
+from wsis.data.scenes._figures import FIGURES, NEUTRALS
+from wsis.data.scenes._grounds import GROUNDS, ground, near
 
 CLASSES = tuple(FIGURES)
 

@@ -11,7 +11,7 @@ from wsis._support.provenance import versions
 from wsis.contracts import DataSource
 from wsis.data.splits import Split
 from wsis.experiments._pool import check_pickles, doing
-from wsis.experiments.provenance import describe
+from wsis.experiments._provenance import describe
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning.criteria import chance_ap
 from wsis.experiments.tuning.folder import journal, trials

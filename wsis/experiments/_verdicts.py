@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from wsis._support.randomness import generator
 from wsis.evaluation.matches import Matches
-from wsis.experiments.resampling import NAMES, draws, figures, point
-from wsis.experiments.statistics import LEVEL, POWER, Estimate
+from wsis.experiments._resampling import NAMES, draws, figures, point
+from wsis.experiments._statistics import LEVEL, POWER, Estimate
 
 SAMPLES = 1000
 """Bootstrap samples of the images."""

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image as Pillow
 
-from wsis.data.scenes.canvas import Layer, Number, Paint, Plane, rgb
-from wsis.data.scenes.figures import NEUTRALS
+from wsis.data.scenes._canvas import Layer, Number, Paint, Plane, rgb
+from wsis.data.scenes._figures import NEUTRALS
 
 GROUNDS = tuple(
     map(rgb, ("6f9a3f", "4f8a5a", "4a86b8", "78aed0", "c98d4a", "8a6fae", "3f7f86"))

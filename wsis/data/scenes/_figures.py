@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from wsis.data.scenes.canvas import Layer, Number, Paint, rgb
+from wsis.data.scenes._canvas import Layer, Number, Paint, rgb
 
 Figure = Callable[[Layer, Paint, np.random.Generator], None]
 
