@@ -161,3 +161,17 @@ def test_work_on_proposals_waits_for_no_torchvision():
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_docstrings_begin_with_what_a_thing_does_or_is():
+    """Not with a question: "Return the proposals", not "Which proposals"."""
+    asking = [
+        f"{path.relative_to(PACKAGE)}: {summary}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and (summary := (ast.get_docstring(node) or "").partition("\n")[0])
+        and summary.split()[0] in {"What", "Which", "Where", "Whether", "How"}
+    ]
+
+    assert asking == []

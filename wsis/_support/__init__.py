@@ -1,1 +1,1 @@
-"""What all rooms lean on: checks, randomness, files, memory, processes, provenance."""
+"""Helpers of all rooms: checks, randomness, files, memory, processes, provenance."""

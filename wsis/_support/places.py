@@ -1,4 +1,4 @@
-"""Where work is done and kept: the device and the cache folder."""
+"""The places of work: the device and the cache folder."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What figures were made with: versions of packages, and the commit of the code."""
+"""Versions of packages, and the commit of the code, that figures were made with."""
 
 import platform
 import subprocess

@@ -317,7 +317,7 @@ class Split:
         """Return the validation photos with their masks, or no photos if not judged.
 
         Raises:
-            ValueError: if masks shall judge and the data set has none.
+            ValueError: if masks are to judge and the data set has none.
         """
         if not self.judged:
             nothing = replace(self.source.train(), images=[])

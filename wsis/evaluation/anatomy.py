@@ -35,7 +35,7 @@ _Rows = Mapping[str, tuple[Bool[np.ndarray, " M"], Bool[np.ndarray, " G"]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many errors are of a kind, and what they cost.
+    """The number of errors of a kind, and their cost.
 
     Args:
         count: how many.

@@ -49,7 +49,7 @@ _LIMIT = 100
 
 
 class State(IntEnum):
-    """What became of a prediction; the last counts neither way."""
+    """The fate of a prediction; the last counts neither way."""
 
     FOUND = 1
     FALSE = 0
@@ -58,7 +58,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meeting:
-    """How masks of one image meet its objects, in whole pixels.
+    """Pixels that masks of one image share with its objects.
 
     Args:
         shared: pixels in common.
@@ -110,11 +110,11 @@ class Meeting:
         return share
 
     def contains(self, share: float) -> Bool[np.ndarray, "M G"]:
-        """Whether a mask covers at least this share of the object."""
+        """Mark masks that cover at least this share of the object."""
         return (self.shared > 0) & (self.shared >= share * self.object_area)
 
     def inside(self, share: float) -> Bool[np.ndarray, "M G"]:
-        """Whether at least this share of a mask is the object's."""
+        """Mark masks of which at least this share is the object's."""
         return (self.shared > 0) & (self.shared >= share * self.area[:, None])
 
 
@@ -326,7 +326,7 @@ def finds(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Matches:
-    """What each prediction found: a run can be measured again on any of its images.
+    """The object each prediction found, so that a run can be measured again.
 
     Args:
         image: the place of each prediction's image in the set, 0…B−1, rising.

@@ -25,7 +25,7 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How good predictions are, in percent.
+    """The quality of predictions, in percent.
 
     Args:
         metrics: means over the classes that have objects; by VOC's rules ``mAP25``,

@@ -127,7 +127,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How much more one strategy has than the first, by one figure.
+    """The difference of one strategy to the first, by one figure.
 
     Args:
         mean: the difference in percent, over the seeds that both have.

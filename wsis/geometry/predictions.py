@@ -1,4 +1,4 @@
-"""What inference returns: the instances found on one image."""
+"""The instances found on one image, as inference returns them."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence

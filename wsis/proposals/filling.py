@@ -19,7 +19,7 @@ from wsis.proposals.store import StoredProposals
 
 @dataclass(slots=True, kw_only=True)
 class Filled:
-    """What became of the photos whose proposals a store was to have.
+    """The photos whose proposals a store was to have, by outcome.
 
     Args:
         added: photos whose proposals were added.

@@ -23,7 +23,7 @@ class StoreError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What all proposals of a store have in common.
+    """The origin that all proposals of a store share.
 
     Args:
         source: the part or the format that they come from.
@@ -49,7 +49,7 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What the index tells of one photo's proposals.
+    """One photo's proposals, as the index lists them.
 
     Args:
         key: ``digest`` of the photo's pixels.

@@ -27,7 +27,7 @@ class KeptSource(Protocol):
 
     @property
     def origin(self) -> str:
-        """What proposals depend on besides settings and photo; empty if nothing."""
+        """Anything that proposals depend on besides settings and photo; else empty."""
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
         """Return the proposals of the photo whose ``digest`` is ``key``."""

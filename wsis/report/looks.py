@@ -50,7 +50,7 @@ def cue_page(
 def _clusters(
     labels: Int[Tensor, "N C1"], proposals: Proposals, classes: tuple[str, ...]
 ) -> tuple[list[Rle], list[str]]:
-    """What most members of each cluster agree on; the most trusted cluster first."""
+    """Return the pixels that most members of each cluster share, most trusted first."""
     found: list[Rle] = []
     captions = []
     for number in labels[:, 1:].unique().flip(0).tolist():

@@ -64,7 +64,7 @@ class Mined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What pictures of a run show, by number of the image.
+    """Errors and mined instances of a run, by number of the image.
 
     Args:
         predictions: the kind of each prediction, as ``Anatomy.of_predictions``.

@@ -1,4 +1,4 @@
-"""What every trained model does: predict photos and be measured by masks."""
+"""Trained models: they predict photos and are measured by masks."""
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -31,7 +31,7 @@ class Trained(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
 
     @abstractmethod
     def find(self, image: TaggedImage) -> Predictions:

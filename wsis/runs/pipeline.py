@@ -225,7 +225,7 @@ class Pipeline:
         return model.to(self.device)
 
     def features(self, model: Model) -> Features:
-        """What gives ``model`` its pooled features."""
+        """Return the features that ``model`` reads, pooled or live."""
         if model.backbone is None:
             return self.frozen
         backbone: Any = model.backbone
@@ -276,12 +276,12 @@ class Pipeline:
 
     @property
     def train_views(self) -> list[Scale]:
-        """How training shows images; one is drawn for every image."""
+        """The scales of training; one is drawn for every image."""
         return self._views(self.settings.train_sides, self.settings.train_flips)
 
     @property
     def test_views(self) -> list[Scale]:
-        """How prediction shows every image."""
+        """The scales of prediction; every image is shown at each."""
         return self._views(self.settings.test_sides, self.settings.test_flips)
 
     def _views(self, sides: Sequence[int], flips: bool) -> list[Scale]:

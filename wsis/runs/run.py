@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Card(BaseCard):
-    """What ``run.json`` says: everything about a run but its weights.
+    """The content of ``run.json``: everything about a run but its weights.
 
     Args:
         settings: name the parts.
@@ -280,7 +280,7 @@ def _own_weights(settings: Settings) -> Settings:
 
 
 def _counting(monitor: Monitor, title: str, total: int) -> Any:
-    """What tells a monitor of the images that training has seen since last time."""
+    """Return what tells a monitor of the images seen since last time."""
     step, seen = monitor.start(title, total), 0
 
     def tell(progress: Progress) -> None:

@@ -386,7 +386,7 @@ def refused(error: ValidationError) -> SettingsError:
 
 
 def place(error: ValidationError) -> str:
-    """Where the first problem is, as a dotted name."""
+    """Return the place of the first problem as a dotted name."""
     return ".".join(str(one) for one in error.errors()[0]["loc"])
 
 

@@ -20,7 +20,7 @@ class UnknownRecipeError(LookupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to train one model: data set, miner, and settings.
+    """The data set, miner and settings of one model.
 
     Args:
         name: of the file, without ``.toml``.
@@ -117,7 +117,7 @@ def described() -> dict[str, str]:
 
 
 def defaults() -> Recipe:
-    """What a command without a recipe does."""
+    """Return the recipe of a command that names none."""
     return Recipe(
         name="defaults",
         description="What commands do without a recipe.",

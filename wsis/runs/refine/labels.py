@@ -18,7 +18,7 @@ from wsis.geometry.predictions import Predictions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Which instances found on a training photo become pseudo labels.
+    """Chooses the instances of a training photo that become pseudo labels.
 
     Li et al., https://arxiv.org/abs/2402.07633 (CIM+): those with a high score, of the
     classes that the photo is tagged with. An instance of another class is wrong for
@@ -58,7 +58,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much pseudo labels cover.
+    """The photos and tags that pseudo labels cover.
 
     Args:
         photos: with tags.
@@ -88,7 +88,7 @@ def counted(
     found: Sequence[Predictions],
     trusted: Sequence[Predictions],
 ) -> Coverage:
-    """What ``Trust`` made of all predictions on the training photos."""
+    """Count what ``Trust`` kept of all predictions on the training photos."""
     tagged = [i for i, image in enumerate(images) if image.tags.any()]
     pairs = [
         (i, int(column) + 1) for i in tagged for column in images[i].tags.nonzero()

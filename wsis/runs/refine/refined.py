@@ -29,7 +29,7 @@ PSEUDO_LABELS = "pseudo_labels.json"
 
 
 class RefinedCard(BaseCard):
-    """What ``refined.json`` says: everything about a refined detector but its weights.
+    """The content of ``refined.json``: all of a refined detector but its weights.
 
     Args:
         settings: of the refinement.
