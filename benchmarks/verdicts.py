@@ -49,7 +49,7 @@ def main() -> None:
             shares = []
             for effect in EFFECTS:
                 found = differences(effect, seeds, spread, experiments)
-                shown = sum(one.verdict() != "not shown" for one in found)
+                shown = sum(one.verdict() != "not significant" for one in found)
                 shares.append(f"{100 * shown / experiments:.1f} %")
             print(f"| {seeds} | {spread:g} | {' | '.join(shares)} |")
 

@@ -191,7 +191,7 @@ def test_it_prints_as_a_short_table(found):
     assert [line.split()[0] for line in lines[1:]] == [
         *("paper", "mine", "oracle", "random"),
     ]
-    assert lines[2].rstrip().endswith(("better", "worse", "not shown", "seeds"))
+    assert lines[2].rstrip().endswith(("better", "worse", "not significant", "seeds"))
     assert "±" in lines[1]
 
 

@@ -43,7 +43,7 @@ def test_at_most_one_verdict_in_twenty_is_false(seeds, image_spread):
         estimates(0, seeds, seed_spread=1, image_spread=image_spread, both=0.5)
     )
 
-    false = 1 - share("not shown", found)
+    false = 1 - share("not significant", found)
 
     # Three standard errors of the share that so many experiments give.
     assert false < 0.05 + 3 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
@@ -76,7 +76,7 @@ def test_so_many_seeds_more_settle_it():
     )
     more = one.seeds_more()
 
-    assert one.verdict() == "not shown"
+    assert one.verdict() == "not significant"
     found = list(estimates(2.0, 3 + more, seed_spread=2, image_spread=0.2))
     assert share("better", found) == pytest.approx(0.8, abs=0.04)
 
@@ -84,14 +84,14 @@ def test_so_many_seeds_more_settle_it():
 def test_more_seeds_do_not_help_where_images_are_too_few():
     one = Estimate(mean=1.0, seeds=3, seed_variance=0.01, image_variance=1.0, images=50)
 
-    assert one.verdict() == "not shown"
+    assert one.verdict() == "not significant"
     assert one.seeds_more() is None
 
 
 def test_one_seed_shows_nothing():
     one = Estimate.of(np.array([30.0]), np.array([[29.9, 30.1, 30.0]]), images=50)
 
-    assert one.verdict() == "not shown"
+    assert one.verdict() == "not significant"
     assert (one.p, one.interval(), one.deviation, one.seeds_more()) == (None,) * 4
 
 
@@ -111,4 +111,4 @@ def test_variances_are_those_of_seeds_and_of_images():
 def test_what_never_differs_is_not_shown_to():
     same = Estimate.of(np.zeros(3), np.zeros((3, 10)), images=10)
 
-    assert (same.p, same.verdict()) == (1.0, "not shown")
+    assert (same.p, same.verdict()) == (1.0, "not significant")

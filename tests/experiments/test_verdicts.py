@@ -55,7 +55,7 @@ def share(verdict, gain, seeds):
 
 def test_runs_that_differ_by_chance_alone_are_rarely_called_different():
     """mAP is computed on every sample here: detections, images and seeds are drawn."""
-    assert 1 - share("not shown", 0.0, seeds=3) <= 0.05
+    assert 1 - share("not significant", 0.0, seeds=3) <= 0.05
 
 
 def test_a_large_gain_is_called_better():

@@ -144,7 +144,7 @@ def verdict(first: str, other: str) -> dict[str, Any]:
         "verdict": "better",
         "seeds_more": None,
     }
-    unsure = one | {"interval": None, "verdict": "not shown", "seeds_more": 3}
+    unsure = one | {"interval": None, "verdict": "not significant", "seeds_more": 3}
     return {
         "first": first,
         "strategies": {},
@@ -215,7 +215,7 @@ def test_verdicts_are_told_with_interval_p_and_what_would_settle_them():
     [row] = page.tables["verdict"][1:]
     assert row[0] == "mist"
     assert row[2] == "better+4.2 (+1.0 to +7.4)p 0.012"
-    assert row[5] == "not shown+4.2p 0.012, 3 more seeds"
+    assert row[5] == "not significant+4.2p 0.012, 3 more seeds"
     assert row[1] == "–"
     assert "What each has more than cim" in text
     assert "No verdict" in render(results(*TWO), [])

@@ -147,12 +147,12 @@ def test_the_markdown_has_verdicts_and_the_labels_consumed(tmp_path):
 
 
 def test_what_is_not_shown_says_how_many_seeds_more():
-    one = {"mean": 1.0, "interval": (-1.0, 3.0), "verdict": "not shown"}
+    one = {"mean": 1.0, "interval": (-1.0, 3.0), "verdict": "not significant"}
 
     assert said({**one, "seeds_more": 4}) == (
-        "+1.0 (-1.0 to +3.0) not shown, 4 more seeds"
+        "+1.0 (-1.0 to +3.0) not significant, 4 more seeds"
     )
-    assert said({**one, "seeds_more": None}) == "+1.0 (-1.0 to +3.0) not shown"
+    assert said({**one, "seeds_more": None}) == "+1.0 (-1.0 to +3.0) not significant"
 
 
 def test_labels_are_listed_with_the_parts_that_consumed_them():

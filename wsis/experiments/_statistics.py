@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import optimize, stats
 
-Verdict = Literal["better", "worse", "not shown"]
+Verdict = Literal["better", "worse", "not significant"]
 
 LEVEL = 0.05
 """Largest share of false verdicts."""
@@ -132,7 +132,7 @@ class Estimate:
         """Return what a difference shows; one seed shows nothing."""
         margin = self.margin(level)
         if margin is None or abs(self.mean) <= margin:
-            return "not shown"
+            return "not significant"
         return "better" if self.mean > 0 else "worse"
 
     def seeds_more(self, level: float = LEVEL, power: float = POWER) -> int | None:
@@ -145,7 +145,7 @@ class Estimate:
         """
         if self.seed_variance is None or self.mean == 0:
             return None
-        if self.verdict(level) != "not shown":
+        if self.verdict(level) != "not significant":
             return 0
         few, many = self.seeds, MOST
         if self._power(many, level) < power:

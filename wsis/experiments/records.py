@@ -136,7 +136,7 @@ class Verdict:
         interval: of 95 %, over seeds and images.
         image_error: standard error over images alone.
         p, p_all: by itself, and for all comparisons of the figure together (Holm).
-        verdict: ``better``, ``worse`` or ``not shown``.
+        verdict: ``better``, ``worse`` or ``not significant``.
         seeds_more: how many seeds would settle it; None if more seeds would not.
     """
 

@@ -148,7 +148,8 @@ def gained(difference: Mapping[str, Any]) -> str:
 def seeds_more(difference: Mapping[str, Any]) -> str:
     """Return ``4 more seeds`` where so many would settle a difference, else nothing."""
     more = difference["seeds_more"]
-    if difference["verdict"] != "not shown" or more is None:
+    # Results written by older versions say "not shown".
+    if difference["verdict"] not in ("not significant", "not shown") or more is None:
         return ""
     return f"{more} more seeds"
 
