@@ -277,20 +277,20 @@ def test_debug_shows_the_error_itself(tmp_path):
 
 
 def test_an_unexpected_error_is_one_line_too(monkeypatch, photos, tmp_path):
-    def fails(*_args):
+    def fails(*_args, **_given):
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr(benching, "evaluate", fails)
+    monkeypatch.setattr(benching, "tabulate", fails)
     text = bench("oicr", *photos.options, *TINY, "--out", tmp_path / "out", code=1)
 
     assert "wsis: RuntimeError: out of memory (wsis --debug" in text
 
 
 def test_an_interruption_leaves_nothing_half_written(monkeypatch, photos, tmp_path):
-    def interrupted(*_args):
+    def interrupted(*_args, **_given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benching, "evaluate", interrupted)
+    monkeypatch.setattr(benching, "tabulate", interrupted)
     text = bench("oicr", *photos.options, *TINY, "--out", tmp_path / "out", code=1)
 
     assert "interrupted; nothing half-written" in text

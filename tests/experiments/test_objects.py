@@ -202,6 +202,6 @@ def test_its_html_has_mean_deviation_and_verdict_and_is_escaped(found):
     assert "<script>x" in page.cells
     assert any("±" in cell for cell in page.cells)
     [said] = [
-        c for c in page.cells if c.split()[-1] in ("better", "worse", "shown")
+        c for c in page.cells if c.split()[-1] in ("better", "worse", "significant")
     ] or [c for c in page.cells if c.endswith("more seeds")]
     assert said.startswith(f"{found.verdicts['mine']['mAP50'].mean:+.1f}")
