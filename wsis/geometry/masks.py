@@ -154,9 +154,10 @@ def from_masks(
     """
     if len(masks) == 0:
         raise ValueError("expected at least one mask, got none")
-    size, device = _size(masks), torch.device("cpu")
     if isinstance(masks, Tensor):
-        device = masks.device
+        size, device = masks.shape[1:], masks.device
+    else:
+        size, device = _size(masks), torch.device("cpu")
     bits = _pack(_checked(masks), len(masks), size[0] * size[1])
     group, distinct = _distinct(bits)
     proposals = Proposals(
@@ -166,11 +167,11 @@ def from_masks(
         source=source,
         ledger=ledger,
     )
-    if objectness is None:
-        return proposals
-    proposals = replace(proposals, objectness=objectness.to(device))
-    order = proposals.objectness.argsort(descending=True, stable=True)
-    return select(proposals, order)
+    if objectness is not None:
+        proposals = replace(proposals, objectness=objectness.to(device))
+        order = proposals.objectness.argsort(descending=True, stable=True)
+        proposals = select(proposals, order)
+    return proposals
 
 
 def empty(
@@ -203,9 +204,7 @@ def compact(proposals: Proposals) -> Proposals:
     )
 
 
-def _size(masks: Bool[Tensor, "N H W"] | Sequence[Rle]) -> tuple[int, int]:
-    if isinstance(masks, Tensor):
-        return masks.shape[1], masks.shape[2]
+def _size(masks: Sequence[Rle]) -> tuple[int, int]:
     sizes = {(int(mask["size"][0]), int(mask["size"][1])) for mask in masks}
     if len(sizes) > 1:
         raise ValueError(f"expected masks of one size, got {sorted(sizes)}")
@@ -262,6 +261,4 @@ def _distinct(
             bits, axis=1, return_index=True, return_inverse=True
         )
     order = first.argsort()
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[group], bits[:, first[order]]
+    return order.argsort()[group], bits[:, first[order]]
