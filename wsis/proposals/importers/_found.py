@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wsis.contracts import Ledger, Proposals, Rle
 from wsis.geometry.masks import compact, empty, from_masks
+from wsis.proposals.making import check_size
 
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
@@ -135,17 +136,6 @@ def combined(
             source="combined",
         )
     )
-
-
-def check_size(
-    what: str, found: Sequence[int], size: tuple[int, int], where: str = ""
-) -> None:
-    """Refuse masks of another size than the photo's."""
-    if tuple(found) != size:
-        raise ValueError(
-            f"{where}expected {what} of {size[0]} x {size[1]} pixels (height x width) "
-            f"as the photo has, got {' x '.join(map(str, found))}"
-        )
 
 
 def _checked_scores(

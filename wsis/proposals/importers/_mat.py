@@ -9,13 +9,8 @@ import numpy as np
 import torch
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers._found import (
-    Found,
-    check_size,
-    combined,
-    files_of,
-    gathered,
-)
+from wsis.proposals.importers._found import Found, combined, files_of, gathered
+from wsis.proposals.making import check_size
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

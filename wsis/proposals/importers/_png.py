@@ -12,13 +12,8 @@ from jaxtyping import Bool
 from PIL import Image as Pillow
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers._found import (
-    Found,
-    check_size,
-    files_of,
-    gathered,
-    refuse_pickles,
-)
+from wsis.proposals.importers._found import Found, files_of, gathered, refuse_pickles
+from wsis.proposals.making import check_size
 
 
 def png(path: Path, stems: Container[str]) -> Sequence[Found]:
