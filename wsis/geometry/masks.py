@@ -154,10 +154,8 @@ def from_masks(
     """
     if len(masks) == 0:
         raise ValueError("expected at least one mask, got none")
-    if isinstance(masks, Tensor):
-        size, device = masks.shape[1:], masks.device
-    else:
-        size, device = _size(masks), torch.device("cpu")
+    size = _size(masks)
+    device = masks.device if isinstance(masks, Tensor) else torch.device("cpu")
     bits = _pack(_checked(masks), len(masks), size[0] * size[1])
     group, distinct = _distinct(bits)
     proposals = Proposals(
@@ -204,7 +202,9 @@ def compact(proposals: Proposals) -> Proposals:
     )
 
 
-def _size(masks: Sequence[Rle]) -> tuple[int, int]:
+def _size(masks: Bool[Tensor, "N H W"] | Sequence[Rle]) -> tuple[int, int]:
+    if isinstance(masks, Tensor):
+        return masks.shape[1], masks.shape[2]
     sizes = {(int(mask["size"][0]), int(mask["size"][1])) for mask in masks}
     if len(sizes) > 1:
         raise ValueError(f"expected masks of one size, got {sorted(sizes)}")

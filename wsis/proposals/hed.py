@@ -90,7 +90,8 @@ class HedContours:
             resized = np.asarray(photo.resize(size, Pillow.Resampling.BICUBIC))
             edges = Pillow.fromarray(network(resized))
             give_back()
-            total += edges.resize((width, height), Pillow.Resampling.BILINEAR)
+            same = edges.resize((width, height), Pillow.Resampling.BILINEAR)
+            total += np.asarray(same)
         return (total / len(self.scales)).clip(0, 1)
 
     def _network(self) -> "HedNetwork":

@@ -123,7 +123,8 @@ def combined(
     objectness = _checked_scores(scores, len(members))
     if objectness is None:
         objectness = torch.zeros(len(members))
-    kept = torch.from_numpy(members[:, np.unique(regions)].any(1).nonzero()[0])
+    present = members[:, np.unique(regions)].any(1)
+    kept = torch.from_numpy(np.flatnonzero(present))
     kept = kept[objectness[kept].argsort(descending=True, stable=True)]
     if not len(kept):
         height, width = regions.shape
