@@ -13,7 +13,6 @@ from wsis.geometry.masks import fitted, to_dense
 from wsis.geometry.predictions import Predictions
 
 Colour = tuple[int, int, int]
-Box = tuple[float, float, float, float]
 
 # Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/: the colour-
 # blind tell them apart. Black is left out, as photos are often dark.
@@ -120,14 +119,10 @@ def pointed(
     pen, radius = ImageDraw.Draw(drawn), max(3, max(small.shape) // 70)
     ratio = small.shape[1] / image.shape[1]
     places = (points.xy * ratio).tolist()
-    for i, ((x, y), label) in enumerate(
-        zip(places, points.label.tolist(), strict=True), 1
-    ):
-        rim = (255, 255, 255) if i == len(points) else (0, 0, 0)
-        for colour, size in (
-            (rim, radius + 2),
-            (PALETTE[label % len(PALETTE)], radius),
-        ):
+    for i, label in enumerate(points.label.tolist()):
+        (x, y), rim = places[i], 255 * (i == len(points) - 1)
+        fill = PALETTE[label % len(PALETTE)]
+        for size, colour in ((radius + 2, (rim, rim, rim)), (radius, fill)):
             pen.ellipse((x - size, y - size, x + size, y + size), fill=colour)
     return np.asarray(drawn)
 
@@ -145,11 +140,9 @@ def boundaries(
             f"expected regions of the photo's size {image.shape[:2]}, got "
             f"{regions.shape}"
         )
-    edge = np.zeros(regions.shape, bool)
-    edge[:, :-1] |= regions[:, :-1] != regions[:, 1:]
-    edge[:-1] |= regions[:-1] != regions[1:]
     drawn = image.copy()
-    drawn[edge] = colour
+    drawn[:, :-1][regions[:, :-1] != regions[:, 1:]] = colour
+    drawn[:-1][regions[:-1] != regions[1:]] = colour
     return drawn
 
 
@@ -189,27 +182,24 @@ def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
     return np.asarray(photo.resize((width, height), Pillow.Resampling.LANCZOS))
 
 
-def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
-    pixels = to_dense([mask])[0].numpy().astype(np.uint8)
-    small = Pillow.fromarray(pixels).resize(size[::-1], Pillow.Resampling.NEAREST)
-    dense: Bool[np.ndarray, "H W"] = np.asarray(small, bool)
-    return dense
+def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    pixels = Pillow.fromarray(to_dense([mask])[0].numpy().astype(np.uint8))
+    return np.asarray(pixels.resize(size[::-1], Pillow.Resampling.NEAREST), bool)
 
 
-def _outline(mask: Bool[np.ndarray, "H W"], thickness: int) -> Bool[np.ndarray, "H W"]:
-    inner: Bool[np.ndarray, "H W"] = ndimage.binary_erosion(mask, iterations=thickness)
-    outline: Bool[np.ndarray, "H W"] = mask & ~inner
-    return outline
+def _outline(mask: Bool[np.ndarray, "h w"], thickness: int) -> Bool[np.ndarray, "h w"]:
+    return np.asarray(mask & ~ndimage.binary_erosion(mask, iterations=thickness))
 
 
 def _write(
     drawn: Pillow.Image,
-    masks: Sequence[Bool[np.ndarray, "H W"]],
+    masks: Sequence[Bool[np.ndarray, "h w"]],
     captions: Sequence[str],
 ) -> None:
+    """Write each caption on its mask's box, or below the captions before it."""
     pen = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(size=max(10, max(drawn.size) // 40))
-    taken: list[Box] = []
+    taken: list[tuple[float, float, float, float]] = []
     for i, caption in enumerate(captions):
         rows, columns = np.nonzero(masks[i])
         left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
@@ -217,7 +207,10 @@ def _write(
         x = min(columns.min(initial=drawn.width), drawn.width - width)
         y = min(rows.min(initial=drawn.height), drawn.height) - height
         x, y = max(float(x), 0.0), max(float(y), 0.0)
-        while any(_meet((x, y, x + width, y + height), other) for other in taken):
+        while any(
+            x < x1 and x0 < x + width and y < y1 and y0 < y + height
+            for x0, y0, x1, y1 in taken
+        ):
             y += height
         if y + height > drawn.height:
             continue  # No room left: no caption is better than an unreadable one.
@@ -226,8 +219,3 @@ def _write(
         pen.rectangle(taken[-1], fill=colour)
         ink = (255, 255, 255) if sum(colour) < 330 else (0, 0, 0)
         pen.text((x + 2 - left, y + 2 - top), caption, font=font, fill=ink)
-
-
-def _meet(one: Box, other: Box) -> bool:
-    across = one[0] < other[2] and other[0] < one[2]
-    return across and one[1] < other[3] and other[1] < one[3]

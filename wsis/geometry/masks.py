@@ -154,9 +154,8 @@ def from_masks(
     """
     if len(masks) == 0:
         raise ValueError("expected at least one mask, got none")
-    size, device = _size(masks), torch.device("cpu")
-    if isinstance(masks, Tensor):
-        device = masks.device
+    size = _size(masks)
+    device = masks.device if isinstance(masks, Tensor) else torch.device("cpu")
     bits = _pack(_checked(masks), len(masks), size[0] * size[1])
     group, distinct = _distinct(bits)
     proposals = Proposals(
@@ -166,11 +165,11 @@ def from_masks(
         source=source,
         ledger=ledger,
     )
-    if objectness is None:
-        return proposals
-    proposals = replace(proposals, objectness=objectness.to(device))
-    order = proposals.objectness.argsort(descending=True, stable=True)
-    return select(proposals, order)
+    if objectness is not None:
+        proposals = replace(proposals, objectness=objectness.to(device))
+        order = proposals.objectness.argsort(descending=True, stable=True)
+        proposals = select(proposals, order)
+    return proposals
 
 
 def empty(
@@ -262,6 +261,4 @@ def _distinct(
             bits, axis=1, return_index=True, return_inverse=True
         )
     order = first.argsort()
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return rank[group], bits[:, first[order]]
+    return order.argsort()[group], bits[:, first[order]]

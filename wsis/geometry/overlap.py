@@ -105,12 +105,13 @@ def cross_shared(
             raise ValueError(
                 f"expected masks of size {proposals.size}, got {tuple(inside.shape)}"
             )
-        inside = inside.to(regions.device).flatten()
-        counts[:, g] = torch.bincount(regions[inside], minlength=len(size))
+        covered = regions[inside.to(regions.device).flatten()]
+        counts[:, g] = torch.bincount(covered, minlength=len(size))
     # The whole image as one more mask gives the proposals' own areas.
     counts[:, -1] = size
     shared = counts.new_zeros(len(members), len(masks) + 1, dtype=torch.float64)
-    for part, count in _columns(members, counts):
+    step = max(1, _ENTRIES // max(1, len(members)))
+    for part, count in zip(members.split(step, 1), counts.split(step), strict=True):
         shared.addmm_(part.double(), count.double())
     return shared[:, :-1], shared[:, -1], counts[:, :-1].sum(0).double()
 
@@ -163,9 +164,3 @@ def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:
     last = tile.new_zeros(int(regions.max()) + 1)
     last.scatter_reduce_(0, regions.flatten().long(), tile, "amax")
     return iter(last.argsort(stable=True).split(_NEAR))
-
-
-def _columns(members: Tensor, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield members and what their regions count, some regions at a time."""
-    step = max(1, _ENTRIES // max(1, len(members)))
-    return zip(members.split(step, 1), values.split(step), strict=True)

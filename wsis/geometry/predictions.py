@@ -111,13 +111,9 @@ class Predictions:
 
     def captions(self) -> list[str]:
         """Return ``class score`` of each; the label where names are not known."""
-        names = self.classes or [str(n) for n in range(1, 1 + self._highest())]
-        return [
-            f"{names[label - 1]} {score:.2f}"
-            for label, score in zip(
-                self.label.tolist(), self.score.tolist(), strict=True
-            )
-        ]
+        labels, scores = self.label.tolist(), self.score.tolist()
+        names = [self.classes[n - 1] if self.classes else str(n) for n in labels]
+        return [f"{name} {s:.2f}" for name, s in zip(names, scores, strict=True)]
 
     def draw(self, *, side: int | None = None) -> UInt8[np.ndarray, "h w 3"]:
         """Return the photo with its likeliest instances tinted and captioned.
@@ -162,7 +158,8 @@ class Predictions:
         Raises:
             ValueError: if a label has no category.
         """
-        numbers = category_ids or range(1, 1 + (len(self.classes) or self._highest()))
+        highest = int(self.label.max()) if len(self) else 0
+        numbers = category_ids or range(1, 1 + (len(self.classes) or highest))
         results = []
         for label, score, mask in zip(
             self.label.tolist(), self.score.tolist(), self.masks, strict=True
@@ -198,20 +195,14 @@ class Predictions:
             ) from error
         from wsis.geometry.masks import to_dense
 
-        dense = to_dense(self.masks).numpy() if len(self) else None
-        names = (
-            [self.classes[i - 1] for i in self.label.tolist()] if self.classes else []
-        )
+        names = [self.classes[i - 1] for i in self.label.tolist() if self.classes]
         return supervision.Detections(
             xyxy=self.boxes.numpy(),
-            mask=dense,
+            mask=to_dense(self.masks).numpy() if len(self) else None,
             confidence=self.score.numpy(),
             class_id=self.label.numpy(),
             data={"class_name": np.array(names)} if names else {},
         )
-
-    def _highest(self) -> int:
-        return int(self.label.max()) if len(self) else 0
 
     def _label(self, one: str | int) -> int:
         names = list(self.classes)

@@ -22,22 +22,17 @@ def distinct(
     count: int,
     beside: Bool[np.ndarray, "B R"] | None = None,
 ) -> Bool[np.ndarray, "_ R"]:
-    """Return the first ``count`` candidates that are no near copies of earlier ones.
+    """Return the first ``count`` candidates with an IoU of at most ``max_overlap``.
 
-    Args:
-        candidates: the best first.
-        area: of the superpixels.
-        max_overlap: a candidate with a higher IoU with a kept one is a near copy.
-        count: most kept.
-        beside: kept before; these are not returned.
+    Candidates are compared with those kept before them and with those ``beside``.
     """
     weight = area.astype(np.float32)
-    before = 0 if beside is None else len(beside)
+    beside = candidates[:0] if beside is None else beside
+    before = len(beside)
     # Numbers once and for all: every block is compared with every one kept.
     kept = np.empty((before + count + _BLOCK, len(area)), dtype=np.float32)
-    if beside is not None:
-        kept[:before] = beside
     size = np.empty(len(kept), dtype=np.float32)
+    kept[:before] = beside
     size[:before] = kept[:before] @ weight
     number = before
     for start in range(0, len(candidates), _BLOCK):
@@ -61,12 +56,7 @@ def distinct(
 def neighbour_pairs(
     nodes: Bool[np.ndarray, "K R"], edges: Int[np.ndarray, "E 2"]
 ) -> Bool[np.ndarray, "_ R"]:
-    """Return unions of two nodes that touch and share nothing, first nodes first.
-
-    Args:
-        nodes: the best first.
-        edges: touching superpixels.
-    """
+    """Return unions of two nodes that touch and share nothing, first nodes first."""
     touch = np.zeros((nodes.shape[1], nodes.shape[1]), dtype=np.float32)
     touch[edges[:, 0], edges[:, 1]] = 1
     number = nodes.astype(np.float32)
@@ -83,13 +73,9 @@ def in_turns(
 ) -> Int[np.ndarray, " K"]:
     """Return an order in which octaves of size take turns, each with its best first.
 
-    Args:
-        share: of the image, in (0, 1]; an octave is from a power of two to the next.
-        worth: higher is better; ties go to the earlier.
-
-    Returns:
-        The best of every octave, the largest octave first, then the second best, …;
-        an octave has a turn ``FAVOUR`` times as often as the next smaller one.
+    The best of every octave of shares comes first, the largest octave before others,
+    then the second best, …; an octave has a turn ``FAVOUR`` times as often as the next
+    smaller one. Ties in worth go to the earlier.
     """
     octave = np.floor(np.log2(share)).astype(int)
     by_octave = np.lexsort((-worth, -octave))

@@ -34,12 +34,8 @@ class Distances(Protocol):
 class Tree:
     """The nodes of a tree, and the pairs of nodes that were neighbours at any time.
 
-    Nodes are numbered as they arise, the superpixels first.
-
-    Args:
-        children: of the nodes after the superpixels.
-        nodes: each one its own and only part.
-        pairs: two parts each, in the order in which they met.
+    Nodes are numbered as they arise, the superpixels first; ``children`` are of those
+    after the superpixels; pairs come in the order in which they met.
     """
 
     children: Int[np.ndarray, "K 2"]
@@ -177,13 +173,6 @@ class ByMeans:
     where c is the mean contour between the two, d the distance of their mean colours in
     hundreds of Lab units, and box that of both: the areas and what Selective Search
     calls fill (Uijlings et al., IJCV 2013, section 3.2).
-
-    Args:
-        base: superpixels.
-        contour: weight of the contour.
-        colour: weight of the colours' distance.
-        size: power of the smaller area in pixels; above 0, small regions merge early.
-        shape: weight of the box.
     """
 
     def __init__(
@@ -241,14 +230,8 @@ class ByHistograms:
 
     Uijlings et al., "Selective Search for Object Recognition", IJCV 2013, section 3.2:
     small regions, and regions that fill their common box, count as alike with weight 1;
-    to these four we add the contours between them.
-
-    Args:
-        base: superpixels.
-        colour: weight of the intersection of colour histograms.
-        texture: weight of the intersection of texture histograms.
-        contour: weight of the mean contour on the common border, in means of all
-            borders, which divides.
+    intersections of the histograms of colour and texture have weights. To these four we
+    add the mean contour between them, in means of all borders, which divides.
     """
 
     def __init__(
@@ -265,12 +248,10 @@ class ByHistograms:
         self.contour = base.contour / max(mean, 1e-6)
         self.area, self.boxes = _doubled(base.area), _doubled(base.boxes)
         # Intersections of weighted histograms are weighted intersections.
-        tables = [np.zeros((len(base), 0))]
-        if colour:
-            tables.append(colour * base.colours)
-        if texture:
-            tables.append(texture * base.slopes)
-        self.histogram = _doubled(np.concatenate(tables, 1))
+        none = np.zeros((len(base), 0))
+        colours = colour * base.colours if colour else none
+        slopes = texture * base.slopes if texture else none
+        self.histogram = _doubled(np.concatenate([colours, slopes], 1))
 
     def merge(self, first: int, second: int) -> None:
         """Add the union of two regions."""

@@ -24,14 +24,10 @@ section 3.2)."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Superpixels:
-    """An over-segmentation; superpixels are numbered from small to large.
+    """An over-segmentation of an image in CIE Lab.
 
-    Args:
-        labels: each pixel's superpixel, 0…R−1, none empty.
-        lab: the image in CIE Lab.
-        edges: touching superpixels, each pair once, in order.
-        length: of their common border, in pixels.
-        contour: contour strength summed along it.
+    Superpixels are numbered from small to large. Of those that touch, each pair once,
+    are known the length of their border in pixels and the contour summed along it.
     """
 
     labels: Int[np.ndarray, "H W"]
@@ -89,11 +85,6 @@ def superpixels(
 
     The map is that of Arbeláez et al., "Contour Detection and Hierarchical Image
     Segmentation", PAMI 2011, section 4.
-
-    Args:
-        lab: the image in CIE Lab.
-        contour: how strongly each pixel is on a contour.
-        count: most superpixels.
     """
     labels = _cut(contour, count)
     edges, length, summed = _borders(labels, contour)
@@ -116,16 +107,11 @@ def propose(
     source: str,
     detail: float = 0.0,
 ) -> Proposals:
-    """Return proposals that are grouped from superpixels of the image.
+    """Return proposals that are chosen among groups of superpixels of the image.
 
-    Args:
-        image: the photo.
-        choose: groups superpixels.
-        contours: finds contours.
-        count: most superpixels.
-        side: longer side in pixels at which the work is done, at most.
-        source: name of the part.
-        detail: share of the colour gradient that is added to learned contours.
+    The work is done at a longer side of at most ``side`` pixels, on at most ``count``
+    superpixels; ``detail`` is the share of the colour gradient that is added to learned
+    contours.
     """
     small = shrunk(image, side)
     lab, contour = rgb2lab(small), contours(small)
@@ -162,8 +148,7 @@ def enlarged(
         (2 * np.arange(long) + 1) * short // (2 * long)
         for long, short in zip(size, labels.shape, strict=True)
     )
-    large: Int[np.ndarray, "H W"] = labels[rows][:, columns]
-    return large
+    return np.asarray(labels[rows][:, columns])
 
 
 def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
@@ -178,13 +163,9 @@ def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"
     altitudes = hg.tree_monotonic_regression(tree, altitudes, "max")
     count = min(count, tree.num_leaves())
     cut = hg.labelisation_horizontal_cut_from_num_regions(tree, altitudes, count)
-    found = np.asarray(cut).reshape(contour.shape)
-    size = np.bincount(found.ravel())
-    there = np.flatnonzero(size)
-    rank = np.empty(len(size), dtype=np.int64)
-    rank[there[size[there].argsort(kind="stable")]] = np.arange(len(there))
-    labels: Int[np.ndarray, "H W"] = rank[found]
-    return labels
+    _, found, size = np.unique(cut, return_inverse=True, return_counts=True)
+    rank = size.argsort(kind="stable").argsort()
+    return np.asarray(rank[found].reshape(contour.shape))
 
 
 def _borders(
@@ -216,5 +197,4 @@ def _histograms(
     place = labels.reshape(-1, 1) * bins + bin
     counts = [np.bincount(p, minlength=number * bins) for p in place.T]
     table = np.stack([c.reshape(number, bins) for c in counts], 1).reshape(number, -1)
-    histograms: Float[np.ndarray, "R B"] = table / table.sum(1, keepdims=True)
-    return histograms
+    return np.asarray(table / table.sum(1, keepdims=True))

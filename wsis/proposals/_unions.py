@@ -18,15 +18,10 @@ _LARGE = 0.03
 class Unions:
     """K unions of P nodes each; a single node is a union too.
 
-    Args:
-        parts: numbers of the nodes.
-        area: pixels.
-        perimeter: length of the border to others, in pixels.
-        strength: contour strength summed along it.
-        frame: pixels on the image's own border.
-        inside: the strongest mean contour that runs through it.
-        until: number of the node into which the first of its parts to go is merged;
-            the number of nodes for the last node.
+    ``perimeter`` is the length of the border to others and ``strength`` the contour
+    summed along it; ``frame`` are pixels on the image's own border, ``inside`` is the
+    strongest mean contour that runs through a union. ``until`` is the node into which
+    the first of its parts to go is merged; the number of nodes for the last node.
     """
 
     parts: Int[np.ndarray, "K P"]
@@ -58,14 +53,8 @@ def joined(
 ) -> Unions:
     """Return the union of each ``some[first]`` with its neighbour ``others[second]``.
 
-    Args:
-        some: unions.
-        first: their places.
-        others: unions that share no pixel with them.
-        second: their places.
-        length: of the common border, in pixels; positive.
-        contour: strength summed along it.
-        through: the strongest mean contour along it; the mean of all of it if omitted.
+    They share a border of ``length``, with ``contour`` summed along it; ``through`` is
+    the strongest mean contour along it, that of all of it if omitted.
     """
     a, b = some[first], others[second]
     through = contour / length if through is None else through
@@ -91,11 +80,6 @@ def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
 
     Triplets whose first two parts to go merge with one another are nodes or pairs and
     are left out. Each set of nodes comes once, in the order of ``chosen``.
-
-    Args:
-        nodes: of a tree.
-        pairs: all of its pairs.
-        chosen: some of its pairs.
     """
     number = len(nodes)
     length = (nodes.perimeter[pairs.parts].sum(1) - pairs.perimeter) / 2

@@ -51,8 +51,7 @@ def lab_gradient(
         sigma: of the Gaussian whose derivatives are taken, in pixels; positive.
     """
     slopes = [derivative(lab, axis, sigma) for axis in (0, 1)]
-    length: Float[np.ndarray, "H W"] = np.sqrt(np.square(slopes).sum((0, -1)))
-    return length
+    return np.asarray(np.sqrt(np.square(slopes).sum((0, -1))))
 
 
 def derivative(
@@ -60,7 +59,5 @@ def derivative(
 ) -> Float[np.ndarray, "H W D"]:
     """Return the Gaussian derivative of every channel along ``axis``."""
     smooth = ndimage.gaussian_filter1d(image, sigma, axis=1 - axis)
-    slope: Float[np.ndarray, "H W D"] = ndimage.gaussian_filter1d(
-        smooth, sigma, axis=axis, order=1
-    )
-    return slope
+    slope = ndimage.gaussian_filter1d(smooth, sigma, axis=axis, order=1)
+    return np.asarray(slope)

@@ -103,11 +103,7 @@ class Grouping:
         )
 
     def _contours(self) -> Contours:
-        return named_contours(self.contours, self._finder())
-
-    def _finder(self) -> Mapping[str, Any]:
-        """Return the settings of the contours."""
-        return {}
+        return named_contours(self.contours, {})
 
     def _choose(self, base: Superpixels) -> Chosen:
         candidates = self._candidates(base)
@@ -163,8 +159,8 @@ class HedGrouping(Grouping):
     superpixels: int = 2000
     scales: tuple[float, ...] = SCALES
 
-    def _finder(self) -> Mapping[str, Any]:
-        return {"scales": self.scales}
+    def _contours(self) -> Contours:
+        return named_contours(self.contours, {"scales": self.scales})
 
 
 def check_settings(part: Any, **least: int) -> None:
@@ -173,9 +169,6 @@ def check_settings(part: Any, **least: int) -> None:
     Args:
         part: has ``side``, ``superpixels``, ``min_area`` and ``max_overlap``.
         least: the least value of others, by name.
-
-    Raises:
-        ValueError: if one is; the message names it.
     """
     for name, value in {"side": 32, "superpixels": 1, **least}.items():
         at_least(name, getattr(part, name), value)

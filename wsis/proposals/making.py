@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -109,12 +109,7 @@ def attempt(job: Job) -> Outcome:
         began = time.perf_counter()
         proposals = job.propose(image)
         seconds = time.perf_counter() - began
-        if proposals.size != image.shape[:2]:
-            raise ValueError(
-                f"expected proposals of {image.shape[0]} x {image.shape[1]} pixels "
-                "(height x width) as the photo has, got "
-                f"{proposals.size[0]} x {proposals.size[1]}"
-            )
+        check_size("proposals", proposals.size, image.shape[:2])
         packed = pack(proposals)
         return Outcome(
             name=job.photo.name, key=digest(image), packed=packed, seconds=seconds
@@ -125,6 +120,21 @@ def attempt(job: Job) -> Outcome:
         known = isinstance(error, ValueError | OSError)
         text = said if known else f"{type(error).__name__}: {said}"
         return Outcome(name=job.photo.name, error=text)
+
+
+def check_size(
+    what: str, found: Sequence[int], size: Sequence[int], where: str = ""
+) -> None:
+    """Refuse masks of another size (H, W) than the photo's.
+
+    Raises:
+        ValueError: if sizes differ; ``where`` begins the message.
+    """
+    if tuple(found) != tuple(size):
+        raise ValueError(
+            f"{where}expected {what} of {size[0]} x {size[1]} pixels (height x width) "
+            f"as the photo has, got {' x '.join(map(str, found))}"
+        )
 
 
 Work = Callable[[Iterable[Job]], Iterator[Outcome]]

@@ -118,9 +118,9 @@ class Sam:
         size = image.shape[0], image.shape[1]
         pixels = _framed(image, side).to(device)
         embedding = model.get_image_embeddings(pixels[None])
-        small = fitted(size, side)
+        height, width = fitted(size, side)
         step = (torch.arange(self.points) + 0.5) / self.points
-        y, x = torch.meshgrid(step * small[0], step * small[1], indexing="ij")
+        y, x = torch.meshgrid(step * height, step * width, indexing="ij")
         for points in torch.stack([x, y], -1).reshape(-1, 2).split(self.batch):
             found = model(
                 image_embeddings=embedding,
@@ -134,7 +134,9 @@ class Sam:
                 logits.split(_TOGETHER), score[trusted].split(_TOGETHER), strict=True
             ):
                 if len(part):
-                    yield _enlarged(part, side, small, size), mine
+                    frame = interpolate(part[None], (side, side), mode="bilinear")
+                    photo = frame[..., :height, :width]
+                    yield interpolate(photo, size, mode="bilinear")[0], mine
 
 
 @lru_cache(maxsize=1)
@@ -160,18 +162,7 @@ def _framed(image: Image, side: int) -> Float[Tensor, "3 P P"]:
     return pad((pixels - mean) / std, (0, side - width, 0, side - height))
 
 
-def _enlarged(
-    logits: Float[Tensor, "K h w"],
-    side: int,
-    small: tuple[int, int],
-    size: tuple[int, int],
-) -> Float[Tensor, "K H W"]:
-    """Return logits of the frame as logits of the photo."""
-    frame = interpolate(logits[None], (side, side), mode="bilinear")
-    return interpolate(frame[..., : small[0], : small[1]], size, mode="bilinear")[0]
-
-
 def _stability(logits: Float[Tensor, "K H W"]) -> Float[Tensor, " K"]:
     """Return the IoU of the masks at thresholds 1 and −1, which contain each other."""
-    core, all_of_it = ((logits > t).flatten(1).sum(1) for t in (1.0, -1.0))
-    return core / all_of_it.clamp(min=1)
+    core, whole = ((logits > t).flatten(1).sum(1) for t in (1.0, -1.0))
+    return core / whole.clamp(min=1)

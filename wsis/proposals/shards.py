@@ -104,15 +104,14 @@ class Shard:
     def of(cls, path: Path) -> "Shard | None":
         """Return what a shard tells of itself; None if it is not as it was written."""
         try:
-            found = sha256(path)
+            found, length = sha256(path), path.stat().st_size
             with safe_open(path, framework="numpy") as file:
                 photos = json.loads((file.metadata() or {})["photos"])
         except (SafetensorError, ValueError, KeyError):
             return None
-        if path.name != shard_name(found):
-            return None
-        values = {"shard": path.name, "bytes": path.stat().st_size, "sha256": found}
-        return cls.parsed({**values, "photos": photos})
+        values = {"shard": path.name, "bytes": length, "sha256": found}
+        whole = path.name == shard_name(found)
+        return cls.parsed({**values, "photos": photos}) if whole else None
 
     def described(self) -> dict[str, Any]:
         """Return the line of the index."""

@@ -55,7 +55,14 @@ class CachedSource:
         Raises:
             CacheMismatchError: if the folder holds those of other settings.
         """
-        return cls(source, Cache(folder=folder, settings=_settings(source)))
+        if not is_dataclass(source):
+            raise ValueError(
+                f"expected a source that is a dataclass, got {type(source).__name__}; "
+                "give its settings to CachedSource.under"
+            )
+        settings = {one.name: getattr(source, one.name) for one in fields(source)}
+        settings = {"source": type(source).__name__, **settings}
+        return cls(source, Cache(folder=folder, settings=settings))
 
     @classmethod
     def under(
@@ -167,17 +174,5 @@ def _opened(folder: Path, stamp: tuple[int, int], index: tuple[int, int]) -> Sto
 
 
 def _state(path: Path) -> tuple[int, int]:
-    if not path.exists():
-        return 0, 0
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size
-
-
-def _settings(source: ProposalSource) -> dict[str, Any]:
-    if not is_dataclass(source):
-        raise ValueError(
-            f"expected a source that is a dataclass, got {type(source).__name__}; "
-            "give its settings to CachedSource.under"
-        )
-    values = {field.name: getattr(source, field.name) for field in fields(source)}
-    return {"source": type(source).__name__, **values}
+    found = path.stat() if path.exists() else None
+    return (found.st_mtime_ns, found.st_size) if found else (0, 0)

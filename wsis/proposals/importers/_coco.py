@@ -32,7 +32,9 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
         for image in content["images"]:
             names[image["id"]] = image["file_name"]
             of_image[image["id"]] = []
-    for i, one in enumerate(_records(content)):
+    for i, one in enumerate(
+        content["annotations"] if isinstance(content, Mapping) else content
+    ):
         if not isinstance(one, Mapping) or not {"image_id", "segmentation"} <= set(one):
             raise ValueError(
                 f"{path}: expected masks with image_id and segmentation, the {i}. is "
@@ -40,10 +42,7 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
             )
         of_image[one["image_id"]].append(one)
     return [
-        Found(
-            photo=names.get(number, str(number)),
-            read=partial(_read, tuple(records)),
-        )
+        Found(photo=names.get(number, str(number)), read=partial(_read, tuple(records)))
         for number, records in of_image.items()
     ]
 
@@ -69,19 +68,13 @@ def _content(path: Path) -> Any:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
-    keys = {"images", "annotations"}
-    if not isinstance(content, list) and not (
-        isinstance(content, Mapping) and keys <= content.keys()
-    ):
+    whole = isinstance(content, Mapping) and {"images", "annotations"} <= set(content)
+    if not isinstance(content, list) and not whole:
         raise ValueError(
             f"{path}: expected a list of results, or an object with images and "
             "annotations"
         )
     return content
-
-
-def _records(content: Any) -> Sequence[Any]:
-    return content if isinstance(content, list) else content["annotations"]
 
 
 def _read(records: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> Proposals:

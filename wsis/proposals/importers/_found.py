@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wsis.contracts import Ledger, Proposals, Rle
 from wsis.geometry.masks import compact, empty, from_masks
+from wsis.proposals.making import check_size
 
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
@@ -93,36 +94,24 @@ def gathered(
     scores: Float[np.ndarray, " K"] | None,
     size: tuple[int, int],
 ) -> Proposals:
-    """Return masks as proposals, but for those without a pixel.
+    """Return masks of an image of ``size`` as proposals, but for empty ones.
 
-    Args:
-        masks: of one image.
-        scores: sort the proposals, best first; without them the order stays.
-        size: (H, W) of the image, which the masks must have.
-
-    Raises:
-        ValueError: if sizes, or the counts of masks and scores, differ, or a score is
-            not finite.
+    Scores, which must be finite, sort them, best first; without them the order stays.
     """
-    for one in masks[:1] if isinstance(masks, Tensor) else masks:
-        found = tuple(one.shape if isinstance(one, Tensor) else one["size"])
-        if found != size:
-            raise ValueError(
-                f"expected masks of {size[0]} x {size[1]} pixels (height x width) as "
-                f"the photo has, got {found[0]} x {found[1]}"
-            )
-    objectness = checked_scores(scores, len(masks))
     if isinstance(masks, Tensor):
+        check_size("masks", masks.shape[1:], size)
         kept = masks.flatten(1).any(1).nonzero().flatten().tolist()
-        masks = masks[kept]
     else:
+        for one in masks:
+            check_size("masks", one["size"], size)
         kept = [i for i, one in enumerate(masks) if coco.area(one)]
-        masks = [masks[i] for i in kept]
+    objectness = _checked_scores(scores, len(masks))
     if not kept:
         return empty(size)
-    if objectness is not None:
-        objectness = objectness[kept]
-    return from_masks(masks, objectness=objectness)
+    return from_masks(
+        masks[kept] if isinstance(masks, Tensor) else [masks[i] for i in kept],
+        objectness=None if objectness is None else objectness[kept],
+    )
 
 
 def combined(
@@ -130,42 +119,30 @@ def combined(
     members: Bool[np.ndarray, "N R"],
     scores: Float[np.ndarray, " K"] | None,
 ) -> Proposals:
-    """Return unions of regions as proposals, but for those without a pixel.
-
-    Args:
-        regions: each pixel's column of ``members``.
-        members: which regions make up each proposal.
-        scores: as in ``gathered``.
-    """
-    objectness = checked_scores(scores, len(members))
-    present = np.zeros(members.shape[1], dtype=bool)
-    present[np.unique(regions)] = True
-    kept = np.flatnonzero((members & present).any(1))
+    """Return unions of regions as proposals, but for empty ones; as ``gathered``."""
+    objectness = _checked_scores(scores, len(members))
+    if objectness is None:
+        objectness = torch.zeros(len(members))
+    present = members[:, np.unique(regions)].any(1)
+    kept = torch.from_numpy(np.flatnonzero(present))
+    kept = kept[objectness[kept].argsort(descending=True, stable=True)]
     if not len(kept):
         height, width = regions.shape
         return empty((height, width))
-    if objectness is None:
-        objectness = torch.zeros(len(members))
-    index = torch.from_numpy(kept)
-    index = index[objectness[index].argsort(descending=True, stable=True)]
     return compact(
         Proposals(
             regions=torch.from_numpy(regions.astype(np.int64)),
-            members=torch.from_numpy(members)[index],
-            objectness=objectness[index],
+            members=torch.from_numpy(members)[kept],
+            objectness=objectness[kept],
             source="combined",
         )
     )
 
 
-def checked_scores(
+def _checked_scores(
     scores: Float[np.ndarray, " K"] | None, count: int
 ) -> Float[Tensor, " _"] | None:
-    """Return a finite score for each proposal; None where there are none.
-
-    Raises:
-        ValueError: if there are not ``count``, or one is not finite.
-    """
+    """Return ``count`` finite scores; None where there are none."""
     if scores is None:
         return None
     flat = np.asarray(scores, dtype=np.float32).reshape(-1)
@@ -177,12 +154,7 @@ def checked_scores(
 
 
 def files_of(path: Path, suffix: str) -> list[Path]:
-    """Return the file at ``path``, or a folder's files with ``suffix``, by name.
-
-    Raises:
-        FileNotFoundError: if there is nothing at ``path``.
-        ValueError: if there is no such file, or only pickles.
-    """
+    """Return the file at ``path``, or a folder's files with ``suffix``, by name."""
     if not path.exists():
         raise FileNotFoundError(f"expected files of proposals, there is no {path}")
     inside = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -194,16 +166,12 @@ def files_of(path: Path, suffix: str) -> list[Path]:
 
 
 def refuse_pickles(paths: Sequence[Path]) -> None:
-    """Refuse files that Python's pickle wrote.
-
-    Raises:
-        ValueError: if there are any among ``paths``.
-    """
-    unsafe = [path for path in paths if path.suffix.lower() in PICKLES]
-    if unsafe:
-        raise ValueError(
-            f"{unsafe[0]} is a pickle: reading one runs whatever code it holds, so "
-            "wsis does not. If you trust it, load it in Python yourself and save "
-            "masks (N, H, W) and scores (N) of each photo with "
-            "numpy.savez_compressed('PHOTO.npz', masks=..., scores=...)"
-        )
+    """Refuse files that Python's pickle wrote."""
+    for path in paths:
+        if path.suffix.lower() in PICKLES:
+            raise ValueError(
+                f"{path} is a pickle: reading one runs whatever code it holds, so "
+                "wsis does not. If you trust it, load it in Python yourself and save "
+                "masks (N, H, W) and scores (N) of each photo with "
+                "numpy.savez_compressed('PHOTO.npz', masks=..., scores=...)"
+            )

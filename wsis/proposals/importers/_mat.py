@@ -10,6 +10,7 @@ import torch
 
 from wsis.contracts import Proposals
 from wsis.proposals.importers._found import Found, combined, files_of, gathered
+from wsis.proposals.making import check_size
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -31,7 +32,7 @@ def mat(path: Path, stems: Container[str]) -> Sequence[Found]:
 
 def _read(path: Path, size: tuple[int, int]) -> Proposals:
     found = _variables(path)
-    scores = next((found[name] for name in ("scores", "score") if name in found), None)
+    scores = found.get("scores", found.get("score"))
     if scores is not None:
         scores = np.asarray(scores, dtype=np.float64).reshape(-1)
     try:
@@ -53,11 +54,7 @@ def _partition(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return regions, 0 for none, and the members of each proposal."""
     regions = np.asarray(superpixels).astype(np.int64)
-    if regions.shape != size:
-        raise ValueError(
-            f"expected superpixels of {size[0]} x {size[1]} pixels (height x width) as "
-            f"the photo has, got {regions.shape}"
-        )
+    check_size("superpixels", regions.shape, size)
     count = int(regions.max())
     if regions.min() < 0 or not isinstance(labels, list):
         raise ValueError("expected superpixels from 1 and a cell array of labels")
@@ -75,14 +72,9 @@ def _partition(
 
 def _masks(maskmat: Any, size: tuple[int, int]) -> torch.Tensor:
     if isinstance(maskmat, list):
-        shapes = {np.shape(one) for one in maskmat}
-        if shapes - {size}:
-            raise ValueError(
-                f"expected masks of {size[0]} x {size[1]} pixels (height x width) as "
-                f"the photo has, got {sorted(shapes - {size})[0]}"
-            )
         stack = np.zeros((len(maskmat), *size), dtype=bool)
         for mask, one in zip(stack, maskmat, strict=True):
+            check_size("masks", np.shape(one), size)
             mask[:] = np.asarray(one) != 0
         return torch.from_numpy(stack)
     array = np.asarray(maskmat) != 0

@@ -99,8 +99,6 @@ def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
 def _names(photo: Photo) -> set[str]:
     path = Path(photo.name)
     digits = re.search(r"(\d+)$", path.stem)
-    number = photo.number
-    if number is None and digits:
-        number = int(digits[1])
+    number = int(digits[1]) if photo.number is None and digits else photo.number
     names = {photo.name, path.name, path.stem}
     return names if number is None else names | {str(number)}

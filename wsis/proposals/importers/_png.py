@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from wsis.contracts import Proposals
 from wsis.proposals.importers._found import Found, files_of, gathered, refuse_pickles
+from wsis.proposals.making import check_size
 
 
 def png(path: Path, stems: Container[str]) -> Sequence[Found]:
@@ -54,11 +55,7 @@ def _read(files: Sequence[Path], size: tuple[int, int]) -> Proposals:
     masks = np.zeros((len(files), *size), dtype=bool)
     for mask, file in zip(masks, files, strict=True):
         inside = _inside(file)
-        if inside.shape != size:
-            raise ValueError(
-                f"{file}: expected a mask of {size[0]} x {size[1]} pixels (height x "
-                f"width) as the photo has, got {inside.shape[0]} x {inside.shape[1]}"
-            )
+        check_size("a mask", inside.shape, size, f"{file}: ")
         mask[:] = inside
     return gathered(torch.from_numpy(masks), None, size)
 
@@ -71,5 +68,4 @@ def _inside(file: Path) -> Bool[np.ndarray, "H W"]:
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"{file}: not a PNG, or damaged: {error}") from error
     colours = pixels.reshape(*pixels.shape[:2], -1)[..., :opaque]
-    inside: Bool[np.ndarray, "H W"] = (colours != 0).any(2)
-    return inside
+    return np.asarray((colours != 0).any(2))
