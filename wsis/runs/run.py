@@ -15,7 +15,7 @@ from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
-from wsis.runs._card import CHECKPOINT, MODEL, BaseCard, RunError
+from wsis.runs._card import CHECKPOINT, BaseCard, RunError
 from wsis.runs._identity import STATE
 from wsis.runs._trained import Trained, counting
 from wsis.runs.pipeline import Pipeline
@@ -258,15 +258,3 @@ def _own_weights(settings: Settings) -> Settings:
     ):
         return settings
     return Settings.read([f"backbone.weights={RANDOM}"], settings)
-
-
-__all__ = [
-    "CHECKPOINT",
-    "MODEL",
-    "Card",
-    "Run",
-    "RunError",
-    "load",
-    "load_run",
-    "train",
-]
