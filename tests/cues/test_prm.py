@@ -95,7 +95,14 @@ def test_fitting_consumes_tags():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"near": 1.0}, {"penalty": -1.0}, {"decay": -1.0}, {"epochs": -1}, {"most": 0}],
+    [
+        {"near": 1.0},
+        {"penalty": -1.0},
+        {"decay": -1.0},
+        {"epochs": -1},
+        {"lr": 0.0},
+        {"most": 0},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

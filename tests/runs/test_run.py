@@ -16,8 +16,9 @@ from wsis.features.backbones import efficientnet_lite0
 from wsis.heads import MaskPool
 from wsis.mining import CIMMiner
 from wsis.proposals import RegionTree
+from wsis.runs._card import MODEL, RunError
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.run import MODEL, Card, RunError, load, train
+from wsis.runs.run import Card, load, train
 from wsis.runs.settings import Part, Settings, SettingsError
 from wsis.training.loop import Progress
 

@@ -1,6 +1,5 @@
 """Labels from peaks and proposals: what the proposals that cover a peak agree on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,17 +7,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsis._support.checks import inside
-from wsis.contracts import (
-    CueLabeller,
-    Ledger,
-    Overlaps,
-    Points,
-    Proposals,
-    Supervision,
-    TaggedImage,
-)
+from wsis.contracts import Overlaps, Points, Proposals, TaggedImage
 from wsis.cues._clusters import clusters, iou_with_regions
-from wsis.cues.classifier import Classifier, fit_peaks
+from wsis.cues.classifier import Classifier, PeakCues
 
 
 def agreed(
@@ -79,7 +70,7 @@ def agpl(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgplCues:
+class AgplCues(PeakCues):
     """Learns a tag classifier by peak stimulation; labels what its peaks lie on.
 
     Peaks as in PRM (https://arxiv.org/abs/1804.00880), labels as in CIM
@@ -95,37 +86,14 @@ class AgplCues:
         lr: of peak stimulation.
     """
 
-    threshold: float = 0.0
     agreement: float = 0.7
-    near: float = 0.5
-    decay: float = 1e-3
-    epochs: int = 10
-    lr: float = 1e-3
 
     def __post_init__(self) -> None:
+        PeakCues.__post_init__(self)
         inside("agreement", self.agreement)
-        inside("near", self.near)
-        if self.decay < 0 or self.epochs < 0 or self.lr <= 0:
-            raise ValueError(
-                "decay and epochs must be at least 0 and lr positive, got "
-                f"{self.decay}, {self.epochs} and {self.lr}"
-            )
 
-    @property
-    def ledger(self) -> Ledger:
-        """The tags it learns from."""
-        return frozenset({Supervision.TAGS})
-
-    def fit(
-        self,
-        maps: Sequence[Float[Tensor, "D _ _"]],
-        tags: Bool[Tensor, "B C"],
-        generator: torch.Generator,
-    ) -> CueLabeller:
-        """Train the classifier; the generator draws the order of the images."""
-        classifier = fit_peaks(
-            maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
-        )
+    def labeller(self, classifier: Classifier) -> "AgplLabeller":
+        """Return what gathers proposals around the classifier's peaks."""
         return AgplLabeller(self, classifier)
 
 

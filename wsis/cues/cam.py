@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wsis._support.checks import fraction, inside
+from wsis._support.checks import at_least, fraction, inside
 from wsis.contracts import (
     CueLabeller,
     Ledger,
@@ -59,11 +59,8 @@ class CamCues:
         inside("near", self.near)
         fraction("prominence", self.prominence)
         fraction("apart", self.apart)
-        if self.decay < 0 or self.steps < 1:
-            raise ValueError(
-                "decay must be at least 0 and steps positive, got "
-                f"{self.decay} and {self.steps}"
-            )
+        at_least("decay", self.decay, 0)
+        at_least("steps", self.steps, 1)
 
     @property
     def ledger(self) -> Ledger:

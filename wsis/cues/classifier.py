@@ -1,5 +1,6 @@
 """Linear tag classifiers on feature maps, and their responses in every cell."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from wsis.contracts import Points, TaggedImage
+from wsis._support.checks import at_least, inside, positive
+from wsis.contracts import CueLabeller, Ledger, Points, Supervision, TaggedImage
 from wsis.cues._peaks import find_peaks, stimulated
 from wsis.features.frozen import SAMPLE
 
@@ -131,6 +133,53 @@ def fit_peaks(
                 (loss + decay * weight.square().sum()).backward()
                 solver.step()
     return Classifier((weight / scale).detach(), bias.detach())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeakCues(ABC):
+    """Learns a tag classifier by peak stimulation; its peaks lead to labels.
+
+    Args:
+        threshold: of a peak's response, the classifier's logit there.
+        near: IoU that joins a cluster, in (0, 1).
+        decay: L2 penalty of the classifier; at least 0.
+        epochs: of peak stimulation; 0 keeps the classifier of averaged features.
+        lr: of peak stimulation.
+    """
+
+    threshold: float = 0.0
+    near: float = 0.5
+    decay: float = 1e-3
+    epochs: int = 10
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        inside("near", self.near)
+        at_least("decay", self.decay, 0)
+        at_least("epochs", self.epochs, 0)
+        positive("lr", self.lr)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The tags it learns from."""
+        return frozenset({Supervision.TAGS})
+
+    def fit(
+        self,
+        maps: Sequence[Float[Tensor, "D _ _"]],
+        tags: Bool[Tensor, "B C"],
+        generator: torch.Generator,
+    ) -> CueLabeller:
+        """Train the classifier; the generator draws the order of the images."""
+        return self.labeller(
+            fit_peaks(
+                maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
+            )
+        )
+
+    @abstractmethod
+    def labeller(self, classifier: Classifier) -> CueLabeller:
+        """Return the labeller that uses the trained classifier's peaks."""
 
 
 def _deviation(maps: Sequence[Float[Tensor, "D _ _"]]) -> Float[Tensor, " D"]:

@@ -1,30 +1,20 @@
 """Peak response maps as cues: the proposal that holds what a peak was caused by."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from wsis._support.checks import at_least, inside
-from wsis.contracts import (
-    CueLabeller,
-    Ledger,
-    Overlaps,
-    Points,
-    Proposals,
-    Supervision,
-    TaggedImage,
-    Trace,
-)
+from wsis._support.checks import at_least
+from wsis.contracts import Overlaps, Points, Proposals, TaggedImage, Trace
 from wsis.cues._clusters import clusters
-from wsis.cues.classifier import Classifier, fit_peaks
+from wsis.cues.classifier import Classifier, PeakCues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrmCues:
+class PrmCues(PeakCues):
     """Learns a tag classifier by peak stimulation and traces its peaks to the pixels.
 
     Zhou et al., "Weakly Supervised Instance Segmentation using Class Peak Response",
@@ -49,38 +39,16 @@ class PrmCues:
         lr: of peak stimulation.
     """
 
-    threshold: float = 0.0
     most: int = 6
     penalty: float = 4.0
-    near: float = 0.5
-    decay: float = 1e-3
-    epochs: int = 10
-    lr: float = 1e-3
 
     def __post_init__(self) -> None:
-        inside("near", self.near)
-        for name in ("penalty", "decay", "epochs"):
-            at_least(name, getattr(self, name), 0)
-        if self.most < 1 or self.lr <= 0:
-            raise ValueError(
-                f"most and lr must be positive, got {self.most} and {self.lr}"
-            )
+        PeakCues.__post_init__(self)
+        at_least("most", self.most, 1)
+        at_least("penalty", self.penalty, 0)
 
-    @property
-    def ledger(self) -> Ledger:
-        """The tags it learns from."""
-        return frozenset({Supervision.TAGS})
-
-    def fit(
-        self,
-        maps: Sequence[Float[Tensor, "D _ _"]],
-        tags: Bool[Tensor, "B C"],
-        generator: torch.Generator,
-    ) -> CueLabeller:
-        """Train the classifier; the generator draws the order of the images."""
-        classifier = fit_peaks(
-            maps, tags, generator, decay=self.decay, epochs=self.epochs, lr=self.lr
-        )
+    def labeller(self, classifier: Classifier) -> "PrmLabeller":
+        """Return what traces the classifier's peaks, once it has a way to do so."""
         return PrmLabeller(self, classifier)
 
 

@@ -1,8 +1,7 @@
 """Pooled features of proposals: kept on disk when the backbone is frozen, or live."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -20,11 +19,7 @@ Features = Callable[[Bag, Scale], Tensor | View]
 
 
 SAMPLE = 50
-"""Images that statistics of features are taken from.
-
-Fifty hold thousands of proposals and cells, more than a mean, a deviation or a median
-needs, and are read in seconds.
-"""
+"""Images that statistics of features are taken from; they hold thousands of cells."""
 
 _Item = TypeVar("_Item")
 
@@ -66,8 +61,9 @@ class LiveFeatures:
 
     def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
         """Return the backbone's feature map of the photo."""
-        images = pixels(bag.pixels, scale, self.backbone)
-        return self.backbone(images.to(_device(self.backbone)))[0]
+        network: Any = self.backbone
+        device: torch.device = next(network.parameters()).device
+        return self.backbone(pixels(bag.pixels, scale, self.backbone).to(device))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,24 +103,6 @@ class FrozenFeatures:
         return self.maps.get(_key(bag, scale), run)["map"].float()
 
 
-def frozen_features(
-    live: LiveFeatures,
-    folder: Path,
-    *,
-    backbone: Mapping[str, Any],
-    head: Mapping[str, Any],
-    source: Mapping[str, Any],
-) -> FrozenFeatures:
-    """Keep features under ``folder``, apart for every setting they depend on."""
-    return FrozenFeatures(
-        live,
-        Cache.keyed(folder / "maps", {"backbone": backbone}),
-        Cache.keyed(
-            folder / "pooled", {"backbone": backbone, "head": head, "source": source}
-        ),
-    )
-
-
 def _key(bag: Bag, scale: Scale) -> str:
     return f"{bag.key}-{scale.name}"
 
@@ -132,9 +110,3 @@ def _key(bag: Bag, scale: Scale) -> str:
 def _half(tensor: Tensor) -> Tensor:
     limit = torch.finfo(torch.float16).max
     return tensor.clamp(-limit, limit).half().cpu()
-
-
-def _device(backbone: Backbone) -> torch.device:
-    module: Any = backbone
-    device: torch.device = next(module.parameters()).device
-    return device

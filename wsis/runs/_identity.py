@@ -74,8 +74,7 @@ def settings_of(value: Any) -> dict[str, Any]:
             for field in fields(value)
             if field.init
         }
-    state = _state(value)
-    if state is None:
+    if not _is_module(value):
         raise IdentityError(
             f"expected a part whose settings can be read, a dataclass or a "
             f"torch.nn.Module; {class_path(value)} is neither; decorate it with "
@@ -83,7 +82,7 @@ def settings_of(value: Any) -> dict[str, Any]:
         )
     arrays = [
         part
-        for name, tensor in sorted(state.items())
+        for name, tensor in sorted(value.state_dict().items())
         for part in (name, tensor.detach().cpu().numpy())
     ]
     return {STATE: digest(repr(value), *arrays)}
@@ -92,20 +91,10 @@ def settings_of(value: Any) -> dict[str, Any]:
 def changed(value: Any) -> dict[str, Any]:
     """Return the settings of an object that differ from its class's defaults."""
     known = settings_of(value)
-    if not is_dataclass(value):
-        return known
-    defaults = {field.name: field.default for field in fields(value)}
-    return {
-        key: setting
-        for key, setting in known.items()
-        if getattr(value, key) != defaults[key]
-    }
-
-
-def _state(value: Any) -> Mapping[str, Any] | None:
-    from torch import nn
-
-    return value.state_dict() if isinstance(value, nn.Module) else None
+    for field in fields(value) if is_dataclass(value) else ():
+        if field.init and getattr(value, field.name) == field.default:
+            del known[field.name]
+    return known
 
 
 def _plain(value: Any, where: str) -> Any:

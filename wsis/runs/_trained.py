@@ -1,45 +1,72 @@
 """Trained models: they predict photos and are measured by masks."""
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from PIL import Image as Pillow
+from torch import nn
 
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.images import read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.predictions import Predictions
+from wsis.training.loop import Progress
+
+if TYPE_CHECKING:
+    from wsis.runs.refine.refined import RefinedCard
+    from wsis.runs.run import Card
+
+T = TypeVar("T", bound="Trained")
 
 Picture = TaggedImage | str | Path | np.ndarray | Pillow.Image
 """A photo: a file, RGB pixels, a Pillow image, or one of a data set."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trained(ABC):
-    """A trained model that finds instances."""
+    """A trained model that finds instances.
+
+    Args:
+        card: what it is.
+        model: its weights, in evaluation mode.
+    """
+
+    card: "Card | RefinedCard"
+    model: nn.Module
 
     @property
-    @abstractmethod
     def classes(self) -> tuple[str, ...]:
         """Names of labels 1…C."""
+        return self.card.classes
 
     @property
-    @abstractmethod
     def name(self) -> str:
         """Its name in tables."""
+        return self.card.name
 
     @abstractmethod
     def find(self, image: TaggedImage) -> Predictions:
         """Return the instances on one image of a data set; tags are not looked at."""
 
-    @abstractmethod
-    def save(self, folder: str | Path) -> "Trained":
-        """Write the model into a folder that ``wsis.load`` reads."""
+    def save(self: T, folder: str | Path) -> T:
+        """Write weights and card into a folder, which ``wsis.load`` reads.
+
+        Returns:
+            The model as it was saved.
+
+        Raises:
+            RunError: if the folder holds another model.
+        """
+        place = Path(folder)
+        self.card.begin(place, resume=True)
+        return replace(self, card=self.card.save(place, self.model))
 
     def predict(self, photo: Picture) -> Predictions:
         """Return the instances on one photo, best first.
@@ -52,7 +79,7 @@ class Trained(ABC):
             FileNotFoundError: if there is no such file.
             ValueError: if it is not a photo.
         """
-        image = as_image(photo, len(self.classes))
+        image = _as_image(photo, len(self.classes))
         return replace(self.find(image), classes=self.classes, load=image.load)
 
     def predict_all(
@@ -93,26 +120,16 @@ class Trained(ABC):
         return evaluate(self.predict_all(val, monitor), val.truths, val.tagged.classes)
 
 
-def as_image(photo: Picture, classes: int, number: int = 1) -> TaggedImage:
-    """Return a photo as an image of a data set, without tags.
-
-    Args:
-        photo: as ``Trained.predict`` takes it.
-        classes: C.
-        number: of the image.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is none of these.
-    """
+def _as_image(photo: Picture, classes: int) -> TaggedImage:
+    """Return a photo as an image of a data set, without tags."""
     if isinstance(photo, TaggedImage):
         return photo
     name, pixels = _read(photo)
     tags = torch.zeros(classes, dtype=torch.bool)
-    return TaggedImage(id=number, name=name, tags=tags, load=partial(np.array, pixels))
+    return TaggedImage(id=1, name=name, tags=tags, load=partial(np.array, pixels))
 
 
-def _read(photo: Any) -> tuple[str, Image]:
+def _read(photo: Picture) -> tuple[str, Image]:
     if isinstance(photo, str | Path):
         return Path(photo).name, read_image(Path(photo))
     if isinstance(photo, Pillow.Image):
@@ -127,3 +144,16 @@ def _read(photo: Any) -> tuple[str, Image]:
         "expected a photo: a path, a Pillow image, or RGB pixels as an array of shape "
         f"(H, W, 3) and type uint8; got {came}"
     )
+
+
+def counting(monitor: Monitor, title: str, total: int) -> Callable[[Progress], None]:
+    """Begin a stage; the returned function tells of the images seen since last time."""
+    step, seen = monitor.start(title, total), 0
+
+    def tell(progress: Progress) -> None:
+        nonlocal seen
+        for _ in range(progress.step - seen):
+            step("")
+        seen = progress.step
+
+    return tell

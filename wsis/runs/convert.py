@@ -1,7 +1,7 @@
 """Checkpoints of CIM's authors: their names turned into ours, every tensor of them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -211,14 +211,11 @@ def load_theirs(model: Model, state: Mapping[str, Tensor]) -> None:
 
 
 def _ours(theirs: str) -> str | None:
-    return next(_renamed(theirs), None)
-
-
-def _renamed(theirs: str) -> Iterator[str]:
     for pattern, ours in _NAMES:
         renamed, count = re.subn(f"^{pattern}", ours, theirs)
         if count:
-            yield renamed
+            return renamed
+    return None
 
 
 def _some(names: list[str]) -> str:

@@ -14,12 +14,7 @@ from wsis._support.places import cache_folder, torch_device
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import CueLabeller, Ledger, Supervision, Tagged, TaggedImage
 from wsis.cues.kept import Cues, Learned, Maps, label_key
-from wsis.features.frozen import (
-    Features,
-    FrozenFeatures,
-    LiveFeatures,
-    frozen_features,
-)
+from wsis.features.frozen import Features, FrozenFeatures, LiveFeatures
 from wsis.features.scale import Scale, scales
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
@@ -116,16 +111,16 @@ class Pipeline:
     def frozen(self) -> FrozenFeatures:
         """Features of the backbone as it comes, from the cache."""
         backbone = self._backbone()
-        values = self.settings.resolved()
-        origin = {"origin": self.source.origin} if self.source.origin else {}
         # Built even where nothing is pooled from it, so that its settings are checked.
         head = self._head(backbone.channels)
-        return frozen_features(
+        values, folder = self.settings.resolved(), self.cache / "features"
+        key = {part: values[part] for part in ("backbone", "head", "source")}
+        if self.source.origin:
+            key["source"] = {**key["source"], "origin": self.source.origin}
+        return FrozenFeatures(
             LiveFeatures(backbone, head if self.settings.freeze else None),
-            self.cache / "features",
-            backbone=values["backbone"],
-            head=values["head"],
-            source={**values["source"], **origin},
+            maps=Cache.keyed(folder / "maps", {"backbone": key["backbone"]}),
+            pooled=Cache.keyed(folder / "pooled", key),
         )
 
     @cached_property
@@ -244,7 +239,6 @@ class Pipeline:
         tick: Callable[[Progress], None] = lambda progress: None,
     ) -> tuple[Model, Progress]:
         """A model trained on tagged images with ``miner``; the rest as in ``fit``."""
-        settings = self.settings
         bags = self.bags(tagged.images)
         model = self.model(len(tagged.classes), seed)
         progress = fit(
@@ -253,7 +247,7 @@ class Pipeline:
             self.features(model),
             cues or self.cues(bags, seed),
             self.strategy(miner),
-            settings.schedule,
+            self.settings.schedule,
             seed=seed,
             scales=self.train_views,
             checkpoint=checkpoint,

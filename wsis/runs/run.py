@@ -1,7 +1,7 @@
 """Trains from tags, and keeps the result as a folder that is loaded again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,13 +15,12 @@ from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
-from wsis.runs._card import CHECKPOINT, MODEL, BaseCard, RunError
+from wsis.runs._card import CHECKPOINT, BaseCard, RunError
 from wsis.runs._identity import STATE
-from wsis.runs._trained import Trained
+from wsis.runs._trained import Trained, counting
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
-from wsis.training.loop import Progress
 from wsis.training.network import Model
 
 if TYPE_CHECKING:
@@ -49,6 +48,11 @@ class Card(BaseCard):
     miner: Part
     classes: tuple[str, ...]
     category_ids: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The miner, with its settings."""
+        return self.miner.label
 
     @classmethod
     def of(
@@ -86,33 +90,10 @@ class Run(Trained):
     model: Model
     pipeline: Pipeline
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of labels 1…C."""
-        return self.card.classes
-
-    @property
-    def name(self) -> str:
-        """The miner, with its settings."""
-        return self.card.miner.label
-
     def find(self, image: TaggedImage) -> Predictions:
         """Return the instances on one image of a data set; tags are not looked at."""
         [bag] = self.pipeline.bags([image])
         return self.pipeline.predict(self.model, bag)
-
-    def save(self, folder: str | Path) -> "Run":
-        """Write ``model.safetensors`` and ``run.json``, which ``wsis.load`` reads.
-
-        Returns:
-            The run as it was saved.
-
-        Raises:
-            RunError: if the folder holds another run.
-        """
-        place = Path(folder)
-        self.card.begin(place, resume=True)
-        return replace(self, card=self.card.save(place, self.model))
 
 
 def train(
@@ -174,7 +155,7 @@ def train(
     if parts.settings.anti_noise and (advice := hint(cues, bags)):
         monitor.say(f"hint: {advice}")
     total = steps or parts.settings.schedule.images(len(tagged.images))
-    tell = _counting(monitor, f"{part.label}, seed {seed}: train", total)
+    tell = counting(monitor, f"{part.label}, seed {seed}: train", total)
     model, progress = parts.train(
         tagged,
         part,
@@ -277,28 +258,3 @@ def _own_weights(settings: Settings) -> Settings:
     ):
         return settings
     return Settings.read([f"backbone.weights={RANDOM}"], settings)
-
-
-def _counting(monitor: Monitor, title: str, total: int) -> Any:
-    """Return what tells a monitor of the images seen since last time."""
-    step, seen = monitor.start(title, total), 0
-
-    def tell(progress: Progress) -> None:
-        nonlocal seen
-        for _ in range(progress.step - seen):
-            step("")
-        seen = progress.step
-
-    return tell
-
-
-__all__ = [
-    "CHECKPOINT",
-    "MODEL",
-    "Card",
-    "Run",
-    "RunError",
-    "load",
-    "load_run",
-    "train",
-]

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import Parameter
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -148,26 +149,21 @@ class Part(BaseModel):
             LookupError: if the part is not installed, or its class cannot be imported.
             ValueError: if a setting is unknown or out of range.
         """
-        if self.given is not None:
-            return copy.deepcopy(self.given) if _has_weights(self) else self.given
-        return plugins.create(kind, self.name, {**self.settings, **given})
+        if self.given is None:
+            return plugins.create(kind, self.name, {**self.settings, **given})
+        return self.given if is_dataclass(self.given) else copy.deepcopy(self.given)
 
     def resolved(self, kind: plugins.Kind) -> dict[str, Any]:
         """Return all of the part's settings, defaults included; not the caller's."""
-        if self.given is not None and _has_weights(self):
-            return dict(self.settings)
         if self.given is not None:
-            return settings_of(self.given)
+            known = is_dataclass(self.given)
+            return settings_of(self.given) if known else dict(self.settings)
         defaults = {
             key: parameter.default
             for key, parameter in plugins.settings(kind, self.name).items()
             if parameter.default is not Parameter.empty
         }
         return {**defaults, **plugins.typed(kind, self.name, self.settings)}
-
-
-def _has_weights(part: Part) -> bool:
-    return not is_dataclass(part.given)
 
 
 def _quoted(value: Any) -> str:
@@ -185,28 +181,25 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _part(kind: plugins.Kind) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        return value if isinstance(value, dict | None) else Part.of(value, kind)
-
-    return read
-
-
 def _sides(value: Any) -> Any:
     return value.split(",") if isinstance(value, str) else value
 
 
-Source = Annotated[Part, BeforeValidator(_part("sources"))]
-Backbone = Annotated[Part, BeforeValidator(_part("backbones"))]
-Head = Annotated[Part, BeforeValidator(_part("heads"))]
-Cues = Annotated[Part, BeforeValidator(_part("cues"))]
-Sampler = Annotated[Part, BeforeValidator(_part("samplers"))]
-Assigner = Annotated[Part, BeforeValidator(_part("assigners"))]
 Sides = Annotated[
     tuple[Annotated[int, Field(ge=32)], ...],
     Field(min_length=1),
     BeforeValidator(_sides),
 ]
+
+
+PART_KINDS: Mapping[str, plugins.Kind] = {
+    "source": "sources",
+    "backbone": "backbones",
+    "head": "heads",
+    "cues": "cues",
+    "sampler": "samplers",
+    "assigner": "assigners",
+}
 
 
 class Settings(BaseModel):
@@ -241,12 +234,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    source: Source = Part(name="region_tree")
-    backbone: Backbone = Part(name="efficientnet_lite0")
-    head: Head = Part(name="mask_pool")
-    cues: Cues = Part(name="cam")
-    sampler: Sampler | None = None
-    assigner: Assigner = Part(name="cascade")
+    source: Part = Part(name="region_tree")
+    backbone: Part = Part(name="efficientnet_lite0")
+    head: Part = Part(name="mask_pool")
+    cues: Part = Part(name="cam")
+    sampler: Part | None = None
+    assigner: Part = Part(name="cascade")
     branches: int = Field(default=3, ge=1)
     integrity_prior: float = Field(default=0.5, gt=0, lt=1)
     integrity: bool = True
@@ -262,6 +255,12 @@ class Settings(BaseModel):
     max_side: int = Field(default=0, ge=0)
     schedule: Schedule = Schedule()
     selection: Selection = Selection()
+
+    @field_validator(*PART_KINDS, mode="before")
+    @classmethod
+    def _part(cls, value: Any, info: Any) -> Any:
+        kind = PART_KINDS[str(info.field_name)]
+        return value if isinstance(value, dict | None) else Part.of(value, kind)
 
     @model_validator(mode="after")
     def _within(self) -> "Settings":
@@ -343,21 +342,9 @@ class Settings(BaseModel):
         """All settings as JSON-like values, the parts' defaults included."""
         values = self.model_dump(mode="json")
         for field, kind in PART_KINDS.items():
-            part: Part | None = getattr(self, field)
-            if part is None:
-                continue
-            values[field] = {"name": part.name, "settings": part.resolved(kind)}
+            if values[field] is not None:
+                values[field]["settings"] = getattr(self, field).resolved(kind)
         return values
-
-
-PART_KINDS: Mapping[str, plugins.Kind] = {
-    "source": "sources",
-    "backbone": "backbones",
-    "head": "heads",
-    "cues": "cues",
-    "sampler": "samplers",
-    "assigner": "assigners",
-}
 
 
 def check_name(name: str, known: Iterable[str]) -> None:

@@ -72,9 +72,15 @@ def test_trust_agrees_with_a_plain_loop(data):
     assert trust(found, torch.tensor(tags)).index.tolist() == kept
 
 
-@pytest.mark.parametrize("wrong", [{"min_score": 1.5}, {"top_per_tag": -1}])
-def test_wrong_trust_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"min_score must be in \[0, 1\]"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"min_score": 1.5}, r"min_score must be in \[0, 1\], got 1.5"),
+        ({"top_per_tag": -1}, "top_per_tag must be at least 0, got -1"),
+    ],
+)
+def test_wrong_trust_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
         Trust(**wrong)
 
 

@@ -9,6 +9,7 @@ from tests.runs.refine.builders import refine_settings
 from tests.traps import Trap
 from wsis.contracts import Supervision
 from wsis.evaluation import evaluate
+from wsis.runs._card import MODEL, RunError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.refine import (
     PSEUDO_LABELS,
@@ -19,7 +20,7 @@ from wsis.runs.refine import (
     mask_rcnn,
     pseudo_labels,
 )
-from wsis.runs.run import MODEL, Card, Run, RunError
+from wsis.runs.run import Card, Run
 from wsis.runs.settings import Part
 
 CPU = torch.device("cpu")

@@ -93,21 +93,24 @@ class Recipe:
 
     def values(self) -> dict[str, Any]:
         """All of it by dotted key, the parts' defaults included."""
+        flat: dict[str, Any] = {"data": self.data.label}
         sampler = self.settings.sampler_of(self.miner)
-        return _flat(
-            {
-                "data": self.data.label,
-                "miner": _whole(self.miner, "miners"),
-                **self.settings.resolved(),
-                "sampler": _whole(sampler, "samplers"),
-            }
-        )
+        whole = self.settings.model_copy(update={"sampler": sampler})
+        miner = {"name": self.miner.name, "settings": self.miner.resolved("miners")}
+        for key, value in {"miner": miner, **whole.resolved()}.items():
+            if key in (*PART_KINDS, "miner"):
+                flat[key], value = value["name"], value["settings"]
+            if isinstance(value, Mapping):
+                flat |= {f"{key}.{k}": v for k, v in value.items()}
+            else:
+                flat[key] = value
+        return flat
 
 
 def names() -> list[str]:
     """Names of the recipes that come with wsis, sorted."""
-    found = (file.name for file in _FOLDER.iterdir())
-    return sorted(name.removesuffix(".toml") for name in found if name[-5:] == ".toml")
+    found = (Path(file.name) for file in _FOLDER.iterdir())
+    return sorted(path.stem for path in found if path.suffix == ".toml")
 
 
 def described() -> dict[str, str]:
@@ -136,23 +139,6 @@ def differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
     keys = dict.fromkeys([*ours, *theirs])
     pairs = [(key, ours.get(key), theirs.get(key)) for key in keys]
     return [(key, a, b) for key, a, b in pairs if a != b]
-
-
-def _whole(part: Part, kind: plugins.Kind) -> dict[str, Any]:
-    return {"name": part.name, "settings": part.resolved(kind)}
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if (key in PART_KINDS or key == "miner") and value is not None:
-            flat[key] = value["name"]
-            flat |= {f"{key}.{k}": v for k, v in value["settings"].items()}
-        elif isinstance(value, Mapping):
-            flat |= {f"{key}.{k}": v for k, v in value.items()}
-        else:
-            flat[key] = value
-    return flat
 
 
 __all__ = [

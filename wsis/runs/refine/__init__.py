@@ -14,8 +14,8 @@ if TYPE_CHECKING:
         RefinedCard,
         load_refined,
         pseudo_labels,
+        refine,
     )
-    from wsis.runs.refine.refining import refine
     from wsis.runs.refine.settings import DETECTORS, RefineSettings
     from wsis.runs.refine.training import detect, fit_detector
 

@@ -106,7 +106,9 @@ def _lite(settings: RefineSettings, *, read: bool) -> _Built:
         body.load_state_dict(known.net.state_dict())
         freeze: Any = freeze_batch_norm_2d  # timm annotates nothing here
         body = freeze(body)
-        _freeze(body, ("conv_stem", "blocks.0", "blocks.1"))
+        for key, parameter in body.named_parameters():
+            if key.startswith(("conv_stem", "blocks.0", "blocks.1")):
+                parameter.requires_grad_(False)
     return _Pyramid(body, settings.width), known.mean, known.std
 
 
@@ -130,12 +132,6 @@ def _resnet50(settings: RefineSettings, *, read: bool) -> _Built:
         backbone.fpn = FeaturePyramidNetwork(levels, settings.width, LastLevelMaxPool())
         backbone.out_channels = settings.width
     return backbone, IMAGENET_MEAN, IMAGENET_STD
-
-
-def _freeze(module: nn.Module, names: tuple[str, ...]) -> None:
-    for key, parameter in module.named_parameters():
-        if key.startswith(names):
-            parameter.requires_grad_(False)
 
 
 def image_tensor(pixels: Any) -> Float[Tensor, "3 H W"]:

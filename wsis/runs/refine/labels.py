@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from wsis._support.checks import at_least, fraction
 from wsis._support.files import write_json
 from wsis.contracts import GroundTruth, TaggedImage
 from wsis.evaluation import coco_data_set, from_coco
@@ -42,11 +43,8 @@ class Trust:
     top_per_tag: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_score <= 1 or self.top_per_tag < 0:
-            raise ValueError(
-                "min_score must be in [0, 1] and top_per_tag at least 0, got "
-                f"{self.min_score} and {self.top_per_tag}"
-            )
+        fraction("min_score", self.min_score, zero=True)
+        at_least("top_per_tag", self.top_per_tag, 0)
 
     def __call__(self, found: Predictions, tags: Bool[Tensor, " C"]) -> Predictions:
         """Those of ``found`` that are trusted, best first as they came."""

@@ -1,18 +1,18 @@
-"""A refined detector as a folder: weights, pseudo labels, and where it came from."""
+"""Teaches a detector what a run finds, and keeps it as a folder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import nn
 
+from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
 from wsis.geometry.predictions import Predictions
-from wsis.runs._card import BaseCard, RunError
-from wsis.runs._trained import Trained
+from wsis.runs._card import CHECKPOINT, BaseCard, RunError
+from wsis.runs._trained import Trained, counting
 from wsis.runs.refine.detector import mask_rcnn
 from wsis.runs.refine.labels import (
     Coverage,
@@ -21,7 +21,7 @@ from wsis.runs.refine.labels import (
     write_pseudo_labels,
 )
 from wsis.runs.refine.settings import RefineSettings
-from wsis.runs.refine.training import detect
+from wsis.runs.refine.training import detect, fit_detector
 from wsis.runs.run import Card, Run
 
 REFINED = "refined.json"
@@ -96,34 +96,59 @@ class Refined(Trained):
     """
 
     card: RefinedCard
-    model: nn.Module
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of labels 1…C."""
-        return self.card.classes
-
-    @property
-    def name(self) -> str:
-        """The run's miner with a plus."""
-        return self.card.name
 
     def find(self, image: TaggedImage) -> Predictions:
         """Return the instances on one image of a data set; tags are not looked at."""
         return detect(self.model, image, self.card.ledger)
 
-    def save(self, folder: str | Path) -> "Refined":
-        """Write the weights and ``refined.json``, which ``wsis.load`` reads.
 
-        Returns:
-            The detector as it was saved.
+def refine(
+    run: Run,
+    tagged: Tagged,
+    settings: RefineSettings,
+    *,
+    folder: Path,
+    seed: int = 0,
+    resume: bool = False,
+    monitor: Monitor | None = None,
+    covered: Callable[[Coverage], None] = lambda coverage: None,
+) -> Refined:
+    """Teach a Mask R-CNN what a run finds on its training photos; no mask is read.
 
-        Raises:
-            RunError: if the folder holds another one.
-        """
-        place = Path(folder)
-        self.card.begin(place, resume=True)
-        return replace(self, card=self.card.save(place, self.model))
+    Args:
+        run: finds the pseudo labels.
+        tagged: the training photos.
+        settings: of the detector and of the trust in labels.
+        folder: keeps pseudo labels, checkpoints and the detector.
+        seed: of everything drawn.
+        resume: continues the refinement in ``folder``.
+        monitor: is told of progress.
+        covered: is told how much the pseudo labels cover, before training.
+
+    Raises:
+        RunError: if ``folder`` exists and ``resume`` is False, or it holds another
+            refinement, or the photos have other classes than the run.
+        ValueError: if there are no pseudo labels, or weights are missing.
+    """
+    monitor, device = monitor or Silent(), run.pipeline.device
+    card = RefinedCard.of(run, settings, seed, tagged)
+    model = mask_rcnn(settings, len(card.classes), seed).to(device)
+    card.begin(folder, resume=resume)
+    step = monitor.start("pseudo labels", len(tagged.images))
+    labels, coverage = pseudo_labels(folder, run, tagged, card, step)
+    covered(coverage)
+    total = settings.paced.images(sum(len(one) > 0 for one in labels))
+    progress = fit_detector(
+        model,
+        tagged.images,
+        labels,
+        settings,
+        seed=seed,
+        checkpoint=folder / CHECKPOINT,
+        tick=counting(monitor, f"{card.name}, seed {seed}: train", total),
+    )
+    card.trained(progress, labels=coverage).save(folder, model)
+    return load_refined(folder, device)
 
 
 def pseudo_labels(

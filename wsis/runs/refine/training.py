@@ -16,7 +16,7 @@ from wsis.geometry.predictions import Predictions
 from wsis.runs.refine.detector import image_tensor
 from wsis.runs.refine.settings import RefineSettings
 from wsis.training.checkpoints import TrainingState
-from wsis.training.loop import Progress, descend
+from wsis.training.loop import Means, Progress, descend
 
 UNLABELLED = "no pseudo label"
 
@@ -58,6 +58,7 @@ def fit_detector(
             "trust.min_score or raise trust.top_per_tag"
         )
     schedule, draws = settings.paced, generator(seed, "refine")
+    device = _device(model)
     optimizer = schedule.build(model)
     state = TrainingState(model, optimizer, {"draws": draws})
     run = json.dumps([settings.model_dump(mode="json"), seed, len(pairs)])
@@ -69,7 +70,7 @@ def fit_detector(
     last = schedule.images(len(pairs))
     model.train()
     while progress.step < last:
-        sums: dict[str, float] = {}
+        means = Means()
         order = torch.randperm(len(pairs), generator=draws)
         mirrored = torch.rand(len(pairs), generator=draws) < 0.5
         for some in order.split(settings.batch):
@@ -80,30 +81,30 @@ def fit_detector(
                 _example(*pairs[i], flip=settings.flips and bool(mirrored[i]))
                 for i in some.tolist()
             ]
+            photos = [pixels.to(device) for pixels, _ in examples]
+            targets = [{k: v.to(device) for k, v in t.items()} for _, t in examples]
             # torchvision draws what it samples from the global state.
             with seeded(int(torch.randint(2**31, (1,), generator=draws))):
-                losses = _losses(model, examples)
+                losses: dict[str, Tensor] = model(photos, targets)
             total: Any = sum(losses.values())
             finite = bool(total.isfinite())
             if finite:
                 total.backward()
                 finite = descend(model, optimizer, schedule.clip)
             if finite:
-                for name, loss in losses.items():
-                    sums[name] = sums.get(name, 0.0) + float(loss.detach()) * len(some)
-                sums["images"] = sums.get("images", 0) + len(some)
+                named = {name: float(loss.detach()) for name, loss in losses.items()}
+                means.add(named, len(some))
             else:
                 progress.skip("loss not finite")
             progress.step += len(some)
             tick(progress)
-        count = sums.pop("images", 0)
-        if not count:
+        if not means.images:
             raise ValueError(
                 "expected finite losses, got none in epoch "
                 f"{len(progress.losses) + 1}; lower schedule.lr"
             )
-        means = {name: value / count for name, value in sums.items()}
-        progress.losses.append({**means, "total": sum(means.values())})
+        values = means.values()
+        progress.losses.append({**values, "total": sum(values.values())})
         if checkpoint is not None:
             state.save(checkpoint, run, asdict(progress))
     model.eval()
@@ -132,10 +133,9 @@ def detect(model: nn.Module, image: TaggedImage, ledger: Ledger) -> Predictions:
     )
 
 
-_Example = tuple[Tensor, dict[str, Tensor]]
-
-
-def _example(image: TaggedImage, labels: Predictions, *, flip: bool) -> _Example:
+def _example(
+    image: TaggedImage, labels: Predictions, *, flip: bool
+) -> tuple[Tensor, dict[str, Tensor]]:
     pixels = image_tensor(image.load())
     if pixels.shape[1:] != labels.size:
         raise ValueError(
@@ -149,15 +149,6 @@ def _example(image: TaggedImage, labels: Predictions, *, flip: bool) -> _Example
         width = pixels.shape[-1]
         boxes = torch.stack([width - x1, y0, width - x0, y1], 1)
     return pixels, {"boxes": boxes, "labels": labels.label, "masks": masks.byte()}
-
-
-def _losses(model: nn.Module, examples: Sequence[_Example]) -> dict[str, Tensor]:
-    device = _device(model)
-    losses: dict[str, Tensor] = model(
-        [pixels.to(device) for pixels, _ in examples],
-        [{k: v.to(device) for k, v in target.items()} for _, target in examples],
-    )
-    return losses
 
 
 def _device(model: nn.Module) -> torch.device:
