@@ -15,14 +15,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dot:
-    """One setting in a picture.
-
-    Args:
-        x: the swept value.
-        y: the figure.
-        name: shown when pointed at.
-        mark: a colour's number: 0 any setting, 1 the choice, 2 the default.
-    """
+    """One setting in a picture; ``mark`` 1 is the choice, 2 the default, 0 any."""
 
     x: float
     y: float
@@ -30,23 +23,13 @@ class Dot:
     mark: int = 0
 
 
-def curves(
-    series: Mapping[str, Sequence[Point]], title: str, unit: str, *, floor: float = 0.0
-) -> str:
-    """Draw a line a series over whole numbers (epochs), with a legend.
-
-    Args:
-        series: points (x, y) of each line, in order of x; the result is empty without
-            any.
-        title: of the chart; screen readers read it aloud.
-        unit: of y.
-        floor: lowest y of the axis; values below move it down.
-    """
+def curves(series: Mapping[str, Sequence[Point]], title: str, unit: str) -> str:
+    """Draw a line a series over epochs, with a legend; empty without points."""
     points = [point for line in series.values() for point in line]
     if not points:
         return ""
     x0, x1 = min(x for x, _ in points), max(x for x, _ in points)
-    y0, y1 = min(floor, *(y for _, y in points)), max(y for _, y in points)
+    y0, y1 = min(0.0, *(y for _, y in points)), max(y for _, y in points)
     axes = _Axes(x0, y0, max(x1 - x0, 1.0), max(y1 - y0, 1e-9))
     parts = axes.grid((x, f"{x:g}") for x in dict.fromkeys((x0, (x0 + x1) // 2, x1)))
     for i, (name, line) in enumerate(series.items()):
@@ -62,13 +45,9 @@ def curves(
 
 
 def bars(table: Mapping[str, Mapping[str, float]], title: str, unit: str) -> str:
-    """Draw a row of coloured pieces for each entry, with a legend.
+    """Draw a row of coloured pieces for each entry, with a legend; empty without any.
 
-    Args:
-        table: of each row the pieces' names and values, the same names in each; the
-            result is empty without values.
-        title: of the chart; screen readers read it aloud.
-        unit: of the values.
+    All rows have pieces of the same names.
     """
     longest = max((sum(row.values()) for row in table.values()), default=0.0)
     if longest <= 0:
@@ -90,16 +69,17 @@ def bars(table: Mapping[str, Mapping[str, float]], title: str, unit: str) -> str
 
 
 def scatter(dots: Sequence[Dot], title: str, *, log: bool = False) -> str:
-    """Draw dots, and a line through their means in equal parts of the range.
+    """Draw dots and a line through their means in equal parts; empty without dots.
 
-    Args:
-        dots: of all settings; without any the result is empty.
-        title: of the chart; screen readers read it aloud.
-        log: whether equal factors of x are equal distances; x is positive then.
+    With ``log`` equal factors of x, which is positive, are equal distances.
     """
     if not dots:
         return ""
-    places = [math.log10(dot.x) if log else dot.x for dot in dots]
+
+    def at(dot: Dot) -> float:
+        return math.log10(dot.x) if log else dot.x
+
+    places = [at(dot) for dot in dots]
     x0, y0 = min(places), min(dot.y for dot in dots)
     wide, high = max(places) - x0, max(dot.y for dot in dots) - y0
     axes = _Axes(x0, y0, wide or 1.0, high or 1.0, 6)
@@ -108,10 +88,8 @@ def scatter(dots: Sequence[Dot], title: str, *, log: bool = False) -> str:
     means = binned(places, [dot.y for dot in dots])
     parts.append(_line([axes.place(x, y) for x, y in means], 8))
     # Marked dots come last, so that nothing lies over them.
-    for dot, place in sorted(
-        zip(dots, places, strict=True), key=lambda one: one[0].mark
-    ):
-        x, y = axes.place(place, dot.y)
+    for dot in sorted(dots, key=lambda dot: dot.mark):
+        x, y = axes.place(at(dot), dot.y)
         parts.append(
             f'<circle class="dot c{dot.mark}" cx="{x:.1f}" cy="{y:.1f}" '
             f'r="{5 if dot.mark else 3.5}"><title>{escape(dot.name)}: {dot.x:g}, '

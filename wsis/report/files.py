@@ -34,9 +34,8 @@ def write_report(
             ``rebuild`` needs neither photos nor masks.
     """
     if keep:
-        write_json(
-            path.parent / KEPT, {"pictures": [asdict(strip) for strip in pictures]}
-        )
+        kept = {"pictures": [asdict(strip) for strip in pictures]}
+        write_json(path.parent / KEPT, kept)
     write_text(path, render(results, pictures))
     return path
 
@@ -47,10 +46,7 @@ def write_tuned(results: Mapping[str, Any], path: Path) -> None:
 
 
 def rebuild(folder: Path) -> Path:
-    """Write ``report.html`` again from ``results.json`` and ``report.json``.
-
-    Returns:
-        The page's path.
+    """Write ``report.html`` again from ``results.json`` and ``report.json``; its path.
 
     Raises:
         ReportError: if there are no results, or a file is damaged.

@@ -91,10 +91,9 @@ def strips(
         predictions: of each strategy, on all images.
         shown: what is known of them besides.
     """
-    images = val.tagged.images
     found: list[Strip] = []
     size = 0
-    for i in spread(PICTURES, len(images)):
+    for i in spread(PICTURES, len(val.tagged.images)):
         some = {name: of_images[i] for name, of_images in predictions.items()}
         strip = _strip(val, i, pipelines, some, shown)
         size += sum(len(panel.uri) for panel in (*strip.panels, *strip.branches))
@@ -115,9 +114,12 @@ def _strip(
     image = tagged.load()
     names = [classes[label - 1] for label in truth.label.tolist()]
     panels = [Panel(title="image", uri=_uri(overlay(image, [], side=SIDE)))]
-    sources = _sources(pipelines)
+    sources: dict[str, list[str]] = {}
+    for name, pipeline in pipelines.items():
+        source = json.dumps(pipeline.settings.resolved()["source"], default=str)
+        sources.setdefault(source, []).append(name)
     proposals: dict[str, Proposals] = {}
-    for labels in sources:
+    for labels in sources.values():
         [bag] = pipelines[labels[0]].bags([tagged])
         proposals |= dict.fromkeys(labels, bag.proposals)
         title = "oracle" + (f", {', '.join(labels)}" if len(sources) > 1 else "")
@@ -137,22 +139,8 @@ def _strip(
     ]
     objects = overlay(image, list(truth.masks), captions, side=SIDE)
     panels.append(Panel(title="ground truth", uri=_uri(objects)))
-    present = sorted(set(truth.label.tolist()))
-    return Strip(
-        name=tagged.name,
-        panels=panels,
-        classes=tuple(classes[label - 1] for label in present),
-        branches=branches,
-    )
-
-
-def _sources(pipelines: Mapping[str, Pipeline]) -> list[list[str]]:
-    """Group strategies by the proposals that they take, in order."""
-    found: dict[str, list[str]] = {}
-    for name, pipeline in pipelines.items():
-        source = json.dumps(pipeline.settings.resolved()["source"], default=str)
-        found.setdefault(source, []).append(name)
-    return list(found.values())
+    present = tuple(classes[label - 1] for label in truth.label.unique().tolist())
+    return Strip(name=tagged.name, panels=panels, classes=present, branches=branches)
 
 
 def _found(
@@ -166,22 +154,17 @@ def _found(
     """Draw a strategy's best predictions, with the kinds of errors if known."""
     count = legible(found)
     captions = replace(found, classes=tuple(classes)).captions()[:count]
-    kinds: list[str] = []
+    kinds: dict[str, None] = {}
     if truth.image_id in shown.predictions:
         drawn = shown.predictions[truth.image_id][:count]
-        missed = shown.objects[truth.image_id]
         captions = [
             caption if kind == FOUND else f"{caption} {kind}"
             for caption, kind in zip(captions, drawn, strict=True)
         ]
-        kinds = [*drawn, *(kind for kind in missed if kind in MISSES)]
-    picture = overlay(image, list(found.masks[:count]), captions, side=SIDE)
-    return Panel(
-        title=strategy,
-        uri=_uri(picture),
-        strategy=strategy,
-        kinds=tuple(dict.fromkeys(kinds)),
-    )
+        missed = [k for k in shown.objects[truth.image_id] if k in MISSES]
+        kinds = dict.fromkeys([*drawn, *missed])
+    uri = _uri(overlay(image, list(found.masks[:count]), captions, side=SIDE))
+    return Panel(title=strategy, uri=uri, strategy=strategy, kinds=tuple(kinds))
 
 
 def _taught(
@@ -196,11 +179,8 @@ def _taught(
         f"{classes[label - 1]} {weight:.2g}"
         for label, weight in zip(mined.label, mined.weight, strict=True)
     ]
-    grown = [
-        seed
-        for seed, index in zip(mined.seed, mined.index, strict=True)
-        if seed != index
-    ]
+    pairs = zip(mined.seed, mined.index, strict=True)
+    grown = [seed for seed, index in pairs if seed != index]
     picture = overlay(
         image,
         _masks(proposals, mined.index),
@@ -210,13 +190,13 @@ def _taught(
     )
     count = len(mined.index)
     note = f"{count} of {mined.count}" if count < mined.count else f"{count}"
-    note += " pseudo instances"
+    note += " pseudo instances" + (f", {len(grown)} grown from a seed" if grown else "")
     return Panel(
         title=f"{strategy}, branch {mined.branch}",
         uri=_uri(picture),
         strategy=strategy,
         branch=mined.branch,
-        note=note + (f", {len(grown)} grown from a seed" if grown else ""),
+        note=note,
     )
 
 
@@ -228,6 +208,7 @@ def _masks(proposals: Proposals, index: Sequence[int]) -> list[Rle]:
 def _oracle(
     image: Image, proposals: Proposals, truth: GroundTruth, names: Sequence[str]
 ) -> str:
+    """Draw the best proposal of each object."""
     if not len(proposals) or not names:
         return _uri(overlay(image, [], side=SIDE))
     best = cross_iou(proposals, truth.masks).cpu().max(0)

@@ -1,6 +1,6 @@
 """The pages of a comparison and of a tuning, filled in from plain results."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -10,7 +10,7 @@ from wsis.evaluation.kinds import FALSE, Kind
 from wsis.geometry.drawing import SHARE, SHOWN
 from wsis.report._charts import Dot, bars, curves, scatter
 from wsis.report.gallery import Strip
-from wsis.report.tables import METRICS, Row, figure, gained, seeds_more, table
+from wsis.report.tables import METRICS, figure, gained, seeds_more, table
 
 BOUNDS = ("oracle", "random")
 
@@ -30,12 +30,17 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
     """
     rows = table(results)
     miners = [row.name for row in rows if row.name not in BOUNDS]
-    anatomy = results.get("anatomy") or {}
+    means = [row.mean for row in rows if row.name in miners]
+    anatomy, supervision = results.get("anatomy") or {}, results["supervision"]
+    panels = [panel for strip in pictures for panel in strip.panels]
+    taught = [panel for strip in pictures for panel in strip.branches]
+    order: list[str] = list(Kind)
     return _filled(
         "report.html",
         results=results,
         columns=[*METRICS, "ABO"],
-        rows=[_cells(row, rows) for row in rows],
+        rows=rows,
+        best={name: _best([mean[name] for mean in means]) for name in METRICS},
         miners=miners,
         folds=results["data"].get("folds"),
         runs=results.get("folds") or results["runs"],
@@ -43,26 +48,22 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         verdict={"differences": {}, **(results.get("verdict") or {})},
         classes=_per_class(results, miners),
         charts=_charts(results, miners),
-        anatomy=_anatomy(anatomy),
+        anatomy=anatomy,
         bars=_bars(anatomy),
-        ledger=_ledger(results["supervision"]),
+        # Older versions list the labels without the parts that consumed them.
+        ledger=supervision
+        if isinstance(supervision, Mapping)
+        else dict.fromkeys(supervision, ()),
         settings=list(_flat(results["settings"])),
         miner_settings={run["miner"]: run["miner_settings"] for run in results["runs"]},
         pictures=pictures,
-        shown_classes=_of(strip.classes for strip in pictures),
-        shown_miners=_of(
-            (panel.strategy for panel in strip.panels if panel.strategy)
-            for strip in pictures
+        shown_classes=dict.fromkeys(one for strip in pictures for one in strip.classes),
+        shown_miners=dict.fromkeys(one.strategy for one in panels if one.strategy),
+        shown_kinds=sorted(
+            dict.fromkeys(kind for panel in panels for kind in panel.kinds),
+            key=lambda kind: order.index(kind) if kind in order else -1,
         ),
-        shown_kinds=_kinds(pictures),
-        shown_branches=sorted(
-            {
-                panel.branch
-                for strip in pictures
-                for panel in strip.branches
-                if panel.branch is not None
-            }
-        ),
+        shown_branches=sorted({x.branch for x in taught if x.branch is not None}),
         mined=sum(bool(strip.branches) for strip in pictures),
         sources=any(
             one.startswith("source")
@@ -76,12 +77,8 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
 
 def render_tuned(results: Mapping[str, Any]) -> str:
     """Return the page of a tuning, from ``tune.json``; everything in it is escaped."""
-    return _filled(
-        "tune.html",
-        results=results,
-        verdict=results["verdict"],
-        charts=_sweeps(results),
-    )
+    given = {"results": results, "verdict": results["verdict"]}
+    return _filled("tune.html", **given, charts=_sweeps(results))
 
 
 def _filled(template: str, **values: Any) -> str:
@@ -93,52 +90,33 @@ def _filled(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(gained=gained, notes=_notes)
+    environment.filters.update(figure=figure, gained=gained, notes=_notes)
     return environment.get_template(template).render(**values)
-
-
-def _cells(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return a row's figures as text; the best of several miners are marked."""
-    miners = [other for other in rows if other.name not in BOUNDS]
-    best = {name: _best([other.mean[name] for other in miners]) for name in METRICS}
-    return {
-        "name": row.name,
-        "seeds": row.seeds,
-        "bound": row not in miners,
-        "cells": [
-            (
-                figure(row, name),
-                row in miners and name in best and row.mean[name] == best[name],
-            )
-            for name in (*METRICS, "ABO")
-        ],
-    }
 
 
 def _per_class(
     results: Mapping[str, Any], miners: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return mAP50 of every class: each miner's mean over seeds, oracle, random."""
+) -> list[tuple[str, list[float | None], list[float | None], float | None]]:
+    """Return each class's mAP50: miners' means over seeds, the bounds', the best."""
+    bounds = [results.get(f"{bound}_per_class") or {} for bound in BOUNDS]
     lines = []
     for name in results["data"]["classes"]:
-        seeds: dict[str, list[float | None]] = {miner: [] for miner in miners}
+        known: dict[str, list[float]] = {miner: [] for miner in miners}
         for run in results["runs"]:
-            seeds[run["miner"]].append(run["per_class"][name]["mAP50"])
-        means = [_mean(values) for values in seeds.values()]
+            if (value := run["per_class"][name]["mAP50"]) is not None:
+                known[run["miner"]].append(value)
+        means = [fmean(values) if values else None for values in known.values()]
         best = _best([value for value in means if value is not None])
-        bounds = [results.get(f"{bound}_per_class") or {} for bound in BOUNDS]
-        cells = [(_text(value), value is not None and value == best) for value in means]
-        cells += [(_text(one.get(name, {}).get("mAP50")), False) for one in bounds]
-        lines.append({"name": name, "cells": cells})
+        at_bounds = [one.get(name, {}).get("mAP50") for one in bounds]
+        lines.append((name, means, at_bounds, best))
     return lines
 
 
 def _notes(difference: Mapping[str, Any]) -> str:
     """Return a difference's p, and how many seeds would settle it."""
-    p, more = difference.get("p"), seeds_more(difference)
-    return ", ".join(
-        [*([] if p is None else [f"p {p:.2g}"]), *([more] if more else [])]
-    )
+    p = difference.get("p")
+    notes = ["" if p is None else f"p {p:.2g}", seeds_more(difference)]
+    return ", ".join(filter(None, notes))
 
 
 def _charts(results: Mapping[str, Any], miners: Sequence[str]) -> list[str]:
@@ -150,51 +128,37 @@ def _charts(results: Mapping[str, Any], miners: Sequence[str]) -> list[str]:
             for epoch, of_epoch in enumerate(zip(*runs, strict=False), 1)
             if all("total" in one for one in of_epoch)
         ]
-    traces = results.get("trace") or {}
+    charts = [curves(losses, "Training loss", "mean over images and seeds")]
     watched = {
         "precision": "Pseudo instances that are right, last branch",
         "part": "Pseudo instances that are parts, last branch",
         "whole-plus": "Pseudo instances that are whole-plus, last branch",
         "targets_right": "Targets that are right, last branch",
     }
-    charts = [curves(losses, "Training loss", "mean over images and seeds")]
-    charts += [
-        curves(
-            {name: _of_last_branch(rows, key) for name, rows in traces.items()},
-            title,
-            "percent",
-        )
-        for key, title in watched.items()
-    ]
+    for key, title in watched.items():
+        lines = {}
+        for name, rows in (results.get("trace") or {}).items():
+            last = max((row["branch"] for row in rows), default=0)
+            lines[name] = [
+                (float(row["epoch"] + 1), float(row[key]))
+                for row in rows
+                if row["branch"] == last and row[key] is not None
+            ]
+        charts.append(curves(lines, title, "percent"))
     return [chart for chart in charts if chart]
 
 
-def _of_last_branch(
-    rows: Sequence[Mapping[str, Any]], key: str
-) -> list[tuple[float, float]]:
-    last = max((row["branch"] for row in rows), default=0)
-    return [
-        (float(row["epoch"] + 1), float(row[key]))
-        for row in rows
-        if row["branch"] == last and row[key] is not None
-    ]
-
-
 def _bars(anatomy: Mapping[str, Any]) -> list[str]:
-    def pieces(figure: str, kinds: Iterable[Kind]) -> dict[str, dict[str, float]]:
-        return {
-            name: {str(kind): float(one["kinds"][kind][figure]) for kind in kinds}
+    charts = []
+    for measure, kinds, title, unit in (
+        ("gain", tuple(Kind), "What repairing each kind would gain", "points of mAP50"),
+        ("top", FALSE, "Wrong ones among each class's best", "predictions"),
+    ):
+        pieces = {
+            name: {str(kind): float(one["kinds"][kind][measure]) for kind in kinds}
             for name, one in anatomy.items()
         }
-
-    charts = [
-        bars(
-            pieces("gain", Kind),
-            "What repairing each kind would gain",
-            "points of mAP50",
-        ),
-        bars(pieces("top", FALSE), "Wrong ones among each class's best", "predictions"),
-    ]
+        charts.append(bars(pieces, title, unit))
     return [chart for chart in charts if chart]
 
 
@@ -206,9 +170,8 @@ def _sweeps(results: Mapping[str, Any]) -> list[str]:
         for name in (results["by"], VERDICT):
             dots = []
             for row in results["settings"]:
-                x = row["values"][axis]
                 figures = {**row["criteria"], **(row["metrics"] or {})}
-                y = figures.get(name)
+                x, y = row["values"][axis], figures.get(name)
                 if x is None or y is None or (log and x <= 0):
                     continue
                 chosen = row["label"] == results["chosen"]["label"]
@@ -218,58 +181,9 @@ def _sweeps(results: Mapping[str, Any]) -> list[str]:
     return [chart for chart in found if chart]
 
 
-def _anatomy(anatomy: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return each kind's count and gain by strategy, as text."""
-    if not anatomy:
-        return []
-    kinds = next(iter(anatomy.values()))["kinds"]
-    return [
-        (
-            kind,
-            [
-                (
-                    f"{one['kinds'][kind]['count']:.0f} "
-                    f"({one['kinds'][kind]['share']:.0f} %)",
-                    f"{one['kinds'][kind]['gain']:+.1f}",
-                )
-                for one in anatomy.values()
-            ],
-        )
-        for kind in kinds
-    ]
-
-
-def _ledger(supervision: Any) -> list[tuple[str, str]]:
-    """Return each kind of label with the parts that consumed it, if known."""
-    if isinstance(supervision, Mapping):
-        return [(label, ", ".join(parts)) for label, parts in supervision.items()]
-    return [(label, "") for label in supervision]
-
-
-def _kinds(pictures: Sequence[Strip]) -> list[str]:
-    """Return the kinds that occur, in order of ``Kind``; any other comes first."""
-    found = _of(panel.kinds for strip in pictures for panel in strip.panels)
-    order = [str(kind) for kind in Kind]
-    return sorted(found, key=lambda one: order.index(one) if one in order else -1)
-
-
-def _of(groups: Iterable[Iterable[str]]) -> list[str]:
-    """Return all that occurs, each once, in order."""
-    return list(dict.fromkeys(one for group in groups for one in group))
-
-
 def _best(values: Sequence[float]) -> float | None:
     """Return the highest of several values; None where they do not differ."""
     return max(values) if len(set(values)) > 1 else None
-
-
-def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from statistics import fmean, stdev
@@ -30,21 +30,18 @@ class Row:
 
 def table(results: Mapping[str, Any]) -> list[Row]:
     """Return the rows of ``results.json``: variants in order, oracle, random."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for run in results["runs"]:
+        found.setdefault(run["miner"], []).append(run["metrics"])
     rows = []
-    for label in dict.fromkeys(run["miner"] for run in results["runs"]):
-        found = [r["metrics"] for r in results["runs"] if r["miner"] == label]
-        columns = {name: [metrics[name] for metrics in found] for name in METRICS}
-        rows.append(
-            Row(
-                name=label,
-                seeds=len(found),
-                mean={name: fmean(values) for name, values in columns.items()},
-                deviation={
-                    name: stdev(values) if len(values) > 1 else None
-                    for name, values in columns.items()
-                },
-            )
-        )
+    for label, some in found.items():
+        columns = {name: [metrics[name] for metrics in some] for name in METRICS}
+        mean = {name: fmean(values) for name, values in columns.items()}
+        deviation = {
+            name: stdev(values) if len(values) > 1 else None
+            for name, values in columns.items()
+        }
+        rows.append(Row(name=label, seeds=len(some), mean=mean, deviation=deviation))
     return rows + [Row(name=x, seeds=1, mean=results[x]) for x in ("oracle", "random")]
 
 
@@ -77,25 +74,42 @@ def to_html(results: Mapping[str, Any]) -> str:
         f"{data['name']}: percent on {data['val_images']} images, mean ± standard "
         "deviation over seeds"
     )
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
+
     head, *lines = _short(results)
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
-        for line in lines
-    )
+    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in lines)
     return (
-        f"<table><caption>{escape(about)}</caption><thead><tr>{top}</tr>"
+        f"<table><caption>{escape(about)}</caption><thead><tr>{row(head, 'th')}</tr>"
         f"</thead><tbody>{body}</tbody></table>"
     )
 
 
 def to_csv(results: Mapping[str, Any]) -> str:
     """Return a line for each strategy and figure; empty cells where there is none."""
+    verdict = results["verdict"]
+    runs = {run["miner"]: run for run in results["runs"]}
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for line in _lines(results):
-        writer.writerow({name: _plain(line.get(name)) for name in COLUMNS})
+    for row in table(results):
+        for name in (n for n in METRICS if n in row.mean):
+            line = {"strategy": row.name, "metric": name, "mean": row.mean[name]}
+            if one := verdict["strategies"].get(row.name, {}).get(name):
+                labels = set().union(*runs[row.name]["supervision"].values())
+                line |= {"seeds": row.seeds, "deviation": one["deviation"]}
+                line["low"], line["high"] = one["interval"] or (None, None)
+                line["supervision"] = " + ".join(sorted(labels))
+                line["level"] = runs[row.name]["level"]
+            if one := verdict["differences"].get(row.name, {}).get(name):
+                line |= {k: one[k] for k in ("p", "p_all", "verdict", "seeds_more")}
+                line["difference"] = one["mean"]
+                ends = one["interval"] or (None, None)
+                line["difference_low"], line["difference_high"] = ends
+            writer.writerow(
+                {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()}
+            )
     return file.getvalue()
 
 
@@ -184,51 +198,9 @@ def _short(results: Mapping[str, Any]) -> list[list[str]]:
     last = [f"mAP50 against {verdict['first']}"] if against else []
     lines = [["", "seeds", *columns, *last]]
     for row in table(results):
-        bound = row.name in ("oracle", "random")
-        cells = [row.name, "" if bound else str(row.seeds)]
-        cells += [figure(row, name) for name in columns]
+        seeds = "" if row.name in ("oracle", "random") else str(row.seeds)
+        lines.append([row.name, seeds, *(figure(row, name) for name in columns)])
         if against:
-            cells.append(
-                said(against[row.name]["mAP50"]) if row.name in against else ""
-            )
-        lines.append(cells)
+            one = against.get(row.name)
+            lines[-1].append(said(one["mAP50"]) if one else "")
     return lines
-
-
-def _lines(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    verdict = results["verdict"]
-    runs = {run["miner"]: run for run in results["runs"]}
-    lines: list[dict[str, Any]] = []
-    for row in table(results):
-        for name in (n for n in METRICS if n in row.mean):
-            line = {"strategy": row.name, "metric": name, "mean": row.mean[name]}
-            one = verdict["strategies"].get(row.name, {}).get(name)
-            if one is not None:
-                consumed = runs[row.name]["supervision"].values()
-                labels = sorted({label for part in consumed for label in part})
-                line |= {
-                    "seeds": row.seeds,
-                    "deviation": one["deviation"],
-                    **_ends(one, "low", "high"),
-                    "supervision": " + ".join(labels),
-                    "level": runs[row.name]["level"],
-                }
-            other = verdict["differences"].get(row.name, {}).get(name)
-            if other is not None:
-                line |= {
-                    "difference": other["mean"],
-                    **_ends(other, "difference_low", "difference_high"),
-                    **{k: other[k] for k in ("p", "p_all", "verdict", "seeds_more")},
-                }
-            lines.append(line)
-    return lines
-
-
-def _ends(one: Mapping[str, Any], *names: str) -> dict[str, float | None]:
-    return dict(zip(names, one["interval"] or (None, None), strict=True))
-
-
-def _plain(value: Any) -> Any:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else value
