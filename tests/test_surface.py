@@ -20,6 +20,7 @@ PUBLIC = [
     "DataSource",
     "Evaluation",
     "FolderData",
+    "InputWarning",
     "MISTMiner",
     "Miner",
     "OICRMiner",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
+    from wsis._support.checks import InputWarning
     from wsis.contracts import (
         Annotated,
         BranchScores,
@@ -35,6 +36,7 @@ __all__ = [
     "DataSource",
     "Evaluation",
     "FolderData",
+    "InputWarning",
     "MISTMiner",
     "Miner",
     "OICRMiner",

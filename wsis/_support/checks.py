@@ -4,11 +4,26 @@ NaN and infinity are in no range.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
+
+
+class InputWarning(UserWarning):
+    """An input is used only in part, or can be read in more than one way.
+
+    The message says what was left out or assumed, how often, with the first names, and
+    what to do. ``warnings.simplefilter("error", InputWarning)``, on the command line
+    ``--strict``, turns it into an error.
+    """
 
 
 class WeightsError(ValueError):
     """The weights of a part are missing, unreadable or another network's."""
+
+
+def warn(text: str) -> None:
+    """Warn of an input that is used only in part or read by assumption."""
+    warnings.warn(text, InputWarning, stacklevel=3)
 
 
 def few(names: Sequence[str]) -> str:

@@ -1,11 +1,15 @@
 """Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
 
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from wsis._support.checks import InputWarning
 
 FAILED, USAGE = 1, 2
 
@@ -65,6 +69,25 @@ class Guarded(TyperGroup):
             raise typer.Exit(USAGE if _is_usage(error) else FAILED) from None
 
 
+@contextmanager
+def warnings_shown(*, strict: bool) -> Iterator[None]:
+    """Print each warning about an input once, as a line; raise the first if strict."""
+    printed: set[str] = set()
+    with warnings.catch_warnings():
+        other = warnings.showwarning
+
+        def show(text: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, InputWarning):
+                other(text, category, *place, **more)
+            elif str(text) not in printed:
+                printed.add(str(text))
+                typer.echo(f"warning: {text}", err=True)
+
+        warnings.simplefilter("error" if strict else "always", InputWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
 def message(error: Exception) -> str:
     """Return what an error says, in one line."""
     if isinstance(error, OSError) and error.strerror:
@@ -73,6 +96,8 @@ def message(error: Exception) -> str:
     # str(KeyError("x")) has quotes around it.
     key = isinstance(error, KeyError) and len(error.args) == 1
     text = " ".join(str(error.args[0] if key else error).split())
+    if isinstance(error, InputWarning):
+        return f"{text} (--strict)"
     if isinstance(error, ValueError | LookupError | OSError | UsageError):
         return text
     return f"{type(error).__name__}: {text} (wsis --debug COMMAND shows the traceback)"

@@ -18,7 +18,7 @@ from typing import (
 
 import typer
 
-from wsis.cli._errors import UsageError
+from wsis.cli._errors import UsageError, warnings_shown
 
 if TYPE_CHECKING:
     from wsis.contracts import Annotated as Measured
@@ -50,11 +50,17 @@ class Without:
         object.__setattr__(self, "names", names)
 
 
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop at the first warning about an input."),
+]
+
+
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for every field of the dataclasses in its signature.
 
     Typer then sees ``--root``, ``--images`` and so on where the command takes one
-    ``data: Data``.
+    ``data: Data``. Every command also takes ``--strict``.
     """
     signature = inspect.signature(command, eval_str=True)
     shown: list[inspect.Parameter] = []
@@ -79,11 +85,17 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             for field in own
         ]
 
+    strict = inspect.Parameter(
+        "strict", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Strict
+    )
+    shown.append(strict)
+
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        for name, (kind, names) in groups.items():
-            given[name] = kind(**{field: given.pop(field) for field in names})
-        command(**given)
+    def run(*, strict: bool, **given: Any) -> None:
+        with warnings_shown(strict=strict):
+            for name, (kind, names) in groups.items():
+                given[name] = kind(**{field: given.pop(field) for field in names})
+            command(**given)
 
     changed: Any = run
     changed.__signature__ = signature.replace(parameters=shown)
