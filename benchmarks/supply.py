@@ -137,9 +137,20 @@ def audited(environment: Environment) -> dict[str, object]:
         found = json.loads(done.stdout)["dependencies"]
     except (json.JSONDecodeError, KeyError):
         return {"passed": False, "error": done.stderr[-300:], "licences": licences}
-    known = {one["name"]: one["vulns"] for one in found if one.get("vulns")}
-    ids = {name: [one["id"] for one in vulns] for name, vulns in known.items()}
-    return {"passed": not ids, "vulnerabilities": ids, "licences": licences}
+    ids = {
+        one["name"]: [vulnerability["id"] for vulnerability in one["vulns"]]
+        for one in found
+        if one.get("vulns")
+    }
+    # Without the service, pip-audit ends with 0 and has looked at nothing.
+    unknown = [one["name"] for one in found if "skip_reason" in one]
+    return {
+        "passed": not ids and not unknown,
+        "audited": len(found) - len(unknown),
+        "not audited": unknown,
+        "vulnerabilities": ids,
+        "licences": licences,
+    }
 
 
 def main() -> int:
