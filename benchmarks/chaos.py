@@ -390,7 +390,6 @@ def main() -> int:
     import torch
 
     # Imported here once, so that the processes forked from this one need not.
-    from wsis.cli import bench, cues, predict, proposals, refine, train, tune  # noqa: F401
     from wsis.experiments import compare  # noqa: F401
     from wsis.runs import Pipeline  # noqa: F401
 
