@@ -118,7 +118,7 @@ def test_a_pipeline_trains_on_a_store_as_on_its_source(tmp_path):
 
 def test_another_store_at_the_same_path_has_features_of_its_own(tmp_path):
     """Frozen features are kept by settings, and a path alone says too little."""
-    folders = []
+    origins = []
     for nodes in (30, 20):
         shutil.rmtree(tmp_path / "store", ignore_errors=True)
         tree = RegionTree(nodes=nodes, pairs=0, side=64)
@@ -127,7 +127,11 @@ def test_another_store_at_the_same_path_has_features_of_its_own(tmp_path):
         pipeline = Pipeline(
             settings().model_copy(update={"source": part}), tmp_path / "cache"
         )
-        pipeline.prepare(pipeline.bags(Squares(train=1).train().images))
-        folders.append(pipeline.frozen.pooled.folder)
+        [bag] = pipeline.bags(Squares(train=1).train().images)
+        pooled = pipeline.frozen(bag, pipeline.train_views[0])
+        assert len(pooled) == len(bag.proposals)
+        cues = pipeline.cues([bag], 0)
+        assert len(cues(bag)) == len(bag.proposals)
+        origins.append(bag.origin)
 
-    assert folders[0] != folders[1]
+    assert origins[0] != origins[1]
