@@ -82,8 +82,7 @@ def make(
     """
     from wsis import __version__
     from wsis.data.images import images_in
-    from wsis.proposals.filling import make_jobs
-    from wsis.proposals.making import file_photo
+    from wsis.proposals.making import file_photo, make_jobs
     from wsis.proposals.shards import About
     from wsis.runs.settings import Part
 
@@ -148,9 +147,8 @@ def import_(
     """
     from dataclasses import replace
 
-    from wsis._support.checks import few
     from wsis.data.images import images_in
-    from wsis.proposals.importers import FORMATS, ImportJob, matched
+    from wsis.proposals.importers import FORMATS, matched
     from wsis.proposals.making import file_photo
     from wsis.proposals.shards import About
 
@@ -164,17 +162,7 @@ def import_(
         ledger = FORMATS[form].consumed(path, told)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    matches = matched(found, photos)
-    for names, what in (
-        (matches.photos, "photos without proposals"),
-        (matches.found, "proposals without a photo"),
-    ):
-        if names:
-            typer.echo(f"left out: {len(names)} {what} ({few(names)})", err=True)
-    work = [
-        ImportJob(photo=photo, found=one.read, source=form, ledger=ledger)
-        for photo, one in matches.pairs
-    ]
+    work = matched(found, photos).jobs(form, ledger)
     about = About(source=form, settings={}, ledger=ledger)
     _fill(out, about, work, _workers(jobs, cluster))
 
@@ -268,7 +256,8 @@ def evaluate(
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_coverage
     from wsis.evaluation.proposals import coverage
-    from wsis.proposals.filling import made, make_jobs, photos_of, stored
+    from wsis.proposals.filling import made, photos_of, stored
+    from wsis.proposals.making import make_jobs
     from wsis.proposals.store import StoredProposals
     from wsis.runs.settings import Part
 

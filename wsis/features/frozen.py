@@ -112,13 +112,15 @@ class FrozenFeatures:
             live,
             maps=Cache.keyed(root / "maps", maps, made_by),
             pooled=Cache.keyed(
-                root / "pooled", settings, {**made_by, "head": plugins.identity(head)}
+                root / "pooled",
+                settings,
+                {**made_by, "head": plugins.identity(head)},
             ),
         )
 
     @property
     def made_by(self) -> Mapping[str, Any]:
-        """The rest that maps depend on, besides settings: weights, versions, machine."""
+        """All that maps depend on besides settings: weights, versions, machine."""
         found: Mapping[str, Any] = self.maps.settings["made_by"]
         return found
 

@@ -1,17 +1,18 @@
 """Makes or imports the proposals of many photos, into a store or one by one."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from wsis._support.checks import few, warn
 from wsis._support.files import digest
 from wsis._support.progress import Monitor
 from wsis.contracts import Ledger, Proposals, TaggedImage
 from wsis.proposals._packing import unpack
-from wsis.proposals.making import Job, MakeJob, Photo, Work
+from wsis.proposals.making import Job, Photo, Work
 from wsis.proposals.shard_writer import Writer
 from wsis.proposals.shards import About
 from wsis.proposals.store import StoredProposals
@@ -42,15 +43,6 @@ def photos_of(images: Iterable[TaggedImage]) -> list[Photo]:
     return list({(photo.name, photo.number): photo for photo in photos}.values())
 
 
-def make_jobs(
-    photos: Iterable[Photo], source: str, settings: Mapping[str, Any]
-) -> list[Job]:
-    """Return the jobs that make proposals with an installed source."""
-    return [
-        MakeJob(photo=photo, source=source, settings=dict(settings)) for photo in photos
-    ]
-
-
 def fill(
     folder: Path,
     about: About,
@@ -71,6 +63,7 @@ def fill(
         StoreError: if the folder holds other files, or proposals of another kind.
     """
     found, began = Filled(), time.perf_counter()
+    notes: dict[str, list[str]] = defaultdict(list)
     with Writer(folder, about) as writer, pool as work:
         step = monitor.start("proposals", len(jobs))
         # Whether a photo is known takes reading it, which an empty store need not do.
@@ -91,11 +84,16 @@ def fill(
             elif outcome.key in writer:
                 found.known += 1
             else:
-                seconds = outcome.seconds if isinstance(jobs[0], MakeJob) else None
-                writer.add_packed(outcome.key, outcome.name, outcome.packed, seconds)
+                writer.add_packed(
+                    outcome.key, outcome.name, outcome.packed, outcome.seconds
+                )
                 found.added += 1
                 found.masks += len(outcome.packed["objectness"])
+            for note in outcome.notes:
+                notes[note].append(outcome.name)
             step(outcome.name)
+    for note, names in notes.items():
+        warn(f"{len(names)} photos ({few(names)}): {note}")
     found.seconds = time.perf_counter() - began
     return found
 
@@ -116,7 +114,7 @@ def made(
         for outcome in work(jobs):
             if outcome.packed is None:
                 raise ValueError(f"{outcome.name}: {outcome.error}")
-            seconds.append(outcome.seconds)
+            seconds += [] if outcome.seconds is None else [outcome.seconds]
             yield unpack(outcome.packed, source, ledger)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -10,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from wsis import plugins
+from wsis._support.checks import InputWarning
 from wsis._support.files import digest
 from wsis._support.processes import pool
 from wsis.contracts import Image, Proposals, ProposalSource
@@ -45,35 +47,31 @@ def file_photo(path: Path) -> Photo:
     return Photo(name=path.name, load=partial(read_image, path))
 
 
-@runtime_checkable
-class Job(Protocol):
-    """Gives the proposals of one photo; can be pickled."""
-
-    @property
-    def photo(self) -> Photo:
-        """The photo."""
-
-    def propose(self, image: Image) -> Proposals:
-        """Return its proposals."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeJob:
-    """Makes the proposals of one photo.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Gives the proposals of one photo; can be pickled.
 
     Args:
         photo: the photo.
-        source: name of the part that makes them.
-        settings: of the part.
+        propose: returns the proposals of its pixels.
+        timed: whether the time that it takes tells anything of the proposals.
     """
 
     photo: Photo
-    source: str
-    settings: Mapping[str, Any]
+    propose: Callable[[Image], Proposals]
+    timed: bool = True
 
-    def propose(self, image: Image) -> Proposals:
-        """Return its proposals."""
-        return _built(self.source, json.dumps(self.settings, default=str))(image)
+
+def make_jobs(
+    photos: Iterable[Photo], source: str, settings: Mapping[str, Any]
+) -> list[Job]:
+    """Return the jobs that make proposals with an installed source."""
+    propose = partial(_propose, source, json.dumps(settings, default=str))
+    return [Job(photo, propose) for photo in photos]
+
+
+def _propose(source: str, settings: str, image: Image) -> Proposals:
+    return _built(source, settings)(image)
 
 
 @lru_cache(maxsize=1)
@@ -91,28 +89,41 @@ class Outcome:
         name: of the photo.
         key: ``digest`` of its pixels.
         packed: its proposals, as ``packing.pack`` makes them; None if it failed.
-        seconds: that proposing took.
+        seconds: that proposing took, if that tells anything.
         error: why it failed.
+        notes: warnings about inputs.
     """
 
     name: str
     key: str = ""
     packed: Mapping[str, np.ndarray] | None = None
-    seconds: float = 0.0
+    seconds: float | None = None
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def attempt(job: Job) -> Outcome:
     """Do a job; an error becomes an outcome, so that it stops nothing else."""
     try:
-        image = job.photo.load()
-        began = time.perf_counter()
-        proposals = job.propose(image)
-        seconds = time.perf_counter() - began
+        with warnings.catch_warnings(record=True) as caught:
+            # Told together with those of the other photos, which may be elsewhere.
+            warnings.simplefilter("always", InputWarning)
+            image = job.photo.load()
+            began = time.perf_counter()
+            proposals = job.propose(image)
+            seconds = time.perf_counter() - began
+        notes = {str(one.message): one for one in caught}
+        for text, one in list(notes.items()):
+            if not issubclass(one.category, InputWarning):
+                warnings.warn_explicit(text, one.category, one.filename, one.lineno)
+                del notes[text]
         check_size("proposals", proposals.size, image.shape[:2])
-        packed = pack(proposals)
         return Outcome(
-            name=job.photo.name, key=digest(image), packed=packed, seconds=seconds
+            name=job.photo.name,
+            key=digest(image),
+            packed=pack(proposals),
+            seconds=seconds if job.timed else None,
+            notes=tuple(notes),
         )
     except Exception as error:
         # Parts and files are other people's: whatever they raise is one photo's.
@@ -131,9 +142,11 @@ def check_size(
         ValueError: if sizes differ; ``where`` begins the message.
     """
     if tuple(found) != tuple(size):
+        turned = tuple(found) == tuple(size)[::-1]
         raise ValueError(
             f"{where}expected {what} of {size[0]} x {size[1]} pixels (height x width) "
             f"as the photo has, got {' x '.join(map(str, found))}"
+            f"{': width x height? transpose them' if turned else ''}"
         )
 
 
