@@ -200,7 +200,7 @@ def verify(store: StoreArgument) -> None:
     count = sum(entry.proposals for entry in opened.entries.values())
     typer.echo(
         f"{store}: {count} proposals of {len(opened)} photos in "
-        f"{len(opened.checksums)} shards, by {opened.about.source}, supervision: "
+        f"{len(opened.shards)} shards, by {opened.about.source}, supervision: "
         f"{supervision(opened.about.ledger)}; {'damaged' if damage else 'whole'}"
     )
     if damage:

@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
+from wsis._support.checks import few, warn
 from wsis._support.files import (
     append_json,
     atomic_write,
     differences,
+    in_json,
     in_words,
-    write_json,
+    is_unfinished,
+    sweep,
+    write_new,
 )
 from wsis.contracts import Ledger, Proposals
 from wsis.proposals._packing import PARTS, pack
@@ -61,6 +65,7 @@ class Writer:
     photos: int = 64
     megabytes: float = 64.0
     seconds: float = 60.0
+    _token: str = field(init=False, default="")
     _keys: set[str] = field(init=False, default_factory=set)
     _arrays: dict[str, np.ndarray] = field(init=False, default_factory=dict)
     _entries: list[Entry] = field(init=False, default_factory=list)
@@ -68,14 +73,17 @@ class Writer:
 
     def __post_init__(self) -> None:
         if not (self.folder / STAMP).exists():
-            if self.folder.exists() and any(map(_foreign, self.folder.iterdir())):
+            names = os.listdir(self.folder) if self.folder.exists() else []
+            # Another writer may have begun it meanwhile, with the stamp.
+            begun = all(map(is_unfinished, names)) or (self.folder / STAMP).exists()
+            if not begun:
                 raise StoreError(
                     f"expected {self.folder} to be new, empty or a store of proposals; "
                     "it holds other files; choose another folder"
                 )
             # The token is a name that no other store has.
             stamp = {**self.about.described(), "token": secrets.token_hex(8)}
-            write_json(self.folder / STAMP, stamp)
+            write_new(self.folder / STAMP, in_json(stamp))
         store = Store.open(self.folder)
         found, wanted = store.about.described(), self.about.described()
         if found != wanted:
@@ -83,9 +91,14 @@ class Writer:
                 f"the store {self.folder} has other proposals "
                 f"({in_words(differences(found, wanted))}); choose another folder"
             )
-        self._keys = set(store.entries)
+        if store.lost:
+            names = sorted(set(store.lost.values()))
+            warn(f"{len(store.lost)} photos are made or imported again: {few(names)}")
+        for folder in (self.folder, self.folder / SHARDS):
+            sweep(folder)
+        self._token, self._keys = store.token, set(store.entries)
         for path in (self.folder / SHARDS).glob("*.safetensors"):
-            if path.name not in store.checksums:
+            if path.name not in store.shards:
                 self._take_up(path)
 
     def __enter__(self) -> "Writer":
@@ -153,7 +166,7 @@ class Writer:
         if not self._entries:
             return
         photos = json.dumps([one.described() for one in self._entries])
-        content = save(self._arrays, {"photos": photos})
+        content = save(self._arrays, {"photos": photos, "token": self._token})
         path = self.folder / SHARDS / shard_name(hashlib.sha256(content).hexdigest())
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             file.write(content)
@@ -163,17 +176,12 @@ class Writer:
         self._arrays, self._entries = {}, []
 
     def _take_up(self, path: Path) -> None:
-        """Add a shard that is there to the index, if it is whole."""
+        """Add a shard of this store to the index, if it is whole."""
         shard = Shard.of(path)
-        if shard is not None:
+        if shard is not None and shard.token in (None, self._token):
             append_json(self.folder / INDEX, shard.described())
             self._keys |= {one.key for one in shard.entries}
 
 
 def _words(ledger: Ledger) -> str:
     return ", ".join(sorted(ledger)) or "no labels"
-
-
-def _foreign(path: Path) -> bool:
-    """Tell a file apart from those that an interrupted beginning of a store leaves."""
-    return not path.name.startswith(f".{STAMP}")

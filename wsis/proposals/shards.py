@@ -83,12 +83,14 @@ class Shard:
         length: of the file, in bytes.
         sha256: its checksum.
         entries: of the photos in it.
+        token: of its store; None in stores that an older wsis wrote.
     """
 
     name: str
     length: int
     sha256: str
     entries: tuple[Entry, ...]
+    token: str | None = None
 
     @classmethod
     def parsed(cls, values: Any) -> "Shard | None":
@@ -96,7 +98,9 @@ class Shard:
         try:
             name, length = str(values["shard"]), int(values["bytes"])
             entries = tuple(Entry(**one, shard=name) for one in values["photos"])
-            return cls(name, length, str(values["sha256"]), entries)
+            return cls(
+                name, length, str(values["sha256"]), entries, values.get("token")
+            )
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -106,24 +110,28 @@ class Shard:
         try:
             found, length = sha256(path), path.stat().st_size
             with safe_open(path, framework="numpy") as file:
-                photos = json.loads((file.metadata() or {})["photos"])
-        except (SafetensorError, ValueError, KeyError):
+                told = file.metadata() or {}
+            values = {"shard": path.name, "bytes": length, "sha256": found}
+            values |= {"photos": json.loads(told["photos"]), "token": told.get("token")}
+        except (SafetensorError, OSError, ValueError, KeyError):
             return None
-        values = {"shard": path.name, "bytes": length, "sha256": found}
-        whole = path.name == shard_name(found)
-        return cls.parsed({**values, "photos": photos}) if whole else None
+        return cls.parsed(values) if path.name == shard_name(found) else None
 
     def described(self) -> dict[str, Any]:
         """Return the line of the index."""
         values = {"shard": self.name, "bytes": self.length, "sha256": self.sha256}
-        return {**values, "photos": [one.described() for one in self.entries]}
+        photos = [one.described() for one in self.entries]
+        return {**values, "photos": photos, "token": self.token}
 
-    def is_whole(self, folder: Path) -> bool:
-        """Tell whether the file is in the store, and as long as it was written."""
+    def loss(self, folder: Path) -> str:
+        """Return why the file cannot be what was written, by its length; else empty."""
         try:
-            return (folder / SHARDS / self.name).stat().st_size == self.length
+            length = (folder / SHARDS / self.name).stat().st_size
         except FileNotFoundError:
-            return False
+            return "missing"
+        if length == self.length:
+            return ""
+        return "cut short" if length < self.length else "longer than it was written"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,23 +140,25 @@ class Store:
 
     ``index.jsonl`` has a line for every shard, with its SHA-256 and the photos in it. A
     shard is a safetensors file that never changes and lists its photos as well; it is
-    compared with its checksum when a process first opens it. A line that an
-    interruption left half written is passed over, and so are shards that are missing or
-    of another length: their photos count as not there, and a ``Writer`` takes them.
+    compared with its checksum and its line when a process first opens it. A line that
+    an interruption left half written is passed over, and so are shards that are missing
+    or of another length: their photos count as not there, and a ``Writer`` takes them.
 
     Args:
         folder: of the store.
         about: what all its proposals have in common.
         token: drawn when the store was begun; no two stores have the same.
         entries: of the photos, by key, in the order in which they came.
-        checksums: SHA-256 of each shard, by name.
+        shards: the lines of the index whose files are there, by name.
+        lost: why the proposals of other photos are not there, by key.
     """
 
     folder: Path
     about: About
     token: str
     entries: Mapping[str, Entry]
-    checksums: Mapping[str, str]
+    shards: Mapping[str, Shard]
+    lost: Mapping[str, str]
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
@@ -159,12 +169,24 @@ class Store:
         """
         about, token = _read_stamp(folder)
         entries: dict[str, Entry] = {}
-        checksums: dict[str, str] = {}
-        for _, shard in _lines(folder):
-            if shard is not None and shard.is_whole(folder):
-                checksums[shard.name] = shard.sha256
+        shards: dict[str, Shard] = {}
+        lost: dict[str, str] = {}
+        for number, shard in _lines(folder):
+            if shard is None:
+                continue
+            path, loss = folder / SHARDS / shard.name, shard.loss(folder)
+            if shard.token not in (None, token):
+                raise StoreError(
+                    f"{INDEX}, line {number}: {path} belongs to another store than "
+                    f"{folder / STAMP}; put back the files of one store"
+                )
+            if loss:
+                lost |= {one.key: f"{path} is {loss}" for one in shard.entries}
+            else:
+                shards[shard.name] = shard
                 entries |= {one.key: one for one in shard.entries}
-        return cls(folder, about, token, entries, checksums)
+        lost = {key: why for key, why in lost.items() if key not in entries}
+        return cls(folder, about, token, entries, shards, lost)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -179,14 +201,20 @@ class Store:
             KeyError: if the store has none of that photo.
             StoreError: if the file that has them is damaged.
         """
-        shard = self.entries[key].shard
-        path = self.folder / SHARDS / shard
-        file = _opened(path, self.checksums[shard])
-        try:
-            kept = {part: file.get_tensor(f"{key}.{part}") for part in PARTS}
-        except SafetensorError as error:
-            raise StoreError(f"{path} lacks what the index says: {error}") from error
+        shard = self.shards[self.entries[key].shard]
+        file = _opened(self.folder / SHARDS / shard.name, shard, self.token)
+        kept = {part: file.get_tensor(f"{key}.{part}") for part in PARTS}
         return unpack(kept, self.about.source, self.about.ledger)
+
+    def absence(self, key: str) -> str:
+        """Return why the store has no proposals of a photo; empty if it never had."""
+        if key in self.lost:
+            return self.lost[key]
+        for path in sorted((self.folder / SHARDS).glob("*.safetensors")):
+            shard = Shard.of(path)
+            if shard is not None and key in {one.key for one in shard.entries}:
+                return f"{self.folder / INDEX} does not list them, {path} has them"
+        return ""
 
     def damage(self) -> Iterator[str]:
         """Read everything; yield a line for each thing that is not as it was written.
@@ -196,16 +224,15 @@ class Store:
         for number, shard in _lines(self.folder):
             if shard is None:
                 continue
-            path = self.folder / SHARDS / shard.name
-            if not shard.is_whole(self.folder):
+            path, loss = self.folder / SHARDS / shard.name, shard.loss(self.folder)
+            if loss:
                 lost = [one for one in shard.entries if one.key not in self]
-                state = "cut short" if path.exists() else "missing"
                 if lost:
-                    yield f"{path}: {state}, and with it {len(lost)} photos' proposals"
+                    yield f"{path}: {loss}, and with it {len(lost)} photos' proposals"
             elif sha256(path) != shard.sha256:
                 yield _damaged(path)
-            elif Shard.of(path) != shard:
-                yield f"{INDEX}, line {number}: lists other photos than {path}"
+            elif wrong := _disagreement(path, shard, self.token):
+                yield f"{wrong} ({INDEX}, line {number})"
 
     def leftovers(self) -> Iterator[str]:
         """Yield what interruptions left behind, a line each: none of it is read."""
@@ -255,9 +282,9 @@ def _read_stamp(folder: Path) -> tuple[About, str]:
 
 
 @lru_cache(maxsize=32)
-def _opened(path: Path, checksum: str) -> Any:
+def _opened(path: Path, shard: Shard, token: str) -> Any:
     """Return a shard that is mapped into memory."""
-    _check(path, checksum)
+    _check(path, shard, token)
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
@@ -265,14 +292,26 @@ def _opened(path: Path, checksum: str) -> Any:
 
 
 @lru_cache(maxsize=2**16)
-def _check(path: Path, checksum: str) -> None:
-    """Compare a shard with its checksum, once a process."""
+def _check(path: Path, shard: Shard, token: str) -> None:
+    """Compare a shard with its line of the index, once a process."""
     try:
         found = sha256(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
-    if found != checksum:
+    if found != shard.sha256:
         raise StoreError(_damaged(path))
+    if wrong := _disagreement(path, shard, token):
+        raise StoreError(f"{wrong}; put back the files of one store, as they were")
+
+
+def _disagreement(path: Path, shard: Shard, token: str) -> str:
+    """Return how a whole shard differs from its line of the index, or is another's."""
+    told = Shard.of(path)
+    if told is not None and told.token not in (None, token):
+        return f"{path} belongs to another store than its {STAMP}"
+    if told is None or told.entries != shard.entries:
+        return f"{path}: the index lists other photos than the file"
+    return ""
 
 
 def _damaged(path: Path) -> str:

@@ -156,6 +156,12 @@ class StoredProposals:
         """
         store = self.store
         if key not in store:
+            why = store.absence(key)
+            if why:
+                raise StoreError(
+                    f"the store {self.path} has lost the proposals of this photo "
+                    f"(digest {key}): {why}; wsis proposals make or import adds them"
+                )
             height, width = load().shape[:2]
             raise StoreError(
                 f"the store {self.path} has no proposals of this photo ({height} x "

@@ -136,7 +136,9 @@ def test_a_soft_mask_is_refused(tmp_path, inside, outside, kind, message):
     masks = np.where(random_masks(1, SIZE, seed=2).numpy(), inside, outside)
     np.savez(tmp_path / "a.npz", masks=masks.astype(kind))
 
-    with pytest.raises(ValueError, match=f"a.npz: masks of two values.*got {message}"):
+    with pytest.raises(
+        ValueError, match=f"a.npz: expected masks of two values.*got {message}"
+    ):
         read(tmp_path / "a.npz")
 
 

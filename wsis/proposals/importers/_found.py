@@ -144,10 +144,10 @@ def combined(
     )
 
 
-def hard(values: Any, what: str) -> Bool[np.ndarray, "..."]:
+def hard(values: Any, what: str, where: str = "") -> Bool[np.ndarray, "..."]:
     """Return a mask of numbers as bool: of two values, one is 0.
 
-    A mask that is all of the photo is 1 or 255.
+    A mask that is all of the photo is 1 or 255; ``where`` begins the message.
 
     Raises:
         ValueError: if the values are others; says what they may be.
@@ -157,14 +157,14 @@ def hard(values: Any, what: str) -> Bool[np.ndarray, "..."]:
     if found.dtype == bool or not found.size:
         return inside
     if found.dtype.kind not in "iuf":
-        raise ValueError(f"expected {what} of numbers, got {found.dtype}")
+        raise ValueError(f"{where}expected {what} of numbers, got {found.dtype}")
     low, high = found.min(), found.max()
     if low == high and high in (0, 1, 255):
         return inside
     if low == 0 and high < np.inf and (found[inside] == high).all():
         return inside
     raise ValueError(
-        f"expected {what} of two values, 0 and another, got {_described(found)}"
+        f"{where}expected {what} of two values, 0 and another, got {_described(found)}"
     )
 
 

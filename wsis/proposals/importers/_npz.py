@@ -47,7 +47,7 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
                 f"{path}: expected regions in 0…{members.shape[1] - 1}, the columns of "
                 f"members, got {regions.min()}…{regions.max()}"
             )
-        rows = [hard(row, f"{path}: members") for row in members]
+        rows = [hard(row, "members", f"{path}: ") for row in members]
         return combined(regions, np.reshape(rows, members.shape), scores)
     raise ValueError(
         f"{path}: expected masks, or regions and members; it holds "
@@ -65,7 +65,7 @@ def _masks(path: Path, masks: np.ndarray, size: tuple[int, int]) -> torch.Tensor
             "last axis? save masks.transpose(2, 0, 1)"
         )
     check_size("masks", masks.shape[1:], size, f"{path}: ")
-    planes = [hard(one, f"{path}: masks") for one in masks]
+    planes = [hard(one, "masks", f"{path}: ") for one in masks]
     return torch.from_numpy(np.reshape(planes, masks.shape).astype(bool))
 
 

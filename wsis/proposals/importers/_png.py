@@ -91,7 +91,7 @@ def _inside(file: Path) -> Bool[np.ndarray, "H W"]:
     if opaque and not np.ptp(colours, (0, 1)).any() and np.ptp(channels[..., opaque]):
         raise ValueError(f"{file}: the mask is in its transparency; save it as grey")
     if (colours == colours[..., :1]).all():
-        return hard(colours[..., 0], f"{file}: a mask")
+        return hard(colours[..., 0], "a mask", f"{file}: ")
     several = len(np.unique(colours.reshape(-1, colours.shape[-1]), axis=0))
     inside = np.asarray((colours != 0).any(2))
     if several != 2 or inside.all():
