@@ -38,7 +38,7 @@ from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.store import CachedSource
 from wsis.runs.pipeline import Pipeline
 
-STORED = Path(__file__).parent / "golden" / "versions.json"
+STORED = Path(__file__).parent / "versions.json"
 SMALL = {"side": 64, "superpixels": 60}
 
 
