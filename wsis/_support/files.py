@@ -5,6 +5,7 @@ Settings and recipes use it, so torch is imported only where a cache is read or 
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import time
@@ -279,9 +280,11 @@ class Cache:
         stamped = {**before, "made_by": made_by}
         folder, old = root / digest(stamped), root / digest(before)
         if old.is_dir() and not folder.exists():
-            warn(
-                f"the cache {old} is of an older wsis and does not tell by what it was "
-                "made; it is not used, and made again; you may delete it"
+            # No warning about an input: nobody can do anything about it beforehand.
+            logging.getLogger("wsis").warning(
+                "the cache %s is of an older wsis and does not tell what made it; it "
+                "is made again elsewhere, and you may delete it",
+                old,
             )
         return cls(folder=folder, settings=stamped)
 
