@@ -14,8 +14,7 @@ from wsis.contracts import ProposalSource, Supervision
 from wsis.geometry.masks import dense
 from wsis.plugins import SettingError
 from wsis.proposals.region_tree import RegionTree
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About
+from wsis.proposals.shards import About, Writer
 from wsis.proposals.store import KeptSource, StoredProposals
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part

@@ -14,8 +14,7 @@ from tests.proposals.test_packing import assert_same
 from wsis._support.checks import InputWarning
 from wsis.contracts import Supervision
 from wsis.proposals import shards
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About, Store, StoreError
+from wsis.proposals.shards import About, Store, StoreError, Writer
 
 LEDGER = frozenset({Supervision.BOUNDARIES})
 ABOUT = About(source="drawn", settings={"count": 5}, ledger=LEDGER)
@@ -262,7 +261,7 @@ def test_a_store_of_before_shards_knew_their_store_is_read(tmp_path, monkeypatch
         def tokenless(arrays, told):
             return save(arrays, {"photos": told["photos"]})
 
-        patch.setattr("wsis.proposals.shard_writer.save", tokenless)
+        patch.setattr("wsis.proposals.shards.save", tokenless)
         fill(tmp_path, range(2))
     assert [shard.token for shard in Store.open(tmp_path).shards.values()] == [None]
 

@@ -16,8 +16,7 @@ from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
 
 if TYPE_CHECKING:
     from wsis.contracts import Ledger
-    from wsis.proposals.filling import Filled
-    from wsis.proposals.making import Photo, Work
+    from wsis.proposals.making import Filled, Photo, Work
 
 app = options.command_group(
     name="proposals",
@@ -256,8 +255,7 @@ def evaluate(
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_coverage
     from wsis.evaluation.proposals import coverage
-    from wsis.proposals.filling import made, photos_of, stored
-    from wsis.proposals.making import make_jobs
+    from wsis.proposals.making import made, make_jobs, photos_of, stored
     from wsis.proposals.store import StoredProposals
     from wsis.runs.settings import Part
 
@@ -344,7 +342,7 @@ def show(
 
 def _of(data: options.Data) -> "list[Photo]":
     """Return the photos of both halves of a data set."""
-    from wsis.proposals.filling import photos_of
+    from wsis.proposals.making import photos_of
 
     source = data.source()
     train = source.train().images if options.has_train(source) else []
@@ -368,7 +366,7 @@ def _fill(out: Path, about: Any, jobs: Any, pool: Any) -> None:
     """
     from wsis.cli._show import Bars
     from wsis.evaluation.proposals import supervision
-    from wsis.proposals.filling import fill
+    from wsis.proposals.making import fill
 
     with Bars() as bars:
         found: Filled = fill(out, about, jobs, pool, bars)

@@ -13,8 +13,7 @@ from wsis.geometry.masks import dense, empty, rles
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.importers import FORMATS
 from wsis.proposals.importers._coco import coco, stated_ledger
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About, Store
+from wsis.proposals.shards import About, Store, Writer
 
 SIZE = (8, 10)
 LEDGER = frozenset({Supervision.BOUNDARIES, Supervision.MASKS})
