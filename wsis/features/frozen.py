@@ -105,6 +105,7 @@ class FrozenFeatures:
             "weights": digest(
                 *(x for k, v in weights for x in (k, v.detach().cpu().numpy()))
             ),
+            "frame": [network.mean, network.std, network.stride],
             "machine": machine(next(network.parameters()).device),
         }
         maps = {"backbone": settings["backbone"]}

@@ -391,6 +391,8 @@ def made(
         for outcome in work(jobs):
             if outcome.packed is None:
                 raise ValueError(f"{outcome.name}: {outcome.error}")
+            for note in outcome.notes:
+                warn(note)
             seconds += [] if outcome.seconds is None else [outcome.seconds]
             yield unpack(outcome.packed, source, ledger)
 
