@@ -34,8 +34,7 @@ from wsis.features.scale import Scale
 from wsis.features.views import view
 from wsis.geometry.masks import areas
 from wsis.geometry.overlap import overlaps
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About
+from wsis.proposals.shards import About, Writer
 
 CLASSES = 4
 PROTOCOLS = {

@@ -157,7 +157,7 @@ def test_the_command_line_is_used_by_its_door():
 
 def test_work_on_proposals_waits_for_no_torchvision():
     code = (
-        "import sys, wsis.proposals.filling, wsis.proposals.hed, "
+        "import sys, wsis.proposals.making, wsis.proposals.hed, "
         "wsis.proposals.grouping; sys.exit('torchvision' in sys.modules)"
     )
 

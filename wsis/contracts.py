@@ -501,6 +501,26 @@ class Assigner(Protocol):
 
 
 @runtime_checkable
+class Versioned(Protocol):
+    """A part that counts the changes of its own results.
+
+    Raise ``version`` whenever the same settings give another result than before, so
+    that caches do not mix the two.
+    """
+
+    version: ClassVar[int]
+
+
+@runtime_checkable
+class Depending(Protocol):
+    """A part whose results depend on more than its settings: on files, say."""
+
+    def depends_on(self) -> Mapping[str, Any]:
+        """Return all of it, JSON-like: checksums of files, other parts, precision."""
+        ...
+
+
+@runtime_checkable
 class Cascading(Protocol):
     """A miner or assigner whose thresholds depend on the refinement branch, 0…K−1."""
 
@@ -518,6 +538,7 @@ __all__ = [
     "CueLabeller",
     "CueSource",
     "DataSource",
+    "Depending",
     "GroundTruth",
     "Image",
     "Ledger",
@@ -541,5 +562,6 @@ __all__ = [
     "Trace",
     "Traceable",
     "Tracing",
+    "Versioned",
     "View",
 ]

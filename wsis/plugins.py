@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from wsis._support import static
+from wsis._support.files import digest
 from wsis._support.static import Description
 
 Kind = Literal[
@@ -131,6 +132,50 @@ def typed(kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return {key: _typed(known[key], value) for key, value in values.items()}
     except ValueError as error:
         raise SettingError(f"{kind[:-1]} {name!r}: {error}") from error
+
+
+def identity(part: object) -> dict[str, Any]:
+    """Return what a part's results depend on beside settings and input, JSON-like.
+
+    That is the version that it declares, the files and parts that it depends on, and of
+    a third party's class its package's version and its source code.
+    """
+    # Here, as names are listed without torch.
+    from wsis.contracts import Depending, Versioned
+
+    kind, found = type(part), dict[str, Any]()
+    if isinstance(part, Versioned):
+        found["version"] = part.version
+    if isinstance(part, Depending):
+        found |= part.depends_on()
+    package = kind.__module__.partition(".")[0]
+    if package != "wsis":
+        found |= {"package": _version(package), "code": digest(_code(kind))}
+    return found
+
+
+def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _code(kind: type) -> Any:
+    """Return the source of a class's module; of one typed in, what its methods do."""
+    try:
+        return inspect.getsource(sys.modules[kind.__module__])
+    except (OSError, TypeError, KeyError):
+        codes = [
+            (f.__name__, f.__code__)
+            for f in vars(kind).values()
+            if hasattr(f, "__code__")
+        ]
+        return [
+            [name, c.co_code.hex(), str(c.co_consts), c.co_names] for name, c in codes
+        ]
 
 
 def text(value: Any) -> str:

@@ -1,21 +1,31 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
+import time
+import warnings
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+import wsis
+from wsis._support.checks import InputWarning
 from wsis._support.files import (
     Cache,
     CacheMismatchError,
     append_json,
     atomic_write,
+    content,
     digest,
     numbered_json_lines,
     read_json_lines,
     sha256,
     write_json,
+    write_new,
 )
 
 
@@ -61,23 +71,178 @@ def test_digest_tells_content_shape_and_type_apart():
     assert digest(zeros[:, ::-1]) == digest(zeros)
 
 
-def test_a_cache_makes_once_and_remakes_what_is_damaged(tmp_path):
+def test_a_cache_makes_once(tmp_path):
     made = []
 
     def make():
         made.append(1)
         return {"x": torch.arange(3)}
 
-    cache = Cache(folder=tmp_path / "c", settings={"a": (1, 2)})
     for _ in range(2):
+        cache = Cache(folder=tmp_path / "c", settings={"a": (1, 2)})
         assert cache.get("k", make)["x"].tolist() == [0, 1, 2]
     assert len(made) == 1
 
+
+def kinds():
+    """Tensors of the kinds that are kept, an empty one too."""
+    return {
+        "half": torch.arange(6).half().view(2, 3),
+        "labels": torch.ones(3, dtype=torch.int16),
+        "none": torch.zeros(0, 4),
+        "one": torch.tensor(7),
+    }
+
+
+def unmade():
+    raise AssertionError("it was there")
+
+
+def test_whatever_byte_changes_is_noticed_and_made_again(tmp_path):
+    cache = Cache(folder=tmp_path / "c", settings={"a": 1})
+    cache.get("k", kinds)
     file = tmp_path / "c" / "k.safetensors"
-    file.write_bytes(file.read_bytes()[:-5])
-    again = Cache(folder=tmp_path / "c", settings={"a": (1, 2)})
-    assert again.get("k", make)["x"].tolist() == [0, 1, 2]
-    assert len(made) == 2
+    whole = file.read_bytes()
+
+    for place in range(0, len(whole), 3):
+        broken = bytearray(whole)
+        broken[place] ^= 1
+        file.write_bytes(broken)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            found = cache.get("k", kinds)
+        assert all(found[name].equal(one) for name, one in kinds().items())
+        # A change that changes nothing of what is read does no harm.
+        assert len(told) == (file.read_bytes() != bytes(broken))
+        if place >= len(whole) - 8:
+            assert "were damaged; they are made again" in str(told[0].message)
+    assert cache.get("k", unmade).keys() == kinds().keys()
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -5])
+def test_a_file_that_was_cut_short_is_made_again(tmp_path, keep):
+    cache = Cache(folder=tmp_path / "c", settings={})
+    cache.get("k", kinds)
+    file = tmp_path / "c" / "k.safetensors"
+    file.write_bytes(file.read_bytes()[:keep])
+
+    with pytest.warns(InputWarning, match="c were damaged; they are made again"):
+        assert cache.get("k", kinds)["one"] == 7
+    assert cache.get("k", unmade)["one"] == 7
+
+
+def test_a_file_in_anothers_place_is_noticed(tmp_path):
+    one, two = (Cache(folder=tmp_path / n, settings={"n": n}) for n in "ab")
+    for cache in (one, two):
+        for key in "kl":
+            cache.get(key, lambda cache=cache, key=key: {key: torch.zeros(2)})
+    shutil.copy(tmp_path / "a" / "k.safetensors", tmp_path / "a" / "l.safetensors")
+    shutil.copy(tmp_path / "a" / "k.safetensors", tmp_path / "b" / "k.safetensors")
+
+    for cache, key in ((one, "l"), (two, "k")):
+        with pytest.warns(InputWarning, match="damaged"):
+            assert cache.get(key, kinds).keys() == kinds().keys()
+
+
+def test_files_of_before_there_were_checksums_are_read(tmp_path):
+    cache = Cache(folder=tmp_path / "c", settings={})
+    save_file({"x": torch.arange(4)}, tmp_path / "c" / "k.safetensors")
+
+    assert cache.get("k", unmade)["x"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_damaged_stamp_is_written_again_where_the_folder_tells(tmp_path):
+    cache = Cache.keyed(tmp_path, {"a": (1, 2)}, {"version": 1})
+    cache.get("k", kinds)
+    (cache.folder / "settings.json").write_text("[1]")
+
+    with pytest.warns(InputWarning, match=r"settings\.json was damaged"):
+        again = Cache.keyed(tmp_path, {"a": (1, 2)}, {"version": 1})
+    assert again.get("k", unmade)["one"] == 7
+    Cache.keyed(tmp_path, {"a": (1, 2)}, {"version": 1})
+
+
+def test_what_made_it_is_part_of_a_key_and_older_caches_are_named(tmp_path, caplog):
+    old = tmp_path / digest({"a": 1, "wsis": wsis.__version__})
+    save = Cache(folder=old, settings={"a": 1, "wsis": wsis.__version__})
+    save.get("k", kinds)
+
+    one = Cache.keyed(tmp_path, {"a": 1}, {"version": 1})
+    # Said once: from now on there is a new one.
+    assert Cache.keyed(tmp_path, {"a": 1}, {"version": 1}).folder == one.folder
+    [told] = caplog.messages
+    assert f"{old.name} is of an older wsis" in told
+    assert one.folder != old
+    other = tmp_path / "other"
+    two = [Cache.keyed(other, {"a": 1}, {"version": n}).folder for n in (1, 2)]
+    assert two[0] != two[1]
+
+
+def test_unfinished_files_of_others_block_nothing_and_go_after_a_day(tmp_path):
+    fresh, old = (tmp_path / f".settings.json.{n}.part" for n in ("new", "old"))
+    for path in (fresh, old):
+        path.write_text("{")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    (tmp_path / ".settings.json.abcd1234").write_text("")
+
+    Cache(folder=tmp_path, settings={"a": 1})
+
+    assert fresh.exists()
+    assert not old.exists()
+    Cache(folder=tmp_path, settings={"a": 1})
+
+
+def test_of_many_writers_one_wins(tmp_path, monkeypatch):
+    path = tmp_path / "f" / "a.txt"
+    write_new(path, "first")
+    write_new(path, "second")
+    assert path.read_text() == "first"
+
+    def none(*_):
+        raise OSError("this file system has no links")
+
+    monkeypatch.setattr(os, "link", none)
+    write_new(path, "third")
+    write_new(tmp_path / "b.txt", "fourth")
+    assert path.read_text() == "first"
+    assert (tmp_path / "b.txt").read_text() == "fourth"
+    assert [one.name for one in path.parent.iterdir()] == ["a.txt"]
+
+
+def build(folder, start, settings):
+    """One process of several that begin on a fresh folder at the same moment."""
+    while time.time() < start:
+        pass
+    cache = Cache(folder=folder, settings=settings)
+    for key in range(8):
+        found = cache.get(str(key), lambda key=key: {"x": torch.full((50,), key)})
+        assert found["x"].eq(key).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_processes_share_a_fresh_folder(tmp_path):
+    for attempt in range(4):
+        folder, start = tmp_path / str(attempt), time.time() + 0.2
+        given = (folder, start, {"attempt": attempt})
+        children = [
+            get_context("fork").Process(target=build, args=given) for _ in range(8)
+        ]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+        assert [child.exitcode for child in children] == [0] * 8
+        assert len(list(folder.iterdir())) == 9
+
+
+def test_content_follows_the_file(tmp_path):
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    first = content(path)
+    path.write_bytes(b"two")
+
+    assert first != content(path) == sha256(path)
 
 
 def test_a_cache_of_other_settings_is_refused_and_kept(tmp_path):

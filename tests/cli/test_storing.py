@@ -248,3 +248,80 @@ def test_a_store_can_be_shown(store, photos, tmp_path):
 def test_every_command_has_examples():
     for name in ("make", "import", "export", "show", "evaluate", "verify"):
         assert f"Examples: wsis proposals {name}" in wsis(name, "--help")
+
+
+@pytest.fixture
+def renumbered(photos, tmp_path):
+    """Photos 1.png to 3.png, numbered otherwise in val.json, and their objects."""
+    val = json.loads(photos.val.read_text())
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    numbers = {}
+    for image, name, number in zip(val["images"], "123", (2, 3, 1), strict=True):
+        (folder / f"{name}.png").write_bytes(
+            (photos.images / image["file_name"]).read_bytes()
+        )
+        numbers[image["id"]] = number
+        image |= {"id": number, "file_name": f"{name}.png"}
+    for one in val["annotations"]:
+        one["image_id"] = numbers[one["image_id"]]
+    (tmp_path / "val.json").write_text(json.dumps(val))
+    results = [
+        {"image_id": one["image_id"], "segmentation": one["segmentation"]}
+        for one in val["annotations"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    return folder, tmp_path / "val.json", tmp_path / "results.json"
+
+
+def test_numbers_of_the_annotations_decide_and_digits_are_told(renumbered, tmp_path):
+    """Case 09: with --val, the objects' own masks cover them whole."""
+    images, val, results = renumbered
+    into = ("--format", "coco", "--images", images, "--supervision", "masks")
+    into += ("--jobs", 1)
+
+    text = wsis("import", results, *into, "--val", val, "--out", tmp_path / "s")
+
+    assert "warning" not in text
+    data = ("--data", "coco", "--images", images, "--val", val)
+    wsis("evaluate", "--store", tmp_path / "s", *data, "--out", tmp_path / "f.json")
+    assert json.loads((tmp_path / "f.json").read_text())["ABO"] == 1
+    text = wsis("import", results, *into, "--out", tmp_path / "guessed")
+    assert "warning: 3 photos are matched by the digits of their names; --train" in text
+    text = wsis("import", results, *into, "--out", tmp_path / "t", "--strict", code=1)
+    assert "3 photos are matched by the digits" in text
+
+
+def test_soft_masks_are_refused_and_empty_ones_counted(photos, tmp_path):
+    """Case 14, and what is left out of several photos is one warning."""
+    logits = np.full((2, 64, 80), -4.0)
+    logits[0, 9:30, 9:30] = 4
+    kinds = {
+        "hard": logits > 0,
+        "logits": logits,
+        "soft": 1 / (1 + np.exp(-logits)),
+    }
+    for kind, masks in kinds.items():
+        (tmp_path / kind).mkdir()
+        for name in ("val0", "val1"):
+            np.savez(tmp_path / kind / f"{name}.npz", masks=masks)
+    (tmp_path / "photos").mkdir()
+    for name in ("val0.png", "val1.png"):
+        path = tmp_path / "photos" / name
+        path.write_bytes((photos.images / name).read_bytes())
+    into = ("--format", "npz", "--images", tmp_path / "photos", "--supervision", "none")
+    into += ("--jobs", 1, "--out")
+
+    text = wsis("import", tmp_path / "hard", *into, tmp_path / "a")
+
+    assert "2 proposals of 2 photos" in text
+    told = "2 photos (val0.png, val1.png): masks without a pixel are left out"
+    assert text.count(told) == 1
+    for kind, came in (
+        ("soft", "values from 0.018 to 0.982: probabilities? threshold them first"),
+        ("logits", "values from -4 to 4: logits? threshold them first"),
+    ):
+        text = wsis("import", tmp_path / kind, *into, tmp_path / kind / "s", code=1)
+        assert "2 of 2 photos failed" in text
+        assert came in text
+        assert len(Store.open(tmp_path / kind / "s")) == 0

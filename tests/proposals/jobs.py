@@ -3,13 +3,14 @@
 import os
 import signal
 import time
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from tests.builders import random_proposals
+from wsis._support.checks import warn
 from wsis.contracts import Image, Proposals
-from wsis.proposals.making import Photo
+from wsis.proposals.making import Job, Photo
 
 
 def pixels() -> Image:
@@ -20,39 +21,27 @@ def unreadable() -> Image:
     raise ValueError("expected a photo, got a sandwich")
 
 
-@dataclass(frozen=True)
-class Draw:
-    """Draws ``number + 1`` proposals after a while."""
-
-    photo: Photo
-    number: int
-    delay: float = 0.0
-
-    def propose(self, image: Image) -> Proposals:
-        time.sleep(self.delay)
-        return random_proposals(self.number + 1, image.shape[:2], self.number)
+def draw(number: int, delay: float, image: Image) -> Proposals:
+    """Draws ``number + 1`` proposals after a while; odd ones are doubtful."""
+    time.sleep(delay)
+    if number % 2:
+        warn("it was drawn by the left hand")
+    return random_proposals(number + 1, image.shape[:2], number)
 
 
-@dataclass(frozen=True)
-class Fail:
+def fail(image: Image) -> Proposals:
     """Stumbles."""
-
-    photo: Photo
-
-    def propose(self, image: Image) -> Proposals:
-        raise RuntimeError("out of\nluck")
+    raise RuntimeError("out of\nluck")
 
 
-@dataclass(frozen=True)
-class Die:
+def die(image: Image) -> Proposals:
     """Ends its process, as the system does where memory runs out."""
-
-    photo: Photo
-
-    def propose(self, image: Image) -> Proposals:
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
 
 
-def draws(count: int, delay: float = 0.0) -> list[Draw]:
-    return [Draw(Photo(name=f"{i}.jpg", load=pixels), i, delay) for i in range(count)]
+def draws(count: int, delay: float = 0.0) -> list[Job]:
+    return [
+        Job(Photo(name=f"{i}.jpg", load=pixels), partial(draw, i, delay))
+        for i in range(count)
+    ]

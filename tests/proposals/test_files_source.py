@@ -14,8 +14,7 @@ from wsis.contracts import ProposalSource, Supervision
 from wsis.geometry.masks import dense
 from wsis.plugins import SettingError
 from wsis.proposals.region_tree import RegionTree
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About
+from wsis.proposals.shards import About, Writer
 from wsis.proposals.store import KeptSource, StoredProposals
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
@@ -118,7 +117,7 @@ def test_a_pipeline_trains_on_a_store_as_on_its_source(tmp_path):
 
 def test_another_store_at_the_same_path_has_features_of_its_own(tmp_path):
     """Frozen features are kept by settings, and a path alone says too little."""
-    folders = []
+    origins = []
     for nodes in (30, 20):
         shutil.rmtree(tmp_path / "store", ignore_errors=True)
         tree = RegionTree(nodes=nodes, pairs=0, side=64)
@@ -127,7 +126,11 @@ def test_another_store_at_the_same_path_has_features_of_its_own(tmp_path):
         pipeline = Pipeline(
             settings().model_copy(update={"source": part}), tmp_path / "cache"
         )
-        pipeline.prepare(pipeline.bags(Squares(train=1).train().images))
-        folders.append(pipeline.frozen.pooled.folder)
+        [bag] = pipeline.bags(Squares(train=1).train().images)
+        pooled = pipeline.frozen(bag, pipeline.train_views[0])
+        assert len(pooled) == len(bag.proposals)
+        cues = pipeline.cues([bag], 0)
+        assert len(cues(bag)) == len(bag.proposals)
+        origins.append(bag.origin)
 
-    assert folders[0] != folders[1]
+    assert origins[0] != origins[1]

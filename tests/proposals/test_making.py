@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from tests.builders import random_proposals
-from tests.proposals.jobs import Die, Draw, Fail, draws, pixels, unreadable
+from tests.proposals.jobs import die, draws, fail, pixels, unreadable
 from tests.proposals.test_packing import assert_same
 from wsis._support.files import digest
 from wsis.proposals._packing import unpack
 from wsis.proposals.making import (
-    MakeJob,
+    Job,
     Photo,
     attempt,
     cluster,
     here,
+    make_jobs,
     processes,
 )
 from wsis.proposals.region_tree import RegionTree
@@ -28,6 +29,7 @@ def test_an_outcome_has_the_photos_proposals():
     assert (first.name, second.name) == ("0.jpg", "1.jpg")
     assert first.key == digest(pixels())
     assert first.error == ""
+    assert (first.notes, second.notes) == ((), ("it was drawn by the left hand",))
     found = unpack(second.packed, "", frozenset())
     assert_same(found, random_proposals(2, (6, 7), 1))
 
@@ -35,7 +37,7 @@ def test_an_outcome_has_the_photos_proposals():
 def test_a_source_is_built_by_name_and_settings():
     image = np.random.default_rng(0).integers(0, 255, (32, 40, 3), np.uint8)
     photo = Photo(name="a.jpg", load=lambda: image)
-    job = MakeJob(photo=photo, source="region_tree", settings={"nodes": "7"})
+    [job] = make_jobs([photo], "region_tree", {"nodes": "7"})
 
     outcome = attempt(job)
 
@@ -47,10 +49,10 @@ def test_a_source_is_built_by_name_and_settings():
 @pytest.mark.parametrize(
     ("job", "message"),
     [
-        (Draw(Photo(name="a", load=unreadable), 1), "expected a photo, got a sandwich"),
-        (Fail(Photo(name="a", load=pixels)), "RuntimeError: out of luck"),
+        (Job(Photo(name="a", load=unreadable), fail), "expected a photo, got a sandwi"),
+        (Job(Photo(name="a", load=pixels), fail), "RuntimeError: out of luck"),
         (
-            MakeJob(photo=Photo(name="a", load=pixels), source="tre", settings={}),
+            *make_jobs([Photo(name="a", load=pixels)], "tre", {}),
             "no source is called 'tre'",
         ),
     ],
@@ -64,25 +66,21 @@ def test_what_fails_says_why_and_stops_nothing(job, message):
 
 
 def test_proposals_of_another_size_are_an_error():
-    class Small:
-        photo = Photo(name="a", load=pixels)
-
-        def propose(self, image):
-            return random_proposals(3, (2, 3))
+    small = Job(Photo(name="a", load=pixels), lambda image: random_proposals(3, (2, 3)))
 
     assert "proposals of 6 x 7 pixels (height x width) as the photo has, got 2 x 3" in (
-        attempt(Small()).error
+        attempt(small).error
     )
 
 
-def named(kind, name):
-    return kind(Photo(name=name, load=pixels))
+def named(propose, name):
+    return Job(Photo(name=name, load=pixels), propose)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_processes_do_all_in_order_but_a_photo_that_kills_its_process():
-    jobs = [*draws(3), named(Fail, "bad.jpg")]
-    lethal = [*jobs[:2], named(Die, "big.jpg"), *jobs[2:]]
+    jobs = [*draws(3), named(fail, "bad.jpg")]
+    lethal = [*jobs[:2], named(die, "big.jpg"), *jobs[2:]]
 
     with processes(2) as work:
         found = list(work(iter(lethal)))

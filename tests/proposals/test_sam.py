@@ -47,7 +47,7 @@ def test_one_point_gives_the_models_own_three_masks(weights, photo):
     """Against the model asked in one go, the photo in the upper part of its frame."""
     proposals = Sam(weights=weights, points=1, **OPEN)(photo)
 
-    model = sam._model(weights, "cpu")
+    model = sam._model(weights, torch.device("cpu"), ())
     frame = torch.zeros(1, 3, 64, 64)
     frame[0] = sam._framed(photo, 64)
     assert frame[0, :, 44:].eq(0).all()

@@ -1,17 +1,20 @@
 import json
+import os
 import pickle
+import shutil
 import sys
 from dataclasses import replace
 from multiprocessing import get_context
 
 import pytest
+from safetensors.numpy import save
 
 from tests.builders import random_proposals
 from tests.proposals.test_packing import assert_same
+from wsis._support.checks import InputWarning
 from wsis.contracts import Supervision
 from wsis.proposals import shards
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About, Store, StoreError
+from wsis.proposals.shards import About, Store, StoreError, Writer
 
 LEDGER = frozenset({Supervision.BOUNDARIES})
 ABOUT = About(source="drawn", settings={"count": 5}, ledger=LEDGER)
@@ -136,7 +139,7 @@ def test_half_written_shards_are_passed_over(tmp_path):
 @pytest.mark.parametrize("place", [3, 900, -2])
 def test_a_changed_byte_is_found(tmp_path, place):
     fill(tmp_path, range(4), photos=2)
-    [first, _] = Store.open(tmp_path).checksums
+    [first, _] = Store.open(tmp_path).shards
     path = tmp_path / "shards" / first
     content = bytearray(path.read_bytes())
     content[place] ^= 1
@@ -152,20 +155,26 @@ def test_a_changed_byte_is_found(tmp_path, place):
     path.unlink()
     [line] = Store.open(tmp_path).damage()
     assert "missing, and with it 2 photos" in line
-    fill(tmp_path, range(4))
+    with pytest.warns(InputWarning, match=f"2 photos .* again: .*{first} is m"):
+        fill(tmp_path, range(4))
     store = Store.open(tmp_path)
     assert_same(store.get("key1"), drawn(1))
     assert list(store.damage()) == []
 
 
-def test_a_shard_that_was_cut_short_is_made_again(tmp_path):
+@pytest.mark.parametrize(("end", "why"), [(-9, "cut short"), (None, "longer than")])
+def test_a_shard_of_another_length_is_made_again(tmp_path, end, why):
     fill(tmp_path, range(2))
     [path] = files(tmp_path)
-    path.write_bytes(path.read_bytes()[:-9])
+    path.write_bytes(path.read_bytes()[:end] + (b"" if end else b"?"))
 
-    assert len(Store.open(tmp_path)) == 0
-    assert "cut short" in next(Store.open(tmp_path).damage())
-    fill(tmp_path, range(2))
+    store = Store.open(tmp_path)
+    assert len(store) == 0
+    assert why in next(store.damage())
+    assert f"{path.name} is {why}" in store.absence("key1")
+    assert store.absence("key7") == ""
+    with pytest.warns(InputWarning, match=f"2 photos are made .* again: .*{why}"):
+        fill(tmp_path, range(2))
 
     assert_same(Store.open(tmp_path).get("key1"), drawn(1))
     assert list(Store.open(tmp_path).damage()) == []
@@ -176,9 +185,124 @@ def test_an_index_that_tells_another_story_is_found(tmp_path):
     index = tmp_path / "index.jsonl"
     index.write_text(index.read_text().replace('"key1"', '"key5"'))
 
-    assert "lists other photos" in next(Store.open(tmp_path).damage())
-    with pytest.raises(StoreError, match=r"lacks what the index says"):
-        Store.open(tmp_path).get("key5")
+    store = Store.open(tmp_path)
+    assert r"lists other photos than the file (index.jsonl, line 1)" in (
+        next(store.damage())
+    )
+    with pytest.raises(StoreError, match="the index lists other photos than the file"):
+        store.get("key5")
+    assert "index.jsonl does not list them" in store.absence("key1")
+
+
+def two(tmp_path):
+    fill(tmp_path / "a", range(2))
+    fill(tmp_path / "b", range(2, 4))
+    return tmp_path / "a", tmp_path / "b"
+
+
+def swap(one, other):
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+@pytest.mark.parametrize("name", ["store.json", "index.jsonl", "shards"])
+def test_files_of_two_stores_that_changed_places_are_named(tmp_path, name):
+    one, other = two(tmp_path)
+    swap(one / name, other / name)
+
+    for folder in (one, other):
+        if name == "shards":
+            store = Store.open(folder)
+            assert len(store) == 0
+            assert "missing, and with it 2 photos" in next(store.damage())
+            assert "does not list them" in store.absence(
+                "key0" if folder is other else "key2"
+            )
+        else:
+            with pytest.raises(StoreError, match=r"line 1: .* belongs to another"):
+                Store.open(folder)
+
+
+def test_a_shard_of_another_store_is_not_taken_up(tmp_path):
+    one, other = two(tmp_path)
+    [theirs] = files(other)
+    shutil.copy(theirs, one / "shards" / theirs.name)
+
+    fill(one, [0])
+
+    assert list(Store.open(one).entries) == ["key0", "key1"]
+    line = (other / "index.jsonl").read_text()
+    (one / "index.jsonl").write_text(
+        line.replace(Store.open(other).token, Store.open(one).token)
+    )
+    with pytest.raises(StoreError, match="belongs to another store than its"):
+        Store.open(one).get("key2")
+    assert "belongs to another store" in next(Store.open(one).damage())
+
+
+def test_two_shards_that_changed_places_are_made_again(tmp_path):
+    fill(tmp_path, range(2), photos=1)
+    swap(*files(tmp_path))
+
+    store = Store.open(tmp_path)
+    whys = [store.absence(key).partition(" is ")[2] for key in ("key0", "key1")]
+    assert sorted(whys) == ["cut short", "longer than it was written"]
+    with pytest.warns(InputWarning, match="2 photos are made or imported again"):
+        fill(tmp_path, range(2))
+    assert_same(Store.open(tmp_path).get("key0"), drawn(0))
+    assert_same(Store.open(tmp_path).get("key1"), drawn(1))
+
+
+def test_a_store_of_before_shards_knew_their_store_is_read(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+
+        def tokenless(arrays, told):
+            return save(arrays, {"photos": told["photos"]})
+
+        patch.setattr("wsis.proposals.shards.save", tokenless)
+        fill(tmp_path, range(2))
+    assert [shard.token for shard in Store.open(tmp_path).shards.values()] == [None]
+
+    fill(tmp_path, [2])
+
+    store = Store.open(tmp_path)
+    for i in range(3):
+        assert_same(store.get(f"key{i}"), drawn(i))
+    assert list(store.damage()) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_several_begin_a_store_together(tmp_path):
+    for attempt in range(4):
+        folder = tmp_path / str(attempt)
+        numbers = [range(3 * i, 3 * i + 3) for i in range(4)]
+        children = [
+            get_context("fork").Process(target=fill, args=(folder, own))
+            for own in numbers
+        ]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+        assert [child.exitcode for child in children] == [0] * 4
+        store = Store.open(folder)
+        assert sorted(store.entries) == sorted(f"key{i}" for i in range(12))
+        assert list(store.damage()) == []
+
+
+def test_unfinished_files_go_after_a_day(tmp_path):
+    fill(tmp_path, [0])
+    old = [tmp_path / ".store.json.a.part", tmp_path / "shards" / ".b.part"]
+    for path in old:
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+
+    fill(tmp_path, [1])
+
+    assert not any(path.exists() for path in old)
 
 
 def test_other_proposals_and_other_folders_are_refused(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.builders import random_proposals
+from wsis._support.checks import InputWarning
 from wsis._support.files import CacheMismatchError, digest
 from wsis.contracts import Image, Ledger, Proposals, Supervision
 from wsis.proposals.store import CachedSource
@@ -86,7 +87,8 @@ def test_a_damaged_file_is_made_again(tmp_path, photo, keep):
     file.write_bytes(file.read_bytes()[:keep])
     calls: list[int] = []
 
-    found = source(tmp_path, calls)(photo)
+    with pytest.warns(InputWarning, match="were damaged; they are made again"):
+        found = source(tmp_path, calls)(photo)
 
     assert len(calls) == 1
     assert_same(found, expected)
@@ -97,7 +99,7 @@ def test_a_damaged_file_is_made_again(tmp_path, photo, keep):
 def test_an_interruption_leaves_nothing_that_is_taken_for_proposals(
     tmp_path, photo, monkeypatch
 ):
-    def interrupted(tensors, path):
+    def interrupted(tensors, path, metadata):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 

@@ -5,20 +5,32 @@ Settings and recipes use it, so torch is imported only where a cache is read or 
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
+import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsis import __version__
+from wsis._support.checks import warn
 
 if TYPE_CHECKING:
     from torch import Tensor
 else:
     Tensor = Any
+
+
+_UNFINISHED = ".part"
+"""Ends the names of files that are being written; they begin with a dot."""
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which such a file is the leftover of a process that was killed."""
 
 
 class CacheMismatchError(ValueError):
@@ -38,15 +50,52 @@ def atomic_write(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(f"expected a file, {path} is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _temporary(path) as temporary:
         yield temporary
         publish(temporary, 0o666)
         temporary.replace(path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Give a new file beside ``path`` that disappears, unless it was renamed."""
+    handle, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
+    os.close(handle)
+    try:
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write ``text`` as a whole file unless there is one: of many writers, one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        publish(temporary, 0o666)
+        try:
+            # A link, unlike a lock, is exclusive on network file systems too.
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        except OSError:
+            # Some file systems have no links.
+            if not path.exists():
+                temporary.replace(path)
+
+
+def is_unfinished(name: str) -> bool:
+    """Tell whether a file is being written, or was when its process was killed."""
+    return name.startswith(".")
+
+
+def sweep(folder: Path) -> None:
+    """Remove unfinished files of a folder that nobody has written to for a day."""
+    for path in folder.glob(f".*{_UNFINISHED}"):
+        # Others sweep too.
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
 
 
 def publish(temporary: Path, mode: int) -> None:
@@ -64,7 +113,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically; refuse NaN."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_text(path, in_json(value))
+
+
+def in_json(value: Any) -> str:
+    """Return ``value`` as indented JSON; refuse NaN."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def append_json(path: Path, value: Any) -> None:
@@ -145,12 +199,31 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def state(path: Path) -> tuple[int, ...]:
+    """Return numbers that change when a file is written or replaced."""
+    found = path.stat() if path.exists() else None
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else ()
+
+
+def content(path: Path) -> str:
+    """Return the SHA-256 of a file, read once a process for every ``state``."""
+    return _content(path, state(path))
+
+
+@lru_cache(maxsize=64)
+def _content(path: Path, state: tuple[int, ...]) -> str:
+    del state
+    return sha256(path)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Named groups of tensors in a folder, all made with the same settings.
 
     Every group is one safetensors file, written to a temporary name and renamed, so
-    that an interruption leaves no half file; a damaged one is made again.
+    that an interruption leaves no half file and any number of processes share a folder,
+    on a network too. Files have a checksum; damaged ones are made again, with a
+    warning.
 
     Args:
         folder: of the files; made if it is missing.
@@ -164,48 +237,102 @@ class Cache:
     settings: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        wanted = json.loads(json.dumps(dict(self.settings), default=str))
+        wanted = self._plain()
         stamp = self.folder / "settings.json"
         if not stamp.exists():
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            names = os.listdir(self.folder) if self.folder.is_dir() else []
+            # Others may have begun: whoever files anything writes the stamp before.
+            if not (all(map(is_unfinished, names)) or stamp.exists()):
                 raise CacheMismatchError(
                     f"expected {self.folder} to be new, empty or a cache; it holds "
                     "other files; choose another folder"
                 )
-            write_json(stamp, wanted)
-            return
+            write_new(stamp, in_json(wanted))
         try:
-            found = json.loads(stamp.read_text())
-        except ValueError:
+            found = dict(json.loads(stamp.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
             found = {}
-        if found != wanted:
+        if found != wanted and self.folder.name == digest(wanted):
+            write_json(stamp, wanted)
+            warn(f"{stamp} was damaged; it is written again")
+        elif found != wanted:
             changes = in_words(differences(found, wanted))
             raise CacheMismatchError(
                 f"the cache in {self.folder} was made with other settings ({changes}); "
                 "choose another folder or delete it"
             )
+        sweep(self.folder)
 
     @classmethod
-    def keyed(cls, root: Path, settings: Mapping[str, Any]) -> "Cache":
+    def keyed(
+        cls, root: Path, settings: Mapping[str, Any], made_by: Mapping[str, Any]
+    ) -> "Cache":
         """Return the cache of these settings, in a folder of ``root`` of their own.
 
         Each version of wsis has its own, as it may make other things of the settings.
+
+        Args:
+            root: the folder of such caches.
+            settings: that the user chose.
+            made_by: the rest that the content depends on: versions, weights, machine.
         """
-        stamped = {**settings, "wsis": __version__}
-        return cls(folder=root / digest(stamped), settings=stamped)
+        before = {**settings, "wsis": __version__}
+        stamped = {**before, "made_by": made_by}
+        folder, old = root / digest(stamped), root / digest(before)
+        if old.is_dir() and not folder.exists():
+            # No warning about an input: nobody can do anything about it beforehand.
+            logging.getLogger("wsis").warning(
+                "the cache %s is of an older wsis and does not tell what made it; it "
+                "is made again elsewhere, and you may delete it",
+                old,
+            )
+        return cls(folder=folder, settings=stamped)
 
     def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return the tensors kept under ``key``; make them if missing or damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file, save_file
+        from safetensors.torch import save_file
 
         path = self.folder / f"{key}.safetensors"
-        if path.exists():
-            try:
-                return load_file(path)
-            except SafetensorError:
-                pass
-        made = make()
+        kept = self._kept(key, path)
+        if kept:
+            return kept[0]
+        made = {name: tensor.contiguous() for name, tensor in make().items()}
         with atomic_write(path) as temporary:
-            save_file({k: v.contiguous() for k, v in made.items()}, temporary)
+            save_file(made, temporary, {"checksum": self._checksum(key, made)})
+        if kept is None:
+            warn(f"files of the cache {self.folder} were damaged; they are made again")
         return made
+
+    def _kept(self, key: str, path: Path) -> tuple[dict[str, Tensor], ...] | None:
+        """Return the tensors of a file; nothing if it is missing, None if damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            # Not mapped into memory: others may replace the file meanwhile.
+            whole = path.read_bytes()
+            found = load(whole)
+            header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+            told = header.get("__metadata__", {}).get("checksum")
+        except FileNotFoundError:
+            return ()
+        except (SafetensorError, OSError, ValueError):
+            return None
+        # Caches of wsis before December 2026 have no checksums.
+        fine = told is None or told == self._checksum(key, found)
+        return (found,) if fine else None
+
+    def _checksum(self, key: str, tensors: Mapping[str, Tensor]) -> str:
+        """Return the CRC-32 of tensors, and of settings and key that they belong to."""
+        import torch
+
+        sum = zlib.crc32(digest(self._plain(), key).encode())
+        for name, tensor in sorted(tensors.items()):
+            said = f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode()
+            data = tensor.cpu().reshape(-1).view(torch.uint8).numpy().data
+            sum = zlib.crc32(data, zlib.crc32(said, sum))
+        return f"{sum:08x}"
+
+    def _plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(self.settings), default=str))
+        return plain

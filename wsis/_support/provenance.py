@@ -4,6 +4,7 @@ import platform
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,15 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "machine": platform.machine(),
     }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Return what moves the last digits of results on ``device``."""
+    found = {"torch": torch.__version__, "device": device.type}
+    if device.type == "cuda":
+        return {**found, "device": torch.cuda.get_device_name(device)}
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return {**found, "threads": torch.get_num_threads(), "cpu": instructions}
 
 
 @cache

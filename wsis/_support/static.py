@@ -173,7 +173,7 @@ def _class(
                 parameters = {one.name: one for one in own}
             case ast.FunctionDef(name="__new__"):
                 raise UnreadableError(node.name)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name[0] != "_":
                 constants[name] = source.value(value)
             case ast.AnnAssign(target=ast.Name(id=name), annotation=said, value=value):
                 if ast.unparse(said).startswith("ClassVar"):

@@ -16,8 +16,7 @@ from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
 
 if TYPE_CHECKING:
     from wsis.contracts import Ledger
-    from wsis.proposals.filling import Filled
-    from wsis.proposals.making import Photo, Work
+    from wsis.proposals.making import Filled, Photo, Work
 
 app = options.command_group(
     name="proposals",
@@ -82,8 +81,7 @@ def make(
     """
     from wsis import __version__
     from wsis.data.images import images_in
-    from wsis.proposals.filling import make_jobs
-    from wsis.proposals.making import file_photo
+    from wsis.proposals.making import file_photo, make_jobs
     from wsis.proposals.shards import About
     from wsis.runs.settings import Part
 
@@ -148,9 +146,8 @@ def import_(
     """
     from dataclasses import replace
 
-    from wsis._support.checks import few
     from wsis.data.images import images_in
-    from wsis.proposals.importers import FORMATS, ImportJob, matched
+    from wsis.proposals.importers import FORMATS, matched
     from wsis.proposals.making import file_photo
     from wsis.proposals.shards import About
 
@@ -164,17 +161,7 @@ def import_(
         ledger = FORMATS[form].consumed(path, told)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    matches = matched(found, photos)
-    for names, what in (
-        (matches.photos, "photos without proposals"),
-        (matches.found, "proposals without a photo"),
-    ):
-        if names:
-            typer.echo(f"left out: {len(names)} {what} ({few(names)})", err=True)
-    work = [
-        ImportJob(photo=photo, found=one.read, source=form, ledger=ledger)
-        for photo, one in matches.pairs
-    ]
+    work = matched(found, photos).jobs(form, ledger)
     about = About(source=form, settings={}, ledger=ledger)
     _fill(out, about, work, _workers(jobs, cluster))
 
@@ -212,7 +199,7 @@ def verify(store: StoreArgument) -> None:
     count = sum(entry.proposals for entry in opened.entries.values())
     typer.echo(
         f"{store}: {count} proposals of {len(opened)} photos in "
-        f"{len(opened.checksums)} shards, by {opened.about.source}, supervision: "
+        f"{len(opened.shards)} shards, by {opened.about.source}, supervision: "
         f"{supervision(opened.about.ledger)}; {'damaged' if damage else 'whole'}"
     )
     if damage:
@@ -268,7 +255,7 @@ def evaluate(
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_coverage
     from wsis.evaluation.proposals import coverage
-    from wsis.proposals.filling import made, make_jobs, photos_of, stored
+    from wsis.proposals.making import made, make_jobs, photos_of, stored
     from wsis.proposals.store import StoredProposals
     from wsis.runs.settings import Part
 
@@ -355,7 +342,7 @@ def show(
 
 def _of(data: options.Data) -> "list[Photo]":
     """Return the photos of both halves of a data set."""
-    from wsis.proposals.filling import photos_of
+    from wsis.proposals.making import photos_of
 
     source = data.source()
     train = source.train().images if options.has_train(source) else []
@@ -379,7 +366,7 @@ def _fill(out: Path, about: Any, jobs: Any, pool: Any) -> None:
     """
     from wsis.cli._show import Bars
     from wsis.evaluation.proposals import supervision
-    from wsis.proposals.filling import fill
+    from wsis.proposals.making import fill
 
     with Bars() as bars:
         found: Filled = fill(out, about, jobs, pool, bars)

@@ -86,6 +86,8 @@ class AgplCues(PeakCues):
         lr: of peak stimulation.
     """
 
+    version = 1
+
     agreement: float = 0.7
 
     def __post_init__(self) -> None:

@@ -47,6 +47,8 @@ class CamCues:
         steps: L-BFGS iterations of its training.
     """
 
+    version = 1
+
     threshold: float = 0.3
     prominence: float = 1.0
     apart: float = 0.5

@@ -117,7 +117,7 @@ class Maps(Sequence[Tensor]):
 
 
 def label_key(bag: Bag) -> str:
-    """Name in short all that labels depend on: photo, tags and points."""
+    """Name in short what labels depend on: photo, tags, points and proposals."""
     points = bag.image.points
     given = None if points is None else [points.xy.tolist(), points.label.tolist()]
-    return f"{bag.key}-{digest(bag.tags.tolist(), given)}"
+    return f"{bag.key}-{digest(bag.tags.tolist(), given, bag.origin)}"

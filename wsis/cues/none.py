@@ -14,6 +14,8 @@ from wsis.contracts import Ledger
 class NoCues:
     """Labels nothing; the cluster loss is then left out."""
 
+    version = 1
+
     @property
     def ledger(self) -> Ledger:
         """No labels consumed."""

@@ -25,6 +25,8 @@ class PointCues:
         near: IoU that joins a cluster, in (0, 1).
     """
 
+    version = 1
+
     agreement: float = 0.7
     near: float = 0.5
 

@@ -39,6 +39,8 @@ class PrmCues(PeakCues):
         lr: of peak stimulation.
     """
 
+    version = 1
+
     most: int = 6
     penalty: float = 4.0
 

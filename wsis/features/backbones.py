@@ -30,6 +30,8 @@ class TimmBackbone(nn.Module):
         frozen: prefixes of the names of parameters that never train.
     """
 
+    version = 1
+
     def __init__(
         self,
         name: str,

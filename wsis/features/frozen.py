@@ -1,14 +1,17 @@
 """Pooled features of proposals: kept on disk when the backbone is frozen, or live."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wsis._support.files import Cache
+from wsis import plugins
+from wsis._support.files import Cache, digest
+from wsis._support.provenance import machine
 from wsis.contracts import Backbone, ProposalHead, Recomputing, View
 from wsis.features.scale import Scale
 from wsis.features.views import pixels, view
@@ -83,6 +86,45 @@ class FrozenFeatures:
     maps: Cache
     pooled: Cache
 
+    @classmethod
+    def under(
+        cls, root: Path, live: LiveFeatures, head: Any, settings: Mapping[str, Any]
+    ) -> "FrozenFeatures":
+        """Keep features in folders of ``root`` of their own.
+
+        Args:
+            root: the folder.
+            live: makes them.
+            head: pools them, if anything does.
+            settings: of ``backbone``, ``head`` and ``source``.
+        """
+        network: Any = live.backbone
+        weights = network.state_dict().items()
+        made_by = {
+            "backbone": plugins.identity(network),
+            "weights": digest(
+                *(x for k, v in weights for x in (k, v.detach().cpu().numpy()))
+            ),
+            "frame": [network.mean, network.std, network.stride],
+            "machine": machine(next(network.parameters()).device),
+        }
+        maps = {"backbone": settings["backbone"]}
+        return cls(
+            live,
+            maps=Cache.keyed(root / "maps", maps, made_by),
+            pooled=Cache.keyed(
+                root / "pooled",
+                settings,
+                {**made_by, "head": plugins.identity(head)},
+            ),
+        )
+
+    @property
+    def made_by(self) -> Mapping[str, Any]:
+        """All that maps depend on besides settings: weights, versions, machine."""
+        found: Mapping[str, Any] = self.maps.settings["made_by"]
+        return found
+
     @torch.no_grad()
     def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."]:
         """Return pooled features in half precision, on the CPU."""
@@ -91,7 +133,8 @@ class FrozenFeatures:
             laid = view(self.map(bag, scale), bag.proposals, scale)
             return {"pooled": _half(self.live.pool(laid))}
 
-        return self.pooled.get(_key(bag, scale), pool)["pooled"]
+        key = f"{_key(bag, scale)}-{bag.origin}"
+        return self.pooled.get(key, pool)["pooled"]
 
     @torch.no_grad()
     def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:

@@ -26,6 +26,8 @@ class MaskFuse(nn.Module):
             result: where there are more, the backward pass pools and convolves again.
     """
 
+    version = 1
+
     def __init__(self, channels: int, width: int = 512, chunk: int = 256) -> None:
         super().__init__()
         if min(channels, width, chunk) < 1:

@@ -31,6 +31,8 @@ class MaskPool(nn.Module):
         dropout: share of the first layer's outputs dropped in training.
     """
 
+    version = 1
+
     mean: Tensor
     std: Tensor
     projection: Tensor

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from wsis.proposals.hed import HedContours
     from wsis.proposals.region_tree import RegionTree
     from wsis.proposals.sam import Sam
-    from wsis.proposals.shard_writer import Writer
-    from wsis.proposals.shards import About, Store, StoreError
+    from wsis.proposals.shards import About, Store, StoreError, Writer
     from wsis.proposals.store import CachedSource, KeptSource, StoredProposals
 
 __all__ = [

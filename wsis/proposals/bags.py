@@ -39,6 +39,11 @@ class Bag:
         return digest(self.pixels)
 
     @property
+    def origin(self) -> str:
+        """A name of what the proposals come from; others have another."""
+        return self.source.origin(self.key)
+
+    @property
     def proposals(self) -> Proposals:
         """The photo's proposals."""
         return self.source.get(self.key, self.image.load)

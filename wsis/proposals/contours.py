@@ -26,6 +26,8 @@ class LabContours:
         ValueError: if ``sigma`` is not positive.
     """
 
+    version = 1
+
     sigma: float = 1.5
 
     def __post_init__(self) -> None:

@@ -72,6 +72,8 @@ class Grouping:
         UnknownPartError: if there are no such contours.
     """
 
+    version = 1
+
     contours: str = "lab"
     count: int = 1000
     side: int = 640
@@ -101,6 +103,10 @@ class Grouping:
             source=self.contours,
             detail=_DETAIL,
         )
+
+    def depends_on(self) -> dict[str, Any]:
+        """Return the identity of the contours."""
+        return {"contours": plugins.identity(self._contours())}
 
     def _contours(self) -> Contours:
         return named_contours(self.contours, {})

@@ -16,7 +16,9 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, max_pool2d
 
 from wsis._support.checks import WeightsError
+from wsis._support.files import content, state
 from wsis._support.memory import give_back
+from wsis._support.provenance import machine
 from wsis.contracts import Image, Ledger, Supervision
 
 WEIGHTS = "WSIS_HED_WEIGHTS"
@@ -61,6 +63,8 @@ class HedContours:
         ValueError: if a setting is out of range.
     """
 
+    version = 1
+
     weights: str = ""
     scales: tuple[float, ...] = SCALES
     precision: Precision = "auto"
@@ -94,12 +98,20 @@ class HedContours:
             total += np.asarray(same)
         return (total / len(self.scales)).clip(0, 1)
 
+    def depends_on(self) -> dict[str, Any]:
+        """Return the content of the weights and what moves last digits."""
+        weights, dtype = content(find_weights(self.weights)), self._dtype()
+        return {"weights": weights, "dtype": str(dtype), **machine(torch.device("cpu"))}
+
     def _network(self) -> "HedNetwork":
+        path = find_weights(self.weights)
+        return _kept(path, self._dtype(), state(path))
+
+    def _dtype(self) -> torch.dtype:
         # No public question exists; without an answer float32 is right everywhere.
         known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
         fast = self.precision == "bfloat16" or (self.precision == "auto" and known())
-        dtype = torch.bfloat16 if fast else torch.float32
-        return _kept(find_weights(self.weights), dtype)
+        return torch.bfloat16 if fast else torch.float32
 
 
 def find_weights(given: str = "") -> Path:
@@ -229,7 +241,11 @@ def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
         ) from error
 
 
-_kept = lru_cache(maxsize=2)(read_network)
+@lru_cache(maxsize=2)
+def _kept(path: Path, dtype: torch.dtype, state: tuple[int, ...]) -> HedNetwork:
+    """Read a network once a process for every state of its file."""
+    del state
+    return read_network(path, dtype)
 
 
 def _name(block: int, layer: int) -> str:

@@ -1,25 +1,30 @@
-"""Make or read the proposals of many photos: here, in processes, or on a cluster."""
+"""Make or read proposals of many photos: here, in processes or on a cluster."""
 
 import json
 import time
-from collections import deque
+import warnings
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from wsis import plugins
+from wsis._support.checks import InputWarning, few, warn
 from wsis._support.files import digest
 from wsis._support.processes import pool
-from wsis.contracts import Image, Proposals, ProposalSource
+from wsis._support.progress import Monitor
+from wsis.contracts import Image, Ledger, Proposals, ProposalSource, TaggedImage
 from wsis.data.images import read_image
-from wsis.proposals._packing import pack
+from wsis.proposals._packing import pack, unpack
+from wsis.proposals.shards import About, Writer
+from wsis.proposals.store import StoredProposals
 
 _AHEAD = 4
 """Jobs that wait for each process, so that none is idle while a slow one is first."""
@@ -45,35 +50,31 @@ def file_photo(path: Path) -> Photo:
     return Photo(name=path.name, load=partial(read_image, path))
 
 
-@runtime_checkable
-class Job(Protocol):
-    """Gives the proposals of one photo; can be pickled."""
-
-    @property
-    def photo(self) -> Photo:
-        """The photo."""
-
-    def propose(self, image: Image) -> Proposals:
-        """Return its proposals."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeJob:
-    """Makes the proposals of one photo.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Gives the proposals of one photo; can be pickled.
 
     Args:
         photo: the photo.
-        source: name of the part that makes them.
-        settings: of the part.
+        propose: returns the proposals of its pixels.
+        timed: whether the time that it takes tells anything of the proposals.
     """
 
     photo: Photo
-    source: str
-    settings: Mapping[str, Any]
+    propose: Callable[[Image], Proposals]
+    timed: bool = True
 
-    def propose(self, image: Image) -> Proposals:
-        """Return its proposals."""
-        return _built(self.source, json.dumps(self.settings, default=str))(image)
+
+def make_jobs(
+    photos: Iterable[Photo], source: str, settings: Mapping[str, Any]
+) -> list[Job]:
+    """Return the jobs that make proposals with an installed source."""
+    propose = partial(_propose, source, json.dumps(settings, default=str))
+    return [Job(photo, propose) for photo in photos]
+
+
+def _propose(source: str, settings: str, image: Image) -> Proposals:
+    return _built(source, settings)(image)
 
 
 @lru_cache(maxsize=1)
@@ -91,28 +92,41 @@ class Outcome:
         name: of the photo.
         key: ``digest`` of its pixels.
         packed: its proposals, as ``packing.pack`` makes them; None if it failed.
-        seconds: that proposing took.
+        seconds: that proposing took, if that tells anything.
         error: why it failed.
+        notes: warnings about inputs.
     """
 
     name: str
     key: str = ""
     packed: Mapping[str, np.ndarray] | None = None
-    seconds: float = 0.0
+    seconds: float | None = None
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def attempt(job: Job) -> Outcome:
     """Do a job; an error becomes an outcome, so that it stops nothing else."""
     try:
-        image = job.photo.load()
-        began = time.perf_counter()
-        proposals = job.propose(image)
-        seconds = time.perf_counter() - began
+        with warnings.catch_warnings(record=True) as caught:
+            # Told together with those of the other photos, which may be elsewhere.
+            warnings.simplefilter("always", InputWarning)
+            image = job.photo.load()
+            began = time.perf_counter()
+            proposals = job.propose(image)
+            seconds = time.perf_counter() - began
+        notes = {str(one.message): one for one in caught}
+        for text, one in list(notes.items()):
+            if not issubclass(one.category, InputWarning):
+                warnings.warn_explicit(text, one.category, one.filename, one.lineno)
+                del notes[text]
         check_size("proposals", proposals.size, image.shape[:2])
-        packed = pack(proposals)
         return Outcome(
-            name=job.photo.name, key=digest(image), packed=packed, seconds=seconds
+            name=job.photo.name,
+            key=digest(image),
+            packed=pack(proposals),
+            seconds=seconds if job.timed else None,
+            notes=tuple(notes),
         )
     except Exception as error:
         # Parts and files are other people's: whatever they raise is one photo's.
@@ -131,9 +145,11 @@ def check_size(
         ValueError: if sizes differ; ``where`` begins the message.
     """
     if tuple(found) != tuple(size):
+        turned = tuple(found) == tuple(size)[::-1]
         raise ValueError(
             f"{where}expected {what} of {size[0]} x {size[1]} pixels (height x width) "
             f"as the photo has, got {' x '.join(map(str, found))}"
+            f"{': width x height? transpose them' if turned else ''}"
         )
 
 
@@ -277,3 +293,125 @@ def _on_cluster(client: Any, jobs: Iterable[Job]) -> Iterator[Outcome]:
     # Not pure: a job without a name of its own would be pickled to make one.
     submit = partial(client.submit, attempt, pure=False)
     return _in_order(jobs, submit, _AHEAD * max(1, threads), first)
+
+
+@dataclass(slots=True, kw_only=True)
+class Filled:
+    """The photos whose proposals a store was to have, by outcome.
+
+    Args:
+        added: photos whose proposals were added.
+        known: photos whose proposals were there.
+        masks: proposals added.
+        seconds: that it took.
+        failed: why the others failed, by the photo's name.
+    """
+
+    added: int = 0
+    known: int = 0
+    masks: int = 0
+    seconds: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def photos_of(images: Iterable[TaggedImage]) -> list[Photo]:
+    """Return the photos of data sets, each once."""
+    photos = [Photo(name=one.name, load=one.load, number=one.id) for one in images]
+    return list({(photo.name, photo.number): photo for photo in photos}.values())
+
+
+def fill(
+    folder: Path,
+    about: About,
+    jobs: Sequence[Job],
+    pool: AbstractContextManager[Work],
+    monitor: Monitor,
+) -> Filled:
+    """Add what jobs give to a store; one that fails stops no other.
+
+    Args:
+        folder: of the store, new or one to add to.
+        about: what all its proposals have in common.
+        jobs: one a photo; those whose photos the store knows are not done.
+        pool: where they are done.
+        monitor: is told of progress and of failures.
+
+    Raises:
+        StoreError: if the folder holds other files, or proposals of another kind.
+    """
+    found, began = Filled(), time.perf_counter()
+    notes: dict[str, list[str]] = defaultdict(list)
+    with Writer(folder, about) as writer, pool as work:
+        step = monitor.start("proposals", len(jobs))
+        # Whether a photo is known takes reading it, which an empty store need not do.
+        resumed = len(writer) > 0
+
+        def new() -> Iterator[Job]:
+            for job in jobs:
+                if resumed and _known(job.photo, writer):
+                    found.known += 1
+                    step(job.photo.name)
+                else:
+                    yield job
+
+        for outcome in work(new()):
+            if outcome.packed is None:
+                found.failed[outcome.name] = outcome.error
+                monitor.say(f"failed: {outcome.name}: {outcome.error}")
+            elif outcome.key in writer:
+                found.known += 1
+            else:
+                writer.add_packed(
+                    outcome.key, outcome.name, outcome.packed, outcome.seconds
+                )
+                found.added += 1
+                found.masks += len(outcome.packed["objectness"])
+            for note in outcome.notes:
+                notes[note].append(outcome.name)
+            step(outcome.name)
+    for note, names in notes.items():
+        warn(f"{len(names)} photos ({few(names)}): {note}")
+    found.seconds = time.perf_counter() - began
+    return found
+
+
+def made(
+    jobs: Sequence[Job],
+    pool: AbstractContextManager[Work],
+    source: str,
+    ledger: Ledger,
+    seconds: list[float],
+) -> Iterator[Proposals]:
+    """Yield the proposals that jobs give, in order; add the time each took.
+
+    Raises:
+        ValueError: if one fails.
+    """
+    with pool as work:
+        for outcome in work(jobs):
+            if outcome.packed is None:
+                raise ValueError(f"{outcome.name}: {outcome.error}")
+            for note in outcome.notes:
+                warn(note)
+            seconds += [] if outcome.seconds is None else [outcome.seconds]
+            yield unpack(outcome.packed, source, ledger)
+
+
+def stored(
+    source: StoredProposals, images: Iterable[TaggedImage], seconds: list[float]
+) -> Iterator[Proposals]:
+    """Yield the proposals that a store has of images; add the time each once took."""
+    for image in images:
+        pixels = image.load()
+        yield source(pixels)
+        took = source.store.entries[digest(pixels)].seconds
+        if took is not None:
+            seconds.append(took)
+
+
+def _known(photo: Photo, writer: Writer) -> bool:
+    try:
+        return digest(photo.load()) in writer
+    except (ValueError, OSError):
+        # Its job will say why.
+        return False

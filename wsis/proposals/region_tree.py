@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from wsis import plugins
 from wsis._support.checks import positive
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.proposals._choosing import distinct, neighbour_pairs
@@ -54,6 +56,8 @@ class RegionTree:
         UnknownPartError: if there are no such contours.
     """
 
+    version = 1
+
     nodes: int = 600
     pairs: int = 400
     side: int = 400
@@ -84,6 +88,10 @@ class RegionTree:
             side=self.side,
             source="region_tree",
         )
+
+    def depends_on(self) -> dict[str, Any]:
+        """Return the identity of the contours."""
+        return {"contours": plugins.identity(self._contours())}
 
     def _contours(self) -> Contours:
         given = {"sigma": self.sigma} if self.contours == "lab" else {}

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ from torch.nn.functional import interpolate, pad
 from torchvision.ops import masks_to_boxes, nms
 
 from wsis._support.checks import WeightsError, at_least, fraction
+from wsis._support.files import content, state
+from wsis._support.provenance import machine
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
 from wsis.geometry.masks import empty, encode, fitted, from_masks
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of the model's training images."""
+
+_FILES = ("config.json", "model.safetensors")
 
 _TOGETHER = 16
 """Masks at full size at once."""
@@ -54,6 +59,8 @@ class Sam:
         ValueError: if a setting is out of range.
     """
 
+    version = 1
+
     weights: str = ""
     points: int = 32
     batch: int = 64
@@ -69,9 +76,7 @@ class Sam:
             fraction(name, getattr(self, name), zero=True)
         if find_spec("transformers") is None:
             raise WeightsError("sam needs transformers: pip install 'wsis[sam]'")
-        folder = Path(self.weights)
-        needed = [folder / "config.json", folder / "model.safetensors"]
-        if not self.weights or not all(path.is_file() for path in needed):
+        if not self.weights or not all(path.is_file() for path in self._files()):
             raise WeightsError(
                 "expected weights=FOLDER with config.json and model.safetensors, got "
                 f"{self.weights or 'none'}; get them, once, with: hf download "
@@ -82,6 +87,11 @@ class Sam:
     def ledger(self) -> Ledger:
         """Masks: the model was trained with 1.1 billion of them."""
         return frozenset({Supervision.MASKS})
+
+    def depends_on(self) -> dict[str, Any]:
+        """Return the content of the weights and what moves last digits."""
+        used = {"transformers": version("transformers"), **machine(self._device())}
+        return {**used, "weights": [content(path) for path in self._files()]}
 
     @torch.no_grad()
     def __call__(self, image: Image) -> Proposals:
@@ -109,11 +119,20 @@ class Sam:
             ledger=self.ledger,
         )
 
+    def _files(self) -> list[Path]:
+        return [Path(self.weights) / name for name in _FILES]
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
     def _candidates(
         self, image: Image
     ) -> Iterator[tuple[Float[Tensor, "K H W"], Float[Tensor, " K"]]]:
         """Logits at full size of masks that the model trusts, some at a time."""
-        model = _model(self.weights, self.device)
+        states = tuple(state(path) for path in self._files())
+        model = _model(self.weights, self._device(), states)
         device, side = model.device, int(model.config.vision_config.image_size)
         size = image.shape[0], image.shape[1]
         pixels = _framed(image, side).to(device)
@@ -140,11 +159,13 @@ class Sam:
 
 
 @lru_cache(maxsize=1)
-def _model(weights: str, device: str) -> Any:
+def _model(
+    weights: str, device: torch.device, states: tuple[tuple[int, ...], ...]
+) -> Any:
+    """Load the model once a process for every state of its files."""
     from transformers import SamModel
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    del states
     # Loading draws a progress bar.
     with contextlib.redirect_stderr(io.StringIO()):
         model = SamModel.from_pretrained(

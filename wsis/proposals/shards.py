@@ -1,17 +1,35 @@
-"""A store: proposals of many photos in shards on disk, read through memory maps."""
+"""A store: proposals of many photos in shards on disk, and what adds to it."""
 
+import hashlib
 import json
+import os
+import secrets
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
-from wsis._support.files import numbered_json_lines, sha256
+from wsis._support.checks import few, warn
+from wsis._support.files import (
+    append_json,
+    atomic_write,
+    differences,
+    in_json,
+    in_words,
+    is_unfinished,
+    numbered_json_lines,
+    sha256,
+    sweep,
+    write_new,
+)
 from wsis.contracts import Ledger, Proposals, Supervision
-from wsis.proposals._packing import PARTS, unpack
+from wsis.proposals._packing import PARTS, pack, unpack
 
 STAMP, INDEX, SHARDS = "store.json", "index.jsonl", "shards"
 FORMAT = "wsis proposals 1"
@@ -83,12 +101,14 @@ class Shard:
         length: of the file, in bytes.
         sha256: its checksum.
         entries: of the photos in it.
+        token: of its store; None in stores that an older wsis wrote.
     """
 
     name: str
     length: int
     sha256: str
     entries: tuple[Entry, ...]
+    token: str | None = None
 
     @classmethod
     def parsed(cls, values: Any) -> "Shard | None":
@@ -96,7 +116,9 @@ class Shard:
         try:
             name, length = str(values["shard"]), int(values["bytes"])
             entries = tuple(Entry(**one, shard=name) for one in values["photos"])
-            return cls(name, length, str(values["sha256"]), entries)
+            return cls(
+                name, length, str(values["sha256"]), entries, values.get("token")
+            )
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -106,24 +128,28 @@ class Shard:
         try:
             found, length = sha256(path), path.stat().st_size
             with safe_open(path, framework="numpy") as file:
-                photos = json.loads((file.metadata() or {})["photos"])
-        except (SafetensorError, ValueError, KeyError):
+                told = file.metadata() or {}
+            values = {"shard": path.name, "bytes": length, "sha256": found}
+            values |= {"photos": json.loads(told["photos"]), "token": told.get("token")}
+        except (SafetensorError, OSError, ValueError, KeyError):
             return None
-        values = {"shard": path.name, "bytes": length, "sha256": found}
-        whole = path.name == shard_name(found)
-        return cls.parsed({**values, "photos": photos}) if whole else None
+        return cls.parsed(values) if path.name == shard_name(found) else None
 
     def described(self) -> dict[str, Any]:
         """Return the line of the index."""
         values = {"shard": self.name, "bytes": self.length, "sha256": self.sha256}
-        return {**values, "photos": [one.described() for one in self.entries]}
+        photos = [one.described() for one in self.entries]
+        return {**values, "photos": photos, "token": self.token}
 
-    def is_whole(self, folder: Path) -> bool:
-        """Tell whether the file is in the store, and as long as it was written."""
+    def loss(self, folder: Path) -> str:
+        """Return why the file cannot be what was written, by its length; else empty."""
         try:
-            return (folder / SHARDS / self.name).stat().st_size == self.length
+            length = (folder / SHARDS / self.name).stat().st_size
         except FileNotFoundError:
-            return False
+            return "missing"
+        if length == self.length:
+            return ""
+        return "cut short" if length < self.length else "longer than it was written"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,23 +158,25 @@ class Store:
 
     ``index.jsonl`` has a line for every shard, with its SHA-256 and the photos in it. A
     shard is a safetensors file that never changes and lists its photos as well; it is
-    compared with its checksum when a process first opens it. A line that an
-    interruption left half written is passed over, and so are shards that are missing or
-    of another length: their photos count as not there, and a ``Writer`` takes them.
+    compared with its checksum and its line when a process first opens it. A line that
+    an interruption left half written is passed over, and so are shards that are missing
+    or of another length: their photos count as not there, and a ``Writer`` takes them.
 
     Args:
         folder: of the store.
         about: what all its proposals have in common.
         token: drawn when the store was begun; no two stores have the same.
         entries: of the photos, by key, in the order in which they came.
-        checksums: SHA-256 of each shard, by name.
+        shards: the lines of the index whose files are there, by name.
+        lost: why the proposals of other photos are not there, by key.
     """
 
     folder: Path
     about: About
     token: str
     entries: Mapping[str, Entry]
-    checksums: Mapping[str, str]
+    shards: Mapping[str, Shard]
+    lost: Mapping[str, str]
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
@@ -159,12 +187,24 @@ class Store:
         """
         about, token = _read_stamp(folder)
         entries: dict[str, Entry] = {}
-        checksums: dict[str, str] = {}
-        for _, shard in _lines(folder):
-            if shard is not None and shard.is_whole(folder):
-                checksums[shard.name] = shard.sha256
+        shards: dict[str, Shard] = {}
+        lost: dict[str, str] = {}
+        for number, shard in _lines(folder):
+            if shard is None:
+                continue
+            path, loss = folder / SHARDS / shard.name, shard.loss(folder)
+            if shard.token not in (None, token):
+                raise StoreError(
+                    f"{INDEX}, line {number}: {path} belongs to another store than "
+                    f"{folder / STAMP}; put back the files of one store"
+                )
+            if loss:
+                lost |= {one.key: f"{path} is {loss}" for one in shard.entries}
+            else:
+                shards[shard.name] = shard
                 entries |= {one.key: one for one in shard.entries}
-        return cls(folder, about, token, entries, checksums)
+        lost = {key: why for key, why in lost.items() if key not in entries}
+        return cls(folder, about, token, entries, shards, lost)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -179,14 +219,20 @@ class Store:
             KeyError: if the store has none of that photo.
             StoreError: if the file that has them is damaged.
         """
-        shard = self.entries[key].shard
-        path = self.folder / SHARDS / shard
-        file = _opened(path, self.checksums[shard])
-        try:
-            kept = {part: file.get_tensor(f"{key}.{part}") for part in PARTS}
-        except SafetensorError as error:
-            raise StoreError(f"{path} lacks what the index says: {error}") from error
+        shard = self.shards[self.entries[key].shard]
+        file = _opened(self.folder / SHARDS / shard.name, shard, self.token)
+        kept = {part: file.get_tensor(f"{key}.{part}") for part in PARTS}
         return unpack(kept, self.about.source, self.about.ledger)
+
+    def absence(self, key: str) -> str:
+        """Return why the store has no proposals of a photo; empty if it never had."""
+        if key in self.lost:
+            return self.lost[key]
+        for path in sorted((self.folder / SHARDS).glob("*.safetensors")):
+            shard = Shard.of(path)
+            if shard is not None and key in {one.key for one in shard.entries}:
+                return f"{self.folder / INDEX} does not list them, {path} has them"
+        return ""
 
     def damage(self) -> Iterator[str]:
         """Read everything; yield a line for each thing that is not as it was written.
@@ -196,16 +242,15 @@ class Store:
         for number, shard in _lines(self.folder):
             if shard is None:
                 continue
-            path = self.folder / SHARDS / shard.name
-            if not shard.is_whole(self.folder):
+            path, loss = self.folder / SHARDS / shard.name, shard.loss(self.folder)
+            if loss:
                 lost = [one for one in shard.entries if one.key not in self]
-                state = "cut short" if path.exists() else "missing"
                 if lost:
-                    yield f"{path}: {state}, and with it {len(lost)} photos' proposals"
+                    yield f"{path}: {loss}, and with it {len(lost)} photos' proposals"
             elif sha256(path) != shard.sha256:
                 yield _damaged(path)
-            elif Shard.of(path) != shard:
-                yield f"{INDEX}, line {number}: lists other photos than {path}"
+            elif wrong := _disagreement(path, shard, self.token):
+                yield f"{wrong} ({INDEX}, line {number})"
 
     def leftovers(self) -> Iterator[str]:
         """Yield what interruptions left behind, a line each: none of it is read."""
@@ -218,6 +263,155 @@ class Store:
         for path in sorted((self.folder / SHARDS).glob("*")):
             if path.name not in known:
                 yield f"{path}: in no line of {INDEX}"
+
+
+@dataclass(slots=True, eq=False)
+class Writer:
+    """Adds proposals to a store and begins a new one; use it in a ``with`` block.
+
+    Proposals gather in memory and become a shard when there are ``photos`` of them, or
+    ``megabytes``, or when they are ``seconds`` old, and at the end of the block,
+    whatever ended it. A shard takes its name when it is whole, then its line is added
+    to the index: a kill loses what was gathered and nothing written before. The next
+    writer adds the line of a shard that lacks one.
+
+    Args:
+        folder: of the store.
+        about: what all its proposals have in common.
+        photos: most in a shard.
+        megabytes: about the most in a shard.
+        seconds: longest time that proposals are in memory alone.
+
+    Raises:
+        StoreError: if the folder holds other files, or proposals of another kind; when
+            proposals are added, if they consumed other labels than the store says.
+    """
+
+    folder: Path
+    about: About
+    photos: int = 64
+    megabytes: float = 64.0
+    seconds: float = 60.0
+    _token: str = field(init=False, default="")
+    _keys: set[str] = field(init=False, default_factory=set)
+    _arrays: dict[str, np.ndarray] = field(init=False, default_factory=dict)
+    _entries: list[Entry] = field(init=False, default_factory=list)
+    _since: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        if not (self.folder / STAMP).exists():
+            names = os.listdir(self.folder) if self.folder.exists() else []
+            # Another writer may have begun it meanwhile, with the stamp.
+            begun = all(map(is_unfinished, names)) or (self.folder / STAMP).exists()
+            if not begun:
+                raise StoreError(
+                    f"expected {self.folder} to be new, empty or a store of proposals; "
+                    "it holds other files; choose another folder"
+                )
+            # The token is a name that no other store has.
+            stamp = {**self.about.described(), "token": secrets.token_hex(8)}
+            write_new(self.folder / STAMP, in_json(stamp))
+        store = Store.open(self.folder)
+        found, wanted = store.about.described(), self.about.described()
+        if found != wanted:
+            raise StoreError(
+                f"the store {self.folder} has other proposals "
+                f"({in_words(differences(found, wanted))}); choose another folder"
+            )
+        if store.lost:
+            names = sorted(set(store.lost.values()))
+            warn(f"{len(store.lost)} photos are made or imported again: {few(names)}")
+        for folder in (self.folder, self.folder / SHARDS):
+            sweep(folder)
+        self._token, self._keys = store.token, set(store.entries)
+        for path in (self.folder / SHARDS).glob("*.safetensors"):
+            if path.name not in store.shards:
+                self._take_up(path)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.flush()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def add(
+        self, key: str, photo: str, proposals: Proposals, seconds: float | None = None
+    ) -> None:
+        """Add one photo's proposals, as ``add_packed`` does."""
+        if proposals.ledger != self.about.ledger:
+            raise StoreError(
+                f"expected proposals that consumed {_words(self.about.ledger)}, as the "
+                f"store {self.folder} says, got {_words(proposals.ledger)}"
+            )
+        self.add_packed(key, photo, pack(proposals), seconds)
+
+    def add_packed(
+        self,
+        key: str,
+        photo: str,
+        packed: Mapping[str, np.ndarray],
+        seconds: float | None = None,
+    ) -> None:
+        """Add one photo's proposals, unless the store has some of that photo.
+
+        Args:
+            key: ``digest`` of the photo's pixels.
+            photo: its file name.
+            packed: as ``packing.pack`` makes them.
+            seconds: that making them took.
+        """
+        if key in self._keys:
+            return
+        if not self._entries:
+            self._since = time.monotonic()
+        height, width = packed["size"].tolist()
+        entry = Entry(
+            key=key,
+            photo=photo,
+            height=height,
+            width=width,
+            proposals=len(packed["objectness"]),
+            seconds=None if seconds is None else round(seconds, 3),
+            shard="",
+        )
+        self._keys.add(key)
+        self._entries.append(entry)
+        self._arrays |= {f"{key}.{part}": packed[part] for part in PARTS}
+        size = sum(array.nbytes for array in self._arrays.values())
+        full = len(self._entries) >= self.photos or size >= self.megabytes * 2**20
+        if full or time.monotonic() - self._since >= self.seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        if not self._entries:
+            return
+        photos = json.dumps([one.described() for one in self._entries])
+        content = save(self._arrays, {"photos": photos, "token": self._token})
+        path = self.folder / SHARDS / shard_name(hashlib.sha256(content).hexdigest())
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._take_up(path)
+        self._arrays, self._entries = {}, []
+
+    def _take_up(self, path: Path) -> None:
+        """Add a shard of this store to the index, if it is whole."""
+        shard = Shard.of(path)
+        if shard is not None and shard.token in (None, self._token):
+            append_json(self.folder / INDEX, shard.described())
+            self._keys |= {one.key for one in shard.entries}
+
+
+def _words(ledger: Ledger) -> str:
+    return ", ".join(sorted(ledger)) or "no labels"
 
 
 def shard_name(checksum: str) -> str:
@@ -255,9 +449,9 @@ def _read_stamp(folder: Path) -> tuple[About, str]:
 
 
 @lru_cache(maxsize=32)
-def _opened(path: Path, checksum: str) -> Any:
+def _opened(path: Path, shard: Shard, token: str) -> Any:
     """Return a shard that is mapped into memory."""
-    _check(path, checksum)
+    _check(path, shard, token)
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError) as error:
@@ -265,14 +459,26 @@ def _opened(path: Path, checksum: str) -> Any:
 
 
 @lru_cache(maxsize=2**16)
-def _check(path: Path, checksum: str) -> None:
-    """Compare a shard with its checksum, once a process."""
+def _check(path: Path, shard: Shard, token: str) -> None:
+    """Compare a shard with its line of the index, once a process."""
     try:
         found = sha256(path)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
-    if found != checksum:
+    if found != shard.sha256:
         raise StoreError(_damaged(path))
+    if wrong := _disagreement(path, shard, token):
+        raise StoreError(f"{wrong}; put back the files of one store, as they were")
+
+
+def _disagreement(path: Path, shard: Shard, token: str) -> str:
+    """Return how a whole shard differs from its line of the index, or is another's."""
+    told = Shard.of(path)
+    if told is not None and told.token not in (None, token):
+        return f"{path} belongs to another store than its {STAMP}"
+    if told is None or told.entries != shard.entries:
+        return f"{path}: the index lists other photos than the file"
+    return ""
 
 
 def _damaged(path: Path) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from wsis import plugins
 from wsis._support.checks import at_least
-from wsis._support.files import Cache, digest
+from wsis._support.files import Cache, digest, state
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
 from wsis.geometry.masks import compact, select
 from wsis.proposals._packing import pack, unpack
@@ -25,9 +26,8 @@ class KeptSource(Protocol):
     def ledger(self) -> Ledger:
         """The labels consumed in making the proposals."""
 
-    @property
-    def origin(self) -> str:
-        """Anything that proposals depend on besides settings and photo; else empty."""
+    def origin(self, key: str) -> str:
+        """Return what tells a photo's proposals from others that it had or may have."""
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
         """Return the proposals of the photo whose ``digest`` is ``key``."""
@@ -62,6 +62,7 @@ class CachedSource:
             )
         settings = {one.name: getattr(source, one.name) for one in fields(source)}
         settings = {"source": type(source).__name__, **settings}
+        settings["made_by"] = plugins.identity(source)
         return cls(source, Cache(folder=folder, settings=settings))
 
     @classmethod
@@ -69,17 +70,17 @@ class CachedSource:
         cls, root: Path, source: ProposalSource, settings: Mapping[str, Any]
     ) -> "CachedSource":
         """Keep the proposals of ``settings`` in a folder of ``root`` of their own."""
-        return cls(source, Cache.keyed(root, settings))
+        return cls(source, Cache.keyed(root, settings, plugins.identity(source)))
 
     @property
     def ledger(self) -> Ledger:
         """The labels that the source consumed."""
         return self.source.ledger
 
-    @property
-    def origin(self) -> str:
-        """Empty: settings and photo make the proposals."""
-        return ""
+    def origin(self, key: str) -> str:
+        """Return a name of all that makes the proposals, besides the photo."""
+        del key
+        return digest(self.cache.settings)
 
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals, from the cache or made."""
@@ -119,6 +120,8 @@ class StoredProposals:
             photo is not in the store, or the store is damaged.
     """
 
+    version = 1
+
     path: str
     limit: int = 0
 
@@ -130,17 +133,17 @@ class StoredProposals:
     def store(self) -> Store:
         """The store as it is now."""
         folder = Path(self.path)
-        return _opened(folder, _state(folder / STAMP), _state(folder / INDEX))
+        return _opened(folder, state(folder / STAMP), state(folder / INDEX))
 
     @property
     def ledger(self) -> Ledger:
         """The labels that the store's proposals consumed."""
         return self.store.about.ledger
 
-    @property
-    def origin(self) -> str:
-        """The store's token, wherever its folder: another store has other proposals."""
-        return self.store.token
+    def origin(self, key: str) -> str:
+        """Return a name of the store, wherever its folder, and of the photo's shard."""
+        entry = self.store.entries.get(key)
+        return digest(self.store.token, entry and entry.shard, self.limit)
 
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals."""
@@ -153,6 +156,12 @@ class StoredProposals:
         """
         store = self.store
         if key not in store:
+            why = store.absence(key)
+            if why:
+                raise StoreError(
+                    f"the store {self.path} has lost the proposals of this photo "
+                    f"(digest {key}): {why}; wsis proposals make or import adds them"
+                )
             height, width = load().shape[:2]
             raise StoreError(
                 f"the store {self.path} has no proposals of this photo ({height} x "
@@ -167,12 +176,7 @@ class StoredProposals:
 
 
 @lru_cache(maxsize=8)
-def _opened(folder: Path, stamp: tuple[int, int], index: tuple[int, int]) -> Store:
+def _opened(folder: Path, stamp: tuple[int, ...], index: tuple[int, ...]) -> Store:
     """Read a store once for every state of its files."""
     del stamp, index
     return Store.open(folder)
-
-
-def _state(path: Path) -> tuple[int, int]:
-    found = path.stat() if path.exists() else None
-    return (found.st_mtime_ns, found.st_size) if found else (0, 0)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from wsis import plugins
 from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.randomness import generator, seeded
@@ -115,13 +116,8 @@ class Pipeline:
         head = self._head(backbone.channels)
         values, folder = self.settings.resolved(), self.cache / "features"
         key = {part: values[part] for part in ("backbone", "head", "source")}
-        if self.source.origin:
-            key["source"] = {**key["source"], "origin": self.source.origin}
-        return FrozenFeatures(
-            LiveFeatures(backbone, head if self.settings.freeze else None),
-            maps=Cache.keyed(folder / "maps", {"backbone": key["backbone"]}),
-            pooled=Cache.keyed(folder / "pooled", key),
-        )
+        live = LiveFeatures(backbone, head if self.settings.freeze else None)
+        return FrozenFeatures.under(folder, live, head, key)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -201,6 +197,7 @@ class Pipeline:
                 "seed": seed,
                 "images": digest(*(label_key(bag) for bag in tagged)),
             },
+            {**self.frozen.made_by, "cues": plugins.identity(source)},
         )
         return Cues(Learned(learn), self.frozen, scale, kept)
 

@@ -1,18 +1,19 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from tests.builders import random_proposals, rectangles
 from tests.proposals.test_packing import assert_same
+from wsis._support.checks import InputWarning
 from wsis.contracts import Supervision
 from wsis.geometry.masks import dense, empty, rles
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.importers import FORMATS
 from wsis.proposals.importers._coco import coco, stated_ledger
-from wsis.proposals.shard_writer import Writer
-from wsis.proposals.shards import About, Store
+from wsis.proposals.shards import About, Store, Writer
 
 SIZE = (8, 10)
 LEDGER = frozenset({Supervision.BOUNDARIES, Supervision.MASKS})
@@ -133,3 +134,83 @@ def test_formats_say_what_they_consumed_or_ask(tmp_path):
     )
     with pytest.raises(ValueError, match="supervision: 'tastes'"):
         FORMATS["coco"].consumed(path, None)
+
+
+SQUARE = [[1, 1, 4, 1, 4, 5, 1, 5]]
+
+
+def test_boxes_are_no_masks_and_counted(tmp_path):
+    boxes = [
+        {"image_id": 1, "bbox": [1, 1, 3, 4]},
+        {"image_id": 2, "bbox": [1, 1, 3, 4], "segmentation": []},
+        {"image_id": 3, "bbox": [1, 1, 3, 4], "segmentation": None},
+    ]
+    with pytest.raises(ValueError, match=r"the 0\. is .*bbox.*: boxes are no masks"):
+        coco(write(tmp_path / "f.json", boxes), ())
+    path = write(tmp_path / "f.json", [*boxes, {"image_id": 1, "segmentation": SQUARE}])
+    with pytest.warns(InputWarning, match=r"f\.json: 3 of 4 have no segmentation and"):
+        [found] = coco(path, ())
+
+    assert (found.photo, found.numbered, len(found.read(SIZE))) == ("1", True, 1)
+
+
+def test_masks_of_no_image_are_counted_and_numbers_may_be_text(tmp_path):
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": "2", "file_name": "b.jpg"}],
+        "annotations": [
+            {"image_id": number, "segmentation": SQUARE} for number in ("1", 2.0, 7)
+        ],
+    }
+    with pytest.warns(InputWarning, match=r"1 of 3 have an image_id of no image \(7\)"):
+        found = coco(write(tmp_path / "f.json", content), ())
+
+    assert [(one.photo, one.numbered) for one in found] == [
+        ("a.jpg", False),
+        ("b.jpg", False),
+    ]
+    assert [len(one.read(SIZE)) for one in found] == [1, 1]
+    content["images"][1]["id"] = 1
+    with pytest.raises(ValueError, match="two images have the id 1"):
+        coco(write(tmp_path / "f.json", content), ())
+    content["images"][1] = {"id": 5}
+    with pytest.raises(ValueError, match="images with id and file_name, got"):
+        coco(write(tmp_path / "f.json", content), ())
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [(20, 16, "got 16 x 20$"), (8, 10, "got 10 x 8: width x height. transpose")],
+)
+def test_images_of_another_size_are_refused(tmp_path, width, height, message):
+    content = {
+        "images": [{"id": 1, "file_name": "a", "width": width, "height": height}],
+        "annotations": [{"image_id": 1, "segmentation": SQUARE}],
+    }
+    [found] = coco(write(tmp_path / "f.json", content), ())
+
+    with pytest.raises(ValueError, match=f"masks of 8 x 10 pixels.*{message}"):
+        found.read(SIZE)
+
+
+def test_polygons_in_another_unit_or_beyond_the_photo(tmp_path):
+    square = np.array(SQUARE, float)
+    results = [
+        {"image_id": i, "segmentation": one.tolist()}
+        for i, one in enumerate((square / 10, square * 3, square + [4, 1] * 4))
+    ]
+    small, large, near = coco(write(tmp_path / "f.json", results), ())
+
+    with pytest.raises(ValueError, match="in pixels, all numbers are in"):
+        small.read(SIZE)
+    with pytest.warns(InputWarning, match="reach beyond the photo and are cut off"):
+        assert len(large.read(SIZE)) == 1
+    assert len(near.read(SIZE)) == 1
+
+
+def test_scores_are_there_for_all_or_none(tmp_path):
+    results = [{"image_id": 1, "segmentation": SQUARE, "score": 1}]
+    results.append({"image_id": 1, "segmentation": SQUARE})
+    [found] = coco(write(tmp_path / "f.json", results), ())
+
+    with pytest.raises(ValueError, match="1 of 2 masks have no score"):
+        found.read(SIZE)

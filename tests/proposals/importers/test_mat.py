@@ -4,6 +4,7 @@ import torch
 from scipy.io import savemat
 
 from tests.builders import random_masks
+from wsis._support.checks import InputWarning
 from wsis.geometry.masks import dense
 from wsis.proposals.importers._mat import mat
 
@@ -82,8 +83,10 @@ def test_masks_in_a_cell_array_or_a_stack(tmp_path, save):
     save(tmp_path / "one.mat", {"maskmat": masks[0].astype(np.uint8)})
 
     kept = masks[[0, 1, 3, 4]].astype(int).tolist()
-    assert masks_of(read(tmp_path / "cells.mat", (6, 7))) == kept
-    assert masks_of(read(tmp_path / "stack.mat", (6, 7))) == kept
+    for name in ("cells", "stack"):
+        with pytest.warns(InputWarning, match="masks without a pixel are left out"):
+            found = read(tmp_path / f"{name}.mat", (6, 7))
+        assert masks_of(found) == kept
     assert masks_of(read(tmp_path / "one.mat", (6, 7))) == kept[:1]
 
 
@@ -92,7 +95,9 @@ def test_pixels_of_no_superpixel_and_superpixels_of_no_pixel(tmp_path):
     content = {"superpixels": regions, "labels": cell([[1, 2], [2], [5]])}
     savemat(tmp_path / "a.mat", content)
 
-    assert masks_of(read(tmp_path / "a.mat", (1, 3))) == [[[0, 1, 0]], [[0, 0, 1]]]
+    with pytest.warns(InputWarning, match="masks without a pixel are left out"):
+        found = read(tmp_path / "a.mat", (1, 3))
+    assert masks_of(found) == [[[0, 1, 0]], [[0, 0, 1]]]
 
 
 def test_no_proposal_at_all(tmp_path):
@@ -120,8 +125,28 @@ def test_no_proposal_at_all(tmp_path):
             "a score for each of 1 masks, got 2",
         ),
         (
-            {"maskmat": cell([SUPERPIXELS]), "scores": np.array([np.nan])},
+            {"maskmat": cell([SUPERPIXELS > 1]), "scores": np.array([np.nan])},
             "finite scores",
+        ),
+        (
+            {"maskmat": cell([SUPERPIXELS])},
+            "masks of two values, 0 and another, got the values 1, 2, 3, 4: numbers of",
+        ),
+        (
+            {"maskmat": cell([SUPERPIXELS / 5.0])},
+            "got values from 0.2 to 0.8: probabilities. threshold them first",
+        ),
+        (
+            {"maskmat": (SUPERPIXELS - 2.5)[..., None].repeat(2, 2)},
+            "got values from -1.5 to 1.5: logits. threshold them first",
+        ),
+        (
+            {"superpixels": SUPERPIXELS + 0.5, "labels": cell([[1]])},
+            "whole numbers as superpixels, got float64",
+        ),
+        (
+            {"superpixels": SUPERPIXELS, "labels": cell([[0.5, 1]])},
+            "whole numbers as labels, got float64",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 import pytest
 
 from tests.proposals.jobs import pixels
+from wsis._support.checks import InputWarning
 from wsis.geometry.masks import empty
 from wsis.proposals.importers import Found, matched
 from wsis.proposals.making import Photo
@@ -14,8 +15,8 @@ def photos(*names, numbers=None):
     ]
 
 
-def found(*names):
-    return [Found(photo=name, read=empty) for name in names]
+def found(*names, numbered=False):
+    return [Found(photo=name, read=empty, numbered=numbered) for name in names]
 
 
 def pairs(matches):
@@ -23,10 +24,9 @@ def pairs(matches):
 
 
 def test_by_name_with_or_without_suffix_or_folder():
-    matches = matched(
-        found("b.jpg", "a", "train2014/c.jpg", "x"),
-        photos("a.jpg", "b.jpg", "c.jpg", "d.jpg"),
-    )
+    wanted = found("b.jpg", "a", "train2014/c.jpg", "x", "y", "z", "w")
+    with pytest.warns(InputWarning) as told:
+        matches = matched(wanted, photos("a.jpg", "b.jpg", "c.jpg", "d.jpg"))
 
     assert pairs(matches) == {
         "a.jpg": "a",
@@ -35,28 +35,77 @@ def test_by_name_with_or_without_suffix_or_folder():
     }
     assert list(pairs(matches)) == ["a.jpg", "b.jpg", "c.jpg"]
     assert matches.photos == ["d.jpg"]
-    assert matches.found == ["x"]
+    assert matches.found == ["x", "y", "z", "w"]
+    assert [str(one.message) for one in told] == [
+        "left out: 1 photos without proposals (d.jpg)",
+        "left out: 4 proposals without a photo (x, y, z, …)",
+    ]
 
 
-def test_by_number_of_the_name_or_of_the_data_set():
+def test_a_path_counts_before_a_name_and_a_name_before_its_stem():
+    nested = photos("1.jpg", "sub/1.jpg", "sub/1.png")
+
+    assert pairs(matched(found("1.jpg", "sub/1.jpg", "sub/1.png"), nested)) == {
+        "1.jpg": "1.jpg",
+        "sub/1.jpg": "sub/1.jpg",
+        "sub/1.png": "sub/1.png",
+    }
+
+
+def test_dots_in_a_name_are_no_suffix():
+    with pytest.raises(ValueError, match=r"those found are of a\.b"):
+        matched(found("a.b"), photos("a.jpg"))
+    assert pairs(matched(found("a.b"), photos("a.b.jpg"))) == {"a.b.jpg": "a.b"}
+
+
+def test_another_suffix_is_told():
+    with pytest.warns(InputWarning, match=r"1 photos .* another suffix \(a\.png\)"):
+        matches = matched(found("a.png"), photos("a.jpg"))
+
+    assert pairs(matches) == {"a.jpg": "a.png"}
+
+
+def test_the_digits_of_a_name_are_a_number_which_is_told():
     names = ("COCO_val2014_000000000042.jpg", "000000000007.jpg")
 
-    assert pairs(matched(found("42", "7"), photos(*names))) == {
-        names[0]: "42",
-        names[1]: "7",
-    }
+    for numbered in (False, True):
+        with pytest.warns(InputWarning, match="2 photos are matched by the digits of"):
+            matches = matched(found("42", "7", numbered=numbered), photos(*names))
+        assert pairs(matches) == {names[0]: "42", names[1]: "7"}
+    with pytest.warns(InputWarning, match=r"1 photos are .* gives their numbers \(x9"):
+        assert pairs(matched(found("9", "8"), photos("x9.jpg", "8.jpg"))) == {
+            "x9.jpg": "9",
+            "8.jpg": "8",
+        }
+
+
+def test_the_numbers_of_the_data_set_decide_what_is_known_by_number_alone():
+    """Case 09: the photos' names are the numbers of other photos."""
+    numbers = [2, 3, 4, 5, 6, 1]
+    named = photos(*(f"{i}.png" for i in range(1, 7)), numbers=numbers)
+
+    matches = matched(found(*map(str, numbers), numbered=True), named)
+
+    assert pairs(matches) == {f"{i + 1}.png": str(n) for i, n in enumerate(numbers)}
+    with pytest.raises(ValueError, match="those found are of 7"):
+        matched(found("7", numbered=True), photos("7.png", numbers=[8]))
+
+
+def test_a_file_named_as_its_photo_is_its_though_the_number_is_anothers():
     numbered = photos("7.jpg", "8.jpg", numbers=[8, 7])
-    # A name counts before a number.
-    assert pairs(matched(found("9", "8"), photos("x9.jpg", "8.jpg"))) == {
-        "x9.jpg": "9",
-        "8.jpg": "8",
-    }
-    assert pairs(matched(found("8.jpg"), numbered)) == {"8.jpg": "8.jpg"}
+
+    with pytest.warns(InputWarning, match=r"2 photos .* to others \(8 is 8.jpg, 7 is"):
+        matches = matched(found("8", "7"), numbered)
+
+    assert pairs(matches) == {"8.jpg": "8", "7.jpg": "7"}
 
 
 def test_what_matches_twice_or_never_is_refused():
-    with pytest.raises(ValueError, match=r"of '3' match several photos: a3\.jpg, b3"):
-        matched(found("3"), photos("a3.jpg", "b3.jpg"))
+    for alone in (False, True):
+        with pytest.raises(
+            ValueError, match=r"of '3' match several photos: a3\.jpg, b3.*--val a file"
+        ):
+            matched(found("3", numbered=alone), photos("a3.jpg", "b3.jpg"))
     with pytest.raises(ValueError, match=r"of 'a' and of 'a\.jpg' both match a\.jpg"):
         matched(found("a", "a.jpg"), photos("a.jpg"))
     with pytest.raises(ValueError, match=r"1 photos \(a\.jpg\); those found are of b"):

@@ -4,6 +4,7 @@ import torch
 from PIL import Image as Pillow
 
 from tests.builders import random_masks
+from wsis._support.checks import InputWarning
 from wsis.geometry.masks import dense
 from wsis.proposals.importers._png import png
 
@@ -69,6 +70,56 @@ def test_masks_without_a_pixel_are_left_out(tmp_path, masks):
     draw(tmp_path / "a" / "0.png", masks[0] & False)
     draw(tmp_path / "a" / "1.png", masks[1])
 
+    [found] = png(tmp_path, ())
+
+    with pytest.warns(InputWarning, match="masks without a pixel are left out"):
+        assert np.array_equal(masks_of(found), masks[1:2])
+
+
+def test_a_mask_that_may_be_of_two_photos_is_told(tmp_path, masks):
+    for name in ("a_0", "a_1"):
+        draw(tmp_path / f"{name}.png", masks[1])
+
+    with pytest.warns(InputWarning, match=r"1 masks have the name of one photo .*a_1"):
+        found = png(tmp_path, {"a", "a_1"})
+
+    assert [one.photo for one in found] == ["a", "a_1"]
+
+
+def grey(mask):
+    return np.where(mask, 200, 30).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (grey, "the values 30, 200: numbers of objects, or grey levels"),
+        (lambda mask: np.arange(42).reshape(SIZE).astype(np.uint8), "from 0 to 41"),
+        (lambda mask: np.dstack([grey(mask)] * 3), "the values 30, 200"),
+        (
+            lambda mask: np.dstack([grey(mask), grey(~mask), 0 * grey(mask)]),
+            "two colours, black and another, got 2: several objects",
+        ),
+        (
+            lambda mask: np.dstack([0 * grey(mask)] * 3 + [grey(mask)]),
+            "the mask is in its transparency; save it as grey",
+        ),
+    ],
+)
+def test_a_soft_or_numbered_mask_is_refused(tmp_path, masks, pixels, message):
+    path = tmp_path / "a" / "0.png"
+    path.parent.mkdir()
+    Pillow.fromarray(pixels(masks[1])).save(path)
+    [found] = png(tmp_path, ())
+
+    with pytest.raises(ValueError, match=f"0.png: .*{message}"):
+        found.read(SIZE)
+
+
+def test_a_mask_has_any_colour(tmp_path, masks):
+    path = tmp_path / "a" / "0.png"
+    path.parent.mkdir()
+    Pillow.fromarray(masks[1][..., None] * np.uint8([9, 0, 200])).save(path)
     [found] = png(tmp_path, ())
 
     assert np.array_equal(masks_of(found), masks[1:2])

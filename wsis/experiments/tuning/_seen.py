@@ -113,6 +113,7 @@ def tag_classifier(pipeline: Pipeline, bags: Sequence[Bag]) -> Classifier:
             "scale": scale.name,
             "images": digest(*(label_key(bag) for bag in tagged)),
         },
+        pipeline.frozen.made_by,
     ).get("classifier", fit)
     return Classifier(kept["weight"], kept["bias"])
 

@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from wsis._support.checks import few, warn
 from wsis.contracts import Ledger, Proposals, Supervision
 from wsis.data.segmentations import check_segmentation, to_rle
 from wsis.geometry.masks import empty
 from wsis.proposals.importers._found import Found, gathered, refuse_pickles
+from wsis.proposals.making import check_size
+
+_BEYOND = 2.0
+"""Pixels by which a polygon may miss the photo, as people's drawings do."""
 
 
 def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
@@ -27,24 +32,68 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
     del stems
     content = _content(path)
     of_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-    names: dict[Any, str] = {}
-    if isinstance(content, Mapping):
-        for image in content["images"]:
-            names[image["id"]] = image["file_name"]
-            of_image[image["id"]] = []
-    for i, one in enumerate(
-        content["annotations"] if isinstance(content, Mapping) else content
-    ):
-        if not isinstance(one, Mapping) or not {"image_id", "segmentation"} <= set(one):
+    images: dict[Any, Mapping[str, Any]] = {}
+    known = isinstance(content, Mapping)
+    for image in content["images"] if known else ():
+        if not isinstance(image, Mapping) or not {"id", "file_name"} <= set(image):
             raise ValueError(
-                f"{path}: expected masks with image_id and segmentation, the {i}. is "
-                f"{str(one)[:60]}"
+                f"{path}: expected images with id and file_name, got {str(image)[:60]}"
             )
-        of_image[one["image_id"]].append(one)
+        if images.setdefault(_number(image["id"]), image) is not image:
+            raise ValueError(f"{path}: two images have the id {image['id']}")
+        of_image[_number(image["id"])] = []
+    records = content["annotations"] if known else content
+    alone, maskless = [], 0
+    for i, one in enumerate(records):
+        if not isinstance(one, Mapping) or "image_id" not in one:
+            raise ValueError(f"{_EXPECTED.format(path, i)} {str(one)[:60]}")
+        number = _number(one["image_id"])
+        if known and number not in images:
+            alone.append(str(number))
+        elif one.get("segmentation"):
+            of_image[number].append(one)
+        else:
+            maskless += 1
+    if maskless == len(records) > 0:
+        raise ValueError(
+            f"{_EXPECTED.format(path, 0)} {str(records[0])[:60]}: boxes are no masks"
+        )
+    if maskless:
+        warn(
+            f"{path}: {maskless} of {len(records)} have no segmentation and are left "
+            "out; boxes are no masks"
+        )
+    if alone:
+        warn(
+            f"{path}: {len(alone)} of {len(records)} have an image_id of no image "
+            f"({few(alone)}) and are left out"
+        )
     return [
-        Found(photo=names.get(number, str(number)), read=partial(_read, tuple(records)))
-        for number, records in of_image.items()
+        Found(
+            photo=str(images[number]["file_name"] if known else number),
+            read=partial(_read, tuple(found), _said(images.get(number, {}))),
+            numbered=not known and not isinstance(number, str),
+        )
+        for number, found in of_image.items()
     ]
+
+
+_EXPECTED = "{}: expected masks with image_id and segmentation, the {}. is"
+
+
+def _number(value: Any) -> Any:
+    """Return a number that is written as text or fraction as the same whole number."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and value.isdecimal() and str(int(value)) == value:
+        return int(value)
+    return value if isinstance(value, int) else str(value)
+
+
+def _said(image: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    """Return the size (H, W) that a file gives of an image, if it does."""
+    found = image.get("height"), image.get("width")
+    return None if None in found else found
 
 
 def stated_ledger(path: Path) -> Ledger | None:
@@ -77,19 +126,36 @@ def _content(path: Path) -> Any:
     return content
 
 
-def _read(records: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> Proposals:
-    masks, scores = [], []
+def _read(
+    records: Sequence[Mapping[str, Any]],
+    said: tuple[Any, Any] | None,
+    size: tuple[int, int],
+) -> Proposals:
+    if said is not None:
+        check_size("masks", said, size)
+    masks, scores, furthest = [], [], [0.0, 0.0]
     for i, one in enumerate(records):
         try:
             check_segmentation(one["segmentation"], size)
         except ValueError as error:
             raise ValueError(f"mask {i}: {error}") from None
         masks.append(to_rle(one["segmentation"], size))
+        if isinstance(one["segmentation"], list):
+            for axis in (0, 1):
+                ends = [max(polygon[axis::2]) for polygon in one["segmentation"]]
+                furthest[axis] = max(furthest[axis], *ends)
         score = one.get("score", math.nan)
         if not isinstance(score, int | float):
             raise ValueError(f"mask {i}: expected a number as score, got {score!r}")
         scores.append(score)
     if not masks:
         return empty(size)
-    known = not all(math.isnan(score) for score in scores)
+    if 0 < max(furthest) <= 1 and max(size) > 2:
+        raise ValueError("expected polygons in pixels, all numbers are in [0, 1]")
+    if furthest[0] > size[1] + _BEYOND or furthest[1] > size[0] + _BEYOND:
+        warn("masks reach beyond the photo and are cut off; is it of another size?")
+    unknown = sum(map(math.isnan, scores))
+    known = unknown < len(scores)
+    if known and unknown:
+        raise ValueError(f"{unknown} of {len(scores)} masks have no score")
     return gathered(masks, np.array(scores) if known else None, size)

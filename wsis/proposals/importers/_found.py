@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from pycocotools import mask as coco
 from torch import Tensor
 
+from wsis._support.checks import warn
 from wsis.contracts import Ledger, Proposals, Rle
 from wsis.geometry.masks import compact, empty, from_masks
 from wsis.proposals.making import check_size
@@ -26,10 +27,12 @@ class Found:
         photo: its name there: a file name, a stem, or a number.
         read: gives the proposals of an image of (H, W) pixels, or raises
             ``ValueError``; can be pickled.
+        numbered: whether ``photo`` can be nothing but a number.
     """
 
     photo: str
     read: Callable[[tuple[int, int]], Proposals]
+    numbered: bool = False
 
 
 @runtime_checkable
@@ -106,6 +109,7 @@ def gathered(
             check_size("masks", one["size"], size)
         kept = [i for i, one in enumerate(masks) if coco.area(one)]
     objectness = _checked_scores(scores, len(masks))
+    _tell_of_empty(len(masks) - len(kept))
     if not kept:
         return empty(size)
     return from_masks(
@@ -125,6 +129,7 @@ def combined(
         objectness = torch.zeros(len(members))
     present = members[:, np.unique(regions)].any(1)
     kept = torch.from_numpy(np.flatnonzero(present))
+    _tell_of_empty(len(members) - len(kept))
     kept = kept[objectness[kept].argsort(descending=True, stable=True)]
     if not len(kept):
         height, width = regions.shape
@@ -137,6 +142,53 @@ def combined(
             source="combined",
         )
     )
+
+
+def hard(values: Any, what: str, where: str = "") -> Bool[np.ndarray, "..."]:
+    """Return a mask of numbers as bool: of two values, one is 0.
+
+    A mask that is all of the photo is 1 or 255; ``where`` begins the message.
+
+    Raises:
+        ValueError: if the values are others; says what they may be.
+    """
+    found = np.asarray(values)
+    inside: Bool[np.ndarray, ...] = found != 0
+    if found.dtype == bool or not found.size:
+        return inside
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"{where}expected {what} of numbers, got {found.dtype}")
+    low, high = found.min(), found.max()
+    if low == high and high in (0, 1, 255):
+        return inside
+    if low == 0 and high < np.inf and (found[inside] == high).all():
+        return inside
+    raise ValueError(
+        f"{where}expected {what} of two values, 0 and another, got {_described(found)}"
+    )
+
+
+def _described(values: np.ndarray) -> str:
+    if not np.isfinite(values).all():
+        return "values that are not finite"
+    several = np.unique(values)
+    low, high = several[0], several[-1]
+    came = f"values from {low:.3g} to {high:.3g}"
+    if low < 0:
+        return f"{came}: logits? threshold them first"
+    if (several % 1 != 0).any():
+        return f"{came}: probabilities? threshold them first"
+    if len(several) <= 4:
+        came = f"the values {', '.join(f'{value:g}' for value in several)}"
+    return (
+        f"{came}: numbers of objects, or grey levels? give every object a mask of its "
+        "own, or threshold the levels first"
+    )
+
+
+def _tell_of_empty(count: int) -> None:
+    if count:
+        warn("masks without a pixel are left out")
 
 
 def _checked_scores(

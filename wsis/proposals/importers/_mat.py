@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers._found import Found, combined, files_of, gathered
+from wsis.proposals.importers._found import Found, combined, files_of, gathered, hard
 from wsis.proposals.making import check_size
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -53,14 +53,14 @@ def _partition(
     superpixels: Any, labels: Any, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return regions, 0 for none, and the members of each proposal."""
-    regions = np.asarray(superpixels).astype(np.int64)
-    check_size("superpixels", regions.shape, size)
+    check_size("superpixels", np.shape(superpixels), size)
+    regions = _whole(superpixels, "superpixels")
     count = int(regions.max())
     if regions.min() < 0 or not isinstance(labels, list):
         raise ValueError("expected superpixels from 1 and a cell array of labels")
     members = np.zeros((len(labels), count + 1), dtype=bool)
     for i, row in enumerate(labels):
-        chosen = np.asarray(row).reshape(-1).astype(np.int64)
+        chosen = _whole(row, "labels").reshape(-1)
         if len(chosen) and not 1 <= chosen.min() <= chosen.max() <= count:
             raise ValueError(
                 f"expected labels in 1…{count}, proposal {i} has "
@@ -70,18 +70,28 @@ def _partition(
     return regions, members
 
 
+def _whole(values: Any, what: str) -> np.ndarray:
+    found = np.asarray(values)
+    whole = found.astype(np.int64)
+    if (whole != found).any():
+        raise ValueError(f"expected whole numbers as {what}, got {found.dtype}")
+    return whole
+
+
 def _masks(maskmat: Any, size: tuple[int, int]) -> torch.Tensor:
     if isinstance(maskmat, list):
         stack = np.zeros((len(maskmat), *size), dtype=bool)
         for mask, one in zip(stack, maskmat, strict=True):
             check_size("masks", np.shape(one), size)
-            mask[:] = np.asarray(one) != 0
+            mask[:] = hard(one, "masks")
         return torch.from_numpy(stack)
-    array = np.asarray(maskmat) != 0
+    array = np.asarray(maskmat)
     if array.ndim == 2:
         # Matlab drops a third axis of length one.
         array = array[..., None]
-    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    if array.ndim != 3:
+        raise ValueError(f"expected masks (H, W, N), got {array.shape}")
+    return _masks(list(array.transpose(2, 0, 1)), size)
 
 
 def _variables(path: Path) -> Variables:

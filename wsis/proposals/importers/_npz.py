@@ -9,15 +9,16 @@ import numpy as np
 import torch
 
 from wsis.contracts import Proposals
-from wsis.proposals.importers._found import Found, combined, files_of, gathered
+from wsis.proposals.importers._found import Found, combined, files_of, gathered, hard
+from wsis.proposals.making import check_size
 
 
 def npz(path: Path, stems: Container[str]) -> Sequence[Found]:
     """Read files ``PHOTO.npz``, or one of them.
 
-    A file holds ``masks`` (N, H, W), zero outside, or else ``regions`` (H, W) and
-    ``members`` (N, R), the regions of each mask; ``scores`` (N) are optional. Arrays
-    of Python objects are pickles and refused.
+    A file holds ``masks`` (N, H, W) of two values, 0 outside, or else ``regions``
+    (H, W) and ``members`` (N, R), the regions of each mask; ``scores`` (N) are
+    optional. Arrays of Python objects are pickles and refused.
     """
     del stems
     files = files_of(path, ".npz")
@@ -32,10 +33,7 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
         raise ValueError(_why(path, error)) from error
     scores = content.get("scores")
     if "masks" in content:
-        masks = content["masks"]
-        if masks.ndim != 3:
-            raise ValueError(f"{path}: expected masks (N, H, W), got {masks.shape}")
-        return gathered(torch.from_numpy(masks != 0), scores, size)
+        return gathered(_masks(path, content["masks"], size), scores, size)
     if {"regions", "members"} <= content.keys():
         regions, members = content["regions"], content["members"]
         whole = np.issubdtype(regions.dtype, np.integer)
@@ -49,11 +47,26 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
                 f"{path}: expected regions in 0…{members.shape[1] - 1}, the columns of "
                 f"members, got {regions.min()}…{regions.max()}"
             )
-        return combined(regions, members != 0, scores)
+        rows = [hard(row, "members", f"{path}: ") for row in members]
+        return combined(regions, np.reshape(rows, members.shape), scores)
     raise ValueError(
         f"{path}: expected masks, or regions and members; it holds "
         f"{', '.join(content) or 'nothing'}"
     )
+
+
+def _masks(path: Path, masks: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+    if masks.ndim != 3:
+        boxes = ": boxes? masks are wanted" if masks.shape[1:] == (4,) else ""
+        raise ValueError(f"{path}: expected masks (N, H, W), got {masks.shape}{boxes}")
+    if masks.shape[:2] == size != masks.shape[1:]:
+        raise ValueError(
+            f"{path}: expected masks (N, H, W), got {masks.shape}: numbered along the "
+            "last axis? save masks.transpose(2, 0, 1)"
+        )
+    check_size("masks", masks.shape[1:], size, f"{path}: ")
+    planes = [hard(one, "masks", f"{path}: ") for one in masks]
+    return torch.from_numpy(np.reshape(planes, masks.shape).astype(bool))
 
 
 def _why(path: Path, error: Exception) -> str:

@@ -11,16 +11,25 @@ import torch
 from jaxtyping import Bool
 from PIL import Image as Pillow
 
+from wsis._support.checks import few, warn
 from wsis.contracts import Proposals
-from wsis.proposals.importers._found import Found, files_of, gathered, refuse_pickles
+from wsis.proposals.importers._found import (
+    Found,
+    files_of,
+    gathered,
+    hard,
+    refuse_pickles,
+)
 from wsis.proposals.making import check_size
+
+_NUMBERED = re.compile(r"(.+)[_-]\d+")
 
 
 def png(path: Path, stems: Container[str]) -> Sequence[Found]:
     """Read a folder ``PHOTO/`` of PNGs for each photo, or PNGs ``PHOTO_NUMBER.png``.
 
-    Numbers sort the masks, best first. Pixels that are not zero are inside a mask; a
-    palette counts by its index, and transparency does not count.
+    Numbers sort the masks, best first. A mask has two values, 0 outside; a palette
+    counts by its index, and transparency does not count.
     """
     if not path.exists():
         raise FileNotFoundError(f"expected a folder of masks, there is no {path}")
@@ -32,8 +41,18 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
     masks = {photo: files for photo, files in masks.items() if files}
     if not masks:
         masks = defaultdict(list)
-        for file in sorted(files_of(path, ".png"), key=_by_number):
+        files, either = sorted(files_of(path, ".png"), key=_by_number), []
+        for file in files:
             masks[_photo(file.stem, stems)].append(file)
+            numbered = _NUMBERED.fullmatch(file.stem)
+            if file.stem in stems and numbered and numbered[1] in stems:
+                either.append(file.name)
+        if either:
+            warn(
+                f"{len(either)} masks have the name of one photo and may belong to "
+                f"another ({few(either)}); each counts as the mask of the photo that "
+                "has its name; a folder of masks for each photo leaves no doubt"
+            )
     return [
         Found(photo=photo, read=partial(_read, tuple(files)))
         for photo, files in sorted(masks.items())
@@ -42,7 +61,7 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
 
 def _photo(stem: str, stems: Container[str]) -> str:
     """Return the photo that a mask's name begins with."""
-    numbered = re.fullmatch(r"(.+)[_-]\d+", stem)
+    numbered = _NUMBERED.fullmatch(stem)
     return stem if stem in stems or numbered is None else numbered[1]
 
 
@@ -67,5 +86,17 @@ def _inside(file: Path) -> Bool[np.ndarray, "H W"]:
             opaque = {"LA": 1, "RGBA": 3}.get(picture.mode)
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"{file}: not a PNG, or damaged: {error}") from error
-    colours = pixels.reshape(*pixels.shape[:2], -1)[..., :opaque]
-    return np.asarray((colours != 0).any(2))
+    channels = pixels.reshape(*pixels.shape[:2], -1)
+    colours = channels[..., :opaque]
+    if opaque and not np.ptp(colours, (0, 1)).any() and np.ptp(channels[..., opaque]):
+        raise ValueError(f"{file}: the mask is in its transparency; save it as grey")
+    if (colours == colours[..., :1]).all():
+        return hard(colours[..., 0], "a mask", f"{file}: ")
+    several = len(np.unique(colours.reshape(-1, colours.shape[-1]), axis=0))
+    inside = np.asarray((colours != 0).any(2))
+    if several != 2 or inside.all():
+        raise ValueError(
+            f"{file}: expected a mask of two colours, black and another, got "
+            f"{several}: several objects? give each a mask of its own"
+        )
+    return inside
