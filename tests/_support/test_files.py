@@ -288,3 +288,14 @@ def test_files_and_digests_of_settings_need_no_torch():
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_safetensors_cannot_write_is_an_error_of_the_file(tmp_path):
+    """As on a full disk, where its error is none of Python's."""
+    with (
+        pytest.raises(OSError, match=r"model.safetensors cannot be written"),
+        atomic_write(tmp_path / "model.safetensors"),
+    ):
+        save_file({"a": torch.zeros(1)}, tmp_path / "missing" / "a.safetensors")
+
+    assert list(tmp_path.iterdir()) == []

@@ -63,6 +63,13 @@ def _temporary(path: Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
+    except Exception as error:
+        from safetensors import SafetensorError
+
+        # Its own error for what is an OSError elsewhere, such as a full disk.
+        if isinstance(error, SafetensorError):
+            raise OSError(f"{path} cannot be written: {error}") from error
+        raise
     finally:
         Path(name).unlink(missing_ok=True)
 
