@@ -26,9 +26,9 @@ def warn(text: str) -> None:
     warnings.warn(text, InputWarning, stacklevel=3)
 
 
-def few(names: Sequence[str]) -> str:
+def few(names: Sequence[str], comma: str = ", ") -> str:
     """Return the first three of many names, for a message."""
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return comma.join(names[:3]) + (f"{comma}…" if len(names) > 3 else "")
 
 
 def fraction(name: str, value: int | float, *, zero: bool = False) -> None:

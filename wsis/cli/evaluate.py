@@ -31,7 +31,10 @@ def evaluate(
     run: Annotated[Path | None, typer.Option(help="Folder of a trained run.")] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="COCO's list of results, of the validation photos."),
+        typer.Option(
+            help="predictions.json or results.json of wsis predict, read by names of "
+            "photos and classes; or another of COCO's lists of results, by numbers."
+        ),
     ] = None,
     figures: options.Figures = None,
     data: options.Data,
@@ -63,17 +66,16 @@ def evaluate(
 
 def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
     from wsis.contracts import Numbered
-    from wsis.evaluation import evaluate, from_coco
+    from wsis.evaluation import evaluate, matched
 
-    classes = val.tagged.classes
-    numbers = tuple(range(1, len(classes) + 1))
+    numbers = tuple(range(1, len(val.tagged.classes) + 1))
     if isinstance(source, Numbered):
         numbers = source.category_ids()
     try:
-        found = from_coco(json.loads(path.read_text()), val.truths, numbers)
+        found, val = matched(json.loads(path.read_text()), val, numbers)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return evaluate(found, val.truths, classes)
+    return evaluate(found, val.truths, val.tagged.classes)
 
 
 def _of_run(
@@ -81,15 +83,12 @@ def _of_run(
 ) -> "dict[str, Evaluation]":
     """Return the figures of a run and those of its proposals."""
     from wsis.cli._show import Bars
+    from wsis.data.halves import for_classes
     from wsis.experiments import bounds
     from wsis.runs import Run, load
 
-    run, classes = load(folder, device=place.device, cache=place.cache), val.tagged
-    if run.classes != classes.classes:
-        raise UsageError(
-            f"expected data of the run's classes, {', '.join(run.classes)}; got "
-            f"{', '.join(classes.classes)}"
-        )
+    run = load(folder, device=place.device, cache=place.cache)
+    val = for_classes(val, run.classes, "the run")
     with Bars() as bars:
         found = {run.name: run.evaluate(val, bars)}
     if isinstance(run, Run):

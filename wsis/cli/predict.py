@@ -43,13 +43,14 @@ def predict(
     For every photo there is a PNG with its likeliest instances drawn: at most five, of
     scores near the photo's best. predictions.json has all of them, as a COCO data set
     of images, annotations with scores, and categories; results.json is COCO's list of
-    results. A photo that cannot be read is reported and left out.
+    results, with the names of photo and class; numbers are not those of a data set of
+    yours. A photo that cannot be read is reported and left out.
     """
     refuse_existing(out, overwrite=overwrite)
     from wsis._support.files import write_json
     from wsis._support.folders import new_folder
     from wsis.data.images import images_in
-    from wsis.evaluation import coco_data_set, to_coco
+    from wsis.evaluation import coco_data_set, results_of
     from wsis.runs import load
 
     paths = images_in(photos)
@@ -60,8 +61,6 @@ def predict(
         if not found:
             raise ValueError(f"none of {len(paths)} photos could be read")
         card = trained.card
-        results = to_coco(list(found.values()), card.category_ids)
-        write_json(folder / "results.json", results)
         coco = coco_data_set(
             _names(list(found)),
             list(found.values()),
@@ -70,6 +69,8 @@ def predict(
             {"supervision": list(card.supervision), "versions": card.versions},
         )
         write_json(folder / "predictions.json", coco)
+        results = results_of(coco)
+        write_json(folder / "results.json", results)
     skipped = len(paths) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")

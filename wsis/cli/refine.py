@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wsis.cli import _options as options
-from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_existing
 
 if TYPE_CHECKING:
@@ -68,7 +67,8 @@ def refine(
     """
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_evaluations
-    from wsis.evaluation import evaluate, to_coco
+    from wsis.data.halves import for_classes
+    from wsis.evaluation import coco_data_set, evaluate, results_of
     from wsis.report import METRICS
     from wsis.runs.refine import DETECTORS, RefineSettings, refine
     from wsis.runs.run import load_run
@@ -81,11 +81,7 @@ def refine(
     source = data.source(train=True)
     trained = load_run(run, device=place.device, cache=place.cache)
     tagged, val = source.train(), source.val()
-    if val is not None and val.tagged.classes != tagged.classes:
-        raise UsageError(
-            "expected the same classes in both halves, got "
-            f"{', '.join(tagged.classes)} and {', '.join(val.tagged.classes)}"
-        )
+    val = None if val is None else for_classes(val, trained.classes, "the run")
     with Bars() as bars:
         refined = refine(
             trained,
@@ -107,7 +103,9 @@ def refine(
         with Bars() as bars:
             predictions = one.predict_all(val, bars)
         found[one.name] = evaluate(predictions, val.truths, val.tagged.classes)
-    write_json(out / "results.json", to_coco(predictions, refined.card.category_ids))
+    names, card = [image.name for image in val.tagged.images], refined.card
+    coco = coco_data_set(names, predictions, card.classes, card.category_ids, {})
+    write_json(out / "results.json", results_of(coco))
     print_evaluations(found, METRICS, out / "figures.json")
 
 

@@ -54,10 +54,12 @@ def train(
     chosen = options.miner_of(miner or setup.chosen().miner.label)
     setup.pipeline().strategy(chosen)
     source = data.source(setup.chosen().data.label, train=True)
+    val = None if data.val is None else source.val()
     with Bars() as bars:
         run = train(
             source,
             chosen,
+            val=None if val is None else val.tagged,
             recipe=setup.recipe,
             settings=setup.settings or (),
             seed=seed,

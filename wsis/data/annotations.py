@@ -1,11 +1,13 @@
 """Annotation files in COCO's format: read, checked, and their classes chosen."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsis._support.checks import few, warn
 from wsis.data.names import VOC_CLASSES, plain
 from wsis.plugins import nearest
 
@@ -24,7 +26,9 @@ class UnknownClassError(LookupError):
 class AnnotationFile:
     """The content of an annotation file; all but masks, boxes and areas is checked.
 
-    ``categories`` are ids by name, in order of id; there is at least one image.
+    ``categories`` are ids by name, in order of id; there is at least one image. A
+    category without objects is none where another one has its name, or others name it
+    as their supercategory.
     """
 
     path: Path
@@ -55,9 +59,16 @@ class AnnotationFile:
             ) from None
         try:
             _check(content)
-            categories = _by_name(content["categories"])
+            used = {one["category_id"] for one in content["annotations"]}
+            categories = _by_name(content["categories"], used)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        count = Counter(image["file_name"] for image in content["images"])
+        if twice := [name for name, images in count.items() if images > 1]:
+            warn(
+                f"{path}: {len(twice)} photos are listed under several ids, and count "
+                f"several times: {few(twice)}; remove all but one"
+            )
         return cls(path, content["images"], content["annotations"], categories)
 
     def names(self, classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -73,6 +84,22 @@ class AnnotationFile:
             return VOC_CLASSES
         names = classes.split(",") if isinstance(classes, str) else classes
         return tuple(name.strip() for name in names)
+
+    def known(self, classes: str | Sequence[str]) -> tuple[str, ...]:
+        """Return those of the chosen classes that the file has.
+
+        Raises:
+            UnknownClassError: if it has none of them, or one in a text looks like a
+                slip of the pen.
+        """
+        names, known = self.names(classes), set(map(plain, self.categories))
+        found = tuple(name for name in names if plain(name) in known)
+        others = list(known - set(map(plain, names)))
+        typed = isinstance(classes, str)
+        lacking = [plain(name) for name in names if name not in found]
+        if not found or (typed and any(nearest(name, others) for name in lacking)):
+            self.labels(names)
+        return found
 
     def labels(self, classes: str | Sequence[str]) -> dict[int, int]:
         """Return labels 1…C by category id, in order of label.
@@ -111,7 +138,7 @@ def _check(content: Any) -> None:
             raise ValueError(f"expected {kind}, got an empty list")
     for image in content["images"]:
         sides = image["height"], image["width"]
-        if not all(isinstance(side, int) and side > 0 for side in sides):
+        if not all(_whole(side) and side > 0 for side in sides):
             raise ValueError(
                 f"expected image {image['id']} to have a height and a width in whole "
                 f"pixels, got {sides[0]!r} and {sides[1]!r}"
@@ -126,7 +153,7 @@ def _check(content: Any) -> None:
     }
     for i, annotation in enumerate(content["annotations"]):
         for key, ids in known.items():
-            if not isinstance(number := annotation[key], int) or number not in ids:
+            if not _whole(number := annotation[key]) or number not in ids:
                 raise ValueError(
                     f"annotations[{i}] has {key} {number!r}, which the file does not "
                     "list"
@@ -145,7 +172,7 @@ def _require(what: str, value: Any, keys: tuple[str, ...]) -> None:
 def _unique(what: str, entries: Sequence[Mapping[str, Any]]) -> set[int]:
     seen: set[int] = set()
     for entry in entries:
-        if not isinstance(number := entry["id"], int):
+        if not _whole(number := entry["id"]):
             raise ValueError(f"expected whole numbers as {what} ids, got {number!r}")
         if number in seen:
             raise ValueError(f"{what} id {number} is repeated")
@@ -153,13 +180,31 @@ def _unique(what: str, entries: Sequence[Mapping[str, Any]]) -> set[int]:
     return seen
 
 
-def _by_name(categories: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for entry in sorted(categories, key=lambda entry: int(entry["id"])):
-        name = entry["name"]
-        if not isinstance(name, str) or not name.strip():
+def _whole(value: Any) -> bool:
+    """Tell whether a number is whole, of any sign and size; truth values are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _by_name(categories: Sequence[Mapping[str, Any]], used: set[int]) -> dict[str, int]:
+    ordered = sorted(categories, key=lambda one: (one["id"] not in used, one["id"]))
+    parents = set()
+    for one in ordered:
+        if not isinstance(name := one["name"], str) or not name.strip():
             raise ValueError(f"expected a category's name, got {name!r}")
-        if plain(name) in map(plain, found):
-            raise ValueError(f"category name {name!r} is repeated")
-        found[name] = entry["id"]
-    return found
+        parent = one.get("supercategory")
+        if isinstance(parent, str) and plain(parent) != plain(name):
+            parents.add(plain(parent))
+    found: dict[str, tuple[int, str]] = {}
+    for one in ordered:  # those with objects come first
+        name, number = one["name"], one["id"]
+        other = found.setdefault(plain(name), (number, name))[0]
+        if other != number and number in used:
+            raise ValueError(
+                f"category name {name!r} is repeated: {other} and {number} both have "
+                "objects; rename one, or give its objects the number of the other"
+            )
+        if number not in used and other == number and plain(name) in parents:
+            del found[plain(name)]
+    if not found:
+        raise ValueError("expected categories of objects, got supercategories alone")
+    return {name: number for number, name in sorted(found.values())}

@@ -1,23 +1,29 @@
 """Data sets in COCO's format: tags for training, masks for evaluation alone."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from wsis.contracts import Annotated, GroundTruth, Image, Tagged, TaggedImage
+from wsis._support.checks import few, warn
+from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.annotations import AnnotationFile
-from wsis.data.images import check_files, check_folder, read_image
-from wsis.data.segmentations import check_segmentation, to_rle
+from wsis.data.halves import for_classes
+from wsis.data.images import Reading, Size, Upright, check_files, check_folder, readings
+from wsis.data.segmentations import reach, to_rle, usable
 
 _Object = tuple[int, Any, bool, int | float | None]
 """Label, segmentation, whether a crowd, and area."""
+
+_Extent = tuple[float, float, float, float]
+"""The least x and y of outlines, and the largest."""
 
 _IMAGES = "a folder of photos as images"
 _TRAIN = (
@@ -42,6 +48,9 @@ class CocoData:
         classes: ``all`` of the file, in order of category id; ``voc``, the 20 of Pascal
             VOC; or comma-separated names. Names match whatever their case, and with a
             space, ``-`` or ``_`` between words.
+        upright: ``true`` turns photos as their EXIF data say, ``false`` reads them as
+            they are stored, ``auto`` takes what has the annotated size.
+        masks: ``refuse`` validation objects without a usable mask, or ``skip`` them.
 
     Raises:
         FileNotFoundError: if ``root`` has no annotations in COCO's layout.
@@ -54,6 +63,8 @@ class CocoData:
     val_json: Path | None = None
     val_images: Path | None = None
     classes: str = "all"
+    upright: bool | Literal["auto"] = "auto"
+    masks: Literal["refuse", "skip"] = "refuse"
 
     def __post_init__(self) -> None:
         if self.root is not None:
@@ -71,18 +82,23 @@ class CocoData:
             ValueError: if ``train_json`` is missing, or as ``read_tagged``.
         """
         path, photos = _given(self.train_json, _TRAIN), _given(self.images, _IMAGES)
-        return read_tagged(path, photos, self.classes)
+        return read_tagged(path, photos, self.classes, upright=self.upright)
 
     def val(self) -> Annotated | None:
         """Return the validation photos and their masks; None without ``val_json``.
 
-        With a training file, ``all`` classes are that file's. Raises as
-        ``read_annotated``.
+        With a training file, ``all`` classes are that file's, matched by name. Warns of
+        classes that the validation file lacks. Raises as ``read_annotated``.
         """
         if self.val_json is None:
             return None
         photos = _given(self.val_images or self.images, _IMAGES)
-        return read_annotated(self.val_json, photos, self._classes())
+        file, wanted = AnnotationFile.read(self.val_json), self._classes()
+        known = file.known(wanted)
+        if self.classes == "all":
+            self._tell_others(file, known)
+        found = _annotated(file, photos, known, self.upright, self.masks)
+        return for_classes(found, file.names(wanted), "the training file")
 
     def train_truths(self) -> Sequence[GroundTruth]:
         """Return the training photos' masks, for ``wsis.evaluation.trace`` alone.
@@ -91,21 +107,43 @@ class CocoData:
             ValueError: as ``read_annotated``, so also if an object has only its tag.
         """
         path, photos = _given(self.train_json, _TRAIN), _given(self.images, _IMAGES)
-        return read_annotated(path, photos, self.classes).truths
+        ways: dict[str, Any] = {"upright": self.upright, "masks": self.masks}
+        return read_annotated(path, photos, self.classes, **ways).truths
 
     def category_ids(self) -> tuple[int, ...]:
-        """Return the numbers of classes in the validation file, else the training's."""
+        """Return the numbers of classes in the validation file, else the training's.
+
+        A class that the file lacks has a number that no other class has.
+        """
         path = _given(self.val_json or self.train_json, _TRAIN)
-        return category_ids(path, self._classes())
+        file, wanted = AnnotationFile.read(path), self._classes()
+        numbers = iter(file.labels(known := file.known(wanted)))
+        free = count(1 + max(file.categories.values()))
+        names = file.names(wanted)
+        return tuple(next(numbers if name in known else free) for name in names)
 
     def _classes(self) -> str | Sequence[str]:
         if self.classes == "all" and self.train_json:
             return AnnotationFile.read(self.train_json).names("all")
         return self.classes
 
+    def _tell_others(self, file: AnnotationFile, known: Sequence[str]) -> None:
+        labels = file.labels(known)
+        name = {number: name for name, number in file.categories.items()}
+        ids = [one["category_id"] for one in file.annotations]
+        if left := Counter(name[number] for number in ids if number not in labels):
+            warn(
+                f"{file.path}: objects of {len(left)} classes that {self.train_json} "
+                f"lacks are left out: {few([f'{x} ({n})' for x, n in left.items()])}"
+            )
+
 
 def read_tagged(
-    annotations: Path, images: Path, classes: str | Sequence[str] = "all"
+    annotations: Path,
+    images: Path,
+    classes: str | Sequence[str] = "all",
+    *,
+    upright: Upright = "auto",
 ) -> Tagged:
     """Return the photos of one annotation file and the classes on each.
 
@@ -116,41 +154,45 @@ def read_tagged(
         annotations: the JSON file.
         images: folder of the photos.
         classes: as in ``CocoData``, or a sequence of names.
+        upright: as in ``CocoData``.
 
     Raises:
         FileNotFoundError: if the file, the folder or photos are missing.
         UnknownClassError: if a class is not in the file; lists what is.
         ValueError: if the file is not in COCO's format, contradicts itself, or has no
-            object of the classes; on loading, if a photo is damaged or of another size.
+            object of the classes; if photos are of another size than annotated; on
+            loading, if a photo is damaged.
     """
-    return _tagged(AnnotationFile.read(annotations), images, classes)
+    file = AnnotationFile.read(annotations)
+    labels, names = file.labels(classes), file.names(classes)
+    return _tagged(file, labels, names, _readings(file, images, upright))
 
 
 def read_annotated(
-    annotations: Path, images: Path, classes: str | Sequence[str] = "all"
+    annotations: Path,
+    images: Path,
+    classes: str | Sequence[str] = "all",
+    *,
+    upright: Upright = "auto",
+    masks: Literal["refuse", "skip"] = "refuse",
 ) -> Annotated:
     """Return the photos of one annotation file and the objects on each.
 
     Masks are decoded when a truth is asked for. Crowds are ignored objects; objects of
-    other classes are left out. Arguments and errors are those of ``read_tagged``.
+    other classes are left out. Errors are those of ``read_tagged``, too.
+
+    Args:
+        annotations: the JSON file.
+        images: folder of the photos.
+        classes: as in ``CocoData``, or a sequence of names.
+        upright: as in ``CocoData``.
+        masks: ``skip`` leaves out what is no mask or area, and warns.
 
     Raises:
-        ValueError: also if an object has no mask of its photo's size, or an area that
-            is not a number.
+        ValueError: also if objects have no usable mask, an area that is not a number,
+            or an ``iscrowd`` other than 0, 1, false or true; counts and names them.
     """
-    file = AnnotationFile.read(annotations)
-    labels = file.labels(classes)
-    size = {image["id"]: _size(image) for image in file.images}
-    found: dict[int, list[_Object]] = {number: [] for number in size}
-    for i, annotation in enumerate(file.annotations):
-        label, number = labels.get(annotation["category_id"]), annotation["image_id"]
-        if label is not None:
-            try:
-                found[number].append(_object(annotation, label, size[number]))
-            except ValueError as error:
-                raise ValueError(f"{annotations}: annotations[{i}]: {error}") from None
-    makers = [partial(_truth, i, size[i], objects) for i, objects in found.items()]
-    return Annotated(tagged=_tagged(file, images, classes), truths=LazyTruths(makers))
+    return _annotated(AnnotationFile.read(annotations), images, classes, upright, masks)
 
 
 def category_ids(
@@ -160,19 +202,92 @@ def category_ids(
     return tuple(AnnotationFile.read(annotations).labels(classes))
 
 
-def _object(
-    annotation: Mapping[str, Any], label: int, size: tuple[int, int]
-) -> _Object:
-    segmentation, area = annotation.get("segmentation"), annotation.get("area")
-    check_segmentation(segmentation, size)
-    if not isinstance(area, int | float | None) or not 0 <= (area or 0) < math.inf:
-        raise ValueError(f"expected a number from 0 up as area, got {area!r}")
-    return label, segmentation, bool(annotation.get("iscrowd")), area
+def _annotated(
+    file: AnnotationFile,
+    folder: Path,
+    classes: str | Sequence[str],
+    upright: Upright,
+    masks: Literal["refuse", "skip"],
+) -> Annotated:
+    labels, read = file.labels(classes), _readings(file, folder, upright)
+    found: dict[int, list[_Object]] = {number: [] for number in read}
+    wrong: list[str] = []
+    beyond: list[tuple[str, Reading, _Extent]] = []
+    for i, one in enumerate(file.annotations):
+        if (label := labels.get(one["category_id"])) is None:
+            continue
+        where, photo = f"annotations[{i}]", read[one["image_id"]]
+        mask, problem = usable(one.get("segmentation"), photo.size)
+        area = one.get("area")
+        if not _is_area(area):
+            problem = problem or f"expected a number from 0 up as area, got {area!r}"
+            area = None
+        if problem:
+            wrong.append(f"{where} ({photo.path.name}): {problem}")
+        if mask is not None:
+            crowd = bool(one.get("iscrowd", 0))
+            found[one["image_id"]].append((label, mask, crowd, area))
+            extent = reach(mask)
+            if extent is not None and _is_beyond(extent, photo.size):
+                beyond.append((where, photo, extent))
+    odd = [
+        f"annotations[{i}]: {one['iscrowd']!r}"
+        for i, one in enumerate(file.annotations)
+        if one.get("iscrowd", 0) not in (0, 1)
+    ]
+    if odd:
+        raise ValueError(
+            f"{file.path}: expected 0, 1, false or true as iscrowd, got something else "
+            f"{len(odd)} times: {few(odd)}"
+        )
+    if wrong:
+        text = f"{file.path}: {len(wrong)} of {len(file.annotations)} objects have no "
+        text += f"usable mask or area: {few(wrong, '; ')}"
+        if masks == "refuse":
+            raise ValueError(
+                f"{text}; mend the file, or set masks=skip to leave out what cannot be "
+                "used (--data coco:masks=skip)"
+            )
+        warn(f"{text}; masks=skip leaves them out, and takes a mask's area for its own")
+    if not any(found.values()):
+        raise ValueError(f"{file.path}: no object has a usable mask")
+    if beyond:
+        warn(f"{file.path}: {_of_beyond(beyond)}")
+    makers = [partial(_truth, i, read[i].size, objects) for i, objects in found.items()]
+    tagged = _tagged(file, labels, file.names(classes), read)
+    return Annotated(tagged=tagged, truths=LazyTruths(makers))
 
 
-def _truth(
-    image_id: int, size: tuple[int, int], objects: Sequence[_Object]
-) -> GroundTruth:
+def _is_area(area: Any) -> bool:
+    known = isinstance(area, int | float | None) and not isinstance(area, bool)
+    return known and 0 <= (area or 0) < math.inf
+
+
+def _is_beyond(extent: _Extent, size: Size) -> bool:
+    left, top, right, low = extent
+    return left < -1 or top < -1 or right > size[1] + 1 or low > size[0] + 1
+
+
+def _of_beyond(beyond: Sequence[tuple[str, Reading, _Extent]]) -> str:
+    """Say which outlines reach beyond their photo, and how that comes about."""
+    names = [
+        f"{where} (x from {left:g} to {right:g}, y from {top:g} to {low:g}, on "
+        f"{photo.path.name} of {photo.size[1]} x {photo.size[0]} pixels)"
+        for where, photo, (left, top, right, low) in beyond
+    ]
+    hint = "are width and height those of the photos?"
+    if not any(_is_beyond(extent, photo.size[::-1]) for _, photo, extent in beyond):
+        hint = "are x and y swapped, or width and height?"
+        if all(photo.turned for _, photo, _ in beyond):
+            other = str(not beyond[0][1].upright).lower()
+            hint = f"EXIF data turn these photos: upright={other} may read them right"
+    return (
+        f"{len(beyond)} outlines reach beyond their photo, and are cut off there; "
+        f"{hint} {few(names, '; ')}"
+    )
+
+
+def _truth(image_id: int, size: Size, objects: Sequence[_Object]) -> GroundTruth:
     return of_objects(
         image_id,
         size,
@@ -204,8 +319,23 @@ def _given(path: Path | None, what: str) -> Path:
     return path
 
 
-def _tagged(file: AnnotationFile, folder: Path, classes: str | Sequence[str]) -> Tagged:
-    labels, names = file.labels(classes), file.names(classes)
+def _readings(
+    file: AnnotationFile, folder: Path, upright: Upright
+) -> dict[int, Reading]:
+    """Return how each photo is read, by its number."""
+    check_folder(folder)
+    sizes = [(one["file_name"], (one["height"], one["width"])) for one in file.images]
+    check_files(folder, [name for name, _ in sizes])
+    numbers = [image["id"] for image in file.images]
+    return dict(zip(numbers, readings(folder, sizes, upright), strict=True))
+
+
+def _tagged(
+    file: AnnotationFile,
+    labels: Mapping[int, int],
+    names: tuple[str, ...],
+    read: Mapping[int, Reading],
+) -> Tagged:
     present: defaultdict[int, set[int]] = defaultdict(set)
     for annotation in file.annotations:
         if annotation["category_id"] in labels:
@@ -214,31 +344,10 @@ def _tagged(file: AnnotationFile, folder: Path, classes: str | Sequence[str]) ->
         raise ValueError(
             f"{file.path}: expected objects of {', '.join(names)}, got none"
         )
-    check_folder(folder)
-    check_files(folder, [image["file_name"] for image in file.images])
     images = []
     for image in file.images:
         tags = torch.zeros(len(names), dtype=torch.bool)
         tags[[label - 1 for label in present[image["id"]]]] = True
-        name = image["file_name"]
-        load = partial(_load, folder / name, _size(image))
+        name, load = image["file_name"], read[image["id"]]
         images.append(TaggedImage(id=image["id"], name=name, tags=tags, load=load))
     return Tagged(name=file.path.stem, classes=names, images=images)
-
-
-def _size(image: Mapping[str, Any]) -> tuple[int, int]:
-    return image["height"], image["width"]
-
-
-def _load(path: Path, size: tuple[int, int]) -> Image:
-    """Return the photo, upright or as stored, whichever has the annotated size."""
-    image = read_image(path)
-    if image.shape[:2] != size:
-        image = read_image(path, upright=False)
-    if image.shape[:2] != size:
-        raise ValueError(
-            f"{path}: expected {size[0]} x {size[1]} pixels (height x width) as "
-            f"annotated, got {image.shape[0]} x {image.shape[1]}, whether turned by "
-            "its EXIF orientation or not"
-        )
-    return image

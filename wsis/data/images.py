@@ -2,13 +2,16 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
-from wsis._support.checks import few
+from wsis._support.checks import few, warn
 from wsis.contracts import Image
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -50,6 +53,100 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
     except Exception as error:
         # Pillow passes on whatever a damaged file makes it stumble over.
         raise ValueError(f"expected a whole photo, {path}: {error}") from error
+
+
+Upright = bool | Literal["auto"]
+"""Photos are turned as their EXIF data say, left as they are stored, or read in the way
+that has the annotated size."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Reads one photo, of a size (H, W) that its header or its annotation tells."""
+
+    path: Path
+    size: Size
+    upright: bool
+    turned: bool = False
+
+    def __call__(self) -> Image:
+        """Return the pixels; raises as ``read_image``."""
+        return read_image(self.path, upright=self.upright)
+
+
+def readings(
+    folder: Path,
+    sizes: Sequence[tuple[str, Size | None]],
+    upright: Upright,
+    *,
+    shown: bool = True,
+) -> list[Reading]:
+    """Return how each photo is read, in the order given; none is decoded.
+
+    Warns of photos that have the annotated size both ways.
+
+    Args:
+        folder: of the photos.
+        sizes: name and annotated (H, W) of each; None where it is not known.
+        upright: how photos are read.
+        shown: what ``auto`` takes where both ways have the size.
+
+    Raises:
+        ValueError: if photos are of another size than annotated; counts and names them.
+    """
+    found, both, wrong = [], [], []
+    for name, annotated in sizes:
+        path = folder / name
+        stored, orientation = _header(
+            path, path.stat().st_mtime_ns, annotated or (0, 0)
+        )
+        ways = {False: stored, True: stored[::-1] if orientation > 4 else stored}
+        way = shown if upright == "auto" else upright
+        if upright == "auto" and annotated not in (None, ways[way]):
+            way = not way
+        if upright == "auto" and orientation > 1 and len({*ways.values()}) == 1:
+            both.append(name)
+        if annotated is not None and annotated not in ways.values():
+            (height, width), (h, w) = annotated, stored
+            wrong.append(f"{name} ({height} x {width} as annotated, it has {h} x {w})")
+        found.append(Reading(path, ways[way], way, orientation > 1))
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of {len(sizes)} photos in {folder} are not of the annotated "
+            "size (height x width), whether turned by their EXIF orientation or not: "
+            f"{few(wrong)}"
+        )
+    if both:
+        taken, other = ("shown by a viewer", "false") if shown else ("stored", "true")
+        instead = "stored" if shown else "shown"
+        warn(
+            f"{len(both)} of {len(sizes)} photos in {folder} have an EXIF orientation "
+            f"that keeps their size, and are read as {taken}: {few(both)}; if they "
+            f"were annotated as {instead}, set upright={other}"
+        )
+    return found
+
+
+@lru_cache(maxsize=2**18)
+def _header(path: Path, changed: int, otherwise: Size) -> tuple[Size, int]:
+    """Return a photo's stored (H, W) and EXIF orientation; ``otherwise`` and 1."""
+    del changed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(path) as photo:
+                size = photo.height, photo.width
+                # A PNG without would be decoded in search of it.
+                plain = photo.format == "PNG" and not _EXIF & photo.info.keys()
+                orientation = 1 if plain else photo.getexif().get(0x0112, 1)
+    except Exception:
+        return otherwise, 1  # reading it tells what is wrong
+    return size, orientation if orientation in range(2, 9) else 1
+
+
+_EXIF = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 
 
 def images_in(paths: Iterable[Path]) -> list[Path]:

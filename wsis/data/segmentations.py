@@ -47,6 +47,39 @@ def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
         )
 
 
+def usable(segmentation: Any, size: tuple[int, int]) -> tuple[Any, str]:
+    """Return what can be used of an object's mask, or None, and what is wrong, if so.
+
+    Args:
+        segmentation: as ``check_segmentation`` takes it.
+        size: (H, W) of the image.
+    """
+    whole, wrong = segmentation, ""
+    try:
+        check_segmentation(segmentation, size)
+    except ValueError as error:
+        wrong = str(error)
+        if not isinstance(segmentation, list):
+            return None, wrong
+        whole = [part for part in segmentation if _is_polygon(part)]
+    if not isinstance(whole, list):
+        counts = whole["counts"]
+        runs = _numbers(counts) if isinstance(counts, list) else _text(counts)
+        nothing = "" if runs[1::2].any() else "expected pixels, the mask has none"
+    else:
+        nothing = _nothing(whole, size)
+    return (None, wrong or nothing) if nothing else (whole, wrong)
+
+
+def reach(segmentation: Any) -> tuple[float, float, float, float] | None:
+    """Return the least and the largest x and y of polygons: left, top, right, low."""
+    if not isinstance(segmentation, list):
+        return None
+    xs = [x for part in segmentation for x in part[::2]]
+    ys = [y for part in segmentation for y in part[1::2]]
+    return float(min(xs)), float(min(ys)), float(max(xs)), float(max(ys))
+
+
 def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
     """Return the mask of a checked segmentation on an image of ``size`` (H, W)."""
     if isinstance(segmentation, list):
@@ -64,16 +97,48 @@ def _check_polygons(polygons: list[Any]) -> None:
     if not polygons:
         raise ValueError("expected at least one polygon, got none")
     for polygon in polygons:
-        if (
-            not isinstance(polygon, list)
-            or len(polygon) < 6
-            or len(polygon) % 2
-            or not all(isinstance(x, int | float) and abs(x) < _FAR for x in polygon)
-        ):
+        if not _is_polygon(polygon):
             raise ValueError(
                 "expected polygons of at least three points, x and y in turn, "
                 f"got {str(polygon)[:60]}"
             )
+
+
+def _is_polygon(polygon: Any) -> bool:
+    return (
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(isinstance(x, int | float) and abs(x) < _FAR for x in polygon)
+    )
+
+
+def _nothing(polygons: list[Any], size: tuple[int, int]) -> str:
+    """Say why polygons enclose nothing of an image; empty where they do."""
+    height, width = size
+    lines = 0
+    inside = [False, False]
+    for polygon in polygons:
+        points = np.array(polygon, float).reshape(-1, 2)
+        low, high = points.min(0), points.max(0)
+        away = points - points[0]
+        x, y = away[np.abs(away).sum(1).argmax()]
+        if np.allclose(away[:, 0] * y, away[:, 1] * x, atol=1e-6):
+            lines += 1
+            continue
+        inside[0] |= bool((low < (width, height)).all() and (high > 0).all())
+        inside[1] |= bool(np.abs(points).max() > 1)
+    if lines == len(polygons):
+        return "expected an outline around pixels, got a line or a point"
+    if not inside[0]:
+        left, top, right, bottom = reach(polygons) or (0, 0, 0, 0)
+        return (
+            f"expected an outline on the photo of {width} x {height} pixels, got one "
+            f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g})"
+        )
+    if not inside[1] and max(size) > 2:
+        return "expected an outline in pixels, got one within 0…1: are these fractions?"
+    return ""
 
 
 def _numbers(counts: list[Any]) -> Int[np.ndarray, " K"]:

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
         evaluate,
         voc_ap,
     )
-    from wsis.evaluation.results import coco_data_set, from_coco, to_coco
+    from wsis.evaluation.results import (
+        coco_data_set,
+        from_coco,
+        matched,
+        results_of,
+        to_coco,
+    )
     from wsis.evaluation.trace import Trace
 
 __all__ = [
@@ -32,8 +38,10 @@ __all__ = [
     "dissect",
     "evaluate",
     "from_coco",
+    "matched",
     "oracle",
     "random_scores",
+    "results_of",
     "to_coco",
     "voc_ap",
 ]

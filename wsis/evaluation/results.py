@@ -1,14 +1,17 @@
 """Turns predictions into COCO's formats, and COCO's results into predictions."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from pycocotools import mask as rle
 
-from wsis.contracts import GroundTruth, Rle
+from wsis._support.checks import few, warn
+from wsis.contracts import Annotated, GroundTruth, Rle, Tagged
+from wsis.data.halves import for_classes
+from wsis.data.names import plain
 from wsis.data.segmentations import check_segmentation, to_rle
 from wsis.geometry.predictions import Predictions
 
@@ -50,19 +53,33 @@ def from_coco(
     """
     if not isinstance(results, list):
         raise ValueError(f"expected a list of results, got a {type(results).__name__}")
-    sizes = {truth.image_id: truth.size for truth in truths}
     labels = {category: label for label, category in enumerate(category_ids, 1)}
+    return _predictions(dict(enumerate(results)), truths, labels)
+
+
+def _predictions(
+    results: Mapping[int, Any], truths: Sequence[GroundTruth], labels: Mapping[int, int]
+) -> list[Predictions]:
+    """Return predictions of results by their place in a file."""
+    sizes = {truth.image_id: truth.size for truth in truths}
     found: dict[int, list[tuple[float, int, Rle]]] = defaultdict(list)
-    for i, result in enumerate(results):
+    wrong = []
+    for i, result in results.items():
         try:
             _check(result, sizes, labels)
             size = sizes[result["image_id"]]
             check_segmentation(result["segmentation"], size)
-            mask = to_rle(result["segmentation"], size)
         except ValueError as error:
-            raise ValueError(f"result {i}: {error}") from None
-        label = labels[result["category_id"]]
+            wrong.append(f"result {i}: {error}")
+            continue
+        mask, label = (
+            to_rle(result["segmentation"], size),
+            labels[result["category_id"]],
+        )
         found[result["image_id"]].append((float(result["score"]), label, mask))
+    if wrong:
+        many = f"{len(wrong)} of {len(results)} results are wrong: "
+        raise ValueError(f"{many if len(wrong) > 1 else ''}{few(wrong, '; ')}")
     predictions = []
     for image_id, size in sizes.items():
         best = sorted(found[image_id], key=lambda one: -one[0])
@@ -76,6 +93,79 @@ def from_coco(
             )
         )
     return predictions
+
+
+def results_of(data_set: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the annotations of ``coco_data_set`` as COCO's list of results.
+
+    Each names its photo (``file_name``) and class (``category``) beside COCO's keys, as
+    numbers are another file's own. Without a box on purpose: given one, pycocotools
+    takes the box's area for the mask's.
+    """
+    names, photos = _names(data_set, "categories", "name"), _photos(data_set)
+    return [
+        {key: one[key] for key in KEYS}
+        | {"file_name": photos[one["image_id"]], "category": names[one["category_id"]]}
+        for one in data_set["annotations"]
+    ]
+
+
+def matched(
+    content: Any, val: Annotated, category_ids: Sequence[int]
+) -> tuple[list[Predictions], Annotated]:
+    """Return the predictions of a file, and the half to measure them by.
+
+    Photos are matched by file name, whatever their folder, and classes by name, if the
+    file has names; else both by the numbers of the validation half. Predictions on
+    other photos and of other classes are left out, with a warning.
+
+    Args:
+        content: what ``coco_data_set``, ``results_of`` or ``to_coco`` returned.
+        val: the photos, and the objects on them. Where the file lists its classes, the
+            half that is returned has these.
+        category_ids: the half's own numbers of its classes.
+
+    Raises:
+        ValueError: as ``from_coco``; if no photo or class is the same, or a name may be
+            that of several photos.
+    """
+    images = val.tagged.images
+    if isinstance(content, Mapping):
+        rows, photos = _rows(content), list(_photos(content).values())
+        categories = list(_names(content, "categories", "name").values())
+        val = for_classes(val, categories, "the file of predictions")
+    elif isinstance(content, list) and any(map(_is_named, content)):
+        rows = content
+        if nameless := [str(i) for i, one in enumerate(rows) if not _is_named(one)]:
+            raise ValueError(
+                "expected file_name and category in every result, as in others; "
+                f"{len(nameless)} lack them: results {few(nameless)}"
+            )
+        photos = list(dict.fromkeys(one["file_name"] for one in rows))
+    else:
+        _tell_numbers(content, val.tagged)
+        return from_coco(content, val.truths, category_ids), val
+    labels = {plain(name): label for label, name in enumerate(val.tagged.classes, 1)}
+    ids = _same_photos(photos, {one.id: one.name for one in images})
+    missing = [one.name for one in images if one.id not in ids.values()]
+    if missing and isinstance(content, Mapping):
+        warn(
+            f"{len(missing)} of {len(images)} photos are not in the file of "
+            f"predictions, and count as without any: {few(missing)}"
+        )
+    names = [plain(one["category"]) for one in rows]
+    if others := Counter(name for name in names if name not in labels):
+        warn(
+            f"{others.total()} predictions are of classes that {val.tagged.name} lacks "
+            f"({few(list(others))}), and are left out"
+        )
+    numbered = {
+        i: {**one, "image_id": ids[one["file_name"]], "category_id": labels[name]}
+        for i, (one, name) in enumerate(zip(rows, names, strict=True))
+        if one["file_name"] in ids and name in labels
+    }
+    numbers = {label: label for label in labels.values()}
+    return _predictions(numbered, val.truths, numbers), val
 
 
 def coco_data_set(
@@ -118,6 +208,115 @@ def coco_data_set(
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in numbered],
     }
+
+
+def _rows(content: Mapping[str, Any]) -> list[Any]:
+    """Return a data set's annotations with the names of their photo and class."""
+    keys = "images", "annotations", "categories"
+    if missing := [key for key in keys if not isinstance(content.get(key), list)]:
+        raise ValueError(
+            "expected a list of results, or a data set of predictions; it has no list "
+            f"of {', '.join(missing)}"
+        )
+    photos, names = _photos(content), _names(content, "categories", "name")
+    rows = []
+    for i, one in enumerate(content["annotations"]):
+        try:
+            name, category = photos[one["image_id"]], names[one["category_id"]]
+        except (KeyError, TypeError):
+            raise ValueError(
+                f"annotations[{i}]: expected image_id and category_id that the file "
+                f"lists, got {str(one)[:60]}"
+            ) from None
+        if "score" not in one:
+            raise ValueError(
+                f"annotations[{i}] has no score; is this a file of true objects, not "
+                "of predictions?"
+            )
+        rows.append({**one, "file_name": name, "category": category})
+    return rows
+
+
+def _photos(content: Mapping[str, Any]) -> dict[int, str]:
+    return _names(content, "images", "file_name")
+
+
+def _names(content: Mapping[str, Any], kind: str, key: str) -> dict[int, str]:
+    try:
+        found = {one["id"]: one[key] for one in content[kind]}
+    except (KeyError, TypeError):
+        raise ValueError(f"expected id and {key} in all {kind}") from None
+    if wrong := [name for name in found.values() if not isinstance(name, str)]:
+        raise ValueError(f"expected a name as {key} in all {kind}, got {wrong[0]!r}")
+    return found
+
+
+def _is_named(result: Any) -> bool:
+    return isinstance(result, Mapping) and all(
+        isinstance(result.get(key), str) for key in ("file_name", "category")
+    )
+
+
+def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, int]:
+    """Return the number of each photo that a data set has, too.
+
+    File names are the same; of several, folders decide, from the last one on.
+    """
+    named = defaultdict(list)
+    for number, name in known.items():
+        named[_parts(name)[0]].append(number)
+    fits: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    unclear = []
+    for photo in photos:
+        parts = _parts(photo)
+        ranked = [(_alike(parts, _parts(known[i])), i) for i in named[parts[0]]]
+        best = [i for alike, i in ranked if alike == max(ranked)[0]]
+        if len(best) > 1:
+            unclear.append(photo)
+        elif best:
+            fits[best[0]].append((max(ranked)[0], photo))
+    found = {}
+    for number, several in fits.items():
+        best_photos = [photo for alike, photo in several if alike == max(several)[0]]
+        unclear += best_photos[1:]
+        found[best_photos[0]] = number
+    if unclear:
+        raise ValueError(
+            f"the names of {len(unclear)} photos fit several photos: {few(unclear)}; "
+            "give names with folders"
+        )
+    if not found:
+        raise ValueError(
+            f"expected predictions of photos of the data set ({few([*known.values()])}), "
+            f"got those of {few(photos) or 'none'}"
+        )
+    if others := [photo for photo in photos if photo not in found]:
+        warn(
+            f"{len(others)} of {len(photos)} photos with predictions are not in the "
+            f"data set, and are left out: {few(others)}"
+        )
+    return found
+
+
+def _parts(name: str) -> list[str]:
+    """Return a path from its end: the file name, then folders."""
+    return name.replace("\\", "/").split("/")[::-1]
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    same = [a == b for a, b in zip(one, other, strict=False)]
+    return (same.index(False) if False in same else len(same)) + (one == other)
+
+
+def _tell_numbers(results: Any, tagged: Tagged) -> None:
+    """Warn where numbers may be those of ``wsis predict``, which counts by name."""
+    numbers = [one.id for one in sorted(tagged.images, key=lambda one: one.name)]
+    if results and sorted(numbers) == list(range(1, len(numbers) + 1)) != numbers:
+        warn(
+            "results without file_name and category are read by their numbers, as "
+            f"those of {tagged.name}; if they are of wsis predict, which numbers photos "
+            "in the order of their names, give its predictions.json"
+        )
 
 
 def _check(result: Any, sizes: Mapping[int, Any], labels: Mapping[int, int]) -> None:

@@ -3,12 +3,14 @@
 import io
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
+from wsis._support.checks import InputWarning
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
 from wsis.experiments.runner import Plan, Work
@@ -70,6 +72,8 @@ def doing(work: Work, jobs: int) -> Iterator[Do]:
 
 
 def _begin(plan: Plan) -> None:
+    # The process that started this one has told what is to be told of the data.
+    warnings.simplefilter("ignore", InputWarning)
     _work[:] = [Work(plan)]
 
 

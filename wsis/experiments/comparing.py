@@ -154,8 +154,11 @@ def compare_variants(
     with doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
-        for name in do(Work.prepare, chores, None):
+        keys = {}
+        for name, place, key in do(Work.prepare, chores, None):
+            keys[place] = key
             step(name)
+        work.compare_photos(keys)
         prepared = time.perf_counter() - began
         for hints in do(Work.hints, [(first, kept.parts[0])] if missing else [], None):
             for text in hints:

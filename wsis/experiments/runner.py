@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +15,7 @@ from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
+from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untagged
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, Evaluation
 from wsis.evaluation.matches import Matches, Table, tabulate
@@ -126,15 +128,13 @@ class Work:
                     "expected a data set with masks of validation photos to compare "
                     f"by; {type(data).__name__} has none"
                 )
-            self.train, self.val = data.train(), val
+            self.train = data.train()
+            self.val = for_classes(val, self.train.classes, "the training half")
         else:
             self.val = in_turn(self.folds)
             self.train = self.val.tagged
-        if self.train.classes != self.val.tagged.classes:
-            raise ValueError(
-                "expected the same classes in both halves, got "
-                f"{self.train.classes} and {self.val.tagged.classes}"
-            )
+        tell_untagged(self.train)
+        self.in_both = 0
         self.fingerprint = describe(
             data, self.train, self.val, both=plan.folds is not None
         )
@@ -171,13 +171,31 @@ class Work:
         count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
-    def prepare(self, label: str, index: int, monitor: Monitor | None) -> str:
-        """Make one image's proposals and features, and return its name."""
+    def prepare(
+        self, label: str, index: int, monitor: Monitor | None
+    ) -> tuple[str, int, str]:
+        """Make one image's proposals and features; return its name, place and key."""
         del monitor
         train, val = self.bags(label)
         bag = (val if self.folds else train + val)[index]
         self.pipelines[label].prepare([bag])
-        return bag.image.name
+        return bag.image.name, index, bag.key
+
+    def compare_photos(self, keys: Mapping[int, str]) -> None:
+        """Tell photos that are there twice, by the digests that ``prepare`` returned.
+
+        ``in_both`` then counts the validation photos that are trained on, too.
+        """
+        digests = [keys[i] for i in range(len(keys))]
+        count, images = len(self.train.images), self.val.tagged.images
+        tell_repeated(self.train.images, digests[:count])
+        if self.folds:
+            of = [k for k, fold in enumerate(self.folds) for _ in fold.numbers]
+            several = Counter(key for key, _ in {*zip(digests, of, strict=True)})
+            seen = [key for key, folds in several.items() if folds > 1]
+            self.in_both = tell_shared(images, digests, seen, "held-out")
+        else:
+            self.in_both = tell_shared(images, digests[count:], digests[:count])
 
     def hints(self, seed: int, fold: int | None, monitor: Monitor | None) -> list[str]:
         """Return what will keep variants from learning, before they train."""
@@ -292,6 +310,7 @@ class Work:
             "name": self.train.name,
             "train_images": len(self.train.images),
             "val_images": len(self.val.tagged.images),
+            "in_both": self.in_both,
             "classes": list(self.train.classes),
         }
         return found | ({"folds": len(self.folds)} if self.folds else {})

@@ -182,6 +182,8 @@ def caption(results: Mapping[str, Any]) -> str:
         else f"{data['train_images']} training and {data['val_images']} validation "
         f"images, "
     )
+    if data.get("in_both"):
+        images = f"{images}{data['in_both']} of them in both halves, "
     return (
         f"Percent; mean (95 % interval over seeds and images). {images}"
         f"{len(data['classes'])} classes; images resampled {verdict['samples']} times. "

@@ -14,6 +14,7 @@ from torch import nn
 
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
+from wsis.data.halves import for_classes
 from wsis.data.images import read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.predictions import Predictions
@@ -85,17 +86,8 @@ class Trained(ABC):
     def predict_all(
         self, annotated: Annotated, monitor: Monitor | None = None
     ) -> list[Predictions]:
-        """Return the predictions of all images of a data set's half, in order.
-
-        Raises:
-            ValueError: if the data are not of the model's classes.
-        """
-        images, classes = annotated.tagged.images, annotated.tagged.classes
-        if self.classes != classes:
-            raise ValueError(
-                f"expected data of the run's classes, {', '.join(self.classes)}; got "
-                f"{', '.join(classes)}"
-            )
+        """Return the predictions of all images of a data set's half, in order."""
+        images = annotated.tagged.images
         step = (monitor or Silent()).start("predict", len(images))
         found = []
         for image in images:
@@ -108,8 +100,11 @@ class Trained(ABC):
     ) -> Evaluation:
         """Measure the model on the validation half of ``data``.
 
+        Classes are matched by name. A class that the data lack has no figure, and
+        objects of classes that the model lacks are left out, with a warning.
+
         Raises:
-            ValueError: if the data have no masks, or are not of the model's classes.
+            ValueError: if the data have no masks, or none of the model's classes.
         """
         val = data if isinstance(data, Annotated) else data.val()
         if val is None:
@@ -117,7 +112,8 @@ class Trained(ABC):
                 "expected validation photos with masks to measure by, "
                 f"{type(data).__name__} has none"
             )
-        return evaluate(self.predict_all(val, monitor), val.truths, val.tagged.classes)
+        val = for_classes(val, self.classes, "the model")
+        return evaluate(self.predict_all(val, monitor), val.truths, self.classes)
 
 
 def _as_image(photo: Picture, classes: int) -> TaggedImage:

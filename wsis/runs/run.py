@@ -13,6 +13,7 @@ from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
+from wsis.data.halves import tell_repeated, tell_shared, tell_untagged
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError
@@ -100,6 +101,7 @@ def train(
     data: DataSource | Tagged,
     miner: Any = None,
     *,
+    val: Tagged | None = None,
     recipe: str | None = None,
     settings: Settings | Overrides = (),
     seed: int = 0,
@@ -116,6 +118,7 @@ def train(
         data: gives the training images and their tags; no mask is read.
         miner: an object, or a name with settings such as ``cim:p_seed=0.2``; None takes
             the recipe's, or ``cim``.
+        val: photos to measure on; those that are trained on, too, are told.
         recipe: settings by name, or a TOML file; see ``wsis recipe list``.
         settings: what differs from the recipe or the defaults: ``key=value`` texts, or
             a mapping of keys to values, parts as names or objects.
@@ -143,6 +146,7 @@ def train(
     parts = Pipeline.of(recipe=recipe, settings=settings, device=device, cache=cache)
     parts.strategy(part)
     tagged = data if isinstance(data, Tagged) else data.train()
+    tell_untagged(tagged)
     numbers = data.category_ids() if isinstance(data, Numbered) else ()
     card = Card.of(parts, part, seed, tagged, tuple(numbers))
     place = None if folder is None else Path(folder)
@@ -151,6 +155,10 @@ def train(
     step = monitor.start("proposals and features", len(tagged.images))
     bags = parts.bags(tagged.images)
     parts.prepare(bags, lambda bag: step(bag.image.name))
+    keys = [bag.key for bag in bags]
+    tell_repeated(tagged.images, keys)
+    if val is not None:
+        tell_shared(val.images, [bag.key for bag in parts.bags(val.images)], keys)
     cues = parts.cues(bags, seed)
     if parts.settings.anti_noise and (advice := hint(cues, bags)):
         monitor.say(f"hint: {advice}")

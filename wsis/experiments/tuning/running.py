@@ -9,6 +9,7 @@ import torch
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
+from wsis.data.halves import tell_shared
 from wsis.data.splits import Split
 from wsis.experiments._pool import check_pickles, doing
 from wsis.experiments._provenance import describe
@@ -108,10 +109,17 @@ def tune(
         with doing(work, jobs) as do:
             ready, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(ready) + len(looks))
-            for name in do(Work.prepare, ready, None):
+            keys = {}
+            for name, place, key in do(Work.prepare, ready, None):
+                keys[place] = key
                 step(name)
-            for name in do(prepare, looks, None):
+            work.compare_photos(keys)
+            seen = [keys[i] for i in range(len(work.train.images))]
+            keys = {}
+            for name, place, key in do(prepare, looks, None):
+                keys[place] = key
                 step(name)
+            tell_shared(held, [keys[i] for i in range(len(held))], seen, "held-out")
             for hints in do(Work.hints, [(seeds[0], None)], None):
                 for text in hints:
                     monitor.say(text)

@@ -119,8 +119,14 @@ def measure(
     return {one.name: one.join(np.stack(rows[one.name]), present) for one in CRITERIA}
 
 
-def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> str:
-    """Make the proposals and features of one photo held out, in all its views."""
+def prepare(
+    work: Work, index: int, views: int, monitor: Monitor | None
+) -> tuple[str, int, str]:
+    """Make the proposals and features of one photo held out, in all its views.
+
+    Returns:
+        Its name, its place and the digest of its pixels.
+    """
     del monitor
     pipeline = work.pipelines[DEFAULT]
     [bag] = pipeline.bags([_split(work).held().images[index]])
@@ -128,7 +134,7 @@ def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> str:
         [scale, *_] = pipeline.test_views
         for look in (scale, *others(scale)) if index < views else (scale,):
             pipeline.frozen(bag, look)
-    return bag.image.name
+    return bag.image.name, index, bag.key
 
 
 def _split(work: Work) -> Split:

@@ -10,8 +10,9 @@ import torch
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
+from wsis.data.halves import tagged_for
 from wsis.geometry.predictions import Predictions
-from wsis.runs._card import CHECKPOINT, BaseCard, RunError
+from wsis.runs._card import CHECKPOINT, BaseCard
 from wsis.runs._trained import Trained, counting
 from wsis.runs.refine.detector import mask_rcnn
 from wsis.runs.refine.labels import (
@@ -65,16 +66,7 @@ class RefinedCard(BaseCard):
     def of(
         cls, run: Run, settings: RefineSettings, seed: int, tagged: Tagged
     ) -> "RefinedCard":
-        """Return the card of a refinement that is about to begin.
-
-        Raises:
-            RunError: if the data are not of the run's classes.
-        """
-        if tagged.classes != run.card.classes:
-            raise RunError(
-                "expected training data of the run's classes, "
-                f"{', '.join(run.card.classes)}; got {', '.join(tagged.classes)}"
-            )
+        """Return the card of a refinement that is about to begin."""
         ledger = {*run.card.supervision, *settings.ledger, Supervision.TAGS}
         return cls(
             settings=settings,
@@ -127,10 +119,12 @@ def refine(
 
     Raises:
         RunError: if ``folder`` exists and ``resume`` is False, or it holds another
-            refinement, or the photos have other classes than the run.
-        ValueError: if there are no pseudo labels, or weights are missing.
+            refinement.
+        ValueError: if the photos have none of the run's classes, there are no pseudo
+            labels, or weights are missing.
     """
     monitor, device = monitor or Silent(), run.pipeline.device
+    tagged = tagged_for(tagged, run.classes, "the run")
     card = RefinedCard.of(run, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
     card.begin(folder, resume=resume)

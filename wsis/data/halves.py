@@ -1,0 +1,155 @@
+"""Tells where the halves of a data set do not agree: in classes, photos or tags."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from wsis._support.checks import few, warn
+from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
+from wsis.data._truths import LazyTruths
+from wsis.data.names import plain
+
+
+def for_classes(half: Annotated, classes: Sequence[str], of: str) -> Annotated:
+    """Do as ``tagged_for``, with the photos' objects."""
+    tagged = tagged_for(half.tagged, classes, of)
+    if tagged is half.tagged:
+        return half
+    makers = [
+        partial(_relabelled, half, i, tagged.classes) for i in range(len(half.truths))
+    ]
+    return Annotated(tagged=tagged, truths=LazyTruths(makers))
+
+
+def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
+    """Return photos as a data set of other classes, which are matched by name.
+
+    Warns of classes that it lacks: there is no object of them; and of further classes
+    on its photos: their objects are left out.
+
+    Args:
+        tagged: the photos.
+        classes: names of labels 1…C, as they shall be.
+        of: whose classes they are, for messages.
+
+    Raises:
+        ValueError: if it has none of them.
+    """
+    if tagged.classes == tuple(classes):
+        return tagged
+    to = _labels(tagged.classes, classes)
+    own = set(map(plain, tagged.classes))
+    if lacking := [name for name in classes if plain(name) not in own]:
+        if not to.any():
+            raise ValueError(
+                f"expected data of the classes of {of}, {', '.join(classes)}; "
+                f"{tagged.name} has {', '.join(tagged.classes)}"
+            )
+        warn(
+            f"{tagged.name} has no class {few(lacking)}, which {of} has: there is "
+            f"nothing to find of {'it' if len(lacking) == 1 else 'them'}, and no figure"
+        )
+    images = [replace(one, tags=_tags(one, to, len(classes))) for one in tagged.images]
+    counts = sum((one.tags.long() for one in tagged.images), torch.zeros(len(own)))
+    further = [
+        f"{name} (on {int(photos)} photos)"
+        for name, label, photos in zip(tagged.classes, to[1:], counts, strict=True)
+        if not label and photos
+    ]
+    if further:
+        warn(
+            f"{tagged.name} has {len(further)} classes that {of} lacks; their objects "
+            f"are left out: {few(further)}"
+        )
+    return replace(tagged, classes=tuple(classes), images=images)
+
+
+def tell_untagged(tagged: Tagged) -> None:
+    """Warn of classes that no photo is tagged with, before a model learns them."""
+    tags = torch.zeros(len(tagged.classes), dtype=torch.bool)
+    for image in tagged.images:
+        tags |= image.tags
+    none = [tagged.classes[i] for i in (~tags).nonzero().flatten().tolist()]
+    if none:
+        warn(
+            f"no photo of {tagged.name} is tagged {few(none)}: nothing teaches "
+            f"{len(none)} of {len(tags)} classes, and what is predicted of them is "
+            "chance; leave them out of the classes"
+        )
+
+
+def tell_repeated(images: Sequence[TaggedImage], keys: Sequence[str]) -> None:
+    """Warn of photos that training sees twice with different tags.
+
+    Args:
+        images: the training photos.
+        keys: a digest of the pixels of each.
+    """
+    alike: dict[str, list[TaggedImage]] = defaultdict(list)
+    for image, key in zip(images, keys, strict=True):
+        alike[key].append(image)
+    odd = [
+        " and ".join(image.name for image in some)
+        for some in alike.values()
+        if any(not image.tags.equal(some[0].tags) for image in some)
+    ]
+    if odd:
+        warn(
+            f"{len(odd)} training photos are there several times with different tags: "
+            f"{few(odd)}; they have the same pixels: remove all but one"
+        )
+
+
+def tell_shared(
+    images: Sequence[TaggedImage],
+    keys: Sequence[str],
+    others: Sequence[str],
+    what: str = "validation",
+) -> int:
+    """Return how many photos are trained on, too, and warn of them.
+
+    Args:
+        images: photos that training should not see.
+        keys: a digest of the pixels of each.
+        others: the same of the training photos.
+        what: what the photos are for.
+    """
+    seen = set(others)
+    both = [one.name for one, key in zip(images, keys, strict=True) if key in seen]
+    if both:
+        warn(
+            f"{len(both)} of {len(images)} {what} photos are training photos, too, by "
+            f"their pixels: {few(both)}; figures on photos that were trained on say "
+            "little about others"
+        )
+    return len(both)
+
+
+def _labels(own: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " C1"]:
+    """Return each label's label among other classes; 0 where they have none."""
+    place = {plain(name): i for i, name in enumerate(classes, 1)}
+    return torch.tensor([0, *(place.get(plain(name), 0) for name in own)])
+
+
+def _tags(image: TaggedImage, to: Int[Tensor, " C1"], classes: int) -> Tensor:
+    tags = torch.zeros(classes + 1, dtype=torch.bool)
+    tags[to[1:][image.tags]] = True
+    return tags[1:]
+
+
+def _relabelled(half: Annotated, index: int, classes: Sequence[str]) -> GroundTruth:
+    truth = half.truths[index]
+    label = _labels(half.tagged.classes, classes)[truth.label]
+    keep = label > 0
+    return replace(
+        truth,
+        label=label[keep],
+        masks=[truth.masks[i] for i in keep.nonzero().flatten().tolist()],
+        ignore=truth.ignore[keep],
+        area=truth.area[keep],
+    )
