@@ -98,7 +98,8 @@ class CocoData:
         if self.classes == "all":
             self._tell_others(file, known)
         found = _annotated(file, photos, known, self.upright, self.masks)
-        return for_classes(found, file.names(wanted), "the training file")
+        of = "the training file" if wanted != self.classes else "the list of classes"
+        return for_classes(found, file.names(wanted), of)
 
     def train_truths(self) -> Sequence[GroundTruth]:
         """Return the training photos' masks, for ``wsis.evaluation.trace`` alone.

@@ -51,8 +51,8 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
                 f"{tagged.name} has {', '.join(tagged.classes)}"
             )
         warn(
-            f"{tagged.name} has no class {few(lacking)}, which {of} has: there is "
-            f"nothing to find of {'it' if len(lacking) == 1 else 'them'}, and no figure"
+            f"{tagged.name} has no class {few(lacking)} ({of} has {len(lacking)} "
+            "that it lacks): these have no figure, and the means are over the others"
         )
     images = [replace(one, tags=_tags(one, to, len(classes))) for one in tagged.images]
     counts = sum((one.tags.long() for one in tagged.images), torch.zeros(len(own)))

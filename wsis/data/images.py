@@ -96,7 +96,7 @@ def readings(
     Raises:
         ValueError: if photos are of another size than annotated; counts and names them.
     """
-    found, both, wrong = [], [], []
+    found, both, stored_ones, wrong = [], [], [], []
     for name, annotated in sizes:
         path = folder / name
         stored, orientation = _header(
@@ -106,8 +106,11 @@ def readings(
         way = shown if upright == "auto" else upright
         if upright == "auto" and annotated not in (None, ways[way]):
             way = not way
-        if upright == "auto" and orientation > 1 and len({*ways.values()}) == 1:
-            both.append(name)
+        if upright == "auto" and orientation > 1 and annotated in ways.values():
+            if ways[True] == ways[False]:
+                both.append(name)
+            elif not way:
+                stored_ones.append(name)
         if annotated is not None and annotated not in ways.values():
             (height, width), (h, w) = annotated, stored
             wrong.append(f"{name} ({height} x {width} as annotated, it has {h} x {w})")
@@ -117,6 +120,12 @@ def readings(
             f"{len(wrong)} of {len(sizes)} photos in {folder} are not of the annotated "
             "size (height x width), whether turned by their EXIF orientation or not: "
             f"{few(wrong)}"
+        )
+    if stored_ones:
+        warn(
+            f"{len(stored_ones)} of {len(sizes)} photos in {folder} are turned by EXIF "
+            f"data, and are read as stored, as their annotated size says: "
+            f"{few(stored_ones)}; if they were outlined as shown, set upright=true"
         )
     if both:
         taken, other = ("shown by a viewer", "false") if shown else ("stored", "true")

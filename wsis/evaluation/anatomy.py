@@ -301,9 +301,9 @@ def _sizes(found: Sorted) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _each(
-    kinds: np.ndarray, image: Int[np.ndarray, " K"], image_id: Int[np.ndarray, " B"]
+    kinds: np.ndarray, image: Int[np.ndarray, " K"], image_id: Sequence[int]
 ) -> dict[int, list[str]]:
     """Return the kinds by the number of the image."""
     counts = np.bincount(image, minlength=len(image_id))
     parts = np.split(kinds, counts.cumsum()[:-1])
-    return {i: part.tolist() for i, part in zip(image_id.tolist(), parts, strict=True)}
+    return {i: part.tolist() for i, part in zip(image_id, parts, strict=True)}

@@ -154,7 +154,7 @@ class Table:
     pairs: Int[np.ndarray, "K 2"]
     pair_overlap: Float[np.ndarray, " K"]
     meetings: Sequence[Meeting]
-    image_id: Int[np.ndarray, " B"]
+    image_id: Sequence[int]
     classes: Sequence[str]
 
     def best_first(
@@ -293,7 +293,7 @@ def tabulate(
     return Table(
         **{key: np.concatenate([one[key] for one in parts]) for key in parts[0]},
         meetings=meetings,
-        image_id=np.array([truth.image_id for truth in truths]),
+        image_id=[truth.image_id for truth in truths],
         classes=classes,
     )
 

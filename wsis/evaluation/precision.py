@@ -164,7 +164,7 @@ def _coco(table: Table) -> dict[str, Float[np.ndarray, " C"]]:
     shape = len(COCO), len(_RECALLS), len(table.classes), len(sizes)
     curves = np.full(shape, np.nan)
     # pycocotools sorts images by their number.
-    ranked = table.best_first(np.argsort(np.argsort(table.image_id)))
+    ranked = table.best_first(np.argsort(np.argsort(np.array(table.image_id, object))))
     for i, size in enumerate(sizes):
         state = table.coco(size)
         counts = table.counts(size).tolist()

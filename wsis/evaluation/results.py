@@ -287,8 +287,8 @@ def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, i
         )
     if not found:
         raise ValueError(
-            f"expected predictions of photos of the data set ({few([*known.values()])}), "
-            f"got those of {few(photos) or 'none'}"
+            f"expected photos of the data set ({few([*known.values()])}), got "
+            f"predictions of {few(photos) or 'none'}"
         )
     if others := [photo for photo in photos if photo not in found]:
         warn(
@@ -314,8 +314,8 @@ def _tell_numbers(results: Any, tagged: Tagged) -> None:
     if results and sorted(numbers) == list(range(1, len(numbers) + 1)) != numbers:
         warn(
             "results without file_name and category are read by their numbers, as "
-            f"those of {tagged.name}; if they are of wsis predict, which numbers photos "
-            "in the order of their names, give its predictions.json"
+            f"those of {tagged.name}; wsis predict numbers photos in the order of their "
+            "names: give its predictions.json"
         )
 
 
