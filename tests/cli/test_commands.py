@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
@@ -467,27 +468,64 @@ def test_predict_needs_a_run(photos, tmp_path):
     assert "it has no run.json" in text
 
 
-def test_evaluate_agrees_on_a_run_and_on_its_predictions(run, photos, tmp_path):
+@pytest.mark.parametrize("name", ["results.json", "predictions.json"])
+def test_evaluate_agrees_on_a_run_and_on_its_predictions(run, photos, tmp_path, name):
+    # A tool numbered the photos in another order, and the classes.
+    val = json.loads(photos.val.read_text())
+    for one in val["images"]:
+        one["id"] = 4 - one["id"]
+    for one in val["annotations"]:
+        one["image_id"] = 4 - one["image_id"]
+        one["category_id"] = 14 - one["category_id"]
+    for one in val["categories"]:
+        one["id"] = 14 - one["id"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(val))
     validation = sorted(photos.images.glob("val*.png"))
     wsis("predict", *validation, "--run", run, "--out", tmp_path / "out")
     files = (
-        *("--run", run, "--predictions", tmp_path / "out" / "results.json"),
-        *("--data", "coco", "--images", photos.images, "--val", photos.val),
+        *("--run", run, "--predictions", tmp_path / "out" / name),
+        *("--data", "coco", "--images", photos.images, "--val", other),
     )
-    text = wsis("evaluate", *files, "--json", tmp_path / "figures.json")
+    text = wsis("evaluate", *files, "--json", tmp_path / "figures.json", "--strict")
     figures = json.loads((tmp_path / "figures.json").read_text())
 
-    assert list(figures) == ["results.json", "cim", "oracle", "random"]
-    assert figures["results.json"] == figures["cim"]
+    assert list(figures) == [name, "cim", "oracle", "random"]
+    assert figures[name] == figures["cim"]
     assert "ABO" in figures["oracle"]["metrics"]
     assert "oracle" in text
 
 
-def test_evaluate_refuses_data_of_other_classes(run, photos):
+def test_evaluate_measures_the_classes_that_there_are(run, photos, tmp_path):
     files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
-    text = wsis("evaluate", "--run", run, *files, "--classes", "disc", code=2)
+    given = ("--run", run, *files, "--classes", "disc")
+    text = wsis("evaluate", *given, "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text())["cim"]
 
-    assert "expected data of the run's classes, square, disc; got disc" in text
+    assert "warning: val has no class square (the run has 1 that it lacks)" in text
+    assert figures["per_class"]["square"]["AP"] is None
+    assert figures["per_class"]["disc"]["AP"] == figures["metrics"]["AP"]
+    assert "(--strict)" in wsis("evaluate", *given, "--strict", code=1)
+
+
+def test_training_tells_what_is_wrong_with_its_photos(photos, tmp_path):
+    train = json.loads(photos.train.read_text())
+    train["categories"].append({"id": 1, "name": "cat"})
+    again = train["images"][0] | {"id": 90, "file_name": "again.png"}
+    train["images"].append(again)
+    train["annotations"].append(train["annotations"][1] | {"id": 90, "image_id": 90})
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(train))
+    folder = tmp_path / "images"
+    shutil.copytree(photos.images, folder)
+    shutil.copy(folder / "train0.png", folder / "again.png")
+    files = ("--data", "coco", "--images", folder, "--train", path, "--val", path)
+    text = wsis("train", "--out", tmp_path / "run", *files, *TINY, "--steps", 1)
+
+    assert "warning: no photo of train is tagged cat: nothing teaches 1 of 3" in text
+    assert "warning: 1 training photos are there several times with different" in text
+    assert "train0.png and again.png" in text
+    assert "warning: 5 of 5 validation photos are training photos, too" in text
 
 
 def test_evaluate_names_a_damaged_file(photos, tmp_path):

@@ -100,7 +100,6 @@ def test_without_validation_photos_nothing_is_measured(run, photos, cache, tmp_p
         (["--set", "widht=8"], "did you mean 'width'?", 2),
         (["--detector", "r100"], "'small', 'r50'", 2),
         (["--min-score", "2"], "--min-score", 2),
-        (["--classes", "disc"], "training data of the run's classes, square, disc", 1),
         (["--detector", "r50", "--set", "weights="], "weights=FILE", 1),
     ],
 )

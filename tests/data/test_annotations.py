@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from wsis import InputWarning
 from wsis.data.annotations import AnnotationFile, UnknownClassError
 from wsis.data.names import VOC_CLASSES
 
@@ -108,6 +109,8 @@ IMAGE = CONTENT["images"][0]
         (changed(annotations=[3]), r"annotations\[0\] to be an object"),
         (changed(images=[IMAGE, IMAGE]), "image id 7 is repeated"),
         (changed(images=[IMAGE | {"id": "7"}]), "image ids, got '7'"),
+        (changed(images=[IMAGE | {"id": 7.0}]), "image ids, got 7.0"),
+        (changed(images=[IMAGE | {"id": True}]), "image ids, got True"),
         (
             changed(images=[IMAGE | {"width": 0}]),
             "a width in whole pixels, got 4 and 0",
@@ -130,11 +133,72 @@ IMAGE = CONTENT["images"][0]
             "category id 3 is repeated",
         ),
         (
-            changed(categories=[{"id": 3, "name": "a b"}, {"id": 5, "name": "A_b"}]),
-            "category name 'A_b' is repeated",
+            changed(
+                categories=[{"id": 3, "name": "a b"}, {"id": 5, "name": "A_b"}],
+                annotations=[{"image_id": 7, "category_id": n} for n in (3, 5)],
+            ),
+            "category name 'A_b' is repeated: 3 and 5 both have objects",
         ),
     ],
 )
 def test_files_in_another_format_are_refused(tmp_path, content, message):
     with pytest.raises(ValueError, match=rf"a\.json: .*{message}"):
         AnnotationFile.read(written(tmp_path, content))
+
+
+SHAPES = {"id": 0, "name": "shapes", "supercategory": "none"}
+DISC = {"id": 4, "name": "disc", "supercategory": "shapes"}
+SQUARE = {"id": 2, "name": "square", "supercategory": "Shapes"}
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "classes"),
+    [
+        # A root that an exporter prepends is no class, until it has objects.
+        ([SHAPES, DISC, SQUARE], (2, 4), {"square": 2, "disc": 4}),
+        ([SHAPES, DISC, SQUARE], (0, 2), {"shapes": 0, "square": 2, "disc": 4}),
+        # A class may be its own supercategory, as COCO's person is.
+        ([SHAPES | {"supercategory": "shapes"}], (), {"shapes": 0}),
+        # Of two of a name, the one with objects is the class.
+        ([SHAPES | {"name": "Disc"}, DISC, SQUARE], (4,), {"square": 2, "disc": 4}),
+        ([SHAPES | {"name": "Disc"}, DISC], (), {"Disc": 0}),
+    ],
+)
+def test_a_category_without_objects_may_be_no_class(
+    tmp_path, categories, used, classes
+):
+    found = [{"image_id": 7, "category_id": number} for number in used]
+    content = changed(categories=categories, annotations=found)
+
+    assert AnnotationFile.read(written(tmp_path, content)).categories == classes
+
+
+@pytest.mark.parametrize("number", [-1, 2**53 + 1, 2**100])
+def test_any_whole_number_is_a_number(tmp_path, number):
+    content = {
+        "images": [IMAGE | {"id": number}],
+        "annotations": [{"image_id": number, "category_id": number, "id": "any"}],
+        "categories": [{"id": number, "name": "cat"}],
+    }
+
+    file = AnnotationFile.read(written(tmp_path, content))
+
+    assert file.labels("all") == {number: 1}
+
+
+def test_a_photo_under_two_ids_is_told(tmp_path):
+    content = changed(images=[IMAGE, IMAGE | {"id": 8}])
+
+    with pytest.warns(InputWarning, match=r"1 photos .* under several ids.*: a\.jpg"):
+        AnnotationFile.read(written(tmp_path, content))
+
+
+def test_some_classes_may_be_lacking_but_not_all(tmp_path):
+    file = AnnotationFile.read(written(tmp_path, CONTENT))
+
+    assert file.known("CAT, sheep") == ("CAT",)
+    assert file.known(("cut", "Dining-Table")) == ("Dining-Table",)
+    with pytest.raises(UnknownClassError, match="no class 'sheep'"):
+        file.known("sheep,cow")
+    with pytest.raises(UnknownClassError, match=r"'cut' .did you mean 'cat'"):
+        file.known("cut,dining table")

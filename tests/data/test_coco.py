@@ -10,10 +10,13 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from tests.data.layouts import write_coco
+from wsis import InputWarning, plugins
 from wsis.contracts import DataSource, Numbered
 from wsis.data.annotations import UnknownClassError
 from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
 from wsis.data.names import COCO_CATEGORIES
+from wsis.evaluation import evaluate
+from wsis.geometry import Predictions
 
 LEFT = [[0, 0, 3, 0, 3, 4, 0, 4]]
 RIGHT = {"size": [4, 6], "counts": [12, 12]}
@@ -113,16 +116,35 @@ def test_both_halves_have_the_classes_of_training(tmp_path):
         {"id": 4, "name": "CAT"},
         {"id": 5, "name": "ox"},
     ]
-    found = [annotation(1, 4, LEFT), annotation(1, 5, LEFT)]
+    found = [annotation(1, 4, LEFT), annotation(1, 5, "not looked at")]
     val, _ = data_set(tmp_path, [image(1)], found, other, name="val")
     data = CocoData(images=photos, train_json=train, val_json=val)
 
     assert isinstance(data, DataSource)
     assert isinstance(data, Numbered)
-    assert data.train().classes == data.val().tagged.classes == ("cat", "dog")
-    assert data.val().truths[0].label.tolist() == [1]
+    with pytest.warns(InputWarning, match=r"val.json: objects of 1 .*left out: ox .1."):
+        annotated = data.val()
+    assert data.train().classes == annotated.tagged.classes == ("cat", "dog")
+    assert annotated.truths[0].label.tolist() == [1]
     assert data.category_ids() == (4, 1)
     assert category_ids(train) == (2, 9)
+
+
+@pytest.mark.parametrize("classes", ["all", "cat,dog"])
+def test_a_class_that_validation_lacks_has_no_object_there(tmp_path, classes):
+    train, photos = data_set(tmp_path, [image(1)], [annotation(1, 9)])
+    found, only = [annotation(1, 4, RIGHT)], [{"id": 4, "name": "Dog"}]
+    val, _ = data_set(tmp_path, [image(1)], found, only, name="val")
+    data = CocoData(images=photos, train_json=train, val_json=val, classes=classes)
+
+    with pytest.warns(InputWarning, match="val has no class cat .* no figure"):
+        annotated = data.val()
+
+    assert annotated.tagged.classes == ("cat", "dog")
+    assert annotated.tagged.images[0].tags.tolist() == [False, True]
+    truth = annotated.truths[0]
+    assert (truth.label.tolist(), len(truth.masks)) == ([2], 1)
+    assert data.category_ids() == (5, 4)
 
 
 def test_validation_photos_may_have_their_own_folder(tmp_path):
@@ -160,20 +182,123 @@ def test_files_without_objects_of_the_classes_are_refused(tmp_path):
     ("changes", "message"),
     [
         ({}, "expected polygons or run lengths"),
+        ({"segmentation": None}, "expected polygons or run lengths"),
+        ({"segmentation": []}, "at least one polygon, got none"),
         ({"segmentation": [[0, 0, 3, 3]]}, "at least three points"),
+        ({"segmentation": [[0, 0, 3, 0, 3, float("nan")]]}, "at least three points"),
+        ({"segmentation": [[0, 0, 3, 3, 1, 1]]}, "got a line or a point"),
+        ({"segmentation": [[7, 0, 9, 0, 9, 4]]}, r"from \(7, 0\) to \(9, 4\)"),
+        ({"segmentation": [[0, 0, 0.5, 0, 0.5, 1]]}, "are these fractions"),
         ({"segmentation": {"size": [6, 4], "counts": [24]}}, r"of size \[4, 6\]"),
+        ({"segmentation": {"size": [4, 6], "counts": [24]}}, "the mask has none"),
         ({"segmentation": LEFT, "area": "12"}, "a number from 0 up as area"),
         ({"segmentation": LEFT, "area": -4}, "a number from 0 up as area, got -4"),
         ({"segmentation": LEFT, "area": float("nan")}, "as area, got nan"),
     ],
 )
-def test_broken_masks_are_refused_at_the_door(tmp_path, changes, message):
-    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 9, **changes)])
+def test_objects_without_a_usable_mask_are_counted(tmp_path, changes, message):
+    bad = [annotation(1, 9, **changes), annotation(1, 2, **changes)]
+    found = [annotation(1, 9, LEFT), *bad]
+    path, photos = data_set(tmp_path, [image(1)], found)
 
     with pytest.raises(
-        ValueError, match=rf"train\.json: annotations\[0\]: .*{message}"
+        ValueError,
+        match=rf"train\.json: 2 of 3 .*\[1\] .1\.png.: .*{message}.*masks=skip",
     ):
         read_annotated(path, photos)
+    with pytest.warns(
+        InputWarning, match=r"2 of 3 .*annotations\[2\] .*leaves them out"
+    ):
+        [truth] = read_annotated(path, photos, masks="skip").truths
+
+    # An area that is none is not needed; the mask has its own.
+    kept = [2, 2, 1] if "area" in changes else [2]
+    assert truth.label.tolist() == kept
+    assert truth.area.tolist() == [12] * len(kept)
+
+
+def test_a_part_that_is_no_polygon_does_not_cost_the_object(tmp_path):
+    found = [annotation(1, 9, [*LEFT, [0, 0, 3, 3]])]
+    path, photos = data_set(tmp_path, [image(1)], found)
+    data = CocoData(images=photos, val_json=path, masks="skip")
+
+    with pytest.warns(InputWarning, match="1 of 1 objects"):
+        [truth] = data.val().truths
+
+    assert rle.area(truth.masks[0]) == 12
+
+
+def test_a_file_without_one_usable_mask_is_refused(tmp_path):
+    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 9, [])])
+
+    with (
+        pytest.warns(InputWarning, match="1 of 1 objects"),
+        pytest.raises(ValueError, match="no object has a usable mask"),
+    ):
+        read_annotated(path, photos, masks="skip")
+
+
+@pytest.mark.parametrize("crowd", ["0", "false", None, 2, [0]])
+def test_iscrowd_is_a_truth_value(tmp_path, crowd):
+    found = [annotation(1, 9, LEFT), annotation(1, 9, LEFT, iscrowd=crowd)]
+    path, photos = data_set(tmp_path, [image(1)], found)
+
+    for masks in ("refuse", "skip"):
+        with pytest.raises(ValueError, match=r"true as iscrowd.* 1 times: ann.*\[1\]"):
+            read_annotated(path, photos, masks=masks)
+    for value, ignored in ((0, False), (1, True), (False, False), (True, True)):
+        found[1]["iscrowd"] = value
+        path, _ = data_set(tmp_path, [image(1)], found)
+        assert read_annotated(path, photos).truths[0].ignore.tolist() == [
+            False,
+            ignored,
+        ]
+
+
+@pytest.mark.parametrize(
+    ("outline", "hint"),
+    [
+        ([[0, 0, 3, 0, 3, 9, 0, 9]], "width and height those of the photos"),
+        ([[0, 0, 3, 0, 3, 6, 0, 6]], "x and y swapped"),
+    ],
+)
+def test_outlines_beyond_their_photo_are_told(tmp_path, outline, hint):
+    found = [annotation(1, 9, LEFT), annotation(1, 9, outline)]
+    path, photos = data_set(tmp_path, [image(1)], found)
+
+    with pytest.warns(
+        InputWarning, match=rf"1 outlines .*{hint}.*\[1\] .x from 0 to 3"
+    ):
+        truths = read_annotated(path, photos).truths
+
+    assert [rle.area(mask) for mask in truths[0].masks] == [12, 12]
+
+
+@pytest.mark.parametrize("number", [-3, 2**63, 2**100])
+def test_any_whole_number_may_be_a_photos(tmp_path, number):
+    found = [annotation(number, 9, LEFT), annotation(1, 9, LEFT)]
+    path, photos = data_set(tmp_path, [image(number), image(1)], found)
+    annotated = read_annotated(path, photos)
+
+    figures = evaluate(oracle_of(annotated), annotated.truths, ("cat", "dog"))
+
+    assert [truth.image_id for truth in annotated.truths] == [number, 1]
+    assert figures.metrics["AP"] == pytest.approx(100)
+    assert figures.per_class["cat"]["AP"] is None
+
+
+def oracle_of(annotated):
+    """The objects themselves as predictions."""
+    return [
+        Predictions.of_masks(
+            one.image_id,
+            one.size,
+            one.masks,
+            label=one.label,
+            score=torch.ones(len(one.label)),
+        )
+        for one in annotated.truths
+    ]
 
 
 def test_missing_photos_are_counted_and_the_first_are_named(tmp_path):
@@ -190,25 +315,79 @@ def test_missing_photos_are_counted_and_the_first_are_named(tmp_path):
         read_tagged(path, path)
 
 
-def test_photos_of_another_size_are_refused_when_loaded(tmp_path):
-    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 9)])
-    Pillow.new("RGB", (5, 4)).save(photos / "1.png")
-    [one] = read_tagged(path, photos).images
+def test_photos_of_another_size_are_refused_at_once(tmp_path):
+    path, photos = data_set(tmp_path, [image(1), image(2)], [annotation(1, 9)])
+    for name in ("1.png", "2.png"):
+        Pillow.new("RGB", (5, 4)).save(photos / name)
 
-    with pytest.raises(ValueError, match=r"1\.png: expected 4 x 6 .*got 4 x 5.*EXIF"):
-        one.load()
+    with pytest.raises(
+        ValueError, match=r"2 of 2 .*EXIF.*1\.png \(4 x 6 .* 4 x 5\), 2"
+    ):
+        read_tagged(path, photos)
 
 
-@pytest.mark.parametrize(("width", "height"), [(6, 4), (4, 6)])
-def test_turned_photos_are_read_as_they_were_annotated(tmp_path, width, height):
-    path, photos = data_set(tmp_path, [image(1, width, height)], [annotation(1, 9)])
+def turned(photos, orientation, size=(6, 4)):
+    """A photo 1.png whose upper left pixel, as stored, is red."""
     exif = Pillow.Exif()
-    exif[0x0112] = 6
-    Pillow.new("RGB", (6, 4)).save(photos / "1.png", exif=exif)
+    exif[0x0112] = orientation
+    photo = Pillow.new("RGB", size)
+    photo.putpixel((0, 0), (255, 0, 0))
+    photo.save(photos / "1.png", exif=exif)
 
-    [one] = read_tagged(path, photos).images
 
-    assert one.load().shape == (height, width, 3)
+def red(tagged):
+    """Where the red pixel is: row and column."""
+    [one] = tagged.images
+    return tuple(np.argwhere(one.load()[..., 0] == 255)[0].tolist())
+
+
+def test_turned_photos_are_read_as_they_were_annotated(tmp_path):
+    path, photos = data_set(tmp_path, [image(1, 4, 6)], [annotation(1, 9)])
+    turned(photos, 6)
+
+    assert red(read_tagged(path, photos)) == (0, 3)
+
+    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 9)])
+    turned(photos, 6)
+    with pytest.warns(InputWarning, match="1 of 1 .*read as stored.*set upright=true"):
+        assert red(read_tagged(path, photos)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "shown"),
+    [
+        (3, (6, 4), (3, 5)),
+        (2, (6, 4), (0, 5)),
+        (4, (6, 4), (3, 0)),
+        (6, (4, 4), (0, 3)),
+    ],
+)
+def test_photos_that_keep_their_size_are_told(tmp_path, orientation, size, shown):
+    path, photos = data_set(tmp_path, [image(1, *size)], [annotation(1, 9)])
+    turned(photos, orientation, size)
+
+    with pytest.warns(InputWarning, match="1 of 1 .*as shown by.*1.png.*upright=false"):
+        assert red(read_tagged(path, photos)) == shown
+    assert red(read_tagged(path, photos, upright=True)) == shown
+    assert red(read_tagged(path, photos, upright=False)) == (0, 0)
+
+
+def test_upright_goes_before_the_size_that_a_tool_wrote(tmp_path):
+    outline = [[0, 0, 4, 0, 4, 6, 0, 6]]
+    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 9, outline)])
+    turned(photos, 6)
+    options = {"images": photos, "val_json": path}
+
+    with pytest.warns(InputWarning) as told:
+        CocoData(**options).val()
+    assert "read as stored" in str(told[0].message)
+    assert "upright=true may read them right" in str(told[1].message)
+    # As the command line reads --data coco:upright=true.
+    given = {key: str(value) for key, value in options.items()} | {"upright": "true"}
+    annotated = plugins.create("datasets", "coco", given).val()
+    assert red(annotated.tagged) == (0, 3)
+    assert annotated.truths[0].size == (6, 4)
+    assert rle.area(annotated.truths[0].masks[0]) == 24
 
 
 MINI = Path(os.environ.get("WSIS_COCO_MINI", "missing"))

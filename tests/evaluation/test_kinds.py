@@ -140,7 +140,7 @@ def test_objects_are_numbered_over_all_images():
 
     assert made.hit.tolist() == [0, 1]
     assert made.object_kind.tolist() == [FOUND, FOUND, Kind.UNPROPOSED]
-    assert made.table.image_id.tolist() == [1, 2]
+    assert made.table.image_id == [1, 2]
     assert made.table.image.tolist() == [0, 1]
     assert made.table.object_image.tolist() == [0, 1, 1]
 

@@ -82,6 +82,7 @@ def readings(
     upright: Upright,
     *,
     shown: bool = True,
+    exact: bool = True,
 ) -> list[Reading]:
     """Return how each photo is read, in the order given; none is decoded.
 
@@ -92,6 +93,7 @@ def readings(
         sizes: name and annotated (H, W) of each; None where it is not known.
         upright: how photos are read.
         shown: what ``auto`` takes where both ways have the size.
+        exact: refuse photos of another size; else they count as not annotated.
 
     Raises:
         ValueError: if photos are of another size than annotated; counts and names them.
@@ -104,6 +106,8 @@ def readings(
         )
         ways = {False: stored, True: stored[::-1] if orientation > 4 else stored}
         way = shown if upright == "auto" else upright
+        if not exact and annotated not in ways.values():
+            annotated = None
         if upright == "auto" and annotated not in (None, ways[way]):
             way = not way
         if upright == "auto" and orientation > 1 and annotated in ways.values():
@@ -136,6 +140,11 @@ def readings(
             f"were annotated as {instead}, set upright={other}"
         )
     return found
+
+
+def stored_size(path: Path) -> Size:
+    """Return the (H, W) of a picture as it is stored; (0, 0) if that cannot be told."""
+    return _header(path, path.stat().st_mtime_ns, (0, 0))[0]
 
 
 @lru_cache(maxsize=2**18)

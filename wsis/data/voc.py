@@ -1,5 +1,6 @@
 """PASCAL VOC 2012 and the Semantic Boundaries Dataset (SBD) in their own layouts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +16,16 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
+from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
-from wsis.data.images import check_files, read_image
+from wsis.data.images import Size, check_files, readings, stored_size
 from wsis.data.names import VOC_NAMES
 from wsis.geometry.overlap import box_overlaps
 
 _VOID = 255
 _MASKS = "SegmentationObject", "SegmentationClass"
+_SIDES = "height", "width"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ class VocData:
         difficult: whether objects that VOC marks as difficult are to be found
             (``count``) or neither found nor missed (``ignore``); for training they are
             tags like others. The published figures of the field count them.
+        upright: ``true`` turns photos as their EXIF data say, ``false`` reads them as
+            they are stored; ``auto`` takes what has the size of the mask or in the XML,
+            and else what is stored.
         download: let torchvision download VOC 2012 and SBD into ``root`` first, if
             they are not there; 3 GB.
 
@@ -59,6 +65,7 @@ class VocData:
     train_set: str = "auto"
     val_set: str = "val"
     difficult: Literal["ignore", "count"] = "ignore"
+    upright: bool | Literal["auto"] = "auto"
     download: bool = False
 
     def __post_init__(self) -> None:
@@ -91,8 +98,9 @@ class VocData:
         if self._sbd is None and not any((folder / kind).is_dir() for kind in _MASKS):
             return None
         names = self._names(self.val_set)
-        tagged = self._tagged(self.val_set, names)
-        return Annotated(tagged=tagged, truths=self._truths(names))
+        truths = self._truths(names)
+        tagged = self._tagged(self.val_set, names, masks=True)
+        return Annotated(tagged=tagged, truths=truths)
 
     def train_truths(self) -> Sequence[GroundTruth]:
         """Return the training photos' objects, for evaluation alone, as ``val`` does.
@@ -137,9 +145,16 @@ class VocData:
                 f"expected a list of photos, there is no {path}; there are: "
                 f"{lists or 'none'}"
             )
-        if names := path.read_text().split():
-            return names
-        raise ValueError(f"expected photos in {path}, it is empty")
+        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        count = Counter(line for line in lines if line)
+        if not count:
+            raise ValueError(f"expected photos in {path}, it is empty")
+        if twice := [name for name, lines_ in count.items() if lines_ > 1]:
+            warn(
+                f"{path} lists {len(twice)} photos several times, each is taken once: "
+                f"{few(twice)}"
+            )
+        return list(count)
 
     def _augmented(self) -> list[str]:
         sbd = self._sbd
@@ -152,14 +167,19 @@ class VocData:
         names = dict.fromkeys([*self._names("train"), *sbd.names()])
         return sorted(name for name in names if name not in held_out)
 
-    def _tagged(self, wanted: str, names: Sequence[str]) -> Tagged:
+    def _tagged(
+        self, wanted: str, names: Sequence[str], *, masks: bool = False
+    ) -> Tagged:
         photos, files = self._folder / "JPEGImages", [f"{name}.jpg" for name in names]
         check_files(photos, files)
+        sizes = [self._size(name, masks=masks) for name in names]
+        sized = list(zip(files, sizes, strict=True))
+        loads = readings(photos, sized, self.upright, shown=False, exact=masks)
         images = []
-        for number, name, photo in zip(_numbers(names), names, files, strict=True):
+        for number, name, load in zip(_numbers(names), names, loads, strict=True):
             tags = torch.zeros(len(VOC_NAMES), dtype=torch.bool)
             tags[[label - 1 for label in self._tags(name)]] = True
-            load = partial(read_image, photos / photo, upright=False)
+            photo = load.path.name
             images.append(TaggedImage(id=number, name=photo, tags=tags, load=load))
         return Tagged(name=f"voc2012-{wanted}", classes=VOC_NAMES, images=images)
 
@@ -173,6 +193,18 @@ class VocData:
             f"expected the classes on photo {name}, there is no {self._xml(name)}"
             f"{'' if sbd is None else ', and SBD does not hold it'}"
         )
+
+    def _size(self, name: str, *, masks: bool) -> Size | None:
+        """Return the size of a photo's mask, where masks may be read, or in its XML."""
+        mask = self._folder / _MASKS[0] / f"{name}.png"
+        if masks:
+            return stored_size(mask) if mask.is_file() else None
+        if not self._xml(name).is_file():
+            return None
+        size = _root(self._xml(name)).find("size")
+        sides = [] if size is None else [size.findtext(key) for key in _SIDES]
+        whole = [int(side) for side in sides if side and side.strip().isdecimal()]
+        return (whole[0], whole[1]) if len(whole) == 2 else None
 
     def _xml(self, name: str) -> Path:
         return self._folder / "Annotations" / f"{name}.xml"
@@ -232,21 +264,26 @@ class _Box(NamedTuple):
     xyxy: list[float] | None
 
 
-def _boxes(path: Path) -> list[_Box]:
+def _root(path: Path) -> ElementTree.Element:
     try:
-        root = ElementTree.parse(path).getroot()
+        return ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise ValueError(f"{path}: expected XML: {error}") from None
+
+
+def _boxes(path: Path) -> list[_Box]:
     found = []
-    for entry in root.findall("object"):
+    for entry in _root(path).findall("object"):
         name = (entry.findtext("name") or "").strip()
         if name not in VOC_NAMES:
             raise ValueError(
                 f"{path}: expected a class of VOC, got {name!r}; they are: "
                 f"{', '.join(VOC_NAMES)}"
             )
-        hard = (entry.findtext("difficult") or "0").strip() == "1"
-        found.append(_Box(VOC_NAMES.index(name) + 1, hard, _xyxy(entry)))
+        hard = (entry.findtext("difficult") or "0").strip()
+        if hard not in ("0", "1"):
+            raise ValueError(f"{path}: expected 0 or 1 as difficult, got {hard!r}")
+        found.append(_Box(VOC_NAMES.index(name) + 1, hard == "1", _xyxy(entry)))
     return found
 
 

@@ -314,8 +314,8 @@ def _tell_numbers(results: Any, tagged: Tagged) -> None:
     if results and sorted(numbers) == list(range(1, len(numbers) + 1)) != numbers:
         warn(
             "results without file_name and category are read by their numbers, as "
-            f"those of {tagged.name}; wsis predict numbers photos in the order of their "
-            "names: give its predictions.json"
+            f"those of {tagged.name}; wsis predict numbers photos in the order of "
+            "their names: give its predictions.json"
         )
 
 
