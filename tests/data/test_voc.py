@@ -4,11 +4,12 @@ import shutil
 import numpy as np
 import pytest
 import torchvision
+from PIL import Image as Pillow
 from pycocotools import mask as rle
 
 from tests.data import layouts
 from tests.data.layouts import DOG, PERSON, drawn, write_sbd, write_voc, xml
-from wsis import plugins
+from wsis import InputWarning, plugins
 from wsis.contracts import DataSource, Traceable
 from wsis.data import voc
 from wsis.data.names import VOC_NAMES
@@ -239,3 +240,49 @@ def test_trainaug_without_sbd_says_what_to_do(tmp_path):
         data.train()
     with pytest.raises(FileNotFoundError, match="no folders cls and inst"):
         VocData(root=data.root, sbd=tmp_path)
+
+
+def test_photos_listed_twice_are_taken_once(tmp_path):
+    root = write_voc(tmp_path)
+    path = root / "VOC2012" / "ImageSets" / "Segmentation" / "val.txt"
+    # As Windows writes it: with a byte order mark, and blank lines.
+    path.write_bytes(
+        "\ufeff2007_000004\r\n\r\n 2007_000003 \r\n2007_000004\r\n".encode()
+    )
+
+    with pytest.warns(InputWarning, match=r"val.txt lists 1 photos several .*_000004"):
+        annotated = VocData(root=root).val()
+
+    assert names(annotated.tagged) == ["2007_000004", "2007_000003"]
+    assert [truth.image_id for truth in annotated.truths] == [2007000004, 2007000003]
+
+
+def test_difficult_is_0_or_1(tmp_path):
+    root = write_voc(tmp_path)
+    text = xml(drawn(0)[1], ["dog", "person"])
+    wrong = text.replace("<difficult>0", "<difficult>no", 1)
+    annotation(root, "2007_000000").write_text(wrong)
+
+    with pytest.raises(ValueError, match=r"000000\.xml: .* 0 or 1 as .*, got 'no'"):
+        VocData(root=root).train()
+
+
+def test_turned_photos_are_read_in_the_size_of_their_mask(tmp_path):
+    root = write_voc(tmp_path, val=1)
+    path = root / "VOC2012" / "JPEGImages" / "2007_000003.jpg"
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    with Pillow.open(path) as photo:
+        turned = photo.transpose(Pillow.Transpose.ROTATE_90)
+    turned.save(path, exif=exif)
+
+    [image] = VocData(root=root).val().tagged.images
+
+    assert image.load().shape == (*layouts.SIZE, 3)
+    exif[0x0112] = 3
+    turned.transpose(Pillow.Transpose.ROTATE_270).save(path, exif=exif)
+    with pytest.warns(InputWarning, match=r"read as stored: .*set upright=true"):
+        VocData(root=root).val()
+    Pillow.new("RGB", (9, 9)).save(path)
+    with pytest.raises(ValueError, match=r"60 x 80 as annotated, it has 9 x 9"):
+        VocData(root=root).val()

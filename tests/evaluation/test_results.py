@@ -1,16 +1,28 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as rle
 
 from tests.evaluation.drawing import blobs, found, truth
 from tests.runs.refine.builders import predictions
+from wsis import InputWarning
+from wsis.contracts import Annotated, Tagged, TaggedImage
 from wsis.data.segmentations import _text
-from wsis.evaluation import coco_data_set, evaluate, from_coco, to_coco
+from wsis.evaluation import (
+    coco_data_set,
+    evaluate,
+    from_coco,
+    matched,
+    results_of,
+    to_coco,
+)
+from wsis.geometry import Predictions
 
 # pycocotools' decode has it under NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -159,3 +171,133 @@ def test_what_does_not_belong_together_is_refused():
         coco_data_set([], [PHOTO], ("cat", "dog"), (5, 9), {})
     with pytest.raises(ValueError, match="expected labels in 1…1, got 2"):
         coco_data_set(["a.png"], [PHOTO], ("cat",), (5,), {})
+
+
+# --- Matched by name ---------------------------------------------------------------
+
+
+def val(*names: str, classes: Sequence[str] = ("cat", "dog")) -> Annotated:
+    """Photos 1, 2, … of one row; on each is a cat, and on the first a dog, too."""
+    none = torch.zeros(len(classes), dtype=torch.bool)
+    images = [
+        TaggedImage(id=i, name=name, tags=none, load=lambda: pytest.fail("read"))
+        for i, name in enumerate(names, 1)
+    ]
+    objects = [(1, 3, 5), (2, 9, 12)]
+    truths = [truth(*objects[: 3 - i], image=i) for i in range(1, len(names) + 1)]
+    tagged = Tagged(name="val", classes=tuple(classes), images=images)
+    return Annotated(tagged=tagged, truths=truths)
+
+
+def by(*photos: str, classes: Sequence[str] = ("dog", "cat")) -> dict[str, Any]:
+    """A data set of a cat on each photo, 1, 2, …, as wsis predict writes it."""
+    label = list(classes).index("cat") + 1
+    made = [found((0.5, label, 3, 5), image=i) for i in range(1, len(photos) + 1)]
+    numbers = range(1, len(classes) + 1)
+    return coco_data_set(photos, made, classes, numbers, {})
+
+
+def labels_of(predictions: Sequence[Predictions]) -> dict[int, list[int]]:
+    return {one.image_id: one.label.tolist() for one in predictions}
+
+
+def test_names_decide_and_not_numbers() -> None:
+    half = val("10.png", "2.png", "sub/3.png")
+    made = by("2.png", "elsewhere/10.png", "C:\\photos\\3.png")
+
+    for content in (made, results_of(made)):
+        content = json.loads(json.dumps(content))
+        predictions, measured = matched(content, half, (1, 2))
+        label = measured.tagged.classes.index("cat") + 1
+        assert labels_of(predictions) == {1: [label], 2: [label], 3: [label]}
+        evaluation = evaluate(predictions, measured.truths, measured.tagged.classes)
+        assert evaluation.per_class["cat"]["AP"] == pytest.approx(100)
+        assert evaluation.per_class["dog"]["AP"] == 0
+
+
+def test_results_keep_the_keys_of_coco_and_add_names() -> None:
+    [result, _] = results_of(by("a.png", "b.png"))
+
+    assert result == {
+        "image_id": 1,
+        "category_id": 2,
+        "segmentation": {"size": [1, 20], "counts": "32?"},
+        "score": 0.5,
+        "file_name": "a.png",
+        "category": "cat",
+    }
+
+
+def test_folders_decide_between_photos_of_one_name() -> None:
+    half = val("b/1.png", "a/1.png")
+
+    predictions, _ = matched(by("photos/a/1.png"), val("a/1.png"), (1, 2))
+    assert labels_of(predictions) == {1: [2]}
+    with pytest.warns(InputWarning, match=r"1 of 2 photos are not in .*: b/1\.png"):
+        predictions, _ = matched(by("photos/a/1.png"), half, (1, 2))
+    assert labels_of(predictions) == {1: [], 2: [2]}
+    with pytest.raises(ValueError, match=r"of 1 photos fit several photos: 1\.png"):
+        matched(by("1.png"), half, (1, 2))
+    with pytest.raises(ValueError, match=r"of 1 photos fit several photos: d/1\.png"):
+        matched(by("c/1.png", "d/1.png"), val("1.png"), (1, 2))
+
+
+def test_other_photos_and_classes_are_left_out_and_told() -> None:
+    made = by("1.png", "other.png", classes=("cat", "ox"))
+    half = val("1.png")
+
+    with pytest.warns(InputWarning) as told:
+        predictions, measured = matched(made, half, (1, 2))
+
+    lacking, photos = (str(one.message) for one in told)
+    assert "val has no class ox (the file of predictions has 1" in lacking
+    assert "1 of 2 photos with predictions are not in the data set" in photos
+    assert measured.tagged.classes == ("cat", "ox")
+    assert labels_of(predictions) == {1: [1]}
+    with pytest.raises(ValueError, match=r"expected photos .1\.png., got .* x\.png"):
+        matched(by("x.png"), half, (1, 2))
+    with (
+        pytest.warns(InputWarning, match=r"1 predictions are of classes .*lacks .cat."),
+    ):
+        matched(results_of(by("1.png")), val("1.png", classes=("dog", "ox")), (1, 2))
+
+
+def test_numbers_that_may_be_of_wsis_predict_are_told() -> None:
+    result = a_result(category_id=1)
+
+    with pytest.warns(InputWarning, match=r"give its predictions\.json"):
+        matched([result], val("2.png", "10.png"), (1, 2))
+    predictions, _ = matched([result], val("10.png", "2.png"), (1, 2))
+    assert labels_of(predictions) == {1: [1], 2: []}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"annotations": []}, "it has no list of images, categories"),
+        (by("1.png") | {"images": [{"id": 1}]}, "id and file_name in all images"),
+        (by("1.png") | {"images": []}, r"annotations\[0\]: expected image_id and"),
+        (by("1.png") | {"annotations": [3]}, r"annotations\[0\]: expected image_id"),
+        (
+            by("1.png") | {"annotations": [{"image_id": 1, "category_id": 2}]},
+            r"annotations\[0\] has no score; is this a file of true objects",
+        ),
+        (
+            by("1.png") | {"categories": [{"id": 2, "name": 2}]},
+            "a name as name in all categories, got 2",
+        ),
+        ([*results_of(by("1.png")), {}], "1 lack them: results 1"),
+    ],
+)
+def test_files_without_names_in_place_are_refused(content: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        matched(content, val("1.png"), (1, 2))
+
+
+def test_all_damaged_results_are_counted() -> None:
+    bad = a_result(score="high")
+
+    with pytest.raises(
+        ValueError, match=r"2 of 3 results are wrong: result 0: .*; res"
+    ):
+        from_coco([bad, a_result(), bad], [truth()], [7])
