@@ -321,6 +321,7 @@ def test_bench_writes_results_and_a_report(photos, tmp_path):
         "name": "train",
         "train_images": 4,
         "val_images": 3,
+        "in_both": 0,
         "classes": ["square", "disc"],
     }
     assert set(results["runs"][0]["metrics"]) == {

@@ -254,7 +254,7 @@ def test_other_photos_and_classes_are_left_out_and_told() -> None:
     assert "1 of 2 photos with predictions are not in the data set" in photos
     assert measured.tagged.classes == ("cat", "ox")
     assert labels_of(predictions) == {1: [1]}
-    with pytest.raises(ValueError, match=r"expected photos .1\.png., got .* x\.png"):
+    with pytest.raises(ValueError, match=r"set .1\.png., got .* x\.png"):
         matched(by("x.png"), half, (1, 2))
     with (
         pytest.warns(InputWarning, match=r"1 predictions are of classes .*lacks .cat."),

@@ -47,6 +47,7 @@ def test_results_hold_every_run_and_both_bounds(comparison):
         "name": "squares",
         "train_images": 6,
         "val_images": 3,
+        "in_both": 0,
         "classes": ["red", "blue"],
     }
     assert results["oracle"]["mAP50"] > 90
