@@ -232,7 +232,7 @@ def test_a_run_is_measured_by_masks_alone(tmp_path):
     figures = run.evaluate(Squares(train=1, val=2))
 
     assert 0 <= figures.metrics["mAP50"] <= 100
-    with pytest.raises(ValueError, match="classes, red, blue; got"):
+    with pytest.raises(ValueError, match="classes of the model, red, blue; "):
         run.evaluate(Scenes(train_images=1, val_images=1))
 
 
