@@ -49,7 +49,7 @@ def predict(
     refuse_existing(out, overwrite=overwrite)
     from wsis._support.files import write_json
     from wsis._support.folders import new_folder
-    from wsis.data.images import images_in
+    from wsis.data.images import images_in, tell_unread
     from wsis.evaluation import coco_data_set, results_of
     from wsis.runs import load
 
@@ -58,8 +58,7 @@ def predict(
     trained = load(run, device=place.device, cache=place.cache)
     with new_folder(out, overwrite=overwrite) as folder:
         found = _predict(trained, paths, min_score, folder)
-        if not found:
-            raise ValueError(f"none of {len(paths)} photos could be read")
+        tell_unread(paths, list(found))
         card = trained.card
         coco = coco_data_set(
             _names(list(found)),

@@ -254,6 +254,7 @@ def evaluate(
             refuse_inputs(path, inputs, option=option)
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_coverage
+    from wsis.data.images import read_all
     from wsis.evaluation.proposals import coverage
     from wsis.proposals.making import made, make_jobs, photos_of, stored
     from wsis.proposals.store import StoredProposals
@@ -265,6 +266,7 @@ def evaluate(
     kept = None if store is None else StoredProposals(path=str(store))
     val = options.masks_of(data.source())
     images = val.tagged.images
+    read_all([image.load for image in images])
     if kept is None:
         work = make_jobs(photos_of(images), part.name, part.settings)
         masks = made(work, _workers(jobs, cluster), part.name, ledger, seconds)
@@ -297,7 +299,9 @@ def evaluate(
         "wsis proposals show photos/ --out looks --source region_tree:nodes=300",
     )
 )
+@options.grouped
 def show(
+    *,
     photos: options.Photos,
     out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
     source: SourceOption = "region_tree",
@@ -314,12 +318,12 @@ def show(
     from PIL import Image
 
     from wsis._support.folders import new_folder, unique
-    from wsis.data.images import images_in, read_image
+    from wsis.data.images import images_in, read_image, tell_unread
     from wsis.report.looks import proposal_page
     from wsis.runs.settings import Part
 
     propose = Part.parse(source).build("sources")
-    paths, drawn = images_in(photos), 0
+    paths, drawn = images_in(photos), list[Path]()
     refuse_home(out, paths)
     with new_folder(out, overwrite=overwrite) as folder:
         for path, name in zip(paths, unique([p.stem for p in paths]), strict=True):
@@ -334,9 +338,8 @@ def show(
             typer.echo(f"{path}: {len(found)} proposals, {seconds:.2f} s")
             page = proposal_page(image, found, limit)
             Image.fromarray(page).save(folder / f"{name}.png")
-            drawn += 1
-        if not drawn:
-            raise ValueError(f"none of {len(paths)} photos could be read")
+            drawn.append(path)
+        tell_unread(paths, drawn)
     typer.echo(f"drawn: {out}")
 
 

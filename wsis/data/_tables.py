@@ -1,9 +1,13 @@
 """CSV files that people write, by hand or with a spreadsheet."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+_SEPARATORS = ",;\t"
+"""Spreadsheets write semicolons where the comma is the decimal sign, or tabs."""
 
 
 def read_rows(
@@ -11,8 +15,10 @@ def read_rows(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield every row: where it stands, for messages, and its cells by column.
 
+    Rows whose cells are all empty are skipped, and so is Excel's first line ``sep=;``.
+
     Args:
-        path: of the file, in UTF-8; a byte order mark is skipped.
+        path: of the file, in UTF-8, or in UTF-16 with its byte order mark.
         columns: required in the first line, in any order and case.
         others: whether there may be other columns, which are not read.
         hint: how a row should look, for the message about a wrong one.
@@ -20,31 +26,59 @@ def read_rows(
     Raises:
         ValueError: if the file is no such CSV; names the line.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a CSV in UTF-8: {error}") from None
-    first = text.partition("\n")[0]
-    # Spreadsheets write semicolons where the comma is the decimal sign.
-    comma = "," if "," in first or ";" not in first else ";"
+    text = _text(path)
+    first, _, rest = text.partition("\n")
+    before, given = 0, None
+    if first.strip().strip('"').casefold().startswith("sep="):
+        given, text, before = first.strip().strip('"')[4:5] or "\t", rest, 1
+        first = text.partition("\n")[0]
+    comma = given or max(_SEPARATORS, key=lambda sign: _fit(first, sign, columns))
     rows = csv.DictReader(
-        io.StringIO(text), delimiter=comma, skipinitialspace=True, strict=True
+        io.StringIO(text, newline=""),
+        delimiter=comma,
+        skipinitialspace=True,
+        strict=True,
     )
     try:
-        given = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
-        if not set(columns) <= set(given) or (len(given) > len(columns) and not others):
+        names = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
+        if any(names.count(name) != 1 for name in columns) or (
+            len(names) > len(columns) and not others
+        ):
             raise ValueError(
                 f"{path}: expected the columns {','.join(columns)} in the first line, "
-                f"got {first!r}"
+                f"each once, got {first.strip()!r}"
             )
-        rows.fieldnames = given
+        rows.fieldnames = names
         for row in rows:
-            where = f"{path}, line {rows.line_num}"
+            where = f"{path}, line {rows.line_num + before}"
             if None in row or None in row.values():
                 raise ValueError(f"{where}: expected {','.join(columns)}{hint}")
-            yield where, {name: row[name].strip() for name in columns}
+            if any(cell.strip() for cell in row.values()):
+                yield where, {name: row[name].strip() for name in columns}
     except csv.Error as error:
         raise ValueError(
-            f"{path}, after line {rows.line_num}: expected CSV: {error}; is a quote "
-            "not closed?"
+            f"{path}, after line {rows.line_num + before}: expected CSV: {error}; is a "
+            "quote not closed?"
         ) from None
+
+
+def _fit(line: str, separator: str, columns: Sequence[str]) -> tuple[int, int]:
+    """Return how many columns a separator finds in the first line, and cells."""
+    cells = [cell.strip(" \"'\r").casefold() for cell in line.split(separator)]
+    return len(set(columns) & set(cells)), len(cells)
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path}, line {line}: expected a CSV in UTF-8, got other bytes ({error}); "
+            "save it as CSV UTF-8, or: iconv -f WINDOWS-1252 -t UTF-8"
+        ) from None
+    if content[:4].count(0) > 1:
+        raise ValueError(f"{path}: expected a CSV in UTF-8, got UTF-16 without a mark")
+    return text

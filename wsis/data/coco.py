@@ -325,8 +325,9 @@ def _readings(
 ) -> dict[int, Reading]:
     """Return how each photo is read, by its number."""
     check_folder(folder)
-    sizes = [(one["file_name"], (one["height"], one["width"])) for one in file.images]
-    check_files(folder, [name for name, _ in sizes])
+    names = check_files(folder, [one["file_name"] for one in file.images])
+    given = [(one["height"], one["width"]) for one in file.images]
+    sizes = list(zip(names, given, strict=True))
     numbers = [image["id"] for image in file.images]
     return dict(zip(numbers, readings(folder, sizes, upright), strict=True))
 

@@ -69,6 +69,21 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
     return replace(tagged, classes=tuple(classes), images=images)
 
 
+def summary(tagged: Tagged) -> str:
+    """Return one line about the photos, classes and points of training data."""
+    classes = tagged.classes
+    tags = torch.stack([one.tags for one in tagged.images]).reshape(-1, len(classes))
+    none = int((~tags.any(1)).sum())
+    points = sum(len(one.points) for one in tagged.images if one.points is not None)
+    photos = zip(classes, tags.sum(0).tolist(), strict=True)
+    return (
+        f"data: {tagged.name}: {len(tags)} photos of {len(classes)} classes "
+        f"({few([f'{name} {count}' for name, count in photos])})"
+        + (f"; {none} without tags teach nothing" if none else "")
+        + (f"; {points} points" if points else "")
+    )
+
+
 def tell_untagged(tagged: Tagged) -> None:
     """Warn of classes that no photo is tagged with, before a model learns them."""
     tags = torch.zeros(len(tagged.classes), dtype=torch.bool)

@@ -1,11 +1,13 @@
 """Photos from files of any format, as RGB pixels."""
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 import numpy as np
 from PIL import Image as Pillow
@@ -13,9 +15,32 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Image
+from wsis.plugins import nearest
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""Files that count as photos in a folder."""
+SUFFIXES = (
+    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe"),
+    *(".jpeg", ".jpg", ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".psd", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
+)
+"""Files that count as photos in a folder; others do if their content is one."""
+
+_SNIFFED = "AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP"
+
+_UNREAD = (
+    *(".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf"),
+    *(".raf", ".rw2"),
+)
+_CONVERT = "convert to JPEG, for instance with: magick photo.heic photo.jpg"
+
+_LEFT_OUT = {
+    "broken": "{} links in {} lead nowhere and are left out: {}; fetch their files",
+    "unread": f"{{}} photos in {{}} are left out, Pillow reads no such files: {{}}; "
+    f"{_CONVERT}",
+    "hidden": "{} hidden photos in {} are left out: {}; rename what shall be used",
+    "loop": "{} links in {} lead back to a folder around them, they are left out: {}",
+    "drawn": "{} folders in {} hold drawings of wsis predict, they are left out: {}",
+    "same": "{} photos in {} are links to others and are taken once: {}",
+}
 
 
 def read_image(path: Path, *, upright: bool = True) -> Image:
@@ -33,6 +58,9 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
         ValueError: if it is not a photo, or damaged.
     """
     if not path.exists():
+        if path.is_symlink():
+            to = path.readlink()
+            raise FileNotFoundError(f"expected a photo, {path} links to no file ({to})")
         raise FileNotFoundError(f"expected a photo, there is no {path}")
     if path.is_dir():
         raise ValueError(f"expected a photo, {path} is a folder")
@@ -47,8 +75,9 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
     except PermissionError:
         raise
     except UnidentifiedImageError:
+        hint = f", but a HEIC photo; {_CONVERT}" if _is_heic(path) else ""
         raise ValueError(
-            f"expected a photo (such as JPEG or PNG), {path} is none"
+            f"expected a photo (such as JPEG or PNG), {path} is none{hint}"
         ) from None
     except Exception as error:
         # Pillow passes on whatever a damaged file makes it stumble over.
@@ -167,36 +196,135 @@ def _header(path: Path, changed: int, otherwise: Size) -> tuple[Size, int]:
 _EXIF = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 
 
-def images_in(paths: Iterable[Path]) -> list[Path]:
-    """Return the photos among files and folders, each once, however it is spelled.
+@dataclass(slots=True)
+class Listing:
+    """The photos in a folder, at any depth, in order of their paths.
 
-    The order is that given, a folder's photos by name. Folders inside folders and
-    hidden files are skipped; a file that is given is taken whatever its name.
+    Args:
+        photos: files of ``SUFFIXES`` and others whose content is a photo.
+        folders: the folders that were not looked into.
+        left_out: what is not among the photos, by reason.
+    """
+
+    photos: list[Path] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+    def reasons(self, folders: Sequence[Path]) -> list[str]:
+        """Return a sentence for every reason why something is left out."""
+        where = few([str(folder) for folder in folders])
+        base = folders[0] if len(folders) == 1 else Path()
+        return [
+            _LEFT_OUT[why].format(
+                len(paths),
+                where,
+                few(
+                    [
+                        str(path.relative_to(base) if base in path.parents else path)
+                        for path in paths
+                    ]
+                ),
+            )
+            for why, paths in self.left_out.items()
+            if paths
+        ]
+
+    def add(self, other: "Listing") -> None:
+        """Add what another folder holds."""
+        self.photos += other.photos
+        self.folders += other.folders
+        for why, paths in other.left_out.items():
+            self.left_out[why] += paths
+
+
+def listing(folder: Path, *, deep: bool = True) -> Listing:
+    """Return the photos in a folder, and with ``deep`` in those inside it.
+
+    Links are followed, but not to a folder around them. Hidden photos, broken links,
+    photos of formats that Pillow does not read and folders that ``wsis predict`` wrote
+    are left out. Forks of macOS (``._…``) and other files are no photos.
+    """
+    found = Listing()
+    _walk(folder, found, {folder.resolve()}, deep=deep)
+    found.photos.sort()
+    return found
+
+
+def images_in(paths: Iterable[Path]) -> list[Path]:
+    """Return the photos among files and folders, each file once.
+
+    The order is that given, a folder's photos by path, at any depth. Warns of what
+    ``listing`` leaves out. A file that is given is taken whatever its name.
 
     Raises:
         FileNotFoundError: if a path does not exist.
         ValueError: if a folder holds no photo.
     """
     found: dict[Path, Path] = {}
+    rest, folders = Listing(), []
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"expected a photo or a folder, there is no {path}")
         inside = [path]
         if path.is_dir():
-            inside = sorted(
-                one
-                for one in path.iterdir()
-                if one.suffix.lower() in SUFFIXES
-                and one.name[0] != "."
-                and one.is_file()
-            )
-        if not inside:
-            raise ValueError(
-                f"expected photos ({', '.join(SUFFIXES)}) in {path}, found none"
-            )
+            listed = listing(path)
+            inside = listed.photos
+            folders.append(path)
+            rest.add(listed)
+            if not inside:
+                reasons = "".join(f"; {text}" for text in listed.reasons([path]))
+                raise ValueError(
+                    f"expected photos ({', '.join(SUFFIXES)}) in {path}, found none"
+                    f"{reasons}"
+                )
         for photo in inside:
-            found.setdefault(photo.resolve(), photo)
+            first = found.setdefault(photo.resolve(), photo)
+            if first.absolute() != photo.absolute() and photo.name != first.name:
+                rest.left_out["same"].append(photo)
+    for text in rest.reasons(folders):
+        warn(text)
     return list(found.values())
+
+
+def read_all(reads: Sequence[Callable[[], object]]) -> None:
+    """Read photos, and refuse all that cannot be read in one message.
+
+    Raises:
+        ValueError: if several cannot; a single one raises what reading it raises.
+    """
+    errors: list[Exception] = []
+    for read in reads:
+        try:
+            read()
+        except (ValueError, OSError) as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        told = "; ".join(str(error) for error in errors[:_TOLD])
+        more = f"; and {len(errors) - _TOLD} more" if len(errors) > _TOLD else ""
+        raise ValueError(
+            f"{len(errors)} of {len(reads)} photos cannot be read: {told}{more}"
+        )
+
+
+_TOLD = 50
+
+
+def tell_unread(paths: Sequence[Path], read: Sequence[Path]) -> None:
+    """Warn of photos that were left out, as they could not be read.
+
+    Raises:
+        ValueError: if none could.
+    """
+    if not read:
+        raise ValueError(f"none of {len(paths)} photos could be read")
+    done = set(read)
+    if rest := [str(path) for path in paths if path not in done]:
+        warn(
+            f"{len(rest)} of {len(paths)} photos could not be read and are left out: "
+            f"{few(rest)}"
+        )
 
 
 def check_folder(path: Path) -> None:
@@ -206,13 +334,84 @@ def check_folder(path: Path) -> None:
         raise FileNotFoundError(f"expected a folder of photos, {came}")
 
 
-def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> None:
-    """Refuse a folder that lacks files by a ``FileNotFoundError`` that names some."""
-    missing = [name for name in names if not (folder / name).is_file()]
+def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> list[str]:
+    """Return the names of files as the folder spells them, in whatever Unicode form.
+
+    Raises:
+        FileNotFoundError: if some are not there; names some.
+    """
+    seen: dict[Path, dict[str, str]] = {}
+    found = [_spelled(folder, name, seen) for name in names]
+    missing = [name for name, on in zip(names, found, strict=True) if on is None]
     if missing:
+        there = list(seen.get(folder, {}).values())
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
+            f"{nearest(missing[0], there)}"
         )
+    return [name for name in found if name is not None]
+
+
+def _spelled(folder: Path, name: str, seen: dict[Path, dict[str, str]]) -> str | None:
+    """Return the name of a file as it is on disk; ``seen`` keeps folders' names."""
+    if (folder / name).is_file():
+        return name
+    place = folder
+    for part in name.replace("\\", "/").split("/"):
+        if place not in seen:
+            inside = place.iterdir() if place.is_dir() else ()
+            seen[place] = {normalize("NFC", one.name): one.name for one in inside}
+        place = place / seen[place].get(normalize("NFC", part), part)
+    return place.relative_to(folder).as_posix() if place.is_file() else None
+
+
+def _walk(
+    folder: Path, into: Listing, seen: set[Path], *, deep: bool, hidden: bool = False
+) -> None:
+    here = folder.resolve()
+    for one in folder.iterdir():
+        suffix, dot = one.suffix.lower(), hidden or one.name.startswith(".")
+        if one.name.startswith("._"):
+            continue
+        if one.is_dir():
+            place = one.resolve()
+            if one.is_symlink() and place in (here, *here.parents):
+                into.left_out["loop"].append(one)
+            elif not (deep or dot):
+                into.folders.append(one)
+            elif (one / "predictions.json").is_file():
+                into.left_out["drawn"].append(one)
+            elif place not in seen:
+                seen.add(place)
+                _walk(one, into, seen, deep=True, hidden=dot)
+        elif one.is_symlink() and not one.exists():
+            if suffix in (*SUFFIXES, *_UNREAD, ""):
+                into.left_out["broken"].append(one)
+        elif not one.is_file():
+            continue
+        elif dot:
+            if suffix in (*SUFFIXES, *_UNREAD):
+                into.left_out["hidden"].append(one)
+        elif suffix in _UNREAD:
+            into.left_out["unread"].append(one)
+        elif suffix in SUFFIXES or _is_photo(one):
+            into.photos.append(one)
+
+
+def _is_photo(path: Path) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Pillow.open(path, formats=_SNIFFED).close()
+    except Exception:
+        return False
+    return True
+
+
+def _is_heic(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"msf")
 
 
 def _rgb(photo: Pillow.Image) -> Image:

@@ -1,6 +1,8 @@
 """The classes of PASCAL VOC and of COCO, as their annotations name and number them."""
 
 import re
+from functools import lru_cache
+from unicodedata import category, normalize
 
 VOC_NAMES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
@@ -42,6 +44,22 @@ COCO_CATEGORIES = {
 """The 80 categories of COCO 2014 and 2017: their ids by name."""
 
 
+@lru_cache(maxsize=2**16)
 def plain(name: str) -> str:
-    """Return a name as names are compared: without case, ``-`` and ``_``."""
-    return " ".join(name.casefold().replace("-", " ").replace("_", " ").split())
+    """Return a name as names are compared.
+
+    Case, dashes, ``_``, the width of spaces, invisible signs and Unicode forms do not
+    count.
+    """
+    folded = normalize("NFKC", normalize("NFKC", name).casefold())
+    words = "".join(
+        " " if category(sign) == "Pd" or sign == "_" else sign
+        for sign in folded
+        if not is_invisible(sign)
+    )
+    return " ".join(words.split()) or name
+
+
+def is_invisible(sign: str) -> bool:
+    """Tell whether a sign only says how others are set: a joiner, a mark, a BOM."""
+    return category(sign) == "Cf" or sign in "\ufe0e\ufe0f"

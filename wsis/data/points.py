@@ -3,13 +3,15 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import torch
 
+from wsis._support.checks import few, warn
 from wsis.contracts import (
     Annotated,
     DataSource,
@@ -17,10 +19,12 @@ from wsis.contracts import (
     Numbered,
     Points,
     Tagged,
+    TaggedImage,
     Traceable,
 )
 from wsis.data._tables import read_rows
 from wsis.data.annotations import AnnotationFile
+from wsis.data.images import Reading
 from wsis.data.names import plain
 from wsis.plugins import nearest
 
@@ -76,8 +80,9 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if its format is wrong, or a point has an unknown image, an unknown
-            or untagged class, or no place; names the line.
+        ValueError: if its format is wrong; or points have an unknown image, an unknown
+            or untagged class, or lie outside their image, or all are fractions of its
+            sides: all are counted, the first named with their lines.
     """
     if not file.exists():
         raise FileNotFoundError(f"expected a file of points, there is no {file}")
@@ -85,47 +90,132 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
     if read is None:
         raise ValueError(f"expected points in a .csv or .json file, got {file}")
     labels = {plain(name): label for label, name in enumerate(tagged.classes, 1)}
-    images = {image.name: image for image in tagged.images}
-    found: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
-    for where, photo, x, y, name in read(file):
-        image, label = images.get(photo), labels.get(plain(name))
-        if image is None:
-            close = nearest(photo, images)
-            raise ValueError(f"{where}: the data set has no image {photo!r}{close}")
-        if label is None:
-            close = nearest(name, list(tagged.classes))
-            raise ValueError(
-                f"{where}: the data set has no class {name!r}{close}; its classes are: "
-                f"{', '.join(tagged.classes)}"
-            )
-        if not image.tags[label - 1]:
-            raise ValueError(
-                f"{where}: {photo} is not tagged {name!r}, a point needs the tag of "
-                "its class"
-            )
-        found[photo].append((*_place(where, x, y), label))
-    if not found:
+    images = {normalize("NFC", image.name): image for image in tagged.images}
+    found: dict[str, list[_Place]] = defaultdict(list)
+    wrong: list[str] = []
+    given = list(read(file))
+    for where, photo, x, y, name in given:
+        image, label = images.get(normalize("NFC", photo)), labels.get(plain(name))
+        try:
+            if image is None:
+                close = nearest(photo, images)
+                raise ValueError(f"the data set has no image {photo!r}{close}")
+            if label is None:
+                raise ValueError(
+                    f"the data set has no class {name!r}"
+                    f"{nearest(name, list(tagged.classes))}; its classes are: "
+                    f"{', '.join(tagged.classes)}"
+                )
+            if not image.tags[label - 1]:
+                raise ValueError(
+                    f"{photo} is not tagged {name!r}, a point needs the tag of its "
+                    "class"
+                )
+            found[image.name].append(_Place(where, *_numbers(x, y), label))
+        except ValueError as error:
+            wrong.append(f"{where}: {error}")
+    if not given:
         raise ValueError(f"expected points, {file} has none")
+    wrong = wrong or _misplaced(tagged, found, file)
+    if wrong:
+        several = (
+            f"{len(wrong)} of {len(given)} points are wrong: " if wrong[1:] else ""
+        )
+        raise ValueError(f"{several}{few(wrong, '; ')}")
     pointed = []
     for image in tagged.images:
         if places := found.get(image.name):
-            xy = torch.tensor([[x, y] for x, y, _ in places], dtype=torch.float32)
-            points = Points(xy=xy, label=torch.tensor([c for *_, c in places]))
+            xy = torch.tensor([[one.x, one.y] for one in places], dtype=torch.float32)
+            points = Points(xy=xy, label=torch.tensor([one.label for one in places]))
             image = replace(image, points=points)
         pointed.append(image)
     return replace(tagged, images=pointed)
 
 
-def _place(where: str, x: Any, y: Any) -> tuple[float, float]:
+class _Place(NamedTuple):
+    where: str
+    x: float
+    y: float
+    label: int
+
+
+def _numbers(x: Any, y: Any) -> tuple[float, float]:
     try:
         place = float(x), float(y)
     except (TypeError, ValueError):
         place = math.nan, math.nan
     if not all(0 <= one < math.inf for one in place):
-        raise ValueError(
-            f"{where}: expected x and y in pixels, at least 0, got {x!r} and {y!r}"
-        )
+        raise ValueError(f"expected x and y in pixels, at least 0, got {x!r} and {y!r}")
     return place
+
+
+def _misplaced(
+    tagged: Tagged, found: Mapping[str, Sequence[_Place]], file: Path
+) -> list[str]:
+    """Say which points lie outside their image; all, if they are fractions.
+
+    Raises:
+        ValueError: if all are.
+    """
+    sizes = {one.name: _size(one) for one in tagged.images if one.name in found}
+    placed = [(one, sizes[name]) for name, places in found.items() for one in places]
+    if all(max(one.x, one.y) <= 1 for one, _ in placed):
+        one = placed[0][0]
+        raise ValueError(
+            f"{file}: expected x and y in pixels; all {len(placed)} points lie in "
+            f"[0, 1], as {one.where}: {one.x:g}, {one.y:g}. Are they fractions of the "
+            "photos' sides? Multiply x by the width and y by the height"
+        )
+    small = [
+        f"{one.where}: {one.x:g}, {one.y:g}"
+        for one, _ in placed
+        if max(one.x, one.y) < 1 and max(one.x, one.y) > 0
+    ]
+    if small:
+        warn(
+            f"{len(small)} of {len(placed)} points lie in the photos' first pixel; are "
+            f"they fractions of its sides? {few(small, '; ')}"
+        )
+    known = [(one, size) for one, size in placed if size is not None]
+    outside = [
+        (one, size) for one, size in known if one.x >= size[1] or one.y >= size[0]
+    ]
+    percent = all(max(one.x, one.y) <= _PERCENT for one, _ in placed)
+    if percent and not outside and _all_in_a_corner(known):
+        warn(
+            f"{file}: all {len(placed)} points lie in their photos' first {_PERCENT} "
+            "pixels; are x and y percent of the photos' sides?"
+        )
+    swapped = all(one.y < size[1] and one.x < size[0] for one, size in outside)
+    guesses = ["swapped"] * swapped + ["percent of the photo's sides"] * percent
+    hint = f"; are x and y {' or '.join(guesses)}?" if guesses else ""
+    return [
+        f"{one.where}: expected a point in its photo of {size[1]} x {size[0]} pixels, "
+        f"got {one.x:g}, {one.y:g}{hint}"
+        for one, size in outside
+    ]
+
+
+_PERCENT = 100
+
+
+def _all_in_a_corner(known: Sequence[tuple[_Place, tuple[int, int]]]) -> bool:
+    """Tell whether pixels would hardly be so small: in a tenth of every photo."""
+    return len(known) > 3 and all(
+        size[0] * size[1] > 10 * _PERCENT**2 and min(size) > _PERCENT
+        for _, size in known
+    )
+
+
+def _size(image: TaggedImage) -> tuple[int, int] | None:
+    """Return (H, W), from a photo's header where the data set gives it."""
+    if isinstance(image.load, Reading):
+        return image.load.size if all(image.load.size) else None
+    try:
+        height, width = image.load().shape[:2]
+    except (ValueError, OSError):
+        return None  # whoever trains on it is told
+    return height, width
 
 
 def _read_csv(file: Path) -> Iterator[_Point]:

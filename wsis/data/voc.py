@@ -171,7 +171,7 @@ class VocData:
         self, wanted: str, names: Sequence[str], *, masks: bool = False
     ) -> Tagged:
         photos, files = self._folder / "JPEGImages", [f"{name}.jpg" for name in names]
-        check_files(photos, files)
+        files = check_files(photos, files)
         sizes = [self._size(name, masks=masks) for name in names]
         sized = list(zip(files, sizes, strict=True))
         loads = readings(photos, sized, self.upright, shown=False, exact=masks)

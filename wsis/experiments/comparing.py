@@ -11,6 +11,7 @@ from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis._support.randomness import generator
 from wsis.contracts import Annotated, DataSource
+from wsis.data.halves import summary
 from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
 from wsis.experiments._pool import check_pickles, doing
@@ -151,6 +152,8 @@ def compare_variants(
         if (variant.label, seed, fold) not in kept.runs
     ]
     began = time.perf_counter()
+    monitor.say(summary(work.train))
+    work.check_photos()
     with doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))

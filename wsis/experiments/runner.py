@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +17,7 @@ from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedIma
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untagged
+from wsis.data.images import read_all
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, Evaluation
 from wsis.evaluation.matches import Matches, Table, tabulate
@@ -180,6 +182,12 @@ class Work:
         bag = (val if self.folds else train + val)[index]
         self.pipelines[label].prepare([bag])
         return bag.image.name, index, bag.key
+
+    def check_photos(self) -> None:
+        """Read every photo, so that all that cannot be read are refused together."""
+        train, val = self.bags(self.plan.variants[0].label)
+        bags = val if self.folds else train + val
+        read_all([partial(getattr, bag, "key") for bag in bags])
 
     def compare_photos(self, keys: Mapping[int, str]) -> None:
         """Tell photos that are there twice, by the digests that ``prepare`` returned.

@@ -15,7 +15,7 @@ from torch import nn
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.halves import for_classes
-from wsis.data.images import read_image
+from wsis.data.images import read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.predictions import Predictions
 from wsis.training.loop import Progress
@@ -86,8 +86,13 @@ class Trained(ABC):
     def predict_all(
         self, annotated: Annotated, monitor: Monitor | None = None
     ) -> list[Predictions]:
-        """Return the predictions of all images of a data set's half, in order."""
+        """Return the predictions of all images of a data set's half, in order.
+
+        Raises:
+            ValueError: if photos cannot be read; names all.
+        """
         images = annotated.tagged.images
+        read_all([image.load for image in images])
         step = (monitor or Silent()).start("predict", len(images))
         found = []
         for image in images:

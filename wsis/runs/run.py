@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +14,8 @@ from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
-from wsis.data.halves import tell_repeated, tell_shared, tell_untagged
+from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
+from wsis.data.images import read_all
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError
@@ -147,6 +149,7 @@ def train(
     parts.strategy(part)
     tagged = data if isinstance(data, Tagged) else data.train()
     tell_untagged(tagged)
+    monitor.say(summary(tagged))
     numbers = data.category_ids() if isinstance(data, Numbered) else ()
     card = Card.of(parts, part, seed, tagged, tuple(numbers))
     place = None if folder is None else Path(folder)
@@ -154,6 +157,7 @@ def train(
         card.begin(place, resume=resume)
     step = monitor.start("proposals and features", len(tagged.images))
     bags = parts.bags(tagged.images)
+    read_all([partial(getattr, bag, "key") for bag in bags])
     parts.prepare(bags, lambda bag: step(bag.image.name))
     keys = [bag.key for bag in bags]
     tell_repeated(tagged.images, keys)

@@ -9,7 +9,8 @@ import torch
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
-from wsis.data.halves import tell_shared
+from wsis.data.halves import summary, tell_shared
+from wsis.data.images import read_all
 from wsis.data.splits import Split
 from wsis.experiments._pool import check_pickles, doing
 from wsis.experiments._provenance import describe
@@ -106,6 +107,9 @@ def tune(
         if (variant.label, seed) not in finished
     ]
     if missing:
+        monitor.say(summary(work.train))
+        work.check_photos()
+        read_all([image.load for image in held])
         with doing(work, jobs) as do:
             ready, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(ready) + len(looks))
