@@ -1,14 +1,23 @@
+import os
+import shutil
+import unicodedata
+import warnings
+import zlib
+
 import pytest
 from PIL import Image as Pillow
 
+from wsis._support.checks import InputWarning
 from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 
 
 def photos(root, *names):
+    """Photos of one colour each, of which no two are the same."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Pillow.new("RGB", (8, 6)).save(root / name)
+        colour = zlib.crc32(name.encode()).to_bytes(4, "big")[:3]
+        Pillow.new("RGB", (8, 6), tuple(colour)).save(root / name)
     return root
 
 
@@ -48,7 +57,10 @@ def test_spreadsheets_may_part_columns_by_semicolons(tmp_path):
 def test_a_subfolder_is_a_tag(tmp_path):
     photos(tmp_path, "dog/1.png", "dog/2.png", "cat/1.png", ".hidden/1.png")
 
-    assert tags(FolderData(root=tmp_path).train()) == {
+    with pytest.warns(InputWarning, match=r"hidden photos .* \(1\): .hidden/1.png"):
+        tagged = FolderData(root=tmp_path).train()
+
+    assert tags(tagged) == {
         "cat/1.png": ["cat"],
         "dog/1.png": ["dog"],
         "dog/2.png": ["dog"],
@@ -103,7 +115,10 @@ def test_there_is_no_half_with_masks(tmp_path):
         ),
         ("file,tags\na.png,do\x00g\n", ValueError, r"'do\\x00g'"),
         ("file,tags\na.png,dog\nb.png,Dog\n", ValueError, "'dog' and 'Dog'"),
-        ("file,tags\na.png,\n", ValueError, "photos with tags"),
+        ("sep=;\nfile;tags\na.png\n", ValueError, "line 3: expected file,tags"),
+        ("file,tags,tags\na.png,dog,cat\n", ValueError, "each once"),
+        ("f\x00i\x00le,tags\n", ValueError, "UTF-16 without a mark"),
+        ("file,tags\na.png,\nb.png,\n", ValueError, "photos with tags"),
         ("file,tags\nz.png,dog\n", FileNotFoundError, "1 of 1 photos.*z.png"),
     ],
 )
@@ -127,6 +142,232 @@ def test_other_bytes_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match="a CSV in UTF-8"):
         FolderData(root=tmp_path).train()
+
+
+def told(data):
+    """The training half of a data set, and the warnings about it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return data.train(), [str(one.message) for one in caught]
+
+
+BOTH = {"cat/a.png": ["cat", "dog"], "dog/b.png": ["dog"]}
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda photo, other: other.symlink_to(photo),
+        lambda photo, other: os.link(photo, other),
+        lambda photo, other: shutil.copy(photo, other),
+        lambda photo, other: Pillow.open(photo).save(other.with_suffix(".bmp")),
+    ],
+    ids=["link", "hard link", "bytes", "pixels"],
+)
+def test_a_photo_in_two_subfolders_is_one_with_both_tags(tmp_path, again):
+    photos(tmp_path, "cat/a.png", "dog/b.png")
+    again(tmp_path / "cat/a.png", tmp_path / "dog/other name.png")
+
+    with pytest.warns(
+        InputWarning, match=r"taken once.* \(1\): dog/other name.* is cat"
+    ):
+        assert tags(FolderData(root=tmp_path).train()) == BOTH
+
+
+def test_a_photo_in_two_lines_has_the_tags_of_both_and_is_on_one_side(tmp_path):
+    names = [f"{i}.png" for i in range(6)]
+    photos(tmp_path, *names)
+    for name in names:
+        shutil.copy(tmp_path / name, tmp_path / f"copy of {name}")
+    lines = [f"{name},cat\ncopy of {name},dog\n" for name in names]
+    (tmp_path / "tags.csv").write_text("file,tags\n" + "".join(lines))
+
+    for seed in range(5):
+        tagged, said = told(FolderData(root=tmp_path, held_out=0.5, seed=seed))
+        assert len(tagged.images) == 3
+        assert all(image.tags.all() for image in tagged.images)
+        assert len(said) == 1
+        assert "(6): copy of 0.png is 0.png" in said[0]
+
+
+def test_photos_of_other_pixels_are_others(tmp_path):
+    photos(tmp_path, "cat/a.png")
+    for i in range(3):
+        photo = Pillow.new("L", (8, 6))
+        photo.putpixel((i, 0), 255)
+        (tmp_path / "dog").mkdir(exist_ok=True)
+        photo.save(tmp_path / f"dog/{i}.bmp")
+
+    assert len(FolderData(root=tmp_path).train().images) == 4
+
+
+def test_photos_anywhere_are_used_or_counted(tmp_path):
+    photos(
+        tmp_path, "square/a.png", "square/session 2/b.png", "disc/c.png", "loose.png"
+    )
+    Pillow.new("RGB", (9, 9)).save(tmp_path / "disc/d.jfif", "JPEG")
+    Pillow.new("RGB", (9, 8)).save(tmp_path / "disc/e", "PNG")
+    (tmp_path / "disc/f.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    (tmp_path / "disc/g.png").symlink_to("not-fetched/g.png")
+    (tmp_path / "disc/round").symlink_to(tmp_path)
+    (tmp_path / "disc/notes.txt").write_text("no photo")
+    (tmp_path / "empty").mkdir()
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tags(tagged) == {
+        "disc/c.png": ["disc"],
+        "disc/d.jfif": ["disc"],
+        "disc/e": ["disc"],
+        "square/a.png": ["square"],
+        "square/session 2/b.png": ["square"],
+    }
+    assert sorted(one.removeprefix(f"{tmp_path}: ") for one in said) == [
+        "links back to a folder around them are left out (1): disc/round",
+        "links that lead nowhere are left out (1): disc/g.png; fetch their files",
+        "photos in deeper folders have the tag of the outermost (1): square/session "
+        "2/b.png",
+        "photos in no tag's subfolder are left out (1): loose.png",
+        "photos that Pillow does not read are left out (1): disc/f.heic; convert to "
+        "JPEG, for instance with: magick photo.heic photo.jpg",
+        "subfolders without a photo are left out (1): empty",
+    ]
+
+
+def test_a_linked_folder_gives_its_photos_to_both_tags(tmp_path):
+    photos(tmp_path, "cat/a.png", "dog/b.png")
+    (tmp_path / "dog/more").symlink_to("../cat")
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tags(tagged) == BOTH
+    assert len(said) == 2
+
+
+def test_halves_are_no_tags(tmp_path):
+    photos(tmp_path, "train/cat/1.png", "val/cat/2.png")
+
+    with pytest.raises(ValueError, match=r"got .*train.* is .*train.* the root\?"):
+        FolderData(root=tmp_path).train()
+
+
+def test_photos_and_tables_that_are_not_read_are_told(tmp_path):
+    photos(tmp_path, "a.png", "deeper/b.png", "c.png")
+    (tmp_path / "Tags.CSV").write_text("file,tags\na.png,dog\n")
+
+    with pytest.warns(
+        InputWarning, match=r"not list are left out \(2\): c.png, deeper/b"
+    ):
+        assert tags(FolderData(root=tmp_path).train()) == {"a.png": ["dog"]}
+
+    (tmp_path / "Tags.CSV").rename(tmp_path / "labels.csv")
+    _, said = told(FolderData(root=tmp_path))
+    assert any("tables that are not read: labels.csv" in one for one in said)
+
+
+def csv(root, *rows):
+    """A data set of photos 0.png, 1.png, … of these tags."""
+    photos(root, *(f"{i}.png" for i in range(len(rows))))
+    lines = [f"{i}.png,{tags}\n" for i, tags in enumerate(rows)]
+    (root / "tags.csv").write_text("file,tags\n" + "".join(lines), "utf-8")
+    return FolderData(root=root)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        unicodedata.normalize("NFD", "k\u00e4fer"),
+        "\ufeffk\u00e4fer",
+        "k\u00e4\u00adfer",
+        "\u200ek\u00e4fer\u200b",
+        " k\u00e4fer\u00a0",
+    ],
+)
+def test_signs_that_nobody_sees_make_no_other_tag(tmp_path, other):
+    assert csv(tmp_path, "k\u00e4fer", other).train().classes == ("k\u00e4fer",)
+
+
+@pytest.mark.parametrize("other", ["polar-bear", "polar_bear", "Polar Bear"])
+def test_two_spellings_of_a_tag_are_refused(tmp_path, other):
+    with pytest.raises(ValueError, match=f"'polar bear' and '{other}' .0.png, 1.png"):
+        csv(tmp_path, "polar bear", other).train()
+
+
+def test_spellings_that_look_alike_are_told_by_their_signs(tmp_path):
+    with pytest.raises(ValueError, match=r"\(U\+0020\) and .* \(U\+00A0\)"):
+        csv(tmp_path, "polar bear", "polar\u00a0bear").train()
+
+
+def test_several_spaces_are_one(tmp_path):
+    assert csv(tmp_path, "polar bear", "polar  bear").train().classes == ("polar bear",)
+
+
+def test_tags_are_words_of_any_language(tmp_path):
+    words = [
+        "polar\u00a0bear",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467 family",
+        "\u06a9\u062a\u0627\u0628\u200c\u062e\u0627\u0646\u0647",
+        "\u767d\u3000\u718a",
+        "rock 'n' roll",
+    ]
+
+    assert csv(tmp_path, *words).train().classes == tuple(sorted(words))
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("\"['dog', 'sofa']\"", "line 2: expected tags without brackets"),
+        ("'dog'", "line 2: expected tags without quotes, got 'dog'"),
+        ("\u201cdog\u201d", "line 2: expected tags without quotes"),
+    ],
+)
+def test_lists_and_quotes_are_no_tags(tmp_path, cell, message):
+    with pytest.raises(ValueError, match=message):
+        csv(tmp_path, cell).train()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("dog|sofa", r"look like several; .* \(1\): dog\|sofa \(0.png\)"),
+        ("dog sofa", r"look like several; .* \(1\): dog sofa \(0.png\)"),
+        ("dog and sofa", "look like several"),
+        ("nan", "are read as classes"),
+        ("[dog", "hold quotes or brackets"),
+    ],
+)
+def test_doubtful_tags_are_told(tmp_path, cell, message):
+    with pytest.warns(InputWarning, match=message):
+        csv(tmp_path, cell, "dog", "sofa").train()
+
+
+def test_photos_are_found_in_either_unicode_form(tmp_path):
+    composed = "k\u00e4fer/\u00e9.png"
+    apart = unicodedata.normalize("NFD", composed)
+    photos(tmp_path, apart)
+    (tmp_path / "tags.csv").write_text(f"file,tags\n{composed},dog\n", "utf-8")
+
+    [image] = FolderData(root=tmp_path).train().images
+
+    assert image.name == apart
+    assert image.load().shape == (6, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufefffile,tags\na.png,dog\n".encode(),
+        b"sep=;\r\nFile;TAGS\r\na.png;dog\r\n;\r\n",
+        "file\ttags\r\na.png\tdog\r\n".encode("utf-16"),
+        b'"file","tags"\na.png,dog\n,\n',
+    ],
+)
+def test_tables_of_spreadsheets_are_read(tmp_path, content):
+    photos(tmp_path, "a.png")
+    (tmp_path / "tags.csv").write_bytes(content)
+
+    assert tags(FolderData(root=tmp_path).train()) == {"a.png": ["dog"]}
 
 
 def test_folders_without_tags_are_refused(tmp_path):

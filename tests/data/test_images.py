@@ -1,12 +1,14 @@
 import io
 import struct
+import warnings
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from wsis.data.images import images_in, read_image
+from wsis.data.images import check_files, images_in, read_all, read_image
 
 RED = (255, 0, 0)
 
@@ -157,15 +159,99 @@ def test_floating_point_photos_are_refused(tmp_path):
         read_image(saved(tmp_path / "a.tif", photo))
 
 
-def test_folders_give_their_photos_by_name(tmp_path):
-    for name in ("b.JPG", "a.png", "notes.txt", ".hidden.png"):
+def listed(folder, *more):
+    """The photos' paths in a folder, and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = images_in([folder, *more])
+    told = [str(one.message).removeprefix(f"{folder}: ") for one in caught]
+    return [str(path.relative_to(folder)) for path in found], told
+
+
+def test_folders_give_their_photos_by_path_at_any_depth(tmp_path):
+    for name in ("b.JPG", "a.png", "notes.txt", "._b.JPG", "deeper.png/c.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / "deeper.png").mkdir()
     (tmp_path / "other").write_bytes(b"")
 
     found = images_in([tmp_path / "other", tmp_path, tmp_path / "a.png"])
 
-    assert [path.name for path in found] == ["other", "a.png", "b.JPG"]
+    assert [path.name for path in found] == ["other", "a.png", "b.JPG", "c.tif"]
+
+
+def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
+    for name in ("a.png", ".b.png", ".c/d.jpg", "e.HEIC", "found/predictions.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "f.png").symlink_to("a.png")
+    (tmp_path / "g.png").symlink_to("gone.png")
+    (tmp_path / "h").symlink_to(".")
+    (tmp_path / "found/i.png").write_bytes(b"")
+
+    found, told = listed(tmp_path, tmp_path / "a.png")
+
+    assert found == ["a.png"]
+    assert sorted(told) == [
+        "folders of drawings by wsis predict are left out (1): found",
+        "hidden photos are left out (2): .b.png, .c/d.jpg; rename what shall be used",
+        "links back to a folder around them are left out (1): h",
+        "links that lead nowhere are left out (1): g.png; fetch their files",
+        "links to other photos are left out (1): f.png",
+        "photos that Pillow does not read are left out (1): e.HEIC; convert to JPEG, "
+        "for instance with: magick photo.heic photo.jpg",
+    ]
+
+
+def test_photos_are_known_by_suffix_or_content(tmp_path):
+    photo = Pillow.new("RGB", (6, 4))
+    for name, kind in (("a.jfif", "JPEG"), ("b.webp", "WEBP"), ("c", "PNG")):
+        photo.save(tmp_path / name, kind)
+    photo.save(tmp_path / "d.jpg_large", "JPEG")
+    (tmp_path / "e.csv").write_text("file,tags")
+
+    assert listed(tmp_path) == (["a.jfif", "b.webp", "c", "d.jpg_large"], [])
+
+
+def test_two_links_between_folders_end(tmp_path):
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / one).mkdir()
+        (tmp_path / one / f"{one}.png").write_bytes(b"")
+        (tmp_path / one / "link").symlink_to(f"../{other}")
+
+    found, _ = listed(tmp_path)
+
+    assert sorted({name[-5:] for name in found}) == ["a.png", "b.png"]
+    assert len(found) == 2
+
+
+def test_heic_in_a_jpg_is_told(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+
+    with pytest.raises(ValueError, match="is none, but a HEIC photo; convert"):
+        read_image(path)
+
+
+def test_photos_that_cannot_be_read_are_refused_together(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"no photo")
+    reads = [partial(read_image, tmp_path / f"{i}.png") for i in range(4)]
+
+    with pytest.raises(ValueError, match=r"4 of 4 .*0\.png.*1\.png.*2\.png.*3\.png"):
+        read_all(reads)
+    with pytest.raises(FileNotFoundError, match="there is no"):
+        read_all(reads[3:])
+
+
+def test_names_of_files_in_either_unicode_form_are_those_on_disk(tmp_path):
+    (tmp_path / "e\u0301").mkdir()
+    (tmp_path / "e\u0301/ka\u0308fer.png").write_bytes(b"")
+
+    found = check_files(tmp_path, ["\u00e9/k\u00e4fer.png", "\u00e9\\k\u00e4fer.png"])
+
+    assert found == ["e\u0301/ka\u0308fer.png"] * 2
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 photos are not in .*: cat.png"):
+        check_files(tmp_path, ["cat.png"])
 
 
 def test_folders_without_photos_and_missing_paths_are_refused(tmp_path):

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from wsis._support.checks import InputWarning
 from wsis.contracts import Annotated, DataSource, Tagged, TaggedImage
+from wsis.data.images import Reading
 from wsis.data.points import Pointed, with_points
 
 
@@ -109,6 +112,88 @@ def test_wrong_files_are_refused_by_line(tmp_path, text, message):
 def test_wrong_annotations_are_refused(tmp_path, annotation, message):
     with pytest.raises(ValueError, match=message):
         with_points(TAGGED, written(tmp_path / "points.json", coco(annotation)))
+
+
+HEAD = "file,x,y,class\n"
+
+
+def test_fractions_are_no_pixels(tmp_path):
+    text = HEAD + "a.jpg,0.5,0.25,cat\nd.jpg,1,0,cat\n"
+
+    with pytest.raises(
+        ValueError, match=r"all 2 points lie in \[0, 1\], as .*line 2: 0.5, 0.25"
+    ):
+        with_points(TAGGED, written(tmp_path / "points.csv", text))
+
+
+def test_some_fractions_are_told(tmp_path):
+    text = HEAD + "a.jpg,0.5,0.25,cat\nd.jpg,5,7,cat\nd.jpg,0,0,cat\n"
+
+    with pytest.warns(InputWarning, match=r"first pixel.*\(1 of 3\): .*line 2"):
+        with_points(TAGGED, written(tmp_path / "points.csv", text))
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_points_outside_their_photo_are_refused_together(tmp_path, form):
+    if form == "csv":
+        text = HEAD + "a.jpg,1,7,cat\na.jpg,10,7,cat\nd.jpg,120,2,cat\n"
+    else:
+        text = coco({"point": [1, 7]}, {"point": [10, 7]}, {"point": [120, 2]})
+    file = written(tmp_path / f"points.{form}", text)
+
+    with pytest.raises(ValueError, match=r"2 of 3 points are wrong") as raised:
+        with_points(TAGGED, file)
+
+    first, last = ("line 3", "line 4") if form == "csv" else ("[1]", "[2]")
+    assert f"{first}: expected a point in its photo of 10 x 8" in str(raised.value)
+    assert f"{last}: expected a point in its photo of 10 x 8" in str(raised.value)
+
+
+def test_swapped_points_are_told(tmp_path):
+    file = written(tmp_path / "points.csv", HEAD + "a.jpg,1,9,cat\n")
+
+    with pytest.raises(ValueError, match="are x and y swapped or percent"):
+        with_points(TAGGED, file)
+
+
+def test_points_that_look_like_percent_are_told(tmp_path):
+    large = partial(np.zeros, (480, 640, 3), np.uint8)
+    photos = [replace(image, load=large) for image in TAGGED.images]
+    lines = [f"d.jpg,{10 * i},{99 - 9 * i},cat\n" for i in range(5)]
+    file = written(tmp_path / "points.csv", HEAD + "".join(lines))
+
+    with pytest.warns(InputWarning, match="all 5 points .* percent"):
+        with_points(replace(TAGGED, images=photos), file)
+
+
+def test_the_size_is_that_of_the_header(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"never decoded")
+    load = Reading(path, (8, 10), upright=True)
+    photos = [replace(TAGGED.images[0], load=load)]
+    file = written(tmp_path / "points.csv", HEAD + "a.jpg,9,8,cat\n")
+
+    with pytest.raises(ValueError, match="10 x 8 pixels, got 9, 8"):
+        with_points(replace(TAGGED, images=photos), file)
+
+
+def test_all_that_the_data_set_lacks_is_named_together(tmp_path):
+    text = HEAD + "z.jpg,1,2,cat\nd.jpg,1,2,dog\na.jpg,1,2,potted plant\n"
+
+    with pytest.raises(
+        ValueError,
+        match=r"3 of 3 .*line 2: .*'z.jpg'.*; .*line 3: .*'dog'.*; .*line 4: .*not tag",
+    ):
+        with_points(TAGGED, written(tmp_path / "points.csv", text))
+
+
+def test_names_match_in_either_unicode_form(tmp_path):
+    image = replace(TAGGED.images[0], name="k\u00e4fer.jpg")
+    file = written(tmp_path / "points.csv", HEAD + "ka\u0308fer.jpg,5,5,cat\n")
+
+    [found] = with_points(replace(TAGGED, images=[image]), file).images
+
+    assert found.points.xy.tolist() == [[5.0, 5.0]]
 
 
 def test_other_files_are_refused(tmp_path):

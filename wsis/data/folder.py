@@ -139,7 +139,7 @@ def _read(path: Path, root: Path) -> list[_Photo]:
     rest = [one for one in there.photos if one.resolve() not in used]
     if rest:
         warn(
-            f"{len(rest)} photos in {root} are left out, as {path} does not list them: "
+            f"{root}: photos that {path} does not list are left out ({len(rest)}): "
             f"{_from(root, rest)}"
         )
     _tell(there, root)
@@ -154,7 +154,7 @@ def _subfolders(root: Path) -> list[_Photo]:
             f"expected tags.csv (file,tags) or one subfolder per tag in {root}, found "
             "neither"
         )
-    loose, found = top.photos, list[_Photo]()
+    loose, found = list(top.photos), list[_Photo]()
     inner, empty = list[Path](), list[Path]()
     for folder in sorted(top.folders):
         inside, tag = listing(folder), _clean(folder.name, str(folder))
@@ -169,12 +169,12 @@ def _subfolders(root: Path) -> list[_Photo]:
             f"inside; is {root / halves[0]} the root?"
         )
     for paths, what in (
-        (loose, "photos lie in {} itself, in no tag's subfolder, and are left out"),
-        (empty, "subfolders of {} hold no photo, and are left out"),
-        (inner, "photos of {} lie deeper, they have the tag of the outermost folder"),
+        (loose, "photos in no tag's subfolder are left out"),
+        (empty, "subfolders without a photo are left out"),
+        (inner, "photos in deeper folders have the tag of the outermost"),
     ):
         if paths:
-            warn(f"{len(paths)} {what.format(root)}: {_from(root, paths)}")
+            warn(f"{root}: {what} ({len(paths)}): {_from(root, paths)}")
     _tell(top, root)
     return found
 
@@ -269,19 +269,22 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
         )
 
     for doubtful, what in (
-        ([tag for tag in first if several(tag)], "look like several, separate them: ;"),
+        (
+            [tag for tag in first if several(tag)],
+            "look like several; separate them by ; or mend them",
+        ),
         (
             [tag for tag in first if plain(tag) in _NONE],
-            "are read as classes; leave the cell empty where there is no tag",
+            "are read as classes; leave the cell empty where there is none",
         ),
         (
             [tag for tag in first if re.search(r"[\[\]{}\"]|^'|'$", tag)],
-            "hold quotes or brackets, which count as part of their names",
+            "hold quotes or brackets, which count as part of the class's name",
         ),
     ):
         if doubtful:
             shown = [f"{tag} ({first[tag]})" for tag in doubtful]
-            warn(f"{len(doubtful)} tags {what}: {few(shown)}")
+            warn(f"tags that {what} ({len(doubtful)}): {few(shown)}")
 
 
 _NONE = {"nan", "none", "null", "n/a", "na", "nil"}
@@ -298,8 +301,8 @@ def _once(
     again = [f"{photos[i][0]} is {photos[k][0]}" for i, k in enumerate(first) if k < i]
     if again:
         warn(
-            f"{len(again)} photos are there several times, and are taken once, with "
-            f"all their tags: {few(again)}"
+            "photos that are there several times are taken once, with all their tags "
+            f"({len(again)}): {few(again)}"
         )
     return [(photos[i][0], list(own)) for i, own in tags.items()], [
         loads[i] for i in tags

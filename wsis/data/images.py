@@ -33,13 +33,12 @@ _UNREAD = (
 _CONVERT = "convert to JPEG, for instance with: magick photo.heic photo.jpg"
 
 _LEFT_OUT = {
-    "broken": "{} links in {} lead nowhere and are left out: {}; fetch their files",
-    "unread": f"{{}} photos in {{}} are left out, Pillow reads no such files: {{}}; "
-    f"{_CONVERT}",
-    "hidden": "{} hidden photos in {} are left out: {}; rename what shall be used",
-    "loop": "{} links in {} lead back to a folder around them, they are left out: {}",
-    "drawn": "{} folders in {} hold drawings of wsis predict, they are left out: {}",
-    "same": "{} photos in {} are links to others and are taken once: {}",
+    "broken": "links that lead nowhere are left out ({}): {}; fetch their files",
+    "unread": f"photos that Pillow does not read are left out ({{}}): {{}}; {_CONVERT}",
+    "hidden": "hidden photos are left out ({}): {}; rename what shall be used",
+    "loop": "links back to a folder around them are left out ({}): {}",
+    "drawn": "folders of drawings by wsis predict are left out ({}): {}",
+    "same": "links to other photos are left out ({}): {}",
 }
 
 
@@ -212,21 +211,19 @@ class Listing:
 
     def reasons(self, folders: Sequence[Path]) -> list[str]:
         """Return a sentence for every reason why something is left out."""
-        where = few([str(folder) for folder in folders])
         base = folders[0] if len(folders) == 1 else Path()
-        return [
-            _LEFT_OUT[why].format(
-                len(paths),
-                where,
-                few(
-                    [
-                        str(path.relative_to(base) if base in path.parents else path)
-                        for path in paths
-                    ]
-                ),
-            )
+        names = {
+            why: [
+                str(one.relative_to(base)) if base in one.parents else str(one)
+                for one in paths
+            ]
             for why, paths in self.left_out.items()
-            if paths
+        }
+        where = few([str(folder) for folder in folders])
+        return [
+            f"{where}: {_LEFT_OUT[why].format(len(some), few(some))}"
+            for why, some in names.items()
+            if some
         ]
 
     def add(self, other: "Listing") -> None:
@@ -322,7 +319,7 @@ def tell_unread(paths: Sequence[Path], read: Sequence[Path]) -> None:
     done = set(read)
     if rest := [str(path) for path in paths if path not in done]:
         warn(
-            f"{len(rest)} of {len(paths)} photos could not be read and are left out: "
+            f"photos that cannot be read are left out ({len(rest)} of {len(paths)}): "
             f"{few(rest)}"
         )
 

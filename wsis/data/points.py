@@ -173,8 +173,8 @@ def _misplaced(
     ]
     if small:
         warn(
-            f"{len(small)} of {len(placed)} points lie in the photos' first pixel; are "
-            f"they fractions of its sides? {few(small, '; ')}"
+            f"{file}: points in their photo's first pixel, are they fractions of its "
+            f"sides? ({len(small)} of {len(placed)}): {few(small, '; ')}"
         )
     known = [(one, size) for one, size in placed if size is not None]
     outside = [
