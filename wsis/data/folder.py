@@ -1,34 +1,23 @@
 """A folder of one's own photos, tagged by a CSV or by the subfolders they lie in."""
 
-import hashlib
-import os
 import posixpath
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from unicodedata import category, normalize
+from unicodedata import category
 
 import torch
 
 from wsis._support.checks import few, proper, warn
-from wsis._support.files import digest
 from wsis._support.randomness import generator
 from wsis.contracts import Tagged, TaggedImage
+from wsis.data._listing import Listing, listing
+from wsis.data._same import first_alike
 from wsis.data._tables import read_rows
-from wsis.data.images import (
-    Listing,
-    Reading,
-    check_files,
-    check_folder,
-    listing,
-    read_image,
-    readings,
-)
-from wsis.data.names import is_invisible, plain
+from wsis.data._tags import classes_of, clean
+from wsis.data.images import Reading, check_files, check_folder, readings
+from wsis.data.names import plain
 
 _Photo = tuple[str, list[str]]
 """The path from the root, and the tags."""
@@ -89,7 +78,7 @@ class FolderData:
                 f"{few([one.name for one in tables])}; to read one, call it tags.csv, "
                 "or give --data folder:tags=FILE"
             )
-        classes = _classes(photos, self.root)
+        classes = classes_of(photos, self.root)
         loads = readings(self.root, [(name, None) for name, _ in photos], True)
         photos, loads = _once(photos, loads)
         draw = generator(self.seed, "held out")
@@ -131,7 +120,7 @@ def _read(path: Path, root: Path) -> list[_Photo]:
             raise ValueError(
                 f"{where}: expected tags without brackets, got {tags}{hint}"
             )
-        parts = [_clean(part, where) for part in re.split("[;,]", tags)]
+        parts = [clean(part, where) for part in re.split("[;,]", tags)]
         found[name] = [part for part in parts if part]
     names = check_files(root, list(found), f"photos of {path}")
     there = listing(root)
@@ -157,7 +146,7 @@ def _subfolders(root: Path) -> list[_Photo]:
     loose, found = list(top.photos), list[_Photo]()
     inner, empty = list[Path](), list[Path]()
     for folder in sorted(top.folders):
-        inside, tag = listing(folder), _clean(folder.name, str(folder))
+        inside, tag = listing(folder), clean(folder.name, str(folder))
         found += [(one.relative_to(root).as_posix(), [tag]) for one in inside.photos]
         inner += [one for one in inside.photos if one.parent != folder]
         empty += [] if inside.photos else [folder]
@@ -191,110 +180,11 @@ def _from(root: Path, paths: Iterable[Path]) -> str:
     return few([path.relative_to(root).as_posix() for path in paths])
 
 
-def _clean(text: str, where: str) -> str:
-    """Return a tag in one Unicode form, without invisible signs that join nothing."""
-    kept = "".join(
-        sign for sign in normalize("NFC", text) if sign in _JOINERS or _shown(sign)
-    )
-    tag = re.sub(" +", " ", kept).strip().strip(_JOINERS)
-    if len(tag) > 1 and tag[0] in _QUOTES and tag[-1] in _QUOTES:
-        raise ValueError(
-            f"{where}: expected tags without quotes, got {tag}; only a CSV's own "
-            'quotes are taken off, as in photo.jpg,"dog, sofa"'
-        )
-    return tag
-
-
-_JOINERS = "\u200c\u200d"
-"""Persian and other languages, and emoji, are spelled with them."""
-
-_QUOTES = "\"'`´‘’‚“”„«»‹›"
-
-
-def _shown(sign: str) -> bool:
-    return category(sign) != "Cf"
-
-
-def _classes(photos: Sequence[_Photo], root: Path) -> tuple[str, ...]:
-    """Return the classes in order; warn of tags that look like something else.
-
-    Raises:
-        ValueError: if there are none, or some are spelled in several ways.
-    """
-    first: dict[str, str] = {}
-    for name, tags in photos:
-        for tag in tags:
-            first.setdefault(tag, name)
-    if not first:
-        raise ValueError(f"expected photos with tags in {root}, found none")
-    spelled: dict[str, list[str]] = defaultdict(list)
-    for tag in first:
-        spelled[plain(tag)].append(tag)
-    several = [tags for tags in spelled.values() if len(tags) > 1]
-    if several:
-        shown = [
-            " and ".join(f"{tag!r}{_signs(tag, tags)}" for tag in tags)
-            + f" ({few([first[tag] for tag in tags])})"
-            for tags in several
-        ]
-        raise ValueError(
-            f"expected one spelling of a tag, got {few(shown, '; ')} in {root}; case, "
-            "spaces, - and _ make no other tag"
-        )
-    _doubt(first, spelled)
-    return tuple(sorted(first))
-
-
-def _signs(tag: str, tags: Sequence[str]) -> str:
-    """Return the code points of uncommon signs, where two spellings look alike."""
-    looks = {"".join(_look(sign) for sign in normalize("NFKC", one)) for one in tags}
-    if len(looks) == len(tags):
-        return ""
-    odd = [sign for sign in tag if not (sign.isascii() and sign.isalnum())]
-    return f" ({' '.join(f'U+{ord(sign):04X}' for sign in odd) or 'ASCII'})"
-
-
-def _look(sign: str) -> str:
-    return " " if sign.isspace() else "" if is_invisible(sign) else sign
-
-
-def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
-    """Warn of tags that hold several tags, or say that there is none."""
-    words = set(known)
-
-    def several(tag: str) -> bool:
-        parts = [plain(one) for one in re.split(r"[\s/&+]|\band\b", tag) if one]
-        return bool(re.search("[|;,；，、]", tag)) or (
-            len(parts) > 1 and words.issuperset(parts)
-        )
-
-    for doubtful, what in (
-        (
-            [tag for tag in first if several(tag)],
-            "look like several; separate them by ; or mend them",
-        ),
-        (
-            [tag for tag in first if plain(tag) in _NONE],
-            "are read as classes; leave the cell empty where there is none",
-        ),
-        (
-            [tag for tag in first if re.search(r"[\[\]{}\"]|^'|'$", tag)],
-            "hold quotes or brackets, which count as part of the class's name",
-        ),
-    ):
-        if doubtful:
-            shown = [f"{tag} ({first[tag]})" for tag in doubtful]
-            warn(f"tags that {what} ({len(doubtful)}): {few(shown)}")
-
-
-_NONE = {"nan", "none", "null", "n/a", "na", "nil"}
-
-
 def _once(
     photos: Sequence[_Photo], loads: Sequence[Reading]
 ) -> tuple[list[_Photo], list[Reading]]:
     """Return every photo once, with all its tags; warn of those there several times."""
-    first = _first([load.path for load in loads], [load.size for load in loads])
+    first = first_alike(loads)
     tags: dict[int, dict[str, None]] = {}
     for i, (_, own) in zip(first, photos, strict=True):
         tags.setdefault(i, {}).update(dict.fromkeys(own))
@@ -307,55 +197,3 @@ def _once(
     return [(photos[i][0], list(own)) for i, own in tags.items()], [
         loads[i] for i in tags
     ]
-
-
-def _first(paths: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the place of the first photo that is the same, its own if none is."""
-    stats = [path.stat() for path in paths]
-    first = list(range(len(paths)))
-
-    def inode(i: int) -> Hashable:
-        return stats[i].st_dev, stats[i].st_ino
-
-    def length(i: int) -> Hashable:
-        return stats[i].st_size
-
-    def size(i: int) -> Hashable:
-        return sizes[i]
-
-    def content(i: int) -> Hashable:
-        return _content(paths[i], stats[i].st_mtime_ns, stats[i].st_size)
-
-    def pixels(i: int) -> Hashable:
-        return _pixels(paths[i], stats[i].st_mtime_ns, stats[i].st_size)
-
-    steps: list[tuple[Callable[[int], Hashable], Callable[[int], Hashable]]]
-    steps = [(inode, inode), (length, content), (size, pixels)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for cheap, exact in steps:
-            count = Counter(cheap(i) for i, k in enumerate(first) if i == k)
-            some = [i for i, k in enumerate(first) if i == k and count[cheap(i)] > 1]
-            seen: dict[Hashable, int] = {}
-            for i, key in zip(some, pool.map(exact, some), strict=True):
-                first[i] = seen.setdefault(key, i)
-    for i, k in enumerate(first):
-        first[i] = first[k]
-    return first
-
-
-@lru_cache(maxsize=2**18)
-def _content(path: Path, *state: int) -> str:
-    """Return a digest of a file's bytes; ``state`` tells whether it has changed."""
-    del state
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache(maxsize=2**18)
-def _pixels(path: Path, *state: int) -> str:
-    """Return a digest of a photo's pixels; the path where it cannot be read."""
-    del state
-    try:
-        return digest(read_image(path))
-    except (ValueError, OSError):
-        return str(path)  # whoever trains on it is told

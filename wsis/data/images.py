@@ -1,9 +1,9 @@
 """Photos from files of any format, as RGB pixels."""
 
+import os
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -15,31 +15,8 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Image
+from wsis.data._listing import CONVERT, SUFFIXES, Listing, listing
 from wsis.plugins import nearest
-
-SUFFIXES = (
-    *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe"),
-    *(".jpeg", ".jpg", ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".psd", ".qoi", ".tga", ".tif", ".tiff", ".webp"),
-)
-"""Files that count as photos in a folder; others do if their content is one."""
-
-_SNIFFED = "AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP"
-
-_UNREAD = (
-    *(".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf"),
-    *(".raf", ".rw2"),
-)
-_CONVERT = "convert to JPEG, for instance with: magick photo.heic photo.jpg"
-
-_LEFT_OUT = {
-    "broken": "links that lead nowhere are left out ({}): {}; fetch their files",
-    "unread": f"photos that Pillow does not read are left out ({{}}): {{}}; {_CONVERT}",
-    "hidden": "hidden photos are left out ({}): {}; rename what shall be used",
-    "loop": "links back to a folder around them are left out ({}): {}",
-    "drawn": "folders of drawings by wsis predict are left out ({}): {}",
-    "same": "links to other photos are left out ({}): {}",
-}
 
 
 def read_image(path: Path, *, upright: bool = True) -> Image:
@@ -74,7 +51,7 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
     except PermissionError:
         raise
     except UnidentifiedImageError:
-        hint = f", but a HEIC photo; {_CONVERT}" if _is_heic(path) else ""
+        hint = f", but a HEIC photo; {CONVERT}" if _is_heic(path) else ""
         raise ValueError(
             f"expected a photo (such as JPEG or PNG), {path} is none{hint}"
         ) from None
@@ -195,58 +172,6 @@ def _header(path: Path, changed: int, otherwise: Size) -> tuple[Size, int]:
 _EXIF = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
 
 
-@dataclass(slots=True)
-class Listing:
-    """The photos in a folder, at any depth, in order of their paths.
-
-    Args:
-        photos: files of ``SUFFIXES`` and others whose content is a photo.
-        folders: the folders that were not looked into.
-        left_out: what is not among the photos, by reason.
-    """
-
-    photos: list[Path] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
-    left_out: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-
-    def reasons(self, folders: Sequence[Path]) -> list[str]:
-        """Return a sentence for every reason why something is left out."""
-        base = folders[0] if len(folders) == 1 else Path()
-        names = {
-            why: [
-                str(one.relative_to(base)) if base in one.parents else str(one)
-                for one in paths
-            ]
-            for why, paths in self.left_out.items()
-        }
-        where = few([str(folder) for folder in folders])
-        return [
-            f"{where}: {_LEFT_OUT[why].format(len(some), few(some))}"
-            for why, some in names.items()
-            if some
-        ]
-
-    def add(self, other: "Listing") -> None:
-        """Add what another folder holds."""
-        self.photos += other.photos
-        self.folders += other.folders
-        for why, paths in other.left_out.items():
-            self.left_out[why] += paths
-
-
-def listing(folder: Path, *, deep: bool = True) -> Listing:
-    """Return the photos in a folder, and with ``deep`` in those inside it.
-
-    Links are followed, but not to a folder around them. Hidden photos, broken links,
-    photos of formats that Pillow does not read and folders that ``wsis predict`` wrote
-    are left out. Forks of macOS (``._…``) and other files are no photos.
-    """
-    found = Listing()
-    _walk(folder, found, {folder.resolve()}, deep=deep)
-    found.photos.sort()
-    return found
-
-
 def images_in(paths: Iterable[Path]) -> list[Path]:
     """Return the photos among files and folders, each file once.
 
@@ -276,7 +201,7 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
                 )
         for photo in inside:
             first = found.setdefault(photo.resolve(), photo)
-            if first.absolute() != photo.absolute() and photo.name != first.name:
+            if os.path.abspath(first) != os.path.abspath(photo):
                 rest.left_out["same"].append(photo)
     for text in rest.reasons(folders):
         warn(text)
@@ -360,49 +285,6 @@ def _spelled(folder: Path, name: str, seen: dict[Path, dict[str, str]]) -> str |
             seen[place] = {normalize("NFC", one.name): one.name for one in inside}
         place = place / seen[place].get(normalize("NFC", part), part)
     return place.relative_to(folder).as_posix() if place.is_file() else None
-
-
-def _walk(
-    folder: Path, into: Listing, seen: set[Path], *, deep: bool, hidden: bool = False
-) -> None:
-    here = folder.resolve()
-    for one in folder.iterdir():
-        suffix, dot = one.suffix.lower(), hidden or one.name.startswith(".")
-        if one.name.startswith("._"):
-            continue
-        if one.is_dir():
-            place = one.resolve()
-            if one.is_symlink() and place in (here, *here.parents):
-                into.left_out["loop"].append(one)
-            elif not (deep or dot):
-                into.folders.append(one)
-            elif (one / "predictions.json").is_file():
-                into.left_out["drawn"].append(one)
-            elif place not in seen:
-                seen.add(place)
-                _walk(one, into, seen, deep=True, hidden=dot)
-        elif one.is_symlink() and not one.exists():
-            if suffix in (*SUFFIXES, *_UNREAD, ""):
-                into.left_out["broken"].append(one)
-        elif not one.is_file():
-            continue
-        elif dot:
-            if suffix in (*SUFFIXES, *_UNREAD):
-                into.left_out["hidden"].append(one)
-        elif suffix in _UNREAD:
-            into.left_out["unread"].append(one)
-        elif suffix in SUFFIXES or _is_photo(one):
-            into.photos.append(one)
-
-
-def _is_photo(path: Path) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            Pillow.open(path, formats=_SNIFFED).close()
-    except Exception:
-        return False
-    return True
 
 
 def _is_heic(path: Path) -> bool:

@@ -1,0 +1,107 @@
+"""Tags as people write them: cleaned, compared, and doubted."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from unicodedata import category, normalize
+
+from wsis._support.checks import few, warn
+from wsis.data.names import is_invisible, plain
+
+
+def clean(text: str, where: str) -> str:
+    """Return a tag in one Unicode form, without invisible signs that join nothing."""
+    kept = "".join(
+        sign
+        for sign in normalize("NFC", text)
+        if sign in _JOINERS or category(sign) != "Cf"
+    )
+    tag = re.sub(" +", " ", kept).strip().strip(_JOINERS)
+    if len(tag) > 1 and tag[0] in _QUOTES and tag[-1] in _QUOTES:
+        raise ValueError(
+            f"{where}: expected tags without quotes, got {tag}; only a CSV's own "
+            'quotes are taken off, as in photo.jpg,"dog, sofa"'
+        )
+    return tag
+
+
+_JOINERS = "\u200c\u200d"
+"""Persian and other languages, and emoji, are spelled with them."""
+
+_QUOTES = "\"'`´‘’‚“”„«»‹›"
+
+
+def classes_of(photos: Sequence[tuple[str, list[str]]], root: Path) -> tuple[str, ...]:
+    """Return the classes in order; warn of tags that look like something else.
+
+    Raises:
+        ValueError: if there are none, or some are spelled in several ways.
+    """
+    first: dict[str, str] = {}
+    for name, tags in photos:
+        for tag in tags:
+            first.setdefault(tag, name)
+    if not first:
+        raise ValueError(f"expected photos with tags in {root}, found none")
+    spelled: dict[str, list[str]] = defaultdict(list)
+    for tag in first:
+        spelled[plain(tag)].append(tag)
+    several = [tags for tags in spelled.values() if len(tags) > 1]
+    if several:
+        shown = [
+            " and ".join(f"{tag!r}{_signs(tag, tags)}" for tag in tags)
+            + f" ({few([first[tag] for tag in tags])})"
+            for tags in several
+        ]
+        raise ValueError(
+            f"expected one spelling of a tag, got {few(shown, '; ')} in {root}; case, "
+            "spaces, - and _ make no other tag"
+        )
+    _doubt(first, spelled)
+    return tuple(sorted(first))
+
+
+def _signs(tag: str, tags: Sequence[str]) -> str:
+    """Return the code points of uncommon signs, where two spellings look alike."""
+    looks = {"".join(_look(sign) for sign in normalize("NFKC", one)) for one in tags}
+    if len(looks) == len(tags):
+        return ""
+    odd = [sign for sign in tag if not (sign.isascii() and sign.isalnum())]
+    return f" ({' '.join(f'U+{ord(sign):04X}' for sign in odd) or 'ASCII'})"
+
+
+def _look(sign: str) -> str:
+    return " " if sign.isspace() else "" if is_invisible(sign) else sign
+
+
+def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
+    """Warn of tags that hold several tags, or say that there is none."""
+    words = set(known)
+
+    def several(tag: str) -> bool:
+        parts = [plain(one) for one in re.split(r"[\s/&+]|\band\b", tag) if one]
+        return bool(re.search("[|;,；，、]", tag)) or (
+            len(parts) > 1 and words.issuperset(parts)
+        )
+
+    for doubtful, what in (
+        (
+            [tag for tag in first if several(tag)],
+            "look like several; separate them by ; or mend them",
+        ),
+        (
+            [tag for tag in first if plain(tag) in _NONE],
+            "are read as classes; leave the cell empty where there is none",
+        ),
+        (
+            [tag for tag in first if re.search(r"[\[\]{}\"]|^'|'$", tag)],
+            "hold quotes or brackets, which count as part of the class's name",
+        ),
+    ):
+        if doubtful:
+            shown = [f"{tag} ({first[tag]})" for tag in doubtful]
+            warn(f"tags that {what} ({len(doubtful)}): {few(shown)}")
+
+
+_NONE = {"nan", "none", "null", "n/a", "na", "nil"}
