@@ -1,12 +1,14 @@
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 
 from wsis import InputWarning
-from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
+from wsis.contracts import Annotated, GroundTruth, Points, Tagged, TaggedImage
 from wsis.data.halves import (
     for_classes,
+    summary,
     tagged_for,
     tell_repeated,
     tell_shared,
@@ -97,3 +99,19 @@ def test_photos_in_both_halves_are_counted():
     with pytest.warns(InputWarning, match=r"2 of 3 held-out photos .* pixels: a, c;"):
         assert tell_shared(images, ["x", "y", "z"], ["z", "x", "w"], "held-out") == 2
     assert tell_shared(images, ["x", "y", "z"], ["w"]) == 0
+
+
+def test_training_data_are_described_in_one_line():
+    images = [
+        TaggedImage(id=i, name=f"{i}.png", tags=torch.tensor(tags), load=lambda: None)
+        for i, tags in enumerate([[True, False], [True, True], [False, False]])
+    ]
+    point = Points(xy=torch.zeros(1, 2), label=torch.ones(1, dtype=torch.long))
+    images[0] = replace(images[0], points=point)
+    tagged = Tagged(name="mine", classes=("cat", "dog"), images=images)
+
+    assert summary(tagged) == (
+        "data: mine: 3 photos of 2 classes (cat 2, dog 1); without tags: 1; points: 1"
+    )
+    nothing = replace(tagged, images=[])
+    assert summary(nothing) == "data: mine: 0 photos of 2 classes (cat 0, dog 0)"

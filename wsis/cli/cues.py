@@ -1,5 +1,6 @@
 """``wsis cues show``: draws what a cue source says of training photos."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,11 +58,13 @@ def show(
 
     from wsis._support.folders import new_folder, unique
     from wsis.cli._show import Bars
+    from wsis.data.images import read_all
     from wsis.report.looks import cue_page
 
     pipeline = setup.pipeline()
     tagged = data.source(setup.chosen().data.label, train=True).train()
     bags = pipeline.bags(tagged.images)
+    read_all([partial(getattr, bag, "key") for bag in bags])
     chosen = _chosen(bags, photos or [], limit)
     home = data.images or data.root
     if home is not None:

@@ -72,15 +72,16 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
 def summary(tagged: Tagged) -> str:
     """Return one line about the photos, classes and points of training data."""
     classes = tagged.classes
-    tags = torch.stack([one.tags for one in tagged.images]).reshape(-1, len(classes))
+    none_yet = torch.zeros(0, len(classes), dtype=torch.bool)
+    tags = torch.cat([none_yet, *(one.tags[None] for one in tagged.images)])
     none = int((~tags.any(1)).sum())
     points = sum(len(one.points) for one in tagged.images if one.points is not None)
     photos = zip(classes, tags.sum(0).tolist(), strict=True)
     return (
         f"data: {tagged.name}: {len(tags)} photos of {len(classes)} classes "
         f"({few([f'{name} {count}' for name, count in photos])})"
-        + (f"; {none} without tags teach nothing" if none else "")
-        + (f"; {points} points" if points else "")
+        + (f"; without tags: {none}" if none else "")
+        + (f"; points: {points}" if points else "")
     )
 
 

@@ -11,6 +11,7 @@ from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
 from wsis.data.halves import tagged_for
+from wsis.data.images import read_all
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard
 from wsis.runs._trained import Trained, counting
@@ -125,6 +126,7 @@ def refine(
     """
     monitor, device = monitor or Silent(), run.pipeline.device
     tagged = tagged_for(tagged, run.classes, "the run")
+    read_all([image.load for image in tagged.images])
     card = RefinedCard.of(run, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
     card.begin(folder, resume=resume)
