@@ -15,7 +15,8 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Image
-from wsis.data._listing import CONVERT, SUFFIXES, Listing, listing
+from wsis.data._listing import CONVERT, Listing, listing
+from wsis.data._listing import SUFFIXES as SUFFIXES
 from wsis.plugins import nearest
 
 
