@@ -20,7 +20,7 @@ from wsis.runs._card import MODEL, RunError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.run import Card, load, train
 from wsis.runs.settings import Part, Settings, SettingsError
-from wsis.training.loop import Progress
+from wsis.training.checkpoints import Progress
 
 CPU = torch.device("cpu")
 

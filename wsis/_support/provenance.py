@@ -26,6 +26,13 @@ def versions() -> dict[str, str]:
     }
 
 
+def device_in_words(device: torch.device) -> str:
+    """Tell where a model runs, with all that its last digits depend on."""
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
 @cache
 def commit() -> str | None:
     """The commit of the code that runs, ``-dirty`` where files differ from it.

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from wsis._support.checks import WeightsError, few, warn
 
@@ -72,6 +72,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = _unwrapped(content, path)
     check_finite(state, str(path))
     return state
+
+
+def named_arrays(module: nn.Module) -> list[Any]:
+    """Return the names and arrays of a module's state, for a digest."""
+    state = sorted(module.state_dict().items())
+    return [part for key, one in state for part in (key, one.detach().cpu().numpy())]
 
 
 def check_finite(state: Mapping[str, Tensor], where: str) -> None:

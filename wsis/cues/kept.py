@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from wsis._support.files import Cache, digest
+from wsis._support.files import Cache
 from wsis.contracts import CueLabeller, Tracing
 from wsis.features.frozen import FrozenFeatures
 from wsis.features.scale import Scale
@@ -118,6 +118,4 @@ class Maps(Sequence[Tensor]):
 
 def label_key(bag: Bag) -> str:
     """Name in short all that labels depend on: photo, tags and points."""
-    points = bag.image.points
-    given = None if points is None else [points.xy.tolist(), points.label.tolist()]
-    return f"{bag.key}-{digest(bag.tags.tolist(), given)}"
+    return f"{bag.key}-{bag.labels}"

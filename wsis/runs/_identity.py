@@ -80,12 +80,9 @@ def settings_of(value: Any) -> dict[str, Any]:
             f"torch.nn.Module; {class_path(value)} is neither; decorate it with "
             "@dataclass(frozen=True)"
         )
-    arrays = [
-        part
-        for name, tensor in sorted(value.state_dict().items())
-        for part in (name, tensor.detach().cpu().numpy())
-    ]
-    return {STATE: digest(repr(value), *arrays)}
+    from wsis._support.weights import named_arrays
+
+    return {STATE: digest(repr(value), *named_arrays(value))}
 
 
 def changed(value: Any) -> dict[str, Any]:

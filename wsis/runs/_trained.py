@@ -17,7 +17,7 @@ from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.images import read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.predictions import Predictions
-from wsis.training.loop import Progress
+from wsis.training.checkpoints import Progress
 
 if TYPE_CHECKING:
     from wsis.runs.refine.refined import RefinedCard
