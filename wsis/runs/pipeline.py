@@ -178,11 +178,12 @@ class Pipeline:
                 f"{len(broken)} of {len(bags)} photos cannot be read: "
                 f"{'; '.join(broken)}"
             )
+        backbone: Any = self.frozen.live.backbone
         return {
             "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
             "tags": digest(*(bag.labels for bag in bags)),
             "proposals": self.source.origin,
-            "backbone": digest(*named_arrays(self.frozen.live.backbone)),
+            "backbone": digest(*named_arrays(backbone)),
         }
 
     def rehearse(self, model: Model, strategy: Strategy) -> None:

@@ -94,7 +94,8 @@ def fit_detector(
         with seeded(int(torch.randint(2**31, (1,), generator=draws))):
             losses: dict[str, Tensor] = model(photos, targets)
         total: Any = sum(losses.values())
-        names = f"{few([pairs[i][0].name for i, _ in some])} (loss {float(total.detach()):g})"
+        names = few([pairs[i][0].name for i, _ in some])
+        names += f" (loss {float(total.detach()):g})"
         if total.isfinite():
             total.backward()
             named = {name: float(loss.detach()) for name, loss in losses.items()}
