@@ -155,7 +155,7 @@ class Anything:
         (b"junk" * 50, "truncated or damaged"),
         ({"model": {"a": Anything()}}, "could run code of its own"),
         ({"model": {"a": 3}}, "a state dict of tensors"),
-        ([1], r"expected a state dict in .*w\.pth, got list"),
+        ([1], "expected a state dict in"),
         ({"model": {}}, "got nothing"),
     ],
 )

@@ -83,7 +83,7 @@ def test_training_in_which_no_step_is_finite_learns_nothing_and_says_so(
 ):
     spoil_gradients(monkeypatch, {1, 2, 3})
 
-    with pytest.raises(DivergedError, match="nothing was learned: step 1, train"):
+    with pytest.raises(DivergedError, match=r"3 times in a row .*: step 3, train"):
         pipeline.train(Squares().train(), CIM, 0, steps=3)
 
 

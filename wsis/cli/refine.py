@@ -87,6 +87,10 @@ def refine(
             f"{', '.join(tagged.classes)} and {', '.join(val.tagged.classes)}"
         )
     with Bars() as bars:
+        if val is not None:
+            # Now, as they are read again only after training.
+            photos = trained.pipeline.bags(val.tagged.images)
+            trained.pipeline.inputs(photos, bars)
         refined = refine(
             trained,
             tagged,

@@ -1,5 +1,6 @@
 """Tells what a part that somebody brings as an object is: its class and its fields."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -95,6 +96,8 @@ def changed(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise IdentityError(f"expected a finite number, {where} is {value}")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Enum):

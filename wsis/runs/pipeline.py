@@ -182,7 +182,6 @@ class Pipeline:
         return {
             "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
             "tags": digest(*(bag.labels for bag in bags)),
-            "proposals": self.source.origin,
             "backbone": digest(*named_arrays(backbone)),
         }
 

@@ -69,11 +69,14 @@ class Progress:
         self.dropped.append(f"step {self.step}, {photos}: {what} not finite")
         self.in_a_row += 1
         if self.in_a_row >= PATIENCE:
-            raise DivergedError(
-                f"training stopped, as it diverges: {self.in_a_row} times in a row a "
-                f"loss or gradient was not finite, at last: {self.dropped[-1]}; "
-                "lower schedule.lr, or look at the photo; the last checkpoint stays"
-            )
+            raise self._diverged()
+
+    def _diverged(self) -> DivergedError:
+        return DivergedError(
+            f"training stopped, as it diverges: {self.in_a_row} times in a row a loss "
+            f"or gradient was not finite, at last: {self.dropped[-1]}; lower "
+            "schedule.lr, or look at the photo; the last checkpoint stays"
+        )
 
     def add(self, losses: Mapping[str, float], images: int = 1) -> None:
         """Add the losses of an image, or the mean losses of several, to the epoch's."""
@@ -85,8 +88,11 @@ class Progress:
         """End an epoch, or what there is of it.
 
         Raises:
+            DivergedError: if none of its losses was finite.
             ValueError: if no image of it taught anything.
         """
+        if not self.images and self.in_a_row:
+            raise self._diverged()
         if not self.images:
             raise ValueError(
                 "expected images with tags and proposals, all that were seen were "
@@ -105,10 +111,7 @@ class Progress:
         if self.images or not self.losses:
             self.close()
         if not self.taken:
-            raise DivergedError(
-                "no step was finite, so that nothing was learned: "
-                f"{few(self.dropped)}; lower schedule.lr"
-            )
+            raise self._diverged()
         check_learned(model.state_dict(), self)
         if self.dropped:
             warn(

@@ -108,11 +108,12 @@ def fit(
 
     def learn() -> None:
         i, j = next(order)
-        bag = bags[i]
-        watch = _watching(observer, bag, progress.step // len(bags))
+        bag, before = bags[i], progress.step
+        progress.step += 1
+        watch = _watching(observer, bag, before // len(bags))
         try:
             # Parts that draw from the global state, as dropout does, repeat as well.
-            with seeded(crc32(f"step {seed} {progress.step}".encode())):
+            with seeded(crc32(f"step {seed} {before}".encode())):
                 losses = _losses(
                     model, bag, scales[j], features, clusters, strategy, sampling, watch
                 )
@@ -123,7 +124,6 @@ def fit(
         else:
             descent.add(losses.total, bag.image.name, progress)
             progress.add(losses.named())
-        progress.step += 1
         descent.step(progress)
 
     model.train()

@@ -84,6 +84,7 @@ def fit_detector(
         schedule.set_rate(optimizer, progress.step, len(pairs))
         count = min(settings.batch, last - progress.step)
         some = [next(order) for _ in range(count)]
+        progress.step += count
         examples = [
             _example(*pairs[i], flip=settings.flips and mirrored)
             for i, mirrored in some
@@ -103,7 +104,6 @@ def fit_detector(
             descend(model, optimizer, schedule.clip, names, progress)
         else:
             progress.drop("loss", names)
-        progress.step += count
 
     model.train()
     repeat(learn, state, progress, len(pairs), last, tick)
