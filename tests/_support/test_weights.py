@@ -83,6 +83,17 @@ def test_a_state_dict_is_found_under_its_usual_names(tmp_path, wrap):
     assert read_state(path)["module.a"].tolist() == [0, 1, 2]
 
 
+def test_the_length_that_a_file_begins_with_may_be_a_space(tmp_path):
+    path = tmp_path / "w.safetensors"
+    for length in range(0, 256, 8):
+        save_file({"a": torch.zeros(2)}, path, {"more": "x" * length})
+        if path.read_bytes()[:1] == b" ":
+            break
+
+    assert path.read_bytes()[:1] == b" "
+    assert list(read_state(path)) == ["a"]
+
+
 def test_the_kind_of_a_file_goes_by_its_content(tmp_path):
     write(tmp_path / "w.safetensors", {"a": torch.zeros(2)}).rename(tmp_path / "w.pth")
 

@@ -47,12 +47,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
         is_folder = f"; {path} is a folder" if path.is_dir() else ""
         raise WeightsError(f"no weights file at {path}{is_folder}")
     with path.open("rb") as file:
-        head = file.read(64).lstrip()
+        head = file.read(64)
+    # Eight bytes of a length, which may be any, and JSON.
+    tensors = head[8:9] == b"{"
     for mark, what in _OTHERS.items():
-        if head.startswith(mark) if mark else not head:
+        if not tensors and (head.lstrip().startswith(mark) if mark else not head):
             raise WeightsError(f"cannot read weights from {path}: it {what}")
     try:
-        if head[8:9] == b"{":
+        if tensors:
             content: Any = load_file(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)

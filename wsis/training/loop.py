@@ -18,7 +18,7 @@ from wsis._support.files import digest
 from wsis._support.interrupts import held_back
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import Calibrating
-from wsis.features.frozen import Features, sample
+from wsis.features.frozen import Features, LiveFeatures, sample
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
@@ -94,7 +94,7 @@ def fit(
             strategy=repr(strategy),
             seed=seed,
             scales=[scale.name for scale in scales],
-            **_inputs(bags, None if model.backbone else features, clusters, scales[0]),
+            **_inputs(bags, features, clusters, scales[0]),
         )
     drawn = {"sampling": sampling}
     state = TrainingState(model, descent.optimizer, order, drawn, about, checkpoint)
@@ -222,7 +222,7 @@ def _epoch(images: int, scales: int, order: torch.Generator) -> list[tuple[int, 
 
 
 def _inputs(
-    bags: Sequence[Bag], features: Features | None, clusters: Clusters, scale: Scale
+    bags: Sequence[Bag], features: Features, clusters: Clusters, scale: Scale
 ) -> dict[str, str]:
     """Return digests of what is learned from; of features and cues, a sample's."""
     proposals = [
@@ -231,13 +231,19 @@ def _inputs(
     ]
     some = [bag for bag in sample(bags) if bag.tags.any() and len(bag.proposals)]
     cues = [clusters(bag) for bag in some]
-    pooled = [] if features is None else [features(bag, scale) for bag in some]
+    # Of live features, the backbone's weights tell.
+    live = isinstance(features, LiveFeatures)
+    pooled = [] if live else [features(bag, scale) for bag in some]
+    kept = [
+        [one.detach().cpu().numpy() for one in ones if isinstance(one, Tensor)]
+        for ones in (cues, pooled)
+    ]
     return {
         "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
         "tags": digest(*(bag.labels for bag in bags)),
         "proposals": digest(*proposals),
-        "cues": digest(*(None if one is None else one.numpy() for one in cues)),
-        "features": digest(*(one.numpy() for one in pooled if isinstance(one, Tensor))),
+        "cues": digest(*kept[0]),
+        "features": digest(*kept[1]),
     }
 
 
