@@ -9,6 +9,7 @@ from tests.drawn import Squares, settings
 from wsis import InputWarning
 from wsis._support.checks import WeightsError
 from wsis.contracts import PseudoInstances
+from wsis.cues import Cues
 from wsis.mining import CIMMiner
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
@@ -169,6 +170,19 @@ def test_a_part_that_fails_is_found_on_a_small_example(pipeline):
     pipeline.rehearse(
         pipeline.model(2, 0), dataclasses.replace(strategy, miner=CIMMiner())
     )
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.full((9, 3), torch.nan), torch.zeros(1, 3, dtype=torch.long)]
+)
+def test_cues_that_are_no_numbers_of_clusters_are_named(pipeline, labels):
+    tagged = Squares(train=1).train()
+    cues = Cues(lambda *given: labels, pipeline.frozen, pipeline.train_views[0])
+
+    with pytest.raises(
+        ValueError, match=r"train 0: expected whole numbers of shape \("
+    ):
+        pipeline.train(tagged, CIM, 0, cues=cues)
 
 
 def test_prediction_names_the_photo_whose_numbers_are_none(pipeline):
