@@ -1,6 +1,7 @@
 """Finds parts by kind and name among entry points, built-in and third-party alike."""
 
 import inspect
+import math
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
@@ -240,9 +241,13 @@ def _typed(parameter: inspect.Parameter, value: Any) -> Any:
         value = value.split(",")
     adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
     try:
-        return adapter.validate_python(value)
+        found = adapter.validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]
         raise ValueError(
             f"{parameter.name}: {problem['msg'].lower()}, got {problem['input']!r}"
         ) from None
+    numbers = found if isinstance(found, tuple) else (found,)
+    if not all(math.isfinite(one) for one in numbers if isinstance(one, float)):
+        raise ValueError(f"{parameter.name}: expected finite numbers, got {value!r}")
+    return found

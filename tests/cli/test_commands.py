@@ -407,6 +407,32 @@ def test_training_goes_on_where_it_stopped(tmp_path, photos):
     assert "holds another run (seed: 0 there, 1 asked for)" in other
 
 
+def test_photos_of_the_same_names_do_not_resume_a_run(tmp_path, photos):
+    folder = tmp_path / "images"
+    shutil.copytree(photos.images, folder)
+    run, files = tmp_path / "run", ("--images", folder, "--train", photos.train)
+    options = ("--out", run, "--data", "coco", *files, *TINY)
+    wsis("train", *options, "--steps", 2)
+    (folder / "train1.png").write_bytes((folder / "train3.png").read_bytes())
+
+    text = wsis("train", *options, "--resume", code=1)
+    assert "holds another run (inputs.photos: '4 photos, " in text
+
+    for name in ("train0.png", "train2.png"):
+        (folder / name).write_bytes(b"no photo")
+    broken = wsis("train", "--out", tmp_path / "new", *options[2:], code=1)
+    assert "2 of 4 photos cannot be read: " in broken
+    assert "train0.png" in broken
+    assert "train2.png" in broken
+
+
+def test_a_setting_that_is_no_number_is_refused(tmp_path, photos):
+    for setting in ("head.dropout=nan", "schedule.lr=nan", "integrity_prior=nan"):
+        options = ("--out", tmp_path / "run", *photos.options, *TINY, "--set", setting)
+        assert "nan" in wsis("train", *options, code=2)
+    assert not (tmp_path / "run").exists()
+
+
 def test_predict_draws_and_writes_coco(run, photos, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"not a photo")

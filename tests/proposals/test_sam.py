@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 from torchvision.ops import box_iou
 
 from tests.tiny_sam import tiny_sam
-from wsis import plugins
+from wsis import InputWarning, plugins
+from wsis._support.checks import WeightsError
 from wsis.contracts import Supervision
 from wsis.geometry.masks import areas, boxes, dense
 from wsis.proposals import sam
@@ -105,3 +109,27 @@ def test_without_transformers_it_says_what_to_install(monkeypatch, weights):
 
     with pytest.raises(ValueError, match=r"pip install 'wsis\[sam\]'"):
         Sam(weights=weights)
+
+
+def test_weights_that_lack_or_spoil_a_tensor_are_refused(weights, photo, tmp_path):
+    config = Path(weights) / "config.json"
+    (tmp_path / "config.json").write_bytes(config.read_bytes())
+    state = load_file(Path(weights) / "model.safetensors")
+    name = "mask_decoder.iou_token.weight"
+
+    for change, message in (
+        (
+            {k: v for k, v in state.items() if k != name},
+            f"1 tensors are missing, {name}",
+        ),
+        ({**state, name: state[name] * torch.nan}, f"hold NaN or infinity: {name}"),
+    ):
+        save_file(change, tmp_path / "model.safetensors", {"format": "pt"})
+        sam._model.cache_clear()
+        with pytest.raises(WeightsError, match=message):
+            Sam(weights=str(tmp_path), points=1, **OPEN)(photo)
+    sam._model.cache_clear()
+    save_file({**state, "more": torch.ones(1)}, tmp_path / "model.safetensors")
+    with pytest.warns(InputWarning, match="1 tensors without use: more"):
+        assert len(Sam(weights=str(tmp_path), points=1, **OPEN)(photo))
+    sam._model.cache_clear()

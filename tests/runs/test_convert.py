@@ -1,7 +1,6 @@
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
 from torch import nn
 
 from tests.builders import random_proposals
@@ -14,7 +13,6 @@ from wsis.runs.convert import (
     ConversionError,
     class_count,
     load_theirs,
-    read_checkpoint,
 )
 from wsis.training.network import Model
 
@@ -210,35 +208,14 @@ def test_nothing_may_be_missing_unused_or_of_another_shape(
     assert model.anti_noise.classifier.weight.equal(before)
 
 
-def test_files_of_both_kinds_are_read(tmp_path):
-    state = {"module.a.weight": torch.arange(3.0)}
-    torch.save({"step": 9, "model": state, "optimizer": {}}, tmp_path / "one.pth")
-    save_file(state, tmp_path / "two.safetensors")
+def test_a_deeper_network_or_numbers_of_another_kind_are_refused(released, model):
+    state = dict(released.state_dict())
+    name = "Conv_Body.res4.5.conv1.weight"
+    whole = {**state, name: state[name].to(torch.int8)}
 
-    for name in ("one.pth", "two.safetensors"):
-        found = read_checkpoint(tmp_path / name)
-        assert found["a.weight"].tolist() == [0, 1, 2]
-
-
-class Anything:
-    """What a pickle may not hold."""
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"model": {"a": Anything()}}, "could run code of its own"),
-        ({"model": {"a": 3}}, "tensors alone, a is none"),
-        ([1], "expected a state dict"),
-        ({"model": {}}, "expected a state dict"),
-    ],
-)
-def test_other_files_are_refused_with_the_reason(tmp_path, content, message):
-    torch.save(content, tmp_path / "model.pth")
-
-    with pytest.raises(ConversionError, match=rf"model\.pth: .*{message}"):
-        read_checkpoint(tmp_path / "model.pth")
-    with pytest.raises(FileNotFoundError, match="there is no"):
-        read_checkpoint(tmp_path / "none.pth")
+    with pytest.raises(ConversionError, match=r"no use for Conv_Body\.res4\.6\.conv1"):
+        load_theirs(model, {**state, "Conv_Body.res4.6.conv1.weight": state[name]})
+    with pytest.raises(ConversionError, match=r"conv1\.weight: expected real numbers"):
+        load_theirs(model, whole)
     with pytest.raises(ConversionError, match="expected cls_iou_model"):
         class_count({"fc.weight": torch.zeros(2)})

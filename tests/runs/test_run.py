@@ -1,5 +1,6 @@
 import json
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from safetensors.torch import save_file
 
 from tests.drawn import Squares
 from tests.photos import draw_photos
+from wsis import InputWarning
+from wsis._support import provenance
+from wsis._support.checks import WeightsError
 from wsis.contracts import PseudoInstances, Supervision
 from wsis.data.coco import CocoData
 from wsis.data.scenes import Scenes
@@ -20,7 +24,7 @@ from wsis.runs._card import MODEL, RunError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.run import Card, load, train
 from wsis.runs.settings import Part, Settings, SettingsError
-from wsis.training.loop import Progress
+from wsis.training.checkpoints import Progress
 
 CPU = torch.device("cpu")
 
@@ -165,9 +169,9 @@ class Largest:
         return PseudoInstances(index, label=c + 1, weight=score[index, c])
 
 
-def trained(cache, miner="cim", **more):
+def trained(cache, miner="cim", data=None, **more):
     return train(
-        Squares(train=4, val=2),
+        data or Squares(train=4, val=2),
         miner=miner,
         settings={
             "backbone.weights": "random",
@@ -261,6 +265,142 @@ def test_parts_that_cannot_be_imported_are_given_again(tmp_path):
     again = load(tmp_path / "run", cache=tmp_path / "cache", parts={"head": head})
 
     assert again.find(image).score.equal(run.find(image).score)
+
+
+def weights(run):
+    return list(run.model.state_dict().values())
+
+
+def test_a_card_tells_what_a_run_is_made_from_and_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance.torch, "get_num_threads", lambda: 3)
+    whole = trained(tmp_path / "cache", folder=tmp_path / "whole")
+    part = trained(tmp_path / "cache", folder=tmp_path / "part", steps=3)
+    monkeypatch.setattr(provenance.torch, "get_num_threads", lambda: 1)
+
+    assert whole.card.inputs["photos"].startswith("4 photos, ")
+    assert whole.card.inputs.keys() == {"photos", "tags", "backbone"}
+    assert whole.card.devices == ("cpu, 3 threads",)
+    assert whole.card.commit == provenance.commit()
+    with pytest.warns(InputWarning, match=r"begun on cpu, 3 threads and goes on with"):
+        resumed = trained(tmp_path / "cache", folder=tmp_path / "part", resume=True)
+    assert part.card.images == 3
+    assert resumed.card.devices == ("cpu, 3 threads", "cpu, 1 threads")
+    assert resumed.card.losses == whole.card.losses
+    assert resumed.card.weights == whole.card.weights
+    assert all(
+        a.equal(b) for a, b in zip(weights(whole), weights(resumed), strict=True)
+    )
+
+
+class Others(Squares):
+    """Photos of the same names with other pixels."""
+
+    def __init__(self):
+        super().__init__(train=4, val=2, seed=7)
+
+
+class Retagged(Squares):
+    """The same photos, one of them with a tag more."""
+
+    def train(self):
+        tagged = super().train()
+        first = replace(tagged.images[0], tags=torch.tensor([True, True]))
+        return replace(tagged, images=[first, *tagged.images[1:]])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (Others(), r"another run \(inputs\.photos: '4 photos, .*asked for\)"),
+        (Retagged(train=4), r"another run \(inputs\.tags: "),
+        (Squares(train=3), r"inputs\.photos: '4 photos, .* '3 photos, "),
+    ],
+)
+def test_a_run_resumes_on_its_own_photos_and_tags_alone(tmp_path, data, message):
+    trained(tmp_path / "cache", folder=tmp_path / "run", steps=2)
+    before = (tmp_path / "run" / MODEL).read_bytes()
+
+    with pytest.raises(RunError, match=message):
+        trained(tmp_path / "cache", data=data, folder=tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / MODEL).read_bytes() == before
+
+
+def test_a_run_of_other_versions_or_without_digests_is_not_resumed(tmp_path):
+    folder = tmp_path / "run"
+    trained(tmp_path / "cache", folder=folder, steps=2)
+    card = json.loads((folder / Card.FILE).read_text())
+
+    for change, message in (
+        (
+            {"versions": {**card["versions"], "torch": "1.0"}},
+            r"versions\.torch: '1\.0'",
+        ),
+        ({"inputs": {}}, "earlier version of wsis, which kept no digest"),
+    ):
+        (folder / Card.FILE).write_text(json.dumps({**card, **change}))
+        with pytest.raises(RunError, match=message):
+            trained(tmp_path / "cache", folder=folder, resume=True)
+    del card["versions"]
+    (folder / Card.FILE).write_text(json.dumps(card))
+    with pytest.raises(RunError, match="does not describe a run: versions"):
+        load(folder, device="cpu")
+
+
+def test_an_older_card_loads_and_is_not_given_todays_commit(saved, pipeline, tmp_path):
+    folder, _ = saved
+    card = json.loads((folder / Card.FILE).read_text())
+    for key in ("commit", "devices", "inputs", "dropped"):
+        del card[key]
+    card["versions"] = {"wsis": "0.0.1"}
+    (folder / Card.FILE).write_text(json.dumps(card))
+
+    load(folder, device="cpu", cache=pipeline.cache).save(tmp_path / "copy")
+
+    again = Card.read(tmp_path / "copy")
+    assert (again.commit, again.devices, again.inputs) == (None, (), {})
+    assert again.versions == {"wsis": "0.0.1"}
+
+
+def test_weights_that_are_not_finite_do_not_load(saved, pipeline):
+    folder, model = saved
+    with torch.no_grad():
+        model.anti_noise.classifier.weight[0] = torch.nan
+    Card.read(folder).save(folder, model)
+
+    with pytest.raises(WeightsError, match=r"anti_noise\.classifier\.weight"):
+        load(folder, device="cpu", cache=pipeline.cache)
+
+
+def test_all_broken_photos_are_named_before_any_work(tmp_path):
+    def broken(i):
+        def load():
+            raise ValueError(f"cannot read {i}.png")
+
+        return load
+
+    tagged = Squares(train=4).train()
+    images = [
+        replace(image, load=broken(image.id)) if image.id > 1 else image
+        for image in tagged.images
+    ]
+
+    with pytest.raises(ValueError, match=r"2 of 4 .*read 2\.png; cannot read 3\.png"):
+        trained(tmp_path / "cache", data=replace(tagged, images=images))
+    assert not (tmp_path / "cache" / "proposals").exists() or not any(
+        (tmp_path / "cache" / "proposals").rglob("*.safetensors")
+    )
+
+
+def test_a_disk_without_room_and_steps_below_one_are_refused(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
+
+    with pytest.raises(
+        RunError, match=r"MiB free for checkpoints and weights .* are 0"
+    ):
+        trained(tmp_path / "cache", folder=tmp_path / "run")
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        trained(tmp_path / "cache", steps=0)
 
 
 def test_resuming_needs_a_folder(tmp_path):

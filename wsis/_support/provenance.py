@@ -36,6 +36,13 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {**found, "threads": torch.get_num_threads(), "cpu": instructions}
 
 
+def device_in_words(device: torch.device) -> str:
+    """Tell where a model runs, with all that its last digits depend on."""
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
 @cache
 def commit() -> str | None:
     """The commit of the code that runs, ``-dirty`` where files differ from it.

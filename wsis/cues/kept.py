@@ -65,12 +65,19 @@ class Cues:
         if labeller is None:
             return None
         proposals = bag.proposals
-        return labeller(
+        found = labeller(
             bag.image,
             self.features.map(bag, self.scale),
             proposals,
             overlaps(proposals),
         )
+        shape = len(proposals), len(bag.tags) + 1
+        if found.is_floating_point() or tuple(found.shape) != shape:
+            raise ValueError(
+                f"{bag.image.name}: expected whole numbers of shape {shape} from "
+                f"{type(labeller).__name__}, got {found.dtype} of {tuple(found.shape)}"
+            )
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +125,4 @@ class Maps(Sequence[Tensor]):
 
 def label_key(bag: Bag) -> str:
     """Name in short what labels depend on: photo, tags, points and proposals."""
-    points = bag.image.points
-    given = None if points is None else [points.xy.tolist(), points.label.tolist()]
-    return f"{bag.key}-{digest(bag.tags.tolist(), given, bag.origin)}"
+    return f"{bag.key}-{digest(bag.labels, bag.origin)}"

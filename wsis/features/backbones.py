@@ -1,17 +1,18 @@
 """ImageNet backbones to stride 16, from timm, with weights from a file or a package."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wsis._support.checks import WeightsError
 from wsis._support.randomness import seeded
+from wsis._support.weights import matching, read_state
 from wsis.contracts import Ledger, Supervision
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -63,6 +64,7 @@ class TimmBackbone(nn.Module):
                     name, features_only=True, out_indices=(level,), **stride
                 )
             channels = levels.channels()[level]
+        self.name = name
         self.channels = channels
         self.stride = reduction
         self.mean = mean
@@ -71,6 +73,12 @@ class TimmBackbone(nn.Module):
         for key, parameter in self.net.named_parameters():
             if key.startswith(frozen):
                 parameter.requires_grad_(False)
+
+    def whole(self) -> Mapping[str, Tensor]:
+        """Return the shapes of the complete network, classifier included, by name."""
+        with torch.device("meta"):
+            state: dict[str, Tensor] = timm.create_model(self.name).state_dict()
+        return state
 
     def train(self, mode: bool = True) -> "TimmBackbone":
         """Set the training mode of everything but the batch norms, as CIM does."""
@@ -150,37 +158,22 @@ def hrnet_w48(weights: str = "", final: bool = False) -> TimmBackbone:
     return _with_weights(network, weights)
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Load a state dict from ``path`` into ``module``, every tensor of it.
+def load_weights(
+    module: nn.Module, path: Path, whole: Mapping[str, Tensor] | None = None
+) -> None:
+    """Load a file of weights into ``module``, as ``wsis._support.weights`` matches it.
 
-    Names are compared with dots and underscores alike, as timm flattens some; where
-    none agree, tensors are taken in order. The file may hold more (a classifier).
+    Args:
+        module: takes every one of its tensors from the file.
+        path: a state dict, alone or under a usual name (.pth or .safetensors).
+        whole: of the complete network; the file may hold the levels above, and a
+            classifier, but nothing else.
 
     Raises:
-        WeightsError: if the file is missing or unreadable, or lacks a tensor.
+        WeightsError: if the file is missing, unreadable or of another network.
     """
-    state = _read(path)
-    wanted = module.state_dict()
-    flat = {key.replace(".", "_"): value for key, value in state.items()}
-    named = {key: flat.get(key.replace(".", "_")) for key in wanted}
-    if all(value is None for value in named.values()):
-        in_order = [v for k, v in state.items() if not k.endswith(_COUNTERS)]
-        names = [key for key in wanted if not key.endswith(_COUNTERS)]
-        named.update(zip(names, in_order, strict=False))
-    for key, value in wanted.items():
-        found = named[key]
-        if found is None and key.endswith(_COUNTERS):
-            named[key] = value
-        elif found is None or found.shape != value.shape:
-            came = "nothing" if found is None else f"shape {tuple(found.shape)}"
-            raise WeightsError(
-                f"{path} does not hold this network's weights: expected {key} of shape "
-                f"{tuple(value.shape)}, got {came}"
-            )
-    module.load_state_dict({k: v for k, v in named.items() if v is not None})
-
-
-_COUNTERS = "num_batches_tracked"
+    found = matching(module.state_dict(), read_state(path), path, whole)
+    module.load_state_dict(found)
 
 
 def _with_weights(network: TimmBackbone, weights: str) -> TimmBackbone:
@@ -190,28 +183,9 @@ def _with_weights(network: TimmBackbone, weights: str) -> TimmBackbone:
             f".safetensors), or weights={RANDOM} to start from nothing"
         )
     if weights != RANDOM:
-        load_weights(network.net, Path(weights))
+        load_weights(network.net, Path(weights), network.whole())
         network.ledger = frozenset({Supervision.IMAGENET})
     return network.eval()
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(f"no weights file at {path}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise WeightsError(
-            f"cannot read weights from {path}: expected a state dict of tensors and "
-            "nothing else (.pth or .safetensors)"
-        ) from error
-    if not isinstance(state, dict):
-        raise WeightsError(
-            f"expected a state dict in {path}, got {type(state).__name__}"
-        )
-    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
 
 
 def _packaged_weights() -> Path:

@@ -131,7 +131,7 @@ class FrozenFeatures:
 
         def pool() -> dict[str, Tensor]:
             laid = view(self.map(bag, scale), bag.proposals, scale)
-            return {"pooled": _half(self.live.pool(laid))}
+            return {"pooled": _half(self.live.pool(laid), bag)}
 
         key = f"{_key(bag, scale)}-{bag.origin}"
         return self.pooled.get(key, pool)["pooled"]
@@ -141,7 +141,7 @@ class FrozenFeatures:
         """Return the backbone's feature map of the photo, on the CPU."""
 
         def run() -> dict[str, Tensor]:
-            return {"map": _half(self.live.map(bag, scale))}
+            return {"map": _half(self.live.map(bag, scale), bag)}
 
         return self.maps.get(_key(bag, scale), run)["map"].float()
 
@@ -150,6 +150,11 @@ def _key(bag: Bag, scale: Scale) -> str:
     return f"{bag.key}-{scale.name}"
 
 
-def _half(tensor: Tensor) -> Tensor:
+def _half(tensor: Tensor, bag: Bag) -> Tensor:
+    if not tensor.isfinite().all():
+        raise ValueError(
+            f"{bag.image.name}: expected finite features, got NaN or infinity; look at "
+            "the weights of backbone and head"
+        )
     limit = torch.finfo(torch.float16).max
     return tensor.clamp(-limit, limit).half().cpu()

@@ -44,6 +44,13 @@ class Bag:
         return self.source.origin(self.key)
 
     @property
+    def labels(self) -> str:
+        """A digest of what somebody said of the photo: its tags and points."""
+        points = self.image.points
+        given = None if points is None else [points.xy.tolist(), points.label.tolist()]
+        return digest(self.tags.tolist(), given)
+
+    @property
     def proposals(self) -> Proposals:
         """The photo's proposals."""
         return self.source.get(self.key, self.image.load)

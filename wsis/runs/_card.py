@@ -1,6 +1,7 @@
 """A folder's card, which says what model it holds, and the weights beside it."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -9,10 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from wsis._support.checks import warn
 from wsis._support.files import atomic_write, differences, in_words, sha256, write_json
+from wsis._support.weights import check_finite
 from wsis.contracts import Ledger, Supervision
 from wsis.runs.settings import place
-from wsis.training.loop import Progress
+from wsis.training.checkpoints import Progress
 
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -33,8 +36,13 @@ class BaseCard(BaseModel):
         data: name of the training set.
         supervision: the labels consumed.
         versions: of what it was trained with.
+        commit: of the code, where it was a clone.
+        devices: that it was trained on, with the number of threads of a CPU: more than
+            one if it was resumed elsewhere.
+        inputs: digests of the photos, their tags, and what else was learned from.
         images: seen in training, skipped ones included.
         skipped: images left out, by reason.
+        dropped: images and steps left out as they were not finite.
         losses: mean of each loss per epoch.
         weights: SHA-256 of the weights' file; empty until training is done.
     """
@@ -50,8 +58,12 @@ class BaseCard(BaseModel):
     data: str
     supervision: tuple[str, ...]
     versions: dict[str, str]
+    commit: str | None = None
+    devices: tuple[str, ...] = ()
+    inputs: dict[str, str] = {}
     images: int = 0
     skipped: dict[str, int] = {}
+    dropped: list[str] = []
     losses: list[dict[str, float]] = []
     weights: str = ""
 
@@ -102,10 +114,14 @@ class BaseCard(BaseModel):
         except RunError:
             return True
 
-    def begin(self, folder: Path, *, resume: bool = False) -> None:
+    def begin(self: C, folder: Path, *, resume: bool = False) -> C:
         """Make the folder, or check that it holds the beginning of this run.
 
         A folder in which a run was begun and nothing learned is as good as none.
+        Inputs are compared once they are known.
+
+        Returns:
+            The card, with the devices that the run was on before.
 
         Raises:
             RunError: if the folder exists and ``resume`` is False, or it holds another
@@ -114,22 +130,42 @@ class BaseCard(BaseModel):
         if not self.begun(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self.write(folder)
-            return
+            return self
         if not resume:
             raise RunError(
                 f"expected a new folder, {folder} exists; choose another, or resume "
                 f"its {self.WHAT}"
             )
+        there = self.read(folder)
+        if self.inputs and not there.inputs:
+            raise RunError(
+                f"{folder} holds a {self.WHAT} of an earlier version of wsis, which "
+                "kept no digest of its photos; choose another folder"
+            )
         found, wanted = (
-            one.model_dump(mode="json", include=self.IDENTITY)
-            for one in (self.read(folder), self)
+            one._identity(inputs=bool(self.inputs)) for one in (there, self)
         )
-        changes = differences(found, wanted)
-        if changes:
+        if changes := differences(found, wanted):
             raise RunError(
                 f"{folder} holds another {self.WHAT} ({in_words(changes)}); choose "
                 "another folder"
             )
+        new = [one for one in self.devices if one not in there.devices]
+        if new and there.devices:
+            warn(
+                f"the {self.WHAT} in {folder} was begun on {', '.join(there.devices)} "
+                f"and goes on with {', '.join(new)}: its last digits may differ"
+            )
+        devices = (*there.devices, *new)
+        # Written now, so that a folder that cannot be written fails before any work.
+        there.model_copy(update={"devices": devices}).write(folder)
+        return self.model_copy(update={"devices": devices})
+
+    def _identity(self, *, inputs: bool) -> dict[str, Any]:
+        named = {*self.IDENTITY, "versions", *(("inputs",) if inputs else ())}
+        found = self.model_dump(mode="json", include=named)
+        found["versions"].pop("python", None)
+        return found
 
     def trained(self: C, progress: Progress, **more: Any) -> C:
         """Return the card of the model that ``progress`` led to."""
@@ -137,6 +173,7 @@ class BaseCard(BaseModel):
             update={
                 "images": progress.step,
                 "skipped": progress.skipped,
+                "dropped": progress.dropped,
                 "losses": progress.losses,
                 **more,
             }
@@ -174,12 +211,32 @@ class BaseCard(BaseModel):
 
         Raises:
             RunError: if they are another model's.
+            WeightsError: if they are not finite.
         """
         path = folder / MODEL
         try:
-            model.load_state_dict(load_file(path))
+            state = load_file(path)
+            check_finite(state, str(path))
+            model.load_state_dict(state)
         except (RuntimeError, SafetensorError) as error:
             text = " ".join(str(error).split())[:200]
             raise RunError(
                 f"{path} does not fit this version's model: {text}"
             ) from None
+
+
+def check_room(folder: Path, model: nn.Module) -> None:
+    """Refuse to begin what the disk has no room to keep.
+
+    A checkpoint has the weights four times, and is written beside the one before it.
+
+    Raises:
+        RunError: if there is less room than checkpoints and weights need.
+    """
+    size = 10 * sum(one.numel() * one.element_size() for one in model.parameters())
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise RunError(
+            f"expected {size / 2**20:.0f} MiB free for checkpoints and weights in "
+            f"{folder}, there are {free / 2**20:.0f}"
+        )

@@ -1,5 +1,6 @@
 """Tells what a part that somebody brings as an object is: its class and its fields."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -80,12 +81,9 @@ def settings_of(value: Any) -> dict[str, Any]:
             f"torch.nn.Module; {class_path(value)} is neither; decorate it with "
             "@dataclass(frozen=True)"
         )
-    arrays = [
-        part
-        for name, tensor in sorted(value.state_dict().items())
-        for part in (name, tensor.detach().cpu().numpy())
-    ]
-    return {STATE: digest(repr(value), *arrays)}
+    from wsis._support.weights import named_arrays
+
+    return {STATE: digest(repr(value), *named_arrays(value))}
 
 
 def changed(value: Any) -> dict[str, Any]:
@@ -98,6 +96,8 @@ def changed(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any, where: str) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise IdentityError(f"expected a finite number, {where} is {value}")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Enum):

@@ -18,7 +18,7 @@ from wsis.data.halves import for_classes
 from wsis.data.images import read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.predictions import Predictions
-from wsis.training.loop import Progress
+from wsis.training.checkpoints import Progress
 
 if TYPE_CHECKING:
     from wsis.runs.refine.refined import RefinedCard

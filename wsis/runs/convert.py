@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
+from wsis import __version__
+from wsis._support.checks import few
 from wsis._support.folders import new_folder
+from wsis._support.weights import COUNTERS, read_state
 from wsis.contracts import Supervision, Tagged
 from wsis.data.names import COCO_CATEGORIES, VOC_NAMES
 from wsis.features.backbones import RANDOM
@@ -53,9 +54,6 @@ _UNUSED = ("Conv_Body.classifier.", "cls_iou_model.outer_detection.")
 """In their files, but not in what their network computes: HRNet's ImageNet classes, and
 a second detector of older versions."""
 
-_COUNTERS = "num_batches_tracked"
-
-
 _CLASSES = {
     "voc": {name: number for number, name in enumerate(VOC_NAMES, 1)},
     "coco": COCO_CATEGORIES,
@@ -75,7 +73,7 @@ def convert(
     """Make a run of a checkpoint that CIM's authors released.
 
     Args:
-        checkpoint: as ``read_checkpoint`` reads it.
+        checkpoint: a file of tensors, as ``wsis._support.weights`` reads it.
         folder: of the run, a new one.
         recipe: of the checkpoint's model and data set.
         settings: ``key=value``, what differs from the recipe.
@@ -86,6 +84,7 @@ def convert(
 
     Raises:
         SettingsError: if the recipe is not one of CIM's paper, or of other classes.
+        WeightsError: if the checkpoint is missing, damaged or more than tensors.
         ConversionError: if the checkpoint does not fit the model.
     """
     chosen = Recipe.read(recipe)
@@ -96,57 +95,32 @@ def convert(
             f"expected a recipe of CIM's paper, which trains the backbone on voc or "
             f"coco; {chosen.name} does not"
         )
-    state = read_checkpoint(checkpoint)
-    if class_count(state) != len(classes):
-        raise SettingsError(
-            f"expected the {len(classes)} classes of {chosen.data.name}, {checkpoint} "
-            f"has {class_count(state)}; choose a recipe of its data set"
-        )
-    pipeline = Pipeline.of(settings=changed, device="cpu", cache=cache)
-    model = pipeline.model(len(classes), seed=0)
-    load_theirs(model, state)
-    tagged = Tagged(name=chosen.data.name, classes=tuple(classes), images=[])
-    card = Card.of(pipeline, chosen.miner, 0, tagged, tuple(classes.values()))
-    card = card.model_copy(update={"supervision": _THEIRS})
+    # The folder comes first, so that one that cannot be written costs no work.
     with new_folder(folder) as place:
-        card.save(place, model)
+        state = {
+            name.removeprefix("module."): tensor
+            for name, tensor in read_state(checkpoint).items()
+        }
+        if class_count(state) != len(classes):
+            raise SettingsError(
+                f"expected the {len(classes)} classes of {chosen.data.name}, "
+                f"{checkpoint} has {class_count(state)}; choose a recipe of its data "
+                "set"
+            )
+        pipeline = Pipeline.of(settings=changed, device="cpu", cache=cache)
+        model = pipeline.model(len(classes), seed=0)
+        load_theirs(model, state)
+        tagged = Tagged(name=chosen.data.name, classes=tuple(classes), images=[])
+        card = Card.of(pipeline, chosen.miner, 0, tagged, tuple(classes.values()))
+        theirs = {
+            "supervision": _THEIRS,
+            # Their versions are not known, and ours did not train it.
+            "versions": {"converted by wsis": __version__},
+            "commit": None,
+            "devices": (),
+        }
+        card.model_copy(update=theirs).save(place, model)
     return len(state)
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a model in a file, by the authors' names; nothing is unpickled.
-
-    Args:
-        path: a ``.safetensors`` file, or a ``.pth`` that holds a state dict or, as
-            their training writes it, one under ``model``.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ConversionError: if it holds no state dict, or more than tensors and plain
-            values, which loading would execute.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a checkpoint, there is no {path}")
-    try:
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:
-        # What torch says of it advises to trust the file.
-        raise ConversionError(
-            f"{path}: expected tensors and plain values alone (.pth, .safetensors), as "
-            "a pickle of anything else could run code of its own"
-        ) from None
-    state = content.get("model", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not state:
-        raise ConversionError(
-            f"{path}: expected a state dict, got {type(state).__name__}"
-        )
-    wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
-    if wrong:
-        raise ConversionError(f"{path}: expected tensors alone, {wrong[0]} is none")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
 def class_count(state: Mapping[str, Tensor]) -> int:
@@ -159,7 +133,7 @@ def class_count(state: Mapping[str, Tensor]) -> int:
     if bias is None or bias.ndim != 1 or len(bias) < 2:
         raise ConversionError(
             "expected cls_iou_model.classifier.bias in a checkpoint of CIM's authors; "
-            f"it holds {_some(list(state))}"
+            f"it holds {few(list(state))}"
         )
     return len(bias) - 1
 
@@ -187,19 +161,21 @@ def load_theirs(model: Model, state: Mapping[str, Tensor]) -> None:
             raise ConversionError(f"{found[ours]} and {theirs} are the same layer")
         else:
             found[ours] = theirs
-    missing = [
-        key for key in wanted if key not in found and not key.endswith(_COUNTERS)
-    ]
+    missing = [key for key in wanted if key not in found and not key.endswith(COUNTERS)]
     shapes = [
         f"{found[key]}: expected {tuple(wanted[key].shape)}, got "
         f"{tuple(state[found[key]].shape)}"
         for key in found
         if wanted[key].shape != state[found[key]].shape
+    ] + [
+        f"{name}: expected real numbers, got {state[name].dtype}"
+        for key, name in found.items()
+        if wanted[key].is_floating_point() > state[name].is_floating_point()
     ]
     problems = [
-        *([f"it lacks {_some(missing)}"] if missing else []),
-        *([f"it has no use for {_some(unknown)}"] if unknown else []),
-        *([f"other shapes: {_some(shapes)}"] if shapes else []),
+        *([f"it lacks {few(missing)}"] if missing else []),
+        *([f"it has no use for {few(unknown)}"] if unknown else []),
+        *([f"other shapes: {'; '.join(shapes[:3])}"] if shapes else []),
     ]
     if problems:
         raise ConversionError(
@@ -216,8 +192,3 @@ def _ours(theirs: str) -> str | None:
         if count:
             return renamed
     return None
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,27 @@ from torch import nn
 from wsis import plugins
 from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
+from wsis._support.progress import Monitor, Silent
 from wsis._support.randomness import generator, seeded
+from wsis._support.weights import named_arrays
 from wsis.contracts import CueLabeller, Ledger, Supervision, Tagged, TaggedImage
 from wsis.cues.kept import Cues, Learned, Maps, label_key
+from wsis.data.images import read_all
 from wsis.features.frozen import Features, FrozenFeatures, LiveFeatures
 from wsis.features.scale import Scale, scales
+from wsis.features.views import view
+from wsis.geometry.masks import from_masks
+from wsis.geometry.overlap import overlaps
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
+from wsis.training.checkpoints import Progress
 from wsis.training.inference import predict
-from wsis.training.loop import Progress, fit
+from wsis.training.loop import fit
 from wsis.training.network import Model
-from wsis.training.supervision import Observer, Strategy
+from wsis.training.supervision import Observer, PartError, Strategy, supervise
 
 CPU = torch.device("cpu")
 
@@ -147,12 +154,88 @@ class Pipeline:
         """One bag an image, in order."""
         return [Bag(image, self.source) for image in images]
 
+    def inputs(
+        self, bags: Sequence[Bag], monitor: Monitor | None = None
+    ) -> dict[str, str]:
+        """Read every photo, and return digests of all that is learned from.
+
+        Raises:
+            ValueError: if photos cannot be read; names all of them.
+        """
+        tick = (monitor or Silent()).start("read photos", len(bags))
+
+        def read(bag: Bag) -> None:
+            _ = bag.key
+            tick(bag.image.name)
+
+        read_all([partial(read, bag) for bag in bags])
+        backbone: Any = self.frozen.live.backbone
+        return {
+            "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
+            "tags": digest(*(bag.labels for bag in bags)),
+            "proposals": digest(*(bag.origin for bag in bags)),
+            "backbone": digest(*named_arrays(backbone)),
+        }
+
+    def rehearse(self, model: Model, strategy: Strategy) -> None:
+        """Call head, miner, sampler, assigner and losses once, on a drawn example.
+
+        Raises:
+            PartError: if one of them fails, or gives what its contract does not allow.
+        """
+        masks = torch.zeros(4, 32, 32, dtype=torch.bool)
+        for i, mask in enumerate(masks):
+            mask[8 * i :, : 32 - 4 * i] = True
+        proposals = from_masks(masks, source="rehearsal")
+        maps = torch.rand(
+            self.frozen.live.backbone.channels, 4, 4, generator=generator(0, "map")
+        )
+        laid = view(maps.to(self.device), proposals, Scale(32))
+        head: Any = model.head
+        tags = torch.ones(model.classes, dtype=torch.bool, device=self.device)
+        clusters = torch.zeros(len(proposals), model.classes + 1, dtype=torch.long)
+        clusters[0, 1] = 1
+        try:
+            with torch.no_grad(), seeded(0):
+                scores = model(head.pool(laid))
+                if not scores.finite():
+                    raise PartError(
+                        f"the head {type(head).__name__} gives numbers that are not "
+                        "finite"
+                    )
+                supervise(
+                    scores,
+                    overlaps(proposals).to(self.device),
+                    tags,
+                    clusters.to(self.device),
+                    strategy,
+                    generator(0, "rehearsal"),
+                )
+        except PartError:
+            raise
+        except Exception as error:
+            parts = (head, strategy.miner, strategy.sampler, strategy.assigner)
+            raise PartError(
+                f"{', '.join(type(one).__name__ for one in parts)} fail on an example "
+                f"of {len(proposals)} proposals: {type(error).__name__}: {error}"
+            ) from error
+
     def prepare(
         self, bags: Sequence[Bag], tick: Callable[[Bag], None] = lambda bag: None
     ) -> None:
-        """Makes proposals and frozen features ahead, so that runs find them kept."""
+        """Makes proposals and frozen features ahead, so that runs find them kept.
+
+        Raises:
+            ValueError: if they are not finite; names the photo.
+        """
         for bag in bags:
-            if len(bag.proposals) and self.settings.freeze:
+            proposals = bag.proposals
+            if not proposals.objectness.isfinite().all():
+                raise ValueError(
+                    f"{bag.image.name}: expected finite objectness of the source "
+                    f"{self.settings.source.label}, got NaN or infinity"
+                )
+            if len(proposals) and self.settings.freeze:
                 for scale in {*self.train_views, *self.test_views}:
                     self.frozen(bag, scale)
             tick(bag)
@@ -229,6 +312,7 @@ class Pipeline:
         miner: Any,
         seed: int,
         *,
+        bags: Sequence[Bag] | None = None,
         cues: Cues | None = None,
         checkpoint: Path | None = None,
         steps: int | None = None,
@@ -236,7 +320,7 @@ class Pipeline:
         tick: Callable[[Progress], None] = lambda progress: None,
     ) -> tuple[Model, Progress]:
         """A model trained on tagged images with ``miner``; the rest as in ``fit``."""
-        bags = self.bags(tagged.images)
+        bags = bags or self.bags(tagged.images)
         model = self.model(len(tagged.classes), seed)
         progress = fit(
             model,

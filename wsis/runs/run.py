@@ -2,23 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from wsis import plugins
+from wsis._support.checks import at_least
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
-from wsis._support.provenance import versions
+from wsis._support.provenance import commit, device_in_words, versions
 from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
-from wsis.data.images import read_all
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
-from wsis.runs._card import CHECKPOINT, BaseCard, RunError
+from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
 from wsis.runs._trained import Trained, counting
 from wsis.runs.pipeline import Pipeline
@@ -76,6 +75,8 @@ class Card(BaseCard):
             category_ids=category_ids or tuple(range(1, len(tagged.classes) + 1)),
             supervision=tuple(sorted(pipeline.ledger)),
             versions=versions(),
+            commit=commit(),
+            devices=(device_in_words(pipeline.device),),
         )
 
 
@@ -127,9 +128,10 @@ def train(
         seed: of everything drawn; the same seed gives the same model.
         device: where the model is; ``auto`` takes the fastest.
         cache: folder for proposals, features and cues; None takes the user's.
-        folder: where a checkpoint is kept after every epoch and the run in the end;
-            None keeps nothing.
-        resume: continues the run in ``folder``.
+        folder: where checkpoints are kept, as in ``wsis.training.fit``, and the run in
+            the end; None keeps nothing.
+        resume: continues the run in ``folder``, with the result of one that never
+            stopped.
         steps: stops after so many images in all, resumed ones included.
         monitor: is told of progress.
 
@@ -146,7 +148,9 @@ def train(
     if resume and folder is None:
         raise SettingsError("expected the folder of the run to resume, got none")
     parts = Pipeline.of(recipe=recipe, settings=settings, device=device, cache=cache)
-    parts.strategy(part)
+    if steps is not None:
+        at_least("steps", steps, 1)
+    strategy = parts.strategy(part)
     tagged = data if isinstance(data, Tagged) else data.train()
     tell_untagged(tagged)
     monitor.say(summary(tagged))
@@ -154,10 +158,15 @@ def train(
     card = Card.of(parts, part, seed, tagged, tuple(numbers))
     place = None if folder is None else Path(folder)
     if place is not None:
-        card.begin(place, resume=resume)
-    step = monitor.start("proposals and features", len(tagged.images))
+        card = card.begin(place, resume=resume)
     bags = parts.bags(tagged.images)
-    read_all([partial(getattr, bag, "key") for bag in bags])
+    card = card.model_copy(update={"inputs": parts.inputs(bags, monitor)})
+    blank = parts.model(len(tagged.classes), seed)
+    parts.rehearse(blank, strategy)
+    if place is not None:
+        card = card.begin(place, resume=True)
+        check_room(place, blank)
+    step = monitor.start("proposals and features", len(tagged.images))
     parts.prepare(bags, lambda bag: step(bag.image.name))
     keys = [bag.key for bag in bags]
     tell_repeated(tagged.images, keys)
@@ -172,6 +181,7 @@ def train(
         tagged,
         part,
         seed,
+        bags=bags,
         cues=cues,
         checkpoint=None if place is None else place / CHECKPOINT,
         steps=steps,

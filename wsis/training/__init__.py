@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
+    from wsis.training.checkpoints import Progress
     from wsis.training.inference import predict
-    from wsis.training.loop import Progress, fit
+    from wsis.training.loop import fit
     from wsis.training.losses import (
         bag_loss,
         classification_loss,

@@ -1,49 +1,45 @@
 """The training loop: one image at a time, from tags alone."""
 
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from time import monotonic
+from zlib import crc32
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from wsis._support.randomness import generator
+from wsis._support.checks import few
+from wsis._support.files import digest
+from wsis._support.interrupts import held_back
+from wsis._support.randomness import generator, seeded
 from wsis.contracts import Calibrating
-from wsis.features.frozen import Features, sample
+from wsis.features.frozen import Features, LiveFeatures, sample
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
-from wsis.training.checkpoints import TrainingState
+from wsis.training.checkpoints import Order, Progress, TrainingState, made_from
+from wsis.training.inference import NOT_FINITE, finite
 from wsis.training.network import Model
 from wsis.training.schedule import Schedule
-from wsis.training.supervision import Losses, Observer, Strategy, supervise
+from wsis.training.supervision import (
+    Losses,
+    Observer,
+    PartError,
+    Strategy,
+    supervise,
+)
 
 Clusters = Callable[[Bag], Int[Tensor, "N C1"] | None]
 """Gives the cues of a bag: the cluster labels of its proposals, or None."""
 
 
-@dataclass(slots=True)
-class Progress:
-    """The progress of training.
-
-    Args:
-        step: images seen, skipped ones included.
-        skipped: images without proposals or tags, or whose loss was not finite, by
-            reason.
-        losses: mean of each loss over each epoch.
-    """
-
-    step: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    losses: list[dict[str, float]] = field(default_factory=list)
-
-    def skip(self, reason: str) -> None:
-        """Count one skipped image."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + 1
+EVERY = 600.0
+"""Seconds after which a checkpoint is written within an epoch."""
 
 
 def fit(
@@ -75,58 +71,94 @@ def fit(
         schedule: how the weights move.
         seed: of everything drawn.
         scales: one is drawn for every step.
-        checkpoint: written after every epoch; training resumes from it when it exists.
+        checkpoint: written after every epoch and ten minutes, and when training stops;
+            it resumes from there, with the result of training that never stopped.
         steps: stops after so many images in all.
         observer: sees what every branch is taught.
         tick: called after every image.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or of another run.
-        ValueError: if no image has both proposals and tags.
+        DivergedError: if losses or gradients are not finite, a few in a row.
+        ValueError: if no image has both proposals and tags, or features or what a part
+            gives are not finite.
     """
     descent = Descent(model, schedule, len(bags))
-    order, sampling = generator(seed, "order"), generator(seed, "sampling")
-    drawn = {"order": order, "sampling": sampling}
-    state = TrainingState(model, descent.optimizer, drawn)
-    run = json.dumps([asdict(schedule), repr(strategy), seed, len(bags)])
-    progress = Progress()
-    if checkpoint is not None and checkpoint.exists():
-        progress = Progress(**state.load(checkpoint, run))
-    elif isinstance(model.head, Calibrating):
+    sampling = generator(seed, "sampling")
+    order = Order(generator(seed, "order"), partial(_epoch, len(bags), len(scales)))
+    about = {}
+    if checkpoint is not None:
+        about = made_from(
+            model,
+            schedule=asdict(schedule),
+            strategy=repr(strategy),
+            seed=seed,
+            scales=[scale.name for scale in scales],
+            **_inputs(bags, features, clusters, scales[0]),
+        )
+    drawn = {"sampling": sampling}
+    state = TrainingState(model, descent.optimizer, order, drawn, about, checkpoint)
+    found = state.load()
+    if found is None and isinstance(model.head, Calibrating):
         with torch.no_grad():
             some = (bag for bag in sample(bags) if len(bag.proposals))
             pooled = (features(bag, scales[0]) for bag in some)
             model.head.calibrate(one for one in pooled if isinstance(one, Tensor))
-    last = schedule.images(len(bags)) if steps is None else steps
-    model.train()
-    while progress.step < last:
-        means = Means()
-        for bag, scale in islice(_epoch(bags, scales, order), last - progress.step):
-            watch = _watching(observer, bag, progress.step // len(bags))
-            try:
+    progress = found or Progress()
+
+    def learn() -> None:
+        i, j = next(order)
+        bag, before = bags[i], progress.step
+        progress.step += 1
+        watch = _watching(observer, bag, before // len(bags))
+        try:
+            # Parts that draw from the global state, as dropout does, repeat as well.
+            with seeded(crc32(f"step {seed} {before}".encode())):
                 losses = _losses(
-                    model, bag, scale, features, clusters, strategy, sampling, watch
+                    model, bag, scales[j], features, clusters, strategy, sampling, watch
                 )
-            except _SkipError as reason:
-                progress.skip(str(reason))
-            else:
-                descent.add(losses.total)
-                means.add(losses.named())
-            progress.step += 1
-            descent.step(progress.step)
-            tick(progress)
-        # A checkpoint holds no gradients, so that none may wait at its time.
-        descent.step(progress.step, now=True)
-        if not means.images:
-            raise ValueError(
-                f"expected images with tags and proposals, all {len(bags)} were "
-                f"skipped: {progress.skipped}"
-            )
-        progress.losses.append(means.values())
-        if checkpoint is not None:
-            state.save(checkpoint, run, asdict(progress))
+        except _SkipError as reason:
+            progress.skip(str(reason))
+        except _NotFiniteError as error:
+            progress.drop("loss", f"{bag.image.name} ({error})")
+        else:
+            descent.add(losses.total, bag.image.name, progress)
+            progress.add(losses.named())
+        descent.step(progress)
+
+    model.train()
+    last = schedule.images(len(bags)) if steps is None else steps
+    repeat(learn, state, progress, len(bags), last, tick)
+    descent.step(progress, now=True)
+    progress.end(model)
     model.eval()
     return progress
+
+
+def repeat(
+    learn: Callable[[], None],
+    state: TrainingState,
+    progress: Progress,
+    images: int,
+    last: int,
+    tick: Callable[[Progress], None],
+) -> None:
+    """Call ``learn`` until ``last`` images are seen; close epochs, keep checkpoints."""
+    with held_back() if state.path else nullcontext(bool) as interrupted:
+        kept = monotonic()
+        while progress.step < last:
+            before = progress.step // images
+            learn()
+            ended = progress.step // images > before
+            if ended:
+                progress.close()
+            tick(progress)
+            stopped = interrupted() or progress.step >= last
+            if ended or stopped or monotonic() - kept > EVERY:
+                state.save(progress)
+                kept = monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
 
 
 class Descent:
@@ -141,61 +173,78 @@ class Descent:
     def __init__(self, model: nn.Module, schedule: Schedule, images: int) -> None:
         self.model, self.schedule, self.images = model, schedule, images
         self.optimizer = schedule.build(model)
-        self._waiting = False
 
-    def add(self, loss: Float[Tensor, ""]) -> None:
+    def add(self, loss: Float[Tensor, ""], name: str, progress: Progress) -> None:
         """Add one image's gradient to those that wait for the next step."""
         (loss / self.schedule.batch).backward()
-        self._waiting = True
+        progress.waiting.append(f"{name} (loss {float(loss.detach()):g})")
 
-    def step(self, seen: int, *, now: bool = False) -> None:
+    def step(self, progress: Progress, *, now: bool = False) -> None:
         """Take a step if gradients wait and a batch is full, or ``now``.
 
-        Args:
-            seen: images so far, skipped ones included.
-            now: even if the batch is not full.
+        The gradient is the mean over the images of the batch that taught something.
         """
-        if self._waiting and (now or seen % self.schedule.batch == 0):
-            self.schedule.set_rate(self.optimizer, seen - 1, self.images)
-            descend(self.model, self.optimizer, self.schedule.clip)
-            self._waiting = False
+        schedule, waiting = self.schedule, progress.waiting
+        if not waiting or not (now or progress.step % schedule.batch == 0):
+            return
+        if len(waiting) < schedule.batch:
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= schedule.batch / len(waiting)
+        schedule.set_rate(self.optimizer, progress.step - 1, self.images)
+        names, progress.waiting = few(waiting), []
+        descend(self.model, self.optimizer, schedule.clip, names, progress)
 
 
-def descend(model: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> bool:
-    """Take a step and forget the gradients; False, and no step, if not finite."""
+def descend(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    clip: float,
+    names: str,
+    progress: Progress,
+) -> None:
+    """Take a step and forget the gradients; drop and name it if they are not finite."""
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
     finite = bool(norm.isfinite())
     if finite:
         optimizer.step()
+        progress.taken, progress.in_a_row = progress.taken + 1, 0
     optimizer.zero_grad()
-    return finite
+    if not finite:
+        progress.drop("gradient", names)
 
 
-class Means:
-    """The mean of each loss over some images."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self._sums: dict[str, float] = {}
-
-    def add(self, losses: Mapping[str, float], images: int = 1) -> None:
-        """Add the losses of one image, or the mean losses of several."""
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * images
-        self.images += images
-
-    def values(self) -> dict[str, float]:
-        """Return the means by name."""
-        return {name: value / self.images for name, value in self._sums.items()}
+def _epoch(images: int, scales: int, order: torch.Generator) -> list[tuple[int, int]]:
+    """Return the positions of an epoch's images, and of the scale of each."""
+    shuffled = torch.randperm(images, generator=order).tolist()
+    drawn = torch.randint(scales, (images,), generator=order).tolist()
+    return list(zip(shuffled, drawn, strict=True))
 
 
-def _epoch(
-    bags: Sequence[Bag], scales: Sequence[Scale], order: torch.Generator
-) -> Iterator[tuple[Bag, Scale]]:
-    images = torch.randperm(len(bags), generator=order).tolist()
-    drawn = torch.randint(len(scales), (len(bags),), generator=order).tolist()
-    for i, j in zip(images, drawn, strict=True):
-        yield bags[i], scales[j]
+def _inputs(
+    bags: Sequence[Bag], features: Features, clusters: Clusters, scale: Scale
+) -> dict[str, str]:
+    """Return digests of what is learned from; of features and cues, a sample's."""
+    proposals = [
+        digest(one.regions.numpy(), one.members.numpy(), one.objectness.numpy())
+        for one in (bag.proposals for bag in bags)
+    ]
+    some = [bag for bag in sample(bags) if bag.tags.any() and len(bag.proposals)]
+    cues = [clusters(bag) for bag in some]
+    # Of live features, the backbone's weights tell.
+    live = isinstance(features, LiveFeatures)
+    pooled = [] if live else [features(bag, scale) for bag in some]
+    kept = [
+        [one.detach().cpu().numpy() for one in ones if isinstance(one, Tensor)]
+        for ones in (cues, pooled)
+    ]
+    return {
+        "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
+        "tags": digest(*(bag.labels for bag in bags)),
+        "proposals": digest(*proposals),
+        "cues": digest(*kept[0]),
+        "features": digest(*kept[1]),
+    }
 
 
 def _watching(observer: Observer | None, bag: Bag, epoch: int) -> Observer | None:
@@ -209,6 +258,10 @@ class _SkipError(Exception):
     """The reason why an image teaches nothing."""
 
 
+class _NotFiniteError(Exception):
+    """Says which numbers are not finite."""
+
+
 def _losses(
     model: Model,
     bag: Bag,
@@ -219,22 +272,39 @@ def _losses(
     sampling: torch.Generator,
     observer: Observer | None,
 ) -> Losses:
-    """Return the losses of one image; raises ``_SkipError`` where there are none."""
+    """Return the losses of one image.
+
+    Raises:
+        _SkipError: if it teaches nothing.
+        _NotFiniteError: if what the weights made of it is not finite.
+        ValueError: if the image's features or what a part gives are not finite.
+    """
     if not bag.tags.any():
         raise _SkipError("no tags")
     proposals = bag.proposals
     if not len(proposals):
         raise _SkipError("no proposals")
+    pooled = features(bag, scale)
+    if not finite(pooled):
+        if model.backbone is not None:
+            raise _NotFiniteError("features")
+        raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
+    scores = model(pooled)
+    if not scores.finite():
+        raise _NotFiniteError("scores")
     cues = clusters(bag)
-    losses = supervise(
-        model(features(bag, scale)),
-        overlaps(proposals).to(model.device),
-        bag.tags.to(model.device),
-        None if cues is None else cues.to(model.device),
-        strategy,
-        sampling,
-        observer,
-    )
+    try:
+        losses = supervise(
+            scores,
+            overlaps(proposals).to(model.device),
+            bag.tags.to(model.device),
+            None if cues is None else cues.to(model.device),
+            strategy,
+            sampling,
+            observer,
+        )
+    except PartError as error:
+        raise PartError(f"{bag.image.name}: {error}") from None
     if not losses.total.isfinite():
-        raise _SkipError("loss not finite")
+        raise _NotFiniteError(f"loss {float(losses.total.detach()):g}")
     return losses

@@ -24,6 +24,15 @@ class Scores:
     anti_noise: BranchScores
     branches: tuple[BranchScores, ...]
 
+    def finite(self) -> bool:
+        """Tell whether all of them are finite numbers."""
+        return all(
+            bool(one.isfinite().all())
+            for branch in (self.anti_noise, *self.branches)
+            for one in (branch.classification, branch.localization)
+            if one is not None
+        )
+
     def final(self) -> Float[Tensor, "N C"]:
         """Return the mean of the branches' products, without background."""
         return torch.stack([one.product for one in self.branches]).mean(0)[:, 1:]

@@ -28,6 +28,10 @@ from wsis.training.losses import (
 from wsis.training.network import Scores
 
 
+class PartError(ValueError):
+    """A part gave what its contract does not allow."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strategy:
     """Turns a branch's scores into supervision of the next; every part is swappable.
@@ -69,7 +73,9 @@ class Strategy:
         """Return what a branch learns from the branch before, before sampling."""
         if branch == 0 and not self.anti_noise:
             return clusters_as_instances(clusters, overlaps)
-        return _at(self.miner, branch)(previous, overlaps, tags)
+        found = _at(self.miner, branch)(previous, overlaps, tags)
+        _check_mined(found, self.miner, len(overlaps), tags)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +162,7 @@ def supervise(
         targets = None
         if len(pseudo):
             targets = _at(strategy.assigner, k)(pseudo, overlaps)
+            _check_finite(strategy.assigner, targets.weight, targets.integrity)
             refined.append(
                 refinement_losses(
                     branch, targets, tags, branch=k, by_cluster=strategy.by_cluster
@@ -220,6 +227,34 @@ def clusters_as_instances(
     chosen = torch.tensor(index, dtype=torch.long, device=clusters.device)
     weight = torch.ones(len(chosen), device=clusters.device)
     return PseudoInstances(chosen, column[chosen], weight)
+
+
+def _check_mined(
+    found: PseudoInstances, miner: Miner, proposals: int, tags: Bool[Tensor, " C"]
+) -> None:
+    _check_finite(miner, found.weight)
+    if not len(found):
+        return
+    low, high = int(found.index.min()), int(found.index.max())
+    if low < 0 or high >= proposals:
+        raise PartError(
+            f"expected proposals 0…{proposals - 1} of the miner "
+            f"{type(miner).__name__}, got {low}…{high}"
+        )
+    low, high = int(found.label.min()), int(found.label.max())
+    if low < 1 or high > len(tags) or not tags[found.label - 1].all():
+        raise PartError(
+            f"expected labels of the photo's tags, {(tags.nonzero() + 1).tolist()}, of "
+            f"the miner {type(miner).__name__}, got {found.label.unique().tolist()}"
+        )
+
+
+def _check_finite(part: object, *given: Tensor) -> None:
+    if not all(one.isfinite().all() for one in given):
+        raise PartError(
+            f"expected finite numbers of the part {type(part).__name__}, got NaN or "
+            "infinity"
+        )
 
 
 _Part = TypeVar("_Part")

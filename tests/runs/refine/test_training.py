@@ -1,13 +1,20 @@
+import dataclasses
+import os
+import signal
+
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from tests.drawn import Squares
 from tests.runs.refine.builders import predictions, refine_settings
+from wsis._support.checks import WeightsError
 from wsis.contracts import Supervision
 from wsis.geometry.masks import to_dense
 from wsis.runs.refine import detect, fit_detector, mask_rcnn
 from wsis.runs.refine.training import UNLABELLED, _example
-from wsis.training.checkpoints import CheckpointError
+from wsis.training.checkpoints import CheckpointError, DivergedError
 
 LEDGER = frozenset({Supervision.TAGS})
 
@@ -61,6 +68,70 @@ def test_one_seed_gives_one_result_whatever_the_global_state(images, labels):
         "loss_rpn_box_reg",
         "total",
     }
+
+
+def interrupting(step):
+    def tick(progress):
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return tick
+
+
+def kept(path):
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return tensors, file.metadata()
+
+
+def test_every_step_resumes_to_the_same_end(images, labels, tmp_path):
+    # Three photos in twos: a batch joins the epochs.
+    some, told, path = images[:3], labels[:3], tmp_path / "whole"
+    whole, progress = trained(some, told, checkpoint=path)
+    assert (progress.step, progress.taken) == (6, 3)
+
+    for k in (2, 4):
+        parts = tmp_path / f"{k}"
+        with pytest.raises(KeyboardInterrupt):
+            trained(some, told, checkpoint=parts, tick=interrupting(k))
+        resumed, end = trained(some, told, checkpoint=parts)
+
+        assert end == progress
+        assert same(whole, resumed)
+        (mine, about), (theirs, again) = kept(path), kept(parts)
+        assert about == again
+        assert all(mine[key].equal(theirs[key]) for key in mine)
+
+
+def test_iterations_are_steps_of_the_optimiser(images, labels):
+    _, progress = trained(images[:3], labels[:3], "schedule.iterations=3")
+
+    assert (progress.step, progress.taken) == (6, 3)
+
+
+def test_another_photo_or_label_is_refused(images, labels, tmp_path):
+    path = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        trained(images, labels, checkpoint=path, tick=interrupting(2))
+    other = dataclasses.replace(images[0], load=lambda: np.zeros((48, 64, 3), np.uint8))
+    moved = predictions((1, 0.9, (8, 8, 30, 34)), image_id=images[0].id)
+
+    with pytest.raises(CheckpointError, match=r"is of another \(photos: "):
+        trained([other, *images[1:]], labels, checkpoint=path)
+    with pytest.raises(CheckpointError, match=r"is of another \(labels: "):
+        trained(images, [moved, *labels[1:]], checkpoint=path)
+
+
+def test_a_detector_that_diverges_says_so(images, labels):
+    wild = ("schedule.lr=1e30", "schedule.clip=0", "schedule.epochs=8")
+
+    with pytest.raises(DivergedError, match=r"lower schedule\.lr"):
+        trained(images, labels, *wild)
+    model = mask_rcnn(refine_settings(), 2, 0)
+    for parameter in model.roi_heads.box_predictor.parameters():
+        parameter.data.fill_(torch.nan)
+    with pytest.raises(WeightsError, match=rf"for {images[0].name}, .*box_predictor"):
+        detect(model, images[0], LEDGER)
 
 
 def test_training_goes_on_from_the_last_epoch_to_the_same_end(images, labels, tmp_path):

@@ -8,12 +8,11 @@ from typing import ClassVar
 import torch
 
 from wsis._support.progress import Monitor, Silent
-from wsis._support.provenance import versions
+from wsis._support.provenance import commit, device_in_words, versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
 from wsis.data.halves import tagged_for
-from wsis.data.images import read_all
 from wsis.geometry.predictions import Predictions
-from wsis.runs._card import CHECKPOINT, BaseCard
+from wsis.runs._card import CHECKPOINT, BaseCard, check_room
 from wsis.runs._trained import Trained, counting
 from wsis.runs.refine.detector import mask_rcnn
 from wsis.runs.refine.labels import (
@@ -76,6 +75,8 @@ class RefinedCard(BaseCard):
             data=tagged.name,
             supervision=tuple(sorted(ledger)),
             versions=versions(),
+            commit=commit(),
+            devices=(device_in_words(run.pipeline.device),),
         )
 
 
@@ -126,10 +127,13 @@ def refine(
     """
     monitor, device = monitor or Silent(), run.pipeline.device
     tagged = tagged_for(tagged, run.classes, "the run")
-    read_all([image.load for image in tagged.images])
     card = RefinedCard.of(run, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
-    card.begin(folder, resume=resume)
+    card = card.begin(folder, resume=resume)
+    bags = run.pipeline.bags(tagged.images)
+    card = card.model_copy(update={"inputs": run.pipeline.inputs(bags, monitor)})
+    card = card.begin(folder, resume=True)
+    check_room(folder, model)
     step = monitor.start("pseudo labels", len(tagged.images))
     labels, coverage = pseudo_labels(folder, run, tagged, card, step)
     covered(coverage)

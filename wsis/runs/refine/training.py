@@ -1,22 +1,24 @@
 """Trains a detector on pseudo labels, and finds instances with it."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from wsis._support.checks import few
+from wsis._support.files import digest
 from wsis._support.randomness import generator, seeded
+from wsis._support.weights import check_finite
 from wsis.contracts import Ledger, TaggedImage
 from wsis.geometry.masks import encode, to_dense
 from wsis.geometry.predictions import Predictions
 from wsis.runs.refine.detector import image_tensor
 from wsis.runs.refine.settings import RefineSettings
-from wsis.training.checkpoints import TrainingState
-from wsis.training.loop import Means, Progress, descend
+from wsis.training.checkpoints import Order, Progress, TrainingState, made_from
+from wsis.training.loop import descend, repeat
 
 UNLABELLED = "no pseudo label"
 
@@ -34,7 +36,8 @@ def fit_detector(
     """Trains ``model`` in place on photos and the pseudo labels of each.
 
     Photos without a pseudo label are left out: they do hold objects, and Mask R-CNN
-    takes for background whatever has no label. The order of the photos, which are
+    takes for background whatever has no label. A batch may join the end of an epoch
+    and the beginning of the next. The order of the photos, which are
     mirrored, and torchvision's own draws depend on ``seed`` alone; on a CPU the result
     is the same to the last bit.
 
@@ -44,11 +47,13 @@ def fit_detector(
         labels: of each, in the same order.
         settings: of the training.
         seed: of everything drawn.
-        checkpoint: written after every epoch; training resumes from it when it exists.
+        checkpoint: written after every epoch and ten minutes, and when training stops;
+            it resumes from there, with the result of training that never stopped.
         tick: called after every step.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or of another run.
+        DivergedError: if losses or gradients are not finite, a few in a row.
         ValueError: if no photo has a pseudo label.
     """
     pairs = [(i, one) for i, one in zip(images, labels, strict=True) if len(one)]
@@ -60,55 +65,65 @@ def fit_detector(
     schedule, draws = settings.paced, generator(seed, "refine")
     device = _device(model)
     optimizer = schedule.build(model)
-    state = TrainingState(model, optimizer, {"draws": draws})
-    run = json.dumps([settings.model_dump(mode="json"), seed, len(pairs)])
-    progress = Progress()
-    if checkpoint is not None and checkpoint.exists():
-        progress = Progress(**state.load(checkpoint, run))
-    elif len(pairs) < len(images):
-        progress.skipped[UNLABELLED] = len(images) - len(pairs)
+    order = Order(draws, partial(_epoch, len(pairs)))
+    about = {}
+    if checkpoint is not None:
+        about = made_from(
+            model,
+            settings=settings.model_dump(mode="json"),
+            seed=seed,
+            photos=f"{len(pairs)} photos, {digest(*(one.load() for one, _ in pairs))}",
+            labels=digest(*(_told(one) for _, one in pairs)),
+        )
+    state = TrainingState(model, optimizer, order, {}, about, checkpoint)
+    left = len(images) - len(pairs)
+    progress = state.load() or Progress(skipped={UNLABELLED: left} if left else {})
     last = schedule.images(len(pairs))
+
+    def learn() -> None:
+        schedule.set_rate(optimizer, progress.step, len(pairs))
+        count = min(settings.batch, last - progress.step)
+        some = [next(order) for _ in range(count)]
+        progress.step += count
+        examples = [
+            _example(*pairs[i], flip=settings.flips and mirrored)
+            for i, mirrored in some
+        ]
+        photos = [pixels.to(device) for pixels, _ in examples]
+        targets = [{k: v.to(device) for k, v in t.items()} for _, t in examples]
+        # torchvision draws what it samples from the global state.
+        with seeded(int(torch.randint(2**31, (1,), generator=draws))):
+            losses: dict[str, Tensor] = model(photos, targets)
+        total: Any = sum(losses.values())
+        names = few([pairs[i][0].name for i, _ in some])
+        names += f" (loss {float(total.detach()):g})"
+        if total.isfinite():
+            total.backward()
+            named = {name: float(loss.detach()) for name, loss in losses.items()}
+            progress.add({**named, "total": sum(named.values())}, count)
+            descend(model, optimizer, schedule.clip, names, progress)
+        else:
+            progress.drop("loss", names)
+
     model.train()
-    while progress.step < last:
-        means = Means()
-        order = torch.randperm(len(pairs), generator=draws)
-        mirrored = torch.rand(len(pairs), generator=draws) < 0.5
-        for some in order.split(settings.batch):
-            if progress.step >= last:
-                break
-            schedule.set_rate(optimizer, progress.step, len(pairs))
-            examples = [
-                _example(*pairs[i], flip=settings.flips and bool(mirrored[i]))
-                for i in some.tolist()
-            ]
-            photos = [pixels.to(device) for pixels, _ in examples]
-            targets = [{k: v.to(device) for k, v in t.items()} for _, t in examples]
-            # torchvision draws what it samples from the global state.
-            with seeded(int(torch.randint(2**31, (1,), generator=draws))):
-                losses: dict[str, Tensor] = model(photos, targets)
-            total: Any = sum(losses.values())
-            finite = bool(total.isfinite())
-            if finite:
-                total.backward()
-                finite = descend(model, optimizer, schedule.clip)
-            if finite:
-                named = {name: float(loss.detach()) for name, loss in losses.items()}
-                means.add(named, len(some))
-            else:
-                progress.skip("loss not finite")
-            progress.step += len(some)
-            tick(progress)
-        if not means.images:
-            raise ValueError(
-                "expected finite losses, got none in epoch "
-                f"{len(progress.losses) + 1}; lower schedule.lr"
-            )
-        values = means.values()
-        progress.losses.append({**values, "total": sum(values.values())})
-        if checkpoint is not None:
-            state.save(checkpoint, run, asdict(progress))
+    repeat(learn, state, progress, len(pairs), last, tick)
+    progress.end(model)
     model.eval()
     return progress
+
+
+def _epoch(photos: int, draws: torch.Generator) -> list[tuple[int, bool]]:
+    """Return the positions of an epoch's photos, and whether each is mirrored."""
+    order = torch.randperm(photos, generator=draws).tolist()
+    mirrored = (torch.rand(photos, generator=draws) < 0.5).tolist()
+    # The draw is of the photo, whatever its place in the order.
+    return [(i, mirrored[i]) for i in order]
+
+
+def _told(labels: Predictions) -> str:
+    """Return a digest of pseudo labels."""
+    masks = [str(one["counts"]) for one in labels.masks]
+    return digest(labels.label.numpy(), labels.size, masks)
 
 
 @torch.no_grad()
@@ -121,6 +136,9 @@ def detect(model: nn.Module, image: TaggedImage, ledger: Ledger) -> Predictions:
     model.eval()
     pixels = image.load()
     [found] = model([image_tensor(pixels).to(_device(model))])
+    if not len(found["scores"]):
+        # Scores of weights that are not finite are above no threshold.
+        check_finite(model.state_dict(), f"the detector's weights, for {image.name}")
     dense = (found["masks"][:, 0] >= 0.5).cpu()  # (M, H, W)
     keep = dense.flatten(1).any(1).nonzero().flatten()
     return Predictions.of_masks(
