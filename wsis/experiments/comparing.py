@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def compare_variants(
         if (variant.label, seed, fold) not in kept.runs
     ]
     began = time.perf_counter()
-    with doing(work, jobs) as do:
+    with closing(kept), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
         for name in do(Work.prepare, chores, None):

@@ -3,21 +3,25 @@
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from wsis._support.files import atomic_write, differences, digest, read_json_lines
+from wsis._support.files import atomic_write, differences, digest
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
+from wsis.experiments._lines import check_version, records
+from wsis.experiments._resampling import point
 from wsis.experiments._verdicts import judge
 from wsis.experiments.records import RunRecord
 from wsis.experiments.runner import Done
 from wsis.geometry.predictions import Predictions
+from wsis.report.files import KEPT as REPORT
+from wsis.report.files import RESULTS
 from wsis.report.shown import Shown
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
@@ -64,12 +68,25 @@ class Kept:
             stamp=DESIGN,
             lines=RUNS,
             design=self.design,
+            made=(RESULTS, REPORT, "report.html", "summary.csv", "summary.md"),
             partial=True,
             fresh=self.fresh,
         )
-        for run in _whole(self._journal.read(), self.root):
+        for run in read_runs(self.root) if self._journal.resumes() else ():
             if run.miner in self.design and run.fold in self.parts:
-                self.runs[run.miner, run.seed, run.fold] = run
+                key = run.miner, run.seed, run.fold
+                name = f"{run.miner}, seed {run.seed}"
+                check_version(self.root / RUNS, name, run.versions)
+                _check_figures(
+                    self.root / RUNS, run.values(), _matches(self.root, *key)
+                )
+                self.runs[key] = run
+        self._journal.lock()
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        if self._journal is not None:
+            self._journal.close()
 
     @property
     def parts(self) -> Sequence[int | None]:
@@ -150,18 +167,30 @@ class Kept:
 
 
 def read_runs(root: Path) -> list[RunRecord]:
-    """Return the runs in ``runs.jsonl`` in order; a broken line is no run."""
-    return list(_whole(read_json_lines(root / RUNS), root))
+    """Return the runs in ``runs.jsonl``, in order; warn of lines that are none."""
+
+    def lost(run: RunRecord) -> str:
+        path = predictions_path(root, run.miner, run.seed, run.fold)
+        return "" if path.is_file() else f"{path.name} is missing"
+
+    return records(root / RUNS, RunRecord, lost)
 
 
-def _whole(lines: Iterable[Any], root: Path) -> Iterator[RunRecord]:
-    for values in lines:
-        try:
-            run = RunRecord(**values)
-        except TypeError:
-            continue
-        if predictions_path(root, run.miner, run.seed, run.fold).is_file():
-            yield run
+def _check_figures(path: Path, run: Mapping[str, Any], matches: Matches) -> None:
+    """Make sure that the figures in a file are those that a run's matches give.
+
+    Raises:
+        JournalError: if they are not.
+    """
+    found = point(matches)
+    other = [x for x in found if abs(found[x] - run["metrics"][x]) > 1e-6]
+    if other:
+        raise JournalError(
+            f"{path}: {run['miner']}, seed {run['seed']} has {other[0]} "
+            f"{run['metrics'][other[0]]:.6g}, its matches give {found[other[0]]:.6g}: "
+            "one of them was changed; choose another folder (--out), or overwrite it "
+            "(--overwrite, fresh=True)"
+        )
 
 
 def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
@@ -183,13 +212,15 @@ def read_matches(
         JournalError: if a file is missing.
         ValueError: if one is damaged.
     """
-    parts = []
-    for fold in [None] if folds is None else range(folds):
-        path = matches_path(root, label, seed, fold)
-        if not path.is_file():
-            raise JournalError(f"expected {path}, it is missing")
-        parts.append(Matches.load(path))
-    return joined(parts)
+    parts = [None] if folds is None else range(folds)
+    return joined([_matches(root, label, seed, fold) for fold in parts])
+
+
+def _matches(root: Path, label: str, seed: int, fold: int | None) -> Matches:
+    path = matches_path(root, label, seed, fold)
+    if not path.is_file():
+        raise JournalError(f"expected {path}, it is missing")
+    return Matches.load(path)
 
 
 def predictions_path(
@@ -291,14 +322,15 @@ def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
             label, seed = run["miner"], run["seed"]
             name = f"{label} ({folder.name})" if label in others else label
             runs[name, seed] = read_matches(folder, label, seed, folds)
+            _check_figures(folder / RESULTS, run, runs[name, seed])
     return judge(runs)
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "results.json"
+    path = folder / RESULTS
     if not path.is_file():
         raise JournalError(
-            f"expected {folder} to hold a finished bench, it has no results.json"
+            f"expected {folder} to hold a finished bench, it has no {RESULTS}"
         )
     try:
         results: dict[str, Any] = json.loads(path.read_text())

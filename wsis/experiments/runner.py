@@ -11,6 +11,7 @@ import torch
 
 from wsis._support.memory import peak_megabytes, reset_peak
 from wsis._support.progress import Monitor, Silent
+from wsis._support.provenance import commit, versions
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
@@ -257,6 +258,8 @@ class Work:
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
             device=str(pipeline.device),
+            versions=versions(),
+            commit=commit(),
             anatomy=None if anatomy is None else anatomy.results(),
             trace=watcher.results() if watcher else None,
             fold=fold,

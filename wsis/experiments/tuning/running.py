@@ -1,6 +1,7 @@
 """Tunes: trains every setting of a sweep and asks the criteria."""
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from wsis.experiments._pool import check_pickles, doing
 from wsis.experiments._provenance import describe
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning.criteria import chance_ap
-from wsis.experiments.tuning.folder import journal, trials
+from wsis.experiments.tuning.folder import journal, resumed
 from wsis.experiments.tuning.results import BY, Tuning, check_choice
 from wsis.experiments.tuning.space import Space
 from wsis.experiments.tuning.trial import Trial, prepare, trial
@@ -96,16 +97,17 @@ def tune(
     }
     finished: dict[tuple[str, int], Trial] = {}
     kept = None if folder is None else journal(folder, design, fresh=fresh)
-    if kept is not None:
-        finished = {(one.label, one.seed): one for one in trials(kept.read())}
     pairs = [(variant, seed) for variant in variants for seed in seeds]
+    if kept is not None:
+        wanted = {(variant.label, seed) for variant, seed in pairs}
+        finished = resumed(kept, wanted)
     missing = [
         (variant, seed, views)
         for variant, seed in pairs
         if (variant.label, seed) not in finished
     ]
     if missing:
-        with doing(work, jobs) as do:
+        with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
             ready, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(ready) + len(looks))
             for name in do(Work.prepare, ready, None):

@@ -1,12 +1,13 @@
 """A trial: one setting trained with one seed, its criteria, and the masks' verdict."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from wsis._support.progress import Monitor, Silent
+from wsis._support.provenance import commit, versions
 from wsis.contracts import Tagged
 from wsis.data.splits import Split
 from wsis.evaluation import evaluate
@@ -36,6 +37,7 @@ class Trial:
         look_seconds: of the criteria.
         judge_seconds: of predicting and evaluating the validation photos.
         losses: mean of each loss per epoch.
+        versions, commit: with what it was made, as far as is known.
     """
 
     label: str
@@ -46,6 +48,8 @@ class Trial:
     look_seconds: float
     judge_seconds: float
     losses: list[dict[str, float]]
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str | None = None
 
 
 def trial(
@@ -85,6 +89,8 @@ def trial(
         look_seconds=looked - trained,
         judge_seconds=time.perf_counter() - looked,
         losses=progress.losses,
+        versions=versions(),
+        commit=commit(),
     )
 
 
