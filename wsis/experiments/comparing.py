@@ -14,7 +14,8 @@ from wsis._support.randomness import generator
 from wsis.contracts import Annotated, DataSource
 from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
-from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments._pool import doing
+from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._provenance import of_truths
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import Kept
@@ -127,9 +128,7 @@ def compare_variants(
         watch=watch,
         folds=None if folds is None else Folds(count=folds),
     )
-    if jobs > 1:
-        check_pickles(plan)
-    work = Work(plan)
+    work = ready(plan, jobs, folder)
     of, first = work.pipelines, seeds[0]
     kept = Kept(
         root=folder,
@@ -155,9 +154,8 @@ def compare_variants(
     with closing(kept), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
-        for name in do(Work.prepare, chores, None):
-            step(name)
-        prepared = time.perf_counter() - began
+        prepared(do(Work.prepare, chores, None), step)
+        seconds = time.perf_counter() - began
         for hints in do(Work.hints, [(first, kept.parts[0])] if missing else [], None):
             for text in hints:
                 monitor.say(text)
@@ -206,7 +204,7 @@ def compare_variants(
         random=chance,
         runs=runs,
         supervision=sorted(set().union(*(one.ledger for one in of.values()))),
-        prepare_seconds=prepared,
+        prepare_seconds=seconds,
         pictures={label: kept.predictions(label, first) for label in labels},
         variants=[_described(variant, of[variant.label]) for variant in variants],
         verdict=judge(matches),

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from wsis._support.memory import peak_megabytes, reset_peak
+from wsis._support.problems import Checks
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, versions
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedImage
@@ -88,15 +89,19 @@ class Plan:
             ValueError: if a setting is unknown or out of range.
         """
         built: dict[str, Pipeline] = {}
-        found: dict[str, Pipeline] = {}
-        for variant in self.variants:
+
+        def of(variant: Variant) -> Pipeline:
             settings = variant.settings(self.settings)
             key = _key(settings.resolved())
             if key not in built:
                 built[key] = Pipeline(settings, self.cache, self.device)
-            found[variant.label] = built[key]
             built[key].strategy(variant.miner)
-        return found
+            return built[key]
+
+        checks = Checks()
+        found = {one.label: checks.of(of, one) for one in self.variants}
+        checks.tell()
+        return {label: one for label, one in found.items() if one is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +177,18 @@ class Work:
         count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
-    def prepare(self, label: str, index: int, monitor: Monitor | None) -> str:
-        """Make one image's proposals and features, and return its name."""
+    def prepare(
+        self, label: str, index: int, monitor: Monitor | None
+    ) -> tuple[str, Exception | None]:
+        """Make one image's proposals and features; return its name and any problem."""
         del monitor
         train, val = self.bags(label)
         bag = (val if self.folds else train + val)[index]
-        self.pipelines[label].prepare([bag])
-        return bag.image.name
+        try:
+            self.pipelines[label].prepare([bag])
+        except (ValueError, OSError) as error:
+            return bag.image.name, error
+        return bag.image.name, None
 
     def hints(self, seed: int, fold: int | None, monitor: Monitor | None) -> list[str]:
         """Return what will keep variants from learning, before they train."""

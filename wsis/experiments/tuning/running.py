@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
 from wsis.data.splits import Split
-from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments._pool import doing
+from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._provenance import describe
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning.criteria import chance_ap
@@ -83,9 +85,7 @@ def tune(
         cache=pipeline.cache,
         device=pipeline.device,
     )
-    if jobs > 1:
-        check_pickles(plan)
-    work, held = Work(plan), split.held().images
+    work, held = ready(plan, jobs, folder), split.held().images
     design = {
         **identity(variants[0], pipeline),
         "sweep": [axis.text for axis in space.axes],
@@ -108,12 +108,11 @@ def tune(
     ]
     if missing:
         with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
-            ready, looks = work.chores(), [(i, views) for i in range(len(held))]
-            step = monitor.start("proposals and features", len(ready) + len(looks))
-            for name in do(Work.prepare, ready, None):
-                step(name)
-            for name in do(prepare, looks, None):
-                step(name)
+            chores, looks = work.chores(), [(i, views) for i in range(len(held))]
+            step = monitor.start("proposals and features", len(chores) + len(looks))
+            prepared(
+                chain(do(Work.prepare, chores, None), do(prepare, looks, None)), step
+            )
             for hints in do(Work.hints, [(seeds[0], None)], None):
                 for text in hints:
                     monitor.say(text)

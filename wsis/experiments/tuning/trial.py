@@ -125,16 +125,24 @@ def measure(
     return {one.name: one.join(np.stack(rows[one.name]), present) for one in CRITERIA}
 
 
-def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> str:
-    """Make the proposals and features of one photo held out, in all its views."""
+def prepare(
+    work: Work, index: int, views: int, monitor: Monitor | None
+) -> tuple[str, Exception | None]:
+    """Make the proposals and features of one photo held out, in all its views.
+
+    Return its name and any problem.
+    """
     del monitor
     pipeline = work.pipelines[DEFAULT]
     [bag] = pipeline.bags([_split(work).held().images[index]])
-    if len(bag.proposals) and pipeline.settings.freeze:
-        [scale, *_] = pipeline.test_views
-        for look in (scale, *others(scale)) if index < views else (scale,):
-            pipeline.frozen(bag, look)
-    return bag.image.name
+    try:
+        if len(bag.proposals) and pipeline.settings.freeze:
+            [scale, *_] = pipeline.test_views
+            for look in (scale, *others(scale)) if index < views else (scale,):
+                pipeline.frozen(bag, look)
+    except (ValueError, OSError) as error:
+        return bag.image.name, error
+    return bag.image.name, None
 
 
 def _split(work: Work) -> Split:
