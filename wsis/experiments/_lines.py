@@ -35,6 +35,9 @@ def records(
         if values is None and not whole and number == lines[-1][0]:
             continue
         line = _named(number, values)
+        if not isinstance(values, dict):
+            other.append(f"{line}: no whole line of JSON")
+            continue
         try:
             record = reader.validate_python(values)
         except ValidationError as error:
@@ -51,7 +54,7 @@ def records(
     if other:
         warn(
             f"{path}: {len(other)} lines are not read ({few(other)}); they stay there, "
-            "and their work is done again"
+            "and work that no other line has is done again"
         )
     if more:
         warn(
