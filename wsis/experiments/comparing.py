@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -113,6 +114,19 @@ def compare_variants(
     ``pipeline`` has everything else, ``watch`` makes what looks on from outside
     training, for each run.
     """
+    if folder is None:
+        with TemporaryDirectory(prefix="wsis-") as place:
+            return compare_variants(
+                variants,
+                data,
+                pipeline,
+                seeds=seeds,
+                watch=watch,
+                jobs=jobs,
+                monitor=monitor,
+                folder=Path(place),
+                folds=folds,
+            )
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):

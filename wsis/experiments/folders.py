@@ -4,7 +4,7 @@ import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,13 @@ Key = tuple[str, int, int | None]
 
 @dataclass(slots=True, kw_only=True)
 class Kept:
-    """Finished runs: in a folder where there is one, else in memory.
+    """The finished runs of a folder.
 
     The folder has ``bench.json``, ``runs.jsonl`` and ``runs/``. A run's predictions and
     matches are written first, then its line: a run that has a line is whole.
 
     Args:
-        root: the folder; None keeps runs in memory.
+        root: the folder.
         design: what each variant's figures depend on, by label.
         fresh: forgets the runs of another bench, once there is one of this.
         folds: how many there are; None where there are none.
@@ -49,19 +49,16 @@ class Kept:
         JournalError: if the folder holds another bench; the message says what differs.
     """
 
-    root: Path | None
+    root: Path
     design: Mapping[str, Any]
     fresh: bool
     folds: int | None
     first: int
     runs: dict[Key, RunRecord] = field(default_factory=dict, init=False)
-    _done: dict[Key, Done] = field(default_factory=dict, init=False)
-    _journal: Journal | None = field(default=None, init=False)
+    _journal: Journal = field(init=False)
     _begun: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        if self.root is None:
-            return
         self._journal = Journal(
             root=self.root,
             what="bench",
@@ -85,8 +82,7 @@ class Kept:
 
     def close(self) -> None:
         """Let other processes work in the folder."""
-        if self._journal is not None:
-            self._journal.close()
+        self._journal.close()
 
     @property
     def parts(self) -> Sequence[int | None]:
@@ -95,14 +91,19 @@ class Kept:
 
     def add(self, done: Done) -> None:
         """Keep a finished run."""
-        run = done.run
+        run, kept = done.run, self.root / KEPT
+        if not self._begun:
+            self._journal.begin()
+            self._begun = True
+            # Temporary files of a crash, and runs of the bench that is forgotten.
+            for old in [*kept.glob(".*"), *(kept.glob("*") if self.fresh else ())]:
+                old.unlink(missing_ok=True)
         key = run.miner, run.seed, run.fold
-        if self._journal is not None:
-            self._write(self._journal, key, done)
-        elif self.folds is None and run.seed != self.first:
-            self._done[key] = replace(done, predictions=[])  # nobody asks for them
-        else:
-            self._done[key] = done
+        done.matches.save(matches_path(self.root, *key))
+        write_predictions(predictions_path(self.root, *key), done.predictions)
+        if done.shown is not None:
+            done.shown.save(shown_path(self.root, *key))
+        self._journal.append(run.values())
         self.runs[key] = run
 
     def of_seed(self, label: str, seed: int) -> list[RunRecord]:
@@ -111,20 +112,14 @@ class Kept:
 
     def matches(self, label: str, seed: int) -> Matches:
         """Return a seed's matches; those of all folds one after another."""
-        if self.root is not None:
-            return read_matches(self.root, label, seed, self.folds)
-        return joined([self._done[key].matches for key in self._keys(label, seed)])
+        return read_matches(self.root, label, seed, self.folds)
 
     def predictions(self, label: str, seed: int) -> list[Predictions]:
         """Return a seed's predictions; those of all folds one after another."""
         return [
             one
             for key in self._keys(label, seed)
-            for one in (
-                self._done[key].predictions
-                if self.root is None
-                else read_predictions(predictions_path(self.root, *key))
-            )
+            for one in read_predictions(predictions_path(self.root, *key))
         ]
 
     def shown(self, label: str) -> Shown | None:
@@ -134,14 +129,10 @@ class Kept:
         """
         parts: list[Shown] = []
         for key in self._keys(label, self.first):
-            if self.root is None:
-                found = self._done[key].shown
-            else:
-                path = shown_path(self.root, *key)
-                found = Shown.load(path) if path.is_file() else None
-            if found is None:
+            path = shown_path(self.root, *key)
+            if not path.is_file():
                 return None
-            parts.append(found)
+            parts.append(Shown.load(path))
         return Shown(
             predictions={i: x for part in parts for i, x in part.predictions.items()},
             objects={i: x for part in parts for i, x in part.objects.items()},
@@ -150,20 +141,6 @@ class Kept:
 
     def _keys(self, label: str, seed: int) -> list[Key]:
         return [(label, seed, fold) for fold in self.parts]
-
-    def _write(self, journal: Journal, key: Key, done: Done) -> None:
-        kept = journal.root / KEPT
-        if not self._begun:
-            journal.begin()
-            self._begun = True
-            # Temporary files of a crash, and runs of the bench that is forgotten.
-            for old in [*kept.glob(".*"), *(kept.glob("*") if self.fresh else ())]:
-                old.unlink(missing_ok=True)
-        done.matches.save(matches_path(journal.root, *key))
-        write_predictions(predictions_path(journal.root, *key), done.predictions)
-        if done.shown is not None:
-            done.shown.save(shown_path(journal.root, *key))
-        journal.append(done.run.values())
 
 
 def read_runs(root: Path) -> list[RunRecord]:
