@@ -47,8 +47,8 @@ def compare(
     """Train and evaluate miners with several seeds, all else being the same.
 
     Proposals and frozen features are made once; cues, initial weights, the images'
-    order and the sampler's draws are those of the seed. Masks are read after training,
-    by evaluation alone.
+    order and the sampler's draws are those of the seed. Masks are read before any work,
+    to make sure that they can be, and after training, by evaluation alone.
 
     Args:
         miners: by the name that tables give them, or one after another, or as text:
