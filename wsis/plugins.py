@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from wsis._support import static
 from wsis._support.files import digest
-from wsis._support.static import Description
+from wsis._support.static import Description, UnreadableError
 
 Kind = Literal[
     "assigners",
@@ -80,15 +80,9 @@ def describe(kind: Kind, name: str) -> Description:
     if point is not None and point.module not in sys.modules:
         try:
             return static.describe(point.module, point.attr)
-        except Exception:
-            # Whatever is odd about other people's source, the import tells what it is.
-            pass
-    part = find(kind, name)
-    return Description(
-        doc=inspect.getdoc(part) or "",
-        parameters=dict(inspect.signature(part).parameters),
-        constants={key: getattr(part, key) for key in dir(part) if key[0] != "_"},
-    )
+        except UnreadableError:
+            pass  # The import tells.
+    return Description.of(find(kind, name))
 
 
 def settings(kind: Kind, name: str) -> dict[str, inspect.Parameter]:

@@ -1,12 +1,24 @@
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.drawn import Squares, settings
 from tests.experiments.killed import MINERS, bench, killed_and_resumed
+from wsis._support.checks import InputWarning
+from wsis._support.progress import Silent
 from wsis.contracts import Supervision
-from wsis.experiments import JournalError, compare_variants, variants_of
+from wsis.experiments import (
+    METRICS,
+    JournalError,
+    compare_folders,
+    compare_variants,
+    variants_of,
+)
 from wsis.experiments.folders import (
     predictions_path,
     read_predictions,
@@ -91,7 +103,130 @@ def test_half_a_line_is_no_run(folders, tmp_path):
 
     assert len(read_runs(tmp_path)) == 3
     predictions_path(tmp_path, "cim", 0).unlink()
-    assert len(read_runs(tmp_path)) == 2
+    with pytest.warns(InputWarning, match=r"line 1 .*: cim-\S+ is missing"):
+        assert len(read_runs(tmp_path)) == 2
+
+
+def changed(folder, **values):
+    """Change the first line of a bench."""
+    first, *lines = (folder / "runs.jsonl").read_text().splitlines()
+    line = json.loads(first) | values
+    kept = {key: value for key, value in line.items() if value is not ...}
+    text = "\n".join([json.dumps(kept), *lines]) + "\n"
+    (folder / "runs.jsonl").write_text(text)
+    return text
+
+
+@pytest.fixture
+def copied(folders, tmp_path):
+    cache, whole, *_ = folders
+    return cache, Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def test_a_line_without_versions_stays_without(copied):
+    cache, folder = copied
+    text = changed(folder, versions=..., commit=...)
+
+    found = bench(cache, folder)
+
+    assert (found.runs[0].versions, found.runs[0].commit) == ({}, None)
+    assert found.runs[1].versions["wsis"]
+    assert (folder / "runs.jsonl").read_text() == text
+
+
+def test_fields_of_another_version_are_named_and_the_run_counts(copied):
+    cache, folder = copied
+    text = changed(folder, surprise=1)
+
+    with pytest.warns(InputWarning, match=r"line 1 \(cim, seed 0\): surprise"):
+        bench(cache, folder)
+
+    assert (folder / "runs.jsonl").read_text() == text
+
+
+def test_a_line_that_lacks_a_field_is_named_and_its_run_done_again(copied):
+    cache, folder = copied
+    text = changed(folder, losses=...)
+
+    with pytest.warns(InputWarning, match=r"line 1 \(cim, seed 0\): losses: field req"):
+        found = bench(cache, folder)
+
+    assert (folder / "runs.jsonl").read_text().startswith(text)
+    assert len(found.runs) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"versions": {"wsis": "0.0.1"}}, r"cim, seed 0 was made with .*wsis 0\.0\.1"),
+        (
+            {"metrics": dict.fromkeys(METRICS, 99.5)},
+            r"cim, seed 0 has mAP25 99\.5, its matches give",
+        ),
+    ],
+)
+def test_a_line_of_another_version_or_changed_is_refused(copied, values, message):
+    cache, folder = copied
+    text = changed(folder, **values)
+
+    with pytest.raises(JournalError, match=message):
+        bench(cache, folder)
+
+    assert (folder / "runs.jsonl").read_text() == text
+
+
+def test_lines_without_a_design_are_refused(copied):
+    cache, folder = copied
+    (folder / "bench.json").unlink()
+
+    with pytest.raises(JournalError, match=r"expected bench\.json beside"):
+        bench(cache, folder)
+
+
+def test_two_processes_do_not_bench_in_one_folder(copied):
+    cache, folder = copied
+    code = (
+        "import fcntl, os, sys\n"
+        "held = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "fcntl.flock(held, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(JournalError, match="another process works on the bench"):
+            bench(cache, folder)
+        other.stdin.close()
+    bench(cache, folder)
+
+
+def test_a_fresh_bench_that_is_killed_leaves_no_results_of_the_other(copied):
+    cache, folder = copied
+    bench(cache, folder).save(folder)
+    pipeline = Pipeline(settings("schedule.epochs=1"), cache)
+
+    class Stopped(Silent):
+        def start(self, title, total):
+            if title.startswith("oracle"):
+                raise KeyboardInterrupt
+            return super().start(title, total)
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_variants(
+            variants_of(MINERS[:1]),
+            Squares(),
+            pipeline,
+            folder=folder,
+            fresh=True,
+            monitor=Stopped(),
+        )
+
+    with pytest.raises(JournalError, match=r"no results\.json"):
+        compare_folders([folder, folder])
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from wsis.evaluation.matches import COCO, VOC, Matches
 from wsis.experiments import METRICS, JournalError, compare_folders
 from wsis.experiments._provenance import by_label, level
+from wsis.experiments._resampling import point
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import matches_path
 from wsis.report.tables import COLUMNS, said, to_csv, to_markdown
@@ -74,6 +75,8 @@ def bench(folder, qualities, seeds=(0, 1, 2), **settings):
     for key, one in runs.items():
         one.save(matches_path(folder, *key))
     found = results(judge(runs, samples=40), list(qualities), list(seeds), **settings)
+    for run in found["runs"]:
+        run["metrics"] = point(runs[run["miner"], run["seed"]])
     (folder / "results.json").write_text(json.dumps(found))
     return found
 
@@ -105,6 +108,18 @@ def test_what_cannot_be_compared_is_refused_and_named(tmp_path, change, message)
     bench(tmp_path / "b", {"cim": 0.4}, **change)
 
     with pytest.raises(JournalError, match=message):
+        compare_folders([tmp_path / "a", tmp_path / "b"])
+
+
+def test_results_that_other_matches_give_are_refused(tmp_path):
+    bench(tmp_path / "a", {"cim": 0.3})
+    bench(tmp_path / "b", {"mist": 0.4})
+    path = tmp_path / "b" / "results.json"
+    found = json.loads(path.read_text())
+    found["runs"][1]["metrics"]["AP"] += 0.1
+    path.write_text(json.dumps(found))
+
+    with pytest.raises(JournalError, match=r"mist, seed 1 has AP .* its matches give"):
         compare_folders([tmp_path / "a", tmp_path / "b"])
 
 

@@ -1,7 +1,8 @@
 """A folder of finished work, one JSON line each, that a later run resumes."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,15 @@ from wsis._support.files import (
     append_json,
     differences,
     in_words,
-    read_json_lines,
     write_json,
 )
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_ELSEWHERE = "choose another folder (--out), or overwrite it (--overwrite, fresh=True)"
 
 
 class JournalError(ValueError):
@@ -35,6 +42,7 @@ class Journal:
         partial: whether the design is one entry for each of several variants, which a
             later run may add to; else all of it must be the same.
         fresh: forgets the lines of other work once there is one of this.
+        made: names of the files made of all lines, which are forgotten with them.
     """
 
     root: Path
@@ -44,16 +52,26 @@ class Journal:
     design: Mapping[str, Any]
     partial: bool = False
     fresh: bool = False
+    made: Sequence[str] = ()
     _begun: bool = field(default=False, init=False)
+    _lock: int | None = field(default=None, init=False)
 
-    def read(self) -> list[Any]:
-        """Return the lines that are there already, in order; broken ones are left out.
+    def resumes(self) -> bool:
+        """Tell whether there are lines already, of the same work.
 
         Raises:
             JournalError: if the folder holds other work; the message says what differs.
         """
-        if self.fresh or not (self.root / self.stamp).is_file():
-            return []
+        if self.fresh:
+            return False
+        there = (self.root / self.lines).is_file()
+        if not (self.root / self.stamp).is_file():
+            if there:
+                raise JournalError(
+                    f"expected {self.stamp} beside {self.root / self.lines}, to say "
+                    f"what these lines were made from; {_ELSEWHERE}"
+                )
+            return False
         found, asked = self._stamped(), self._asked()
         shared = found.keys() & asked.keys() if self.partial else found | asked
         changes = differences(
@@ -62,23 +80,64 @@ class Journal:
         )
         if changes:
             raise JournalError(
-                f"{self.root} holds another {self.what} ({in_words(changes)}); choose "
-                "another folder (--out), or overwrite it (--overwrite, fresh=True)"
+                f"{self.root} holds another {self.what} ({in_words(changes)}); "
+                f"{_ELSEWHERE}"
             )
-        return list(read_json_lines(self.root / self.lines))
+        return there
+
+    def lock(self) -> None:
+        """Keep other processes from working in the folder, until ``close``.
+
+        The end of the process, however it ends, gives the folder free. Where the system
+        or the folder's disk knows no locks, there is none.
+
+        Raises:
+            JournalError: if another process works there.
+        """
+        if fcntl is None or self._lock is not None or not self.root.is_dir():
+            return
+        self._lock = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise JournalError(
+                f"another process works on the {self.what} in {self.root}; wait until "
+                "it has finished, or choose another folder (--out)"
+            ) from None
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def begin(self) -> None:
-        """Write the design, once; forget the lines of other work where ``fresh``."""
+        """Write the design, once; forget what other work left where ``fresh``."""
         if self._begun:
             return
         self.root.mkdir(parents=True, exist_ok=True)
+        self.lock()
+        # Another process may have begun other work there in the meantime.
+        self.resumes()
         known: dict[str, Any] = {}
         if self.fresh:
-            (self.root / self.lines).unlink(missing_ok=True)
+            for name in (self.lines, *self.made):
+                (self.root / name).unlink(missing_ok=True)
         elif self.partial and (self.root / self.stamp).is_file():
             known = self._stamped()
+        self._drop_half_a_line()
         write_json(self.root / self.stamp, known | self._asked())
         self._begun = True
+
+    def _drop_half_a_line(self) -> None:
+        """Cut off what a crash left of a line."""
+        path = self.root / self.lines
+        if path.is_file():
+            content = path.read_bytes()
+            os.truncate(path, content.rfind(b"\n") + 1)
 
     def append(self, value: Any) -> None:
         """Add one line of finished work and wait until it is on disk."""
@@ -91,8 +150,7 @@ class Journal:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise JournalError(
-                f"{path} does not describe a {self.what}: {error}; choose another "
-                "folder (--out), or overwrite it (--overwrite, fresh=True)"
+                f"{path} does not describe a {self.what}: {error}; {_ELSEWHERE}"
             ) from None
 
     def _asked(self) -> dict[str, Any]:

@@ -49,3 +49,19 @@ def cache_folder(option: str | Path | None = None) -> Path:
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
     root = os.environ.get(variable)
     return (Path(root) if root else Path.home() / ".cache") / "wsis"
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, or cannot be made.
+
+    Raises:
+        ValueError: if it, or the first folder above it that exists, is no folder or
+            is read-only.
+    """
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise ValueError(f"cannot write to {folder}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot write to {folder}: {there} is read-only")

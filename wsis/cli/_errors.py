@@ -106,11 +106,14 @@ def message(error: Exception) -> str:
 def _is_usage(error: Exception) -> bool:
     from wsis._support.checks import WeightsError
     from wsis._support.places import DeviceError
+    from wsis._support.problems import Problems
     from wsis.data.annotations import UnknownClassError
     from wsis.plugins import SettingError, UnknownPartError
     from wsis.runs.recipes import UnknownRecipeError
     from wsis.runs.settings import SettingsError
 
+    if isinstance(error, Problems):
+        return all(map(_is_usage, error.found))
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, WeightsError):

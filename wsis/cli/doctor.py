@@ -84,11 +84,12 @@ def _parts() -> str:
 
 
 def _cache(folder: Path) -> str:
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ValueError(f"cannot write to {folder}; choose another with --cache")
+    from wsis._support.places import check_writable
+
+    try:
+        check_writable(folder)
+    except ValueError as error:
+        raise ValueError(f"{error}; choose another with --cache") from None
     return f"{folder} ({sum(_sizes(folder)) / 2**20:.0f} MB)"
 
 

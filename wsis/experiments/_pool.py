@@ -22,24 +22,19 @@ _work: list[Work] = []
 """The work of this process, where the process was started for it."""
 
 
-def check_pickles(plan: Plan) -> None:
-    """Make sure that processes of their own can be given a plan.
+def check_pickle(name: str, value: Any) -> None:
+    """Make sure that processes of their own can be given a part of a plan.
 
     Raises:
-        ValueError: if something in it cannot be pickled, or is of a class that lives in
-            a notebook, where other processes do not find it.
+        ValueError: if it cannot be pickled, or is of a class that lives in a notebook,
+            where other processes do not find it.
     """
-    for name, value in [
-        *((f"the miner {one.label!r}", one) for one in plan.variants),
-        ("the data set", plan.data),
-        ("the plan", plan),
-    ]:
-        try:
-            _Pickler(io.BytesIO()).dump(value)
-        except Exception as error:  # whatever a class of the user's raises
-            raise ValueError(
-                f"{name} cannot be sent to other processes ({error}); run with jobs=1"
-            ) from error
+    try:
+        _Pickler(io.BytesIO()).dump(value)
+    except Exception as error:  # whatever a class of the user's raises
+        raise ValueError(
+            f"{name} cannot be sent to other processes ({error}); run with jobs=1"
+        ) from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ populations when the population variances are not equal", Sankhya 22, 1960.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -147,14 +148,9 @@ class Estimate:
             return None
         if self.verdict(level) != "not significant":
             return 0
-        few, many = self.seeds, MOST
-        if self._power(many, level) < power:
-            return None
-        while few < many:
-            middle = (few + many) // 2
-            enough = self._power(middle, level) >= power
-            few, many = (few, middle) if enough else (middle + 1, many)
-        return few - self.seeds
+        counts = range(self.seeds, MOST + 1)
+        more = bisect_left(counts, power, key=lambda seeds: self._power(seeds, level))
+        return more if more < len(counts) else None
 
     def _power(self, seeds: int, level: float) -> float:
         """Return the chance of a verdict of the right sign with so many seeds."""

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -14,7 +16,8 @@ from wsis.contracts import Annotated, DataSource
 from wsis.data.halves import summary
 from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
-from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments._pool import doing
+from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._provenance import of_truths
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import Kept
@@ -45,8 +48,8 @@ def compare(
     """Train and evaluate miners with several seeds, all else being the same.
 
     Proposals and frozen features are made once; cues, initial weights, the images'
-    order and the sampler's draws are those of the seed. Masks are read after training,
-    by evaluation alone.
+    order and the sampler's draws are those of the seed. Masks are read before any work,
+    to make sure that they can be, and after training, by evaluation alone.
 
     Args:
         miners: by the name that tables give them, or one after another, or as text:
@@ -112,6 +115,19 @@ def compare_variants(
     ``pipeline`` has everything else, ``watch`` makes what looks on from outside
     training, for each run.
     """
+    if folder is None:
+        with TemporaryDirectory(prefix="wsis-") as place:
+            return compare_variants(
+                variants,
+                data,
+                pipeline,
+                seeds=seeds,
+                watch=watch,
+                jobs=jobs,
+                monitor=monitor,
+                folder=Path(place),
+                folds=folds,
+            )
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):
@@ -127,9 +143,7 @@ def compare_variants(
         watch=watch,
         folds=None if folds is None else Folds(count=folds),
     )
-    if jobs > 1:
-        check_pickles(plan)
-    work = Work(plan)
+    work = ready(plan, jobs, folder)
     of, first = work.pipelines, seeds[0]
     kept = Kept(
         root=folder,
@@ -154,15 +168,11 @@ def compare_variants(
     began = time.perf_counter()
     monitor.say(summary(work.train))
     work.check_photos()
-    with doing(work, jobs) as do:
+    with closing(kept), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
-        keys = {}
-        for name, place, key in do(Work.prepare, chores, None):
-            keys[place] = key
-            step(name)
-        work.compare_photos(keys)
-        prepared = time.perf_counter() - began
+        work.compare_photos(prepared(do(Work.prepare, chores, None), step))
+        seconds = time.perf_counter() - began
         for hints in do(Work.hints, [(first, kept.parts[0])] if missing else [], None):
             for text in hints:
                 monitor.say(text)
@@ -211,7 +221,7 @@ def compare_variants(
         random=chance,
         runs=runs,
         supervision=sorted(set().union(*(one.ledger for one in of.values()))),
-        prepare_seconds=prepared,
+        prepare_seconds=seconds,
         pictures={label: kept.predictions(label, first) for label in labels},
         variants=[_described(variant, of[variant.label]) for variant in variants],
         verdict=judge(matches),

@@ -3,21 +3,25 @@
 import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from wsis._support.files import atomic_write, differences, digest, read_json_lines
+from wsis._support.files import atomic_write, differences, digest
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
+from wsis.experiments._lines import check_version, records
+from wsis.experiments._resampling import point
 from wsis.experiments._verdicts import judge
 from wsis.experiments.records import RunRecord
 from wsis.experiments.runner import Done
 from wsis.geometry.predictions import Predictions
+from wsis.report.files import KEPT as REPORT
+from wsis.report.files import RESULTS
 from wsis.report.shown import Shown
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
@@ -28,13 +32,13 @@ Key = tuple[str, int, int | None]
 
 @dataclass(slots=True, kw_only=True)
 class Kept:
-    """Finished runs: in a folder where there is one, else in memory.
+    """The finished runs of a folder.
 
     The folder has ``bench.json``, ``runs.jsonl`` and ``runs/``. A run's predictions and
     matches are written first, then its line: a run that has a line is whole.
 
     Args:
-        root: the folder; None keeps runs in memory.
+        root: the folder.
         design: what each variant's figures depend on, by label.
         fresh: forgets the runs of another bench, once there is one of this.
         folds: how many there are; None where there are none.
@@ -45,31 +49,40 @@ class Kept:
         JournalError: if the folder holds another bench; the message says what differs.
     """
 
-    root: Path | None
+    root: Path
     design: Mapping[str, Any]
     fresh: bool
     folds: int | None
     first: int
     runs: dict[Key, RunRecord] = field(default_factory=dict, init=False)
-    _done: dict[Key, Done] = field(default_factory=dict, init=False)
-    _journal: Journal | None = field(default=None, init=False)
+    _journal: Journal = field(init=False)
     _begun: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        if self.root is None:
-            return
         self._journal = Journal(
             root=self.root,
             what="bench",
             stamp=DESIGN,
             lines=RUNS,
             design=self.design,
+            made=(RESULTS, REPORT, "report.html", "summary.csv", "summary.md"),
             partial=True,
             fresh=self.fresh,
         )
-        for run in _whole(self._journal.read(), self.root):
+        for run in read_runs(self.root) if self._journal.resumes() else ():
             if run.miner in self.design and run.fold in self.parts:
-                self.runs[run.miner, run.seed, run.fold] = run
+                key = run.miner, run.seed, run.fold
+                name = f"{run.miner}, seed {run.seed}"
+                check_version(self.root / RUNS, name, run.versions)
+                _check_figures(
+                    self.root / RUNS, run.values(), _matches(self.root, *key)
+                )
+                self.runs[key] = run
+        self._journal.lock()
+
+    def close(self) -> None:
+        """Let other processes work in the folder."""
+        self._journal.close()
 
     @property
     def parts(self) -> Sequence[int | None]:
@@ -78,14 +91,19 @@ class Kept:
 
     def add(self, done: Done) -> None:
         """Keep a finished run."""
-        run = done.run
+        run, kept = done.run, self.root / KEPT
+        if not self._begun:
+            self._journal.begin()
+            self._begun = True
+            # Temporary files of a crash, and runs of the bench that is forgotten.
+            for old in [*kept.glob(".*"), *(kept.glob("*") if self.fresh else ())]:
+                old.unlink(missing_ok=True)
         key = run.miner, run.seed, run.fold
-        if self._journal is not None:
-            self._write(self._journal, key, done)
-        elif self.folds is None and run.seed != self.first:
-            self._done[key] = replace(done, predictions=[])  # nobody asks for them
-        else:
-            self._done[key] = done
+        done.matches.save(matches_path(self.root, *key))
+        write_predictions(predictions_path(self.root, *key), done.predictions)
+        if done.shown is not None:
+            done.shown.save(shown_path(self.root, *key))
+        self._journal.append(run.values())
         self.runs[key] = run
 
     def of_seed(self, label: str, seed: int) -> list[RunRecord]:
@@ -94,20 +112,14 @@ class Kept:
 
     def matches(self, label: str, seed: int) -> Matches:
         """Return a seed's matches; those of all folds one after another."""
-        if self.root is not None:
-            return read_matches(self.root, label, seed, self.folds)
-        return joined([self._done[key].matches for key in self._keys(label, seed)])
+        return read_matches(self.root, label, seed, self.folds)
 
     def predictions(self, label: str, seed: int) -> list[Predictions]:
         """Return a seed's predictions; those of all folds one after another."""
         return [
             one
             for key in self._keys(label, seed)
-            for one in (
-                self._done[key].predictions
-                if self.root is None
-                else read_predictions(predictions_path(self.root, *key))
-            )
+            for one in read_predictions(predictions_path(self.root, *key))
         ]
 
     def shown(self, label: str) -> Shown | None:
@@ -117,14 +129,10 @@ class Kept:
         """
         parts: list[Shown] = []
         for key in self._keys(label, self.first):
-            if self.root is None:
-                found = self._done[key].shown
-            else:
-                path = shown_path(self.root, *key)
-                found = Shown.load(path) if path.is_file() else None
-            if found is None:
+            path = shown_path(self.root, *key)
+            if not path.is_file():
                 return None
-            parts.append(found)
+            parts.append(Shown.load(path))
         return Shown(
             predictions={i: x for part in parts for i, x in part.predictions.items()},
             objects={i: x for part in parts for i, x in part.objects.items()},
@@ -134,34 +142,32 @@ class Kept:
     def _keys(self, label: str, seed: int) -> list[Key]:
         return [(label, seed, fold) for fold in self.parts]
 
-    def _write(self, journal: Journal, key: Key, done: Done) -> None:
-        kept = journal.root / KEPT
-        if not self._begun:
-            journal.begin()
-            self._begun = True
-            # Temporary files of a crash, and runs of the bench that is forgotten.
-            for old in [*kept.glob(".*"), *(kept.glob("*") if self.fresh else ())]:
-                old.unlink(missing_ok=True)
-        done.matches.save(matches_path(journal.root, *key))
-        write_predictions(predictions_path(journal.root, *key), done.predictions)
-        if done.shown is not None:
-            done.shown.save(shown_path(journal.root, *key))
-        journal.append(done.run.values())
-
 
 def read_runs(root: Path) -> list[RunRecord]:
-    """Return the runs in ``runs.jsonl`` in order; a broken line is no run."""
-    return list(_whole(read_json_lines(root / RUNS), root))
+    """Return the runs in ``runs.jsonl``, in order; warn of lines that are none."""
+
+    def lost(run: RunRecord) -> str:
+        path = predictions_path(root, run.miner, run.seed, run.fold)
+        return "" if path.is_file() else f"{path.name} is missing"
+
+    return records(root / RUNS, RunRecord, lost)
 
 
-def _whole(lines: Iterable[Any], root: Path) -> Iterator[RunRecord]:
-    for values in lines:
-        try:
-            run = RunRecord(**values)
-        except TypeError:
-            continue
-        if predictions_path(root, run.miner, run.seed, run.fold).is_file():
-            yield run
+def _check_figures(path: Path, run: Mapping[str, Any], matches: Matches) -> None:
+    """Make sure that the figures in a file are those that a run's matches give.
+
+    Raises:
+        JournalError: if they are not.
+    """
+    found = point(matches)
+    other = [x for x in found if abs(found[x] - run["metrics"][x]) > 1e-6]
+    if other:
+        raise JournalError(
+            f"{path}: {run['miner']}, seed {run['seed']} has {other[0]} "
+            f"{run['metrics'][other[0]]:.6g}, its matches give {found[other[0]]:.6g}: "
+            "one of them was changed; choose another folder (--out), or overwrite it "
+            "(--overwrite, fresh=True)"
+        )
 
 
 def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
@@ -183,13 +189,15 @@ def read_matches(
         JournalError: if a file is missing.
         ValueError: if one is damaged.
     """
-    parts = []
-    for fold in [None] if folds is None else range(folds):
-        path = matches_path(root, label, seed, fold)
-        if not path.is_file():
-            raise JournalError(f"expected {path}, it is missing")
-        parts.append(Matches.load(path))
-    return joined(parts)
+    parts = [None] if folds is None else range(folds)
+    return joined([_matches(root, label, seed, fold) for fold in parts])
+
+
+def _matches(root: Path, label: str, seed: int, fold: int | None) -> Matches:
+    path = matches_path(root, label, seed, fold)
+    if not path.is_file():
+        raise JournalError(f"expected {path}, it is missing")
+    return Matches.load(path)
 
 
 def predictions_path(
@@ -291,14 +299,15 @@ def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
             label, seed = run["miner"], run["seed"]
             name = f"{label} ({folder.name})" if label in others else label
             runs[name, seed] = read_matches(folder, label, seed, folds)
+            _check_figures(folder / RESULTS, run, runs[name, seed])
     return judge(runs)
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "results.json"
+    path = folder / RESULTS
     if not path.is_file():
         raise JournalError(
-            f"expected {folder} to hold a finished bench, it has no results.json"
+            f"expected {folder} to hold a finished bench, it has no {RESULTS}"
         )
     try:
         results: dict[str, Any] = json.loads(path.read_text())

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from wsis._support.files import write_json, write_text
-from wsis._support.provenance import commit, versions
+from wsis._support.provenance import versions
 from wsis.contracts import Annotated
 from wsis.evaluation import Evaluation, average
 from wsis.evaluation.matches import Matches
@@ -47,7 +47,7 @@ class RunRecord:
         losses: mean of each loss per epoch.
         overrides: ``key=value`` settings in which the variant differs.
         supervision: the labels consumed, by part; ``level`` sums them up.
-        device, versions, commit: where and with what it was made.
+        device, versions, commit: where and with what it was made, as far as is known.
         anatomy: errors by kind, as ``Anatomy.results``; None without objects to find.
         trace: results of the watcher, if there was one.
         fold: the part held out, 0…K−1; None with the data set's own halves, or for all
@@ -68,8 +68,8 @@ class RunRecord:
     supervision: dict[str, list[str]] = field(default_factory=dict)
     level: str = ""
     device: str = ""
-    versions: dict[str, str] = field(default_factory=versions)
-    commit: str | None = field(default_factory=commit)
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str | None = None
     anatomy: dict[str, Any] | None = None
     trace: list[dict[str, Any]] | None = None
     fold: int | None = None

@@ -12,7 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from wsis._support.memory import peak_megabytes, reset_peak
+from wsis._support.problems import Checks
 from wsis._support.progress import Monitor, Silent
+from wsis._support.provenance import commit, versions
 from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
@@ -91,15 +93,19 @@ class Plan:
             ValueError: if a setting is unknown or out of range.
         """
         built: dict[str, Pipeline] = {}
-        found: dict[str, Pipeline] = {}
-        for variant in self.variants:
+
+        def of(variant: Variant) -> Pipeline:
             settings = variant.settings(self.settings)
             key = _key(settings.resolved())
             if key not in built:
                 built[key] = Pipeline(settings, self.cache, self.device)
-            found[variant.label] = built[key]
             built[key].strategy(variant.miner)
-        return found
+            return built[key]
+
+        checks = Checks()
+        found = {one.label: checks.of(of, one) for one in self.variants}
+        checks.tell()
+        return {label: one for label, one in found.items() if one is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +116,33 @@ class Done:
     predictions: list[Predictions]
     matches: Matches
     shown: Shown | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A photo whose proposals and features were made, or what was in the way.
+
+    Args:
+        name: of the photo.
+        place: in the order of the photos that were asked for.
+        key: digest of its pixels.
+        problem: None if all went well.
+    """
+
+    name: str
+    place: int
+    key: str
+    problem: Exception | None = None
+
+    @classmethod
+    def of(cls, bag: Bag, place: int, make: Callable[[], None]) -> "Prepared":
+        """Call ``make`` for a photo, and return how that went."""
+        problem = None
+        try:
+            make()
+        except (ValueError, OSError) as error:
+            problem = error
+        return cls(bag.image.name, place, bag.key, problem)
 
 
 class Work:
@@ -173,15 +206,12 @@ class Work:
         count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
-    def prepare(
-        self, label: str, index: int, monitor: Monitor | None
-    ) -> tuple[str, int, str]:
-        """Make one image's proposals and features; return its name, place and key."""
+    def prepare(self, label: str, index: int, monitor: Monitor | None) -> Prepared:
+        """Make one image's proposals and features."""
         del monitor
         train, val = self.bags(label)
         bag = (val if self.folds else train + val)[index]
-        self.pipelines[label].prepare([bag])
-        return bag.image.name, index, bag.key
+        return Prepared.of(bag, index, lambda: self.pipelines[label].prepare([bag]))
 
     def check_photos(self) -> None:
         """Read every photo, so that all that cannot be read are refused together."""
@@ -283,6 +313,8 @@ class Work:
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
             device=str(pipeline.device),
+            versions=versions(),
+            commit=commit(),
             anatomy=None if anatomy is None else anatomy.results(),
             trace=watcher.results() if watcher else None,
             fold=fold,

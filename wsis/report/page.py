@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from wsis.evaluation.kinds import FALSE, Kind
 from wsis.geometry.drawing import SHARE, SHOWN
@@ -13,6 +13,9 @@ from wsis.report.gallery import Strip
 from wsis.report.tables import METRICS, figure, gained, seeds_more, table
 
 BOUNDS = ("oracle", "random")
+
+COMPARISON, TUNING = "report.html", "tune.html"
+"""Templates."""
 
 VERDICT = "mAP50"
 """The figure that judges the settings of a tuning."""
@@ -35,8 +38,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
     panels = [panel for strip in pictures for panel in strip.panels]
     taught = [panel for strip in pictures for panel in strip.branches]
     order: list[str] = list(Kind)
-    return _filled(
-        "report.html",
+    return _template(COMPARISON).render(
         results=results,
         columns=[*METRICS, "ABO"],
         rows=rows,
@@ -78,11 +80,22 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
 def render_tuned(results: Mapping[str, Any]) -> str:
     """Return the page of a tuning, from ``tune.json``; everything in it is escaped."""
     given = {"results": results, "verdict": results["verdict"]}
-    return _filled("tune.html", **given, charts=_sweeps(results))
+    return _template(TUNING).render(**given, charts=_sweeps(results))
 
 
-def _filled(template: str, **values: Any) -> str:
-    """Fill in a template; every value is escaped, a missing one is an error."""
+def check_templates() -> None:
+    """Make sure that pages can be made; an incomplete installation has no templates.
+
+    Raises:
+        ImportError: if Jinja2 is not installed.
+        LookupError, ValueError: if a template is missing.
+    """
+    for name in (COMPARISON, TUNING):
+        _template(name)
+
+
+def _template(name: str) -> Template:
+    """Return a template that escapes every value; a missing one is an error."""
     environment = Environment(
         loader=PackageLoader("wsis.report"),
         autoescape=True,
@@ -91,7 +104,7 @@ def _filled(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(figure=figure, gained=gained, notes=_notes)
-    return environment.get_template(template).render(**values)
+    return environment.get_template(name)
 
 
 def _per_class(

@@ -6,13 +6,14 @@ design: more may be added.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import differences, read_json_lines
+from wsis._support.files import differences
 from wsis._support.journal import Journal, JournalError
+from wsis.experiments._lines import check_version, records
 from wsis.experiments.tuning.trial import Trial
 from wsis.experiments.variants import Variant
 from wsis.runs.settings import Part, Settings
@@ -29,23 +30,38 @@ def journal(root: Path, design: Mapping[str, Any], *, fresh: bool = False) -> Jo
         fresh: forgets the trials that are there, once there is one of this.
     """
     return Journal(
-        root=root, what="tuning", stamp=DESIGN, lines=TRIALS, design=design, fresh=fresh
+        root=root,
+        what="tuning",
+        stamp=DESIGN,
+        lines=TRIALS,
+        made=(RESULTS, "tune.csv", "tune.html"),
+        design=design,
+        fresh=fresh,
     )
 
 
-def trials(lines: Iterable[Any]) -> list[Trial]:
-    """Return the trials among a journal's lines, in order."""
-    names = {field.name for field in fields(Trial)}
-    return [
-        Trial(**value)
-        for value in lines
-        if isinstance(value, dict) and value.keys() == names
-    ]
+def resumed(
+    journal: Journal, wanted: Container[tuple[str, int]]
+) -> dict[tuple[str, int], Trial]:
+    """Return the finished trials among those wanted, by label and seed, and lock.
+
+    Raises:
+        JournalError: if the folder holds another tuning, one of the trials is of
+            another version, or another process works there.
+    """
+    found = {}
+    for one in read_trials(journal.root) if journal.resumes() else ():
+        if (one.label, one.seed) in wanted:
+            name = f"{one.label}, seed {one.seed}"
+            check_version(journal.root / TRIALS, name, one.versions)
+            found[one.label, one.seed] = one
+    journal.lock()
+    return found
 
 
 def read_trials(root: Path) -> list[Trial]:
-    """Return the trials in ``trials.jsonl``, in order; a broken line is none."""
-    return trials(read_json_lines(root / TRIALS))
+    """Return the trials in ``trials.jsonl``, in order; warn of lines that are none."""
+    return records(root / TRIALS, Trial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Tunes: trains every setting of a sweep and asks the criteria."""
 
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from wsis.contracts import DataSource
 from wsis.data.halves import summary, tell_shared
 from wsis.data.images import read_all
 from wsis.data.splits import Split
-from wsis.experiments._pool import check_pickles, doing
+from wsis.experiments._pool import doing
+from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._provenance import describe
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning.criteria import chance_ap
-from wsis.experiments.tuning.folder import journal, trials
+from wsis.experiments.tuning.folder import journal, resumed
 from wsis.experiments.tuning.results import BY, Tuning, check_choice
 from wsis.experiments.tuning.space import Space
 from wsis.experiments.tuning.trial import Trial, prepare, trial
@@ -84,9 +86,7 @@ def tune(
         cache=pipeline.cache,
         device=pipeline.device,
     )
-    if jobs > 1:
-        check_pickles(plan)
-    work, held = Work(plan), split.held().images
+    work, held = ready(plan, jobs, folder), split.held().images
     design = {
         **identity(variants[0], pipeline),
         "sweep": [axis.text for axis in space.axes],
@@ -98,9 +98,10 @@ def tune(
     }
     finished: dict[tuple[str, int], Trial] = {}
     kept = None if folder is None else journal(folder, design, fresh=fresh)
-    if kept is not None:
-        finished = {(one.label, one.seed): one for one in trials(kept.read())}
     pairs = [(variant, seed) for variant in variants for seed in seeds]
+    if kept is not None:
+        wanted = {(variant.label, seed) for variant, seed in pairs}
+        finished = resumed(kept, wanted)
     missing = [
         (variant, seed, views)
         for variant, seed in pairs
@@ -110,20 +111,14 @@ def tune(
         monitor.say(summary(work.train))
         work.check_photos()
         read_all([image.load for image in held])
-        with doing(work, jobs) as do:
-            ready, looks = work.chores(), [(i, views) for i in range(len(held))]
-            step = monitor.start("proposals and features", len(ready) + len(looks))
-            keys = {}
-            for name, place, key in do(Work.prepare, ready, None):
-                keys[place] = key
-                step(name)
+        with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
+            chores, looks = work.chores(), [(i, views) for i in range(len(held))]
+            step = monitor.start("proposals and features", len(chores) + len(looks))
+            keys = prepared(do(Work.prepare, chores, None), step)
             work.compare_photos(keys)
             seen = [keys[i] for i in range(len(work.train.images))]
-            keys = {}
-            for name, place, key in do(prepare, looks, None):
-                keys[place] = key
-                step(name)
-            tell_shared(held, [keys[i] for i in range(len(held))], seen, "held-out")
+            of_held = prepared(do(prepare, looks, None), step)
+            tell_shared(held, [of_held[i] for i in range(len(held))], seen, "held-out")
             for hints in do(Work.hints, [(seeds[0], None)], None):
                 for text in hints:
                     monitor.say(text)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from scipy.stats import qmc
 
 from wsis import plugins
+from wsis._support.problems import Checks
 from wsis.experiments.variants import Variant
 from wsis.runs.pipeline import strategy
 from wsis.runs.settings import Part, Settings, SettingsError
@@ -241,8 +242,10 @@ class Space:
         for point in points[: count - 1].tolist():
             one = self.at(point)
             found.setdefault(one.label, one)
+        checks = Checks()
         for one in found.values():
-            _check(one, self.shared)
+            checks.of(_check, one, self.shared)
+        checks.tell()
         return list(found.values())
 
 

@@ -1,16 +1,17 @@
 """A trial: one setting trained with one seed, its criteria, and the masks' verdict."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from wsis._support.progress import Monitor, Silent
+from wsis._support.provenance import commit, versions
 from wsis.contracts import Tagged
 from wsis.data.splits import Split
 from wsis.evaluation import evaluate
-from wsis.experiments.runner import Work
+from wsis.experiments.runner import Prepared, Work
 from wsis.experiments.tuning._seen import evidence, others, see, tag_classifier
 from wsis.experiments.tuning.criteria import CRITERIA
 from wsis.experiments.tuning.space import DEFAULT
@@ -36,6 +37,7 @@ class Trial:
         look_seconds: of the criteria.
         judge_seconds: of predicting and evaluating the validation photos.
         losses: mean of each loss per epoch.
+        versions, commit: with what it was made, as far as is known.
     """
 
     label: str
@@ -46,6 +48,8 @@ class Trial:
     look_seconds: float
     judge_seconds: float
     losses: list[dict[str, float]]
+    versions: dict[str, str] = field(default_factory=dict)
+    commit: str | None = None
 
 
 def trial(
@@ -85,6 +89,8 @@ def trial(
         look_seconds=looked - trained,
         judge_seconds=time.perf_counter() - looked,
         losses=progress.losses,
+        versions=versions(),
+        commit=commit(),
     )
 
 
@@ -119,22 +125,19 @@ def measure(
     return {one.name: one.join(np.stack(rows[one.name]), present) for one in CRITERIA}
 
 
-def prepare(
-    work: Work, index: int, views: int, monitor: Monitor | None
-) -> tuple[str, int, str]:
-    """Make the proposals and features of one photo held out, in all its views.
-
-    Returns:
-        Its name, its place and the digest of its pixels.
-    """
+def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> Prepared:
+    """Make the proposals and features of one photo held out, in all its views."""
     del monitor
     pipeline = work.pipelines[DEFAULT]
     [bag] = pipeline.bags([_split(work).held().images[index]])
-    if len(bag.proposals) and pipeline.settings.freeze:
-        [scale, *_] = pipeline.test_views
-        for look in (scale, *others(scale)) if index < views else (scale,):
-            pipeline.frozen(bag, look)
-    return bag.image.name, index, bag.key
+
+    def make() -> None:
+        if len(bag.proposals) and pipeline.settings.freeze:
+            [scale, *_] = pipeline.test_views
+            for look in (scale, *others(scale)) if index < views else (scale,):
+                pipeline.frozen(bag, look)
+
+    return Prepared.of(bag, index, make)
 
 
 def _split(work: Work) -> Split:

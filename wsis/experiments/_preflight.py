@@ -1,0 +1,82 @@
+"""Makes sure, before any work, that a bench or a tuning can come to its end."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from wsis._support.checks import few
+from wsis._support.places import check_writable
+from wsis._support.problems import Checks
+from wsis.contracts import Annotated
+from wsis.evaluation.matches import tabulate
+from wsis.experiments._pool import check_pickle
+from wsis.experiments.runner import Plan, Prepared, Work
+from wsis.geometry.predictions import Predictions
+from wsis.report.page import check_templates
+
+
+def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
+    """Return the work of a plan, once all that can be known before it is known.
+
+    Every strategy builds, the masks of the validation photos can be read and measured
+    by, the folders can be written, other processes can be given the plan, and the page
+    has its templates.
+
+    Raises:
+        LookupError: if a part is not installed.
+        ValueError: if anything else is amiss; if several things are, it names all.
+    """
+    checks = Checks()
+    work = checks.of(Work, plan)
+    for place in (folder, plan.cache):
+        if place is not None:
+            checks.of(check_writable, place)
+    if jobs > 1:
+        for variant in plan.variants:
+            checks.of(check_pickle, f"the miner {variant.label!r}", variant)
+        checks.of(check_pickle, "the data set", plan.data)
+        checks.of(check_pickle, "what watches the runs", plan.watch)
+    checks.of(check_templates)
+    if work is not None and work.val.tagged.images:
+        checks.of(_check_measurable, work.val)
+    checks.tell()
+    assert work is not None
+    return work
+
+
+def prepared(done: Iterable[Prepared], step: Callable[[str], None]) -> dict[int, str]:
+    """Follow the preparation of photos; return their digests by place.
+
+    Raises:
+        ValueError: if photos could not be prepared; names all.
+    """
+    checks, keys = Checks(), {}
+    for one in done:
+        step(one.name)
+        keys[one.place] = one.key
+        if one.problem is not None:
+            checks.add(one.problem)
+    checks.tell()
+    return keys
+
+
+def _check_measurable(val: Annotated) -> None:
+    """Read all masks, and measure by them as if nothing had been predicted."""
+    images, truths, broken = val.tagged.images, [], []
+    for i, image in enumerate(images):
+        try:
+            truths.append(val.truths[i])
+        except (ValueError, LookupError, OSError) as error:
+            broken.append(f"{image.name}: {error}")
+    if broken:
+        raise ValueError(
+            f"expected masks of the validation photos to measure by, those of "
+            f"{len(broken)} of {len(images)} cannot be read: {few(broken)}"
+        )
+    none, whole = torch.zeros(0), torch.zeros(0, dtype=torch.long)
+    nothing = [
+        Predictions.of_masks(image.id, truth.size, [], label=whole, score=none)
+        for image, truth in zip(images, truths, strict=True)
+    ]
+    tabulate(nothing, truths, val.tagged.classes)
