@@ -83,17 +83,22 @@ def test_refuses_to_assign_to_nothing(assigner: Assigner) -> None:
 @pytest.mark.parametrize("value", [-0.5, 1.5, float("nan")])
 def test_refuses_what_is_no_fraction(value: float) -> None:
     for setting in ("t_cls", "t_iou", "step"):
-        with pytest.raises(ValueError, match=f"{setting} must be in"):
+        with pytest.raises(ValueError, match=f"^{setting} must be in"):
             CascadeAssigner(**{setting: value})
     for setting in ("t_cls", "t_ignore"):
-        with pytest.raises(ValueError, match=f"{setting} must be in"):
+        with pytest.raises(ValueError, match=f"^{setting} must be in"):
             OICRAssigner(**{setting: value})
 
 
+def test_refuses_an_integrity_that_nothing_reaches() -> None:
+    with pytest.raises(ValueError, match=r"^t_iou must be in \[0, 1\), got 1.0"):
+        CascadeAssigner(t_iou=1.0)
+
+
 def test_refuses_branches_out_of_range() -> None:
-    with pytest.raises(ValueError, match="branch must be 0 or more"):
+    with pytest.raises(ValueError, match=r"^branch must be 0 or more"):
         CascadeAssigner().at(-1)
-    with pytest.raises(ValueError, match="t_iou must be in"):
+    with pytest.raises(ValueError, match=r"^t_iou must be in"):
         CascadeAssigner().at(6)
 
 

@@ -10,6 +10,7 @@ from wsis._support.files import (
     append_json,
     differences,
     in_words,
+    parse_json,
     read_json_lines,
     write_json,
 )
@@ -88,7 +89,7 @@ class Journal:
     def _stamped(self) -> dict[str, Any]:
         path = self.root / self.stamp
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(parse_json(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise JournalError(
                 f"{path} does not describe a {self.what}: {error}; choose another "

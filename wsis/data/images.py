@@ -1,7 +1,10 @@
 """Photos from files of any format, as RGB pixels."""
 
+import os
+import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,43 @@ from wsis.contracts import Image
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Files that count as photos in a folder."""
+
+MOST = "WSIS_MAX_PIXELS"
+"""The variable that tells how many pixels a picture may have."""
+
+_MOST = 178_956_970
+_OPENING = threading.Lock()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Pillow.Image]:
+    """Give the picture in a file, its pixels not read yet, for any reader of pictures.
+
+    Raises:
+        ValueError: if it has more pixels than ``WSIS_MAX_PIXELS`` (178,956,970 without
+            it), or is a program, as PostScript is.
+    """
+    given = os.environ.get(MOST, "")
+    if given and not given.isdecimal():
+        raise ValueError(f"expected {MOST} to be a number of pixels, got {given!r}")
+    most = int(given or _MOST)
+    with _OPENING:
+        # Pillow's own limit is the whole process's, and its message tells no way out.
+        before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
+        try:
+            picture = Pillow.open(path)
+        finally:
+            Pillow.MAX_IMAGE_PIXELS = before
+    with picture:
+        if picture.width * picture.height > most:
+            raise ValueError(
+                f"{path} has {picture.width} × {picture.height} pixels, more than the "
+                f"{most:,} that a picture may have, as a small file can hold a huge "
+                f"one; if you trust it, set {MOST} to a higher number"
+            )
+        if picture.format == "EPS":
+            raise ValueError(f"{path} is PostScript, a program that is not run here")
+        yield picture
 
 
 def read_image(path: Path, *, upright: bool = True) -> Image:
@@ -37,9 +77,9 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
         raise ValueError(f"expected a photo, {path} is an empty file")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd metadata and of large photos; both are fine here.
+            # Pillow warns of odd metadata, which is fine here.
             warnings.simplefilter("ignore")
-            with Pillow.open(path) as photo:
+            with opened(path) as photo:
                 return _rgb(ImageOps.exif_transpose(photo) if upright else photo)
     except PermissionError:
         raise

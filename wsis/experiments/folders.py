@@ -10,7 +10,13 @@ from typing import Any
 
 import torch
 
-from wsis._support.files import atomic_write, differences, digest, read_json_lines
+from wsis._support.files import (
+    atomic_write,
+    differences,
+    digest,
+    parse_json,
+    read_json_lines,
+)
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
@@ -229,7 +235,7 @@ def read_predictions(path: Path) -> list[Predictions]:
         JournalError: if the file is damaged.
     """
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
+        content = parse_json(gzip.decompress(path.read_bytes()))
         return [_predictions(one) for one in content]
     except (ValueError, KeyError, EOFError, gzip.BadGzipFile) as error:
         raise JournalError(f"{path} is damaged: {error}") from None
@@ -301,7 +307,7 @@ def _read(folder: Path) -> dict[str, Any]:
             f"expected {folder} to hold a finished bench, it has no results.json"
         )
     try:
-        results: dict[str, Any] = json.loads(path.read_text())
+        results: dict[str, Any] = parse_json(path.read_text())
         _ = results["settings"]["data"], results["truths"], results["runs"]
     except (ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{path} holds no results of wsis bench: {error}") from None

@@ -434,7 +434,7 @@ def _read_stamp(folder: Path) -> tuple[About, str]:
             "wsis proposals make or import begins one"
         )
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         found, token = content["format"], str(content["token"])
         about = About(
             source=str(content["source"]),

@@ -1,6 +1,5 @@
 """A folder's card, which says what model it holds, and the weights beside it."""
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -9,7 +8,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from wsis._support.files import atomic_write, differences, in_words, sha256, write_json
+from wsis._support.files import (
+    atomic_write,
+    differences,
+    in_words,
+    parse_json,
+    sha256,
+    write_json,
+)
 from wsis.contracts import Ledger, Supervision
 from wsis.runs.settings import place
 from wsis.training.loop import Progress
@@ -78,7 +84,7 @@ class BaseCard(BaseModel):
                 f"{cls.FILE}"
             )
         try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            return cls.model_validate(parse_json(path.read_text(encoding="utf-8")))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError(

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from wsis._support.files import atomic_write
+from wsis._support.files import atomic_write, parse_json
 
 
 class CheckpointError(ValueError):
@@ -71,7 +71,7 @@ class TrainingState:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
         for name, source in self.generators.items():
             source.set_state(tensors[f"generator.{name}"])
-        progress: dict[str, Any] = json.loads(metadata["progress"])
+        progress: dict[str, Any] = parse_json(metadata["progress"])
         return progress
 
 

@@ -56,8 +56,11 @@ def _partition(
     check_size("superpixels", np.shape(superpixels), size)
     regions = _whole(superpixels, "superpixels")
     count = int(regions.max())
-    if regions.min() < 0 or not isinstance(labels, list):
-        raise ValueError("expected superpixels from 1 and a cell array of labels")
+    if not (0 <= regions.min() <= count <= regions.size and isinstance(labels, list)):
+        raise ValueError(
+            f"expected superpixels in 1…{regions.size}, as many as pixels at most, and "
+            "a cell array of labels"
+        )
     members = np.zeros((len(labels), count + 1), dtype=bool)
     for i, row in enumerate(labels):
         chosen = _whole(row, "labels").reshape(-1)
@@ -105,7 +108,7 @@ def _variables(path: Path) -> Variables:
     except (ValueError, ModuleNotFoundError):
         raise
     except Exception as error:
-        # Readers stumble over damaged files in many ways.
+        # Readers stumble over damaged files in many ways, and ask for any memory.
         raise ValueError(f"{path}: not a Matlab file, or damaged: {error}") from error
 
 

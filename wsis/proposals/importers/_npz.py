@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +28,14 @@ def npz(path: Path, stems: Container[str]) -> Sequence[Found]:
 def _read(path: Path, size: tuple[int, int]) -> Proposals:
     try:
         with np.load(path, allow_pickle=False) as file:
+            # A small file can unfold to a huge array: its shape is looked at first.
+            for name in ("masks", "regions"):
+                shape = _shape(file, name)
+                if shape is not None and shape[-2:] != size:
+                    raise ValueError(f"expected {name} of size {size}, got {shape}")
             content = {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile, EOFError, OSError) as error:
+    except Exception as error:
+        # NumPy passes on whatever a damaged file makes it stumble over.
         raise ValueError(_why(path, error)) from error
     scores = content.get("scores")
     if "masks" in content:
