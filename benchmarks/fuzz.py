@@ -410,8 +410,8 @@ class Pickled:
         return os.system, (f"touch {CANARY}",)
 
 
-def bomb_png(width: int, height: int) -> bytes:
-    """A picture of one colour that says it is of this size."""
+def bomb_png(width: int, height: int, words: int = 99) -> bytes:
+    """A black picture that says it is of this size, with so many bytes of text."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         check = zlib.crc32(kind + content).to_bytes(4, "big")
@@ -420,7 +420,7 @@ def bomb_png(width: int, height: int) -> bytes:
     head = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
     rows = zlib.compress(bytes(min(10**7, (3 * width + 1) * height)), 9)
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
-    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**7), 9))
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(words), 9))
     return start + text + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
@@ -451,7 +451,8 @@ def bombs(kind: str, draw: random.Random) -> bytes:
         jpeg = bytearray(picture("JPEG")())
         at = jpeg.find(b"\xff\xc0") + 5
         jpeg[at : at + 4] = b"\xff\xfe\xff\xfe"
-        found = [bomb_png(width, height), bytes(jpeg), *found[:1]]
+        pictures = [bomb_png(width, height), bomb_png(9, 9, words=10**8)]
+        found = [*pictures, bytes(jpeg), b"%!PS-Adobe-3.0 EPSF-3.0\n", *found[:1]]
     if kind in {"npz", "mat"}:
         shape = draw.choice([(2**40,), (2**20, *SIZE), (4, 2**15, 2**15), (3, *SIZE)])
         name = draw.choice(["masks", "regions", "members", "scores"])
@@ -693,6 +694,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", action="append", choices=INPUTS, help="repeatable")
+    parser.add_argument("--record", action="store_true", help="for docs/reliability.md")
     parser.add_argument("--keep", type=Path, help="folder for inputs that failed")
     options = parser.parse_args()
     kinds = options.kind or list(INPUTS)
@@ -708,6 +710,11 @@ def main() -> int:
                 place.mkdir(parents=True)
                 (place / INPUTS[kind][0]).write_bytes(content)
     told = {"inputs": sum(counts.values()), "seed": options.seed, "kinds": len(kinds)}
+    if options.record:
+        cells = {**told, "read": counts["read"], "refused": counts["refused"]}
+        cells |= {"failed": counts["failed"], "most memory (MiB)": round(most)}
+        line = json.dumps({"table": "fuzz", "cells": cells})
+        (Path(__file__).parent / "results" / "fuzz.jsonl").write_text(line + "\n")
     print(json.dumps({**told, **counts, "memory MiB": most}))
     return bool(failures)
 

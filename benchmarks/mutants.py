@@ -485,8 +485,19 @@ def main() -> int:
             print(json.dumps({"file": file, **row}), flush=True)
     rows = _table(_read()).values()
     total = {name: sum(row[name] for row in rows) for name in _COUNTS}
+    _record({**_table(_read()), "all": total})
     print(json.dumps({"file": "all", **total}))
     return 0
+
+
+def _record(table: dict[str, dict[str, int]]) -> None:
+    """Write the rows of the table in docs/reliability.md."""
+    lines = []
+    for file, row in table.items():
+        killed = 100 * row["killed"] / max(1, row["mutants"])
+        cells = {"file": file, **row, "killed (%)": f"{killed:.1f}"}
+        lines.append(json.dumps({"table": "mutants", "cells": cells}) + "\n")
+    (RESULTS.parents[1] / "mutants.jsonl").write_text("".join(lines))
 
 
 def _write(lines: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 install_import_hook("wsis", "beartype.beartype")
 
 # How long an example takes says how busy the machine is. Examples are the same in every
-# run; --hypothesis-profile=default draws others.
+# run.
 settings.register_profile("wsis", deadline=None, derandomize=True)
 settings.load_profile("wsis")
 

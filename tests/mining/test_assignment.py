@@ -65,6 +65,8 @@ def test_readings_of_the_box_assigner(
 
     assert targets.label.tolist() == label
     assert targets.weight.tolist() == weight
+    # The half is not above the threshold, whatever it is labelled.
+    assert targets.integrity.tolist() == [1, 1, 0, 0, 0, 0]
     assert targets.assignment.tolist() == [0 if c else -1 for c in label]
 
 
@@ -88,6 +90,20 @@ def test_refuses_what_is_no_fraction(value: float) -> None:
     for setting in ("t_cls", "t_ignore"):
         with pytest.raises(ValueError, match=f"^{setting} must be in"):
             OICRAssigner(**{setting: value})
+
+
+def test_oversized_proposals_join_the_background_that_there_is() -> None:
+    line = spans((0, 8), (0, 1), (0, 9), (0, 9))
+
+    assert CascadeAssigner(oversized=True)(PSEUDO, line).label.tolist()[1] == 0
+
+
+def test_thresholds_may_stay_and_nothing_be_ignored() -> None:
+    still = CascadeAssigner(step=0.0)
+
+    assert still.at(2) == still
+    targets = OICRAssigner(reading="pcl", t_ignore=0.0)(PSEUDO, LINE)
+    assert targets.weight.tolist() == [0.5] * 6
 
 
 def test_refuses_an_integrity_that_nothing_reaches() -> None:

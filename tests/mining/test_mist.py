@@ -67,6 +67,11 @@ def test_refuses_what_is_no_fraction(setting: str, value: float) -> None:
         MISTMiner(**{setting: value})
 
 
+def test_refuses_a_step_down() -> None:
+    with pytest.raises(ValueError, match=r"^step must be in \[0, 1\], got -0.5"):
+        MISTMiner(step=-0.5)
+
+
 def test_refuses_branches_out_of_range() -> None:
     with pytest.raises(ValueError, match=r"^branch must be 0 or more, got -1"):
         MISTMiner().at(-1)
