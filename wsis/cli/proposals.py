@@ -11,7 +11,7 @@ import typer
 
 from wsis._support.files import parse_json
 from wsis.cli import _options as options
-from wsis.cli._errors import UsageError, message, printable
+from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
 
 if TYPE_CHECKING:

@@ -56,12 +56,11 @@ def _partition(
     check_size("superpixels", np.shape(superpixels), size)
     regions = _whole(superpixels, "superpixels")
     count = int(regions.max())
-    if not (0 <= regions.min() <= count <= regions.size and isinstance(labels, list)):
-        raise ValueError(
-            f"expected superpixels in 1…{regions.size}, as many as pixels at most, and "
-            "a cell array of labels"
-        )
-    members = np.zeros((len(labels), count + 1), dtype=bool)
+    if regions.min() < 0 or not isinstance(labels, list):
+        raise ValueError("expected superpixels from 1 and a cell array of labels")
+    # Numbers may be huge, and superpixels without pixels do not matter.
+    present, regions = np.unique(regions, return_inverse=True)
+    members = np.zeros((len(labels), len(present)), dtype=bool)
     for i, row in enumerate(labels):
         chosen = _whole(row, "labels").reshape(-1)
         if len(chosen) and not 1 <= chosen.min() <= chosen.max() <= count:
@@ -69,8 +68,8 @@ def _partition(
                 f"expected labels in 1…{count}, proposal {i} has "
                 f"{chosen.min()}…{chosen.max()}"
             )
-        members[i, chosen] = True
-    return regions, members
+        members[i] = np.isin(present, chosen)
+    return regions.reshape(size), members
 
 
 def _whole(values: Any, what: str) -> np.ndarray:
