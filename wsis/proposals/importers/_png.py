@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Proposals
+from wsis.data.images import opened
 from wsis.proposals.importers._found import (
     Found,
     files_of,
