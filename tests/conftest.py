@@ -8,8 +8,9 @@ from jaxtyping import install_import_hook
 
 install_import_hook("wsis", "beartype.beartype")
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("wsis", deadline=None)
+# How long an example takes says how busy the machine is. Examples are the same in every
+# run.
+settings.register_profile("wsis", deadline=None, derandomize=True)
 settings.load_profile("wsis")
 
 if "PYTEST_XDIST_WORKER" in os.environ:

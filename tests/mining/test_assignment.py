@@ -65,6 +65,8 @@ def test_readings_of_the_box_assigner(
 
     assert targets.label.tolist() == label
     assert targets.weight.tolist() == weight
+    # The half is not above the threshold, whatever it is labelled.
+    assert targets.integrity.tolist() == [1, 1, 0, 0, 0, 0]
     assert targets.assignment.tolist() == [0 if c else -1 for c in label]
 
 
@@ -83,17 +85,36 @@ def test_refuses_to_assign_to_nothing(assigner: Assigner) -> None:
 @pytest.mark.parametrize("value", [-0.5, 1.5, float("nan")])
 def test_refuses_what_is_no_fraction(value: float) -> None:
     for setting in ("t_cls", "t_iou", "step"):
-        with pytest.raises(ValueError, match=f"{setting} must be in"):
+        with pytest.raises(ValueError, match=f"^{setting} must be in"):
             CascadeAssigner(**{setting: value})
     for setting in ("t_cls", "t_ignore"):
-        with pytest.raises(ValueError, match=f"{setting} must be in"):
+        with pytest.raises(ValueError, match=f"^{setting} must be in"):
             OICRAssigner(**{setting: value})
 
 
+def test_oversized_proposals_join_the_background_that_there_is() -> None:
+    line = spans((0, 8), (0, 1), (0, 9), (0, 9))
+
+    assert CascadeAssigner(oversized=True)(PSEUDO, line).label.tolist()[1] == 0
+
+
+def test_thresholds_may_stay_and_nothing_be_ignored() -> None:
+    still = CascadeAssigner(step=0.0)
+
+    assert still.at(2) == still
+    targets = OICRAssigner(reading="pcl", t_ignore=0.0)(PSEUDO, LINE)
+    assert targets.weight.tolist() == [0.5] * 6
+
+
+def test_refuses_an_integrity_that_nothing_reaches() -> None:
+    with pytest.raises(ValueError, match=r"^t_iou must be in \[0, 1\), got 1.0"):
+        CascadeAssigner(t_iou=1.0)
+
+
 def test_refuses_branches_out_of_range() -> None:
-    with pytest.raises(ValueError, match="branch must be 0 or more"):
+    with pytest.raises(ValueError, match=r"^branch must be 0 or more"):
         CascadeAssigner().at(-1)
-    with pytest.raises(ValueError, match="t_iou must be in"):
+    with pytest.raises(ValueError, match=r"^t_iou must be in"):
         CascadeAssigner().at(6)
 
 

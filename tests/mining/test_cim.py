@@ -127,12 +127,25 @@ def test_the_threshold_rises_by_branch() -> None:
 @pytest.mark.parametrize("setting", ["p_seed", "oversize", "t_cls"])
 @pytest.mark.parametrize("value", [0.0, -0.5, 1.5, float("nan")])
 def test_refuses_what_is_no_fraction(setting: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"{setting} must be in \(0, 1\], got"):
+    with pytest.raises(ValueError, match=rf"^{setting} must be in \(0, 1\], got"):
         CIMMiner(**{setting: value})
 
 
+def test_refuses_a_containment_that_nothing_reaches() -> None:
+    with pytest.raises(ValueError, match=r"^containment must be in \[0, 1\), got 1.0"):
+        CIMMiner(containment=1.0)
+    with pytest.raises(ValueError, match=r"^step must be in \[0, 1\], got -0.5"):
+        CIMMiner(step=-0.5)
+
+
+def test_oversized_proposals_contain_more_than_the_threshold() -> None:
+    # The first holds 17 of the second's 20 pixels, which is 0.85; or 18 of them.
+    assert not oversized(spans((0, 100), (83, 103))).any()
+    assert oversized(spans((0, 100), (82, 102))).tolist() == [True, False]
+
+
 def test_refuses_a_negative_branch() -> None:
-    with pytest.raises(ValueError, match="branch must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match=r"^branch must be 0 or more, got -1"):
         CIMMiner().at(-1)
 
 

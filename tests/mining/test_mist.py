@@ -63,14 +63,19 @@ def test_only_the_mask_reading_rises_by_branch() -> None:
 @pytest.mark.parametrize("setting", ["top", "t_cls"])
 @pytest.mark.parametrize("value", [0.0, -0.5, 1.5, float("nan")])
 def test_refuses_what_is_no_fraction(setting: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"{setting} must be in \(0, 1\], got"):
+    with pytest.raises(ValueError, match=rf"^{setting} must be in \(0, 1\], got"):
         MISTMiner(**{setting: value})
 
 
+def test_refuses_a_step_down() -> None:
+    with pytest.raises(ValueError, match=r"^step must be in \[0, 1\], got -0.5"):
+        MISTMiner(step=-0.5)
+
+
 def test_refuses_branches_out_of_range() -> None:
-    with pytest.raises(ValueError, match="branch must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match=r"^branch must be 0 or more, got -1"):
         MISTMiner().at(-1)
-    with pytest.raises(ValueError, match=r"t_cls must be in \(0, 1\]"):
+    with pytest.raises(ValueError, match=r"^t_cls must be in \(0, 1\]"):
         MISTMiner().at(8)
 
 

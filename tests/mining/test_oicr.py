@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,3 +60,8 @@ def test_later_branches_mine_the_classification_alone() -> None:
     assert found(OICRMiner().at(0)(scores, LINE, tags_of(1))) == [(0, 1, 0.25)]
     assert found(OICRMiner().at(1)(scores, LINE, tags_of(1))) == [(1, 1, 0.75)]
     assert found(OICRMiner().at(2)(scores, LINE, tags_of(1))) == [(1, 1, 0.75)]
+
+
+def test_refuses_a_negative_branch() -> None:
+    with pytest.raises(ValueError, match=r"^branch must be 0 or more, got -1"):
+        OICRMiner().at(-1)

@@ -2,12 +2,15 @@ from itertools import combinations, pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from benchmarks.plain_mining import found
+from benchmarks.plain_mining import Found, found
 from tests.problems import drawn, scores_of, spans, tags_of
-from wsis.contracts import Miner
+from tests.properties.problems import found as rows
+from tests.properties.problems import order, reordered, untied
+from wsis.contracts import BranchScores, Miner, Overlaps
 from wsis.mining import PCLMiner
 from wsis.mining.pcl import _top_cluster
 
@@ -54,13 +57,13 @@ def test_too_small_a_pool_gives_nothing() -> None:
 
 @pytest.mark.parametrize("setting", ["clusters", "centres"])
 def test_refuses_no_clusters(setting: str) -> None:
-    with pytest.raises(ValueError, match=f"{setting} must be positive, got 0"):
+    with pytest.raises(ValueError, match=f"^{setting} must be positive, got 0"):
         PCLMiner(**{setting: 0})
 
 
 def test_refuses_a_threshold_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"t_graph must be in \[0, 1\], got 1.5"):
-        PCLMiner(t_graph=1.5)
+    with pytest.raises(ValueError, match=r"^t_graph must be in \[0, 1\), got 1.0"):
+        PCLMiner(t_graph=1.0)
 
 
 @settings(max_examples=60)
@@ -106,3 +109,68 @@ def test_finds_few_distinct_proposals_per_class(
     assert (pseudo.label.bincount(minlength=classes + 1) <= 5).all()
     assert tags[pseudo.label - 1].all()
     assert (pseudo.weight <= 1).all()
+
+
+def plain_pcl(
+    miner: PCLMiner, scores: BranchScores, overlaps: Overlaps, tags: Tensor
+) -> tuple[Found, bool]:
+    """What PCL finds, in loops, and whether proposals had equally many neighbours."""
+    score = scores.product.clamp(1e-9, 1 - 1e-9)
+    near = (overlaps.iou > miner.t_graph).tolist()
+    pool, result, tied = list(range(len(score))), [], False
+    for c in (tags.nonzero().flatten() + 1).tolist():
+        if len(pool) < miner.clusters:
+            continue
+        top = _top_cluster(score[pool, c], miner.clusters).tolist()
+        left, centres = [pool[i] for i in top], []
+        while not centres or len(left) > miner.centres:
+            degree = [sum(near[i][j] for j in left) for i in left]
+            best = [i for i, d in zip(left, degree, strict=True) if d == max(degree)]
+            tied |= len(best) > 1
+            around = [j for j in left if near[best[-1]][j]]
+            weight = max(float(score[j, c]) for j in around)
+            centres.append((weight, len(centres), best[-1]))
+            left = [j for j in left if j not in around]
+        kept = sorted(centres, reverse=True)[: miner.centres]
+        result += [(i, c, weight) for weight, _, i in kept]
+        pool = [i for i in pool if i not in {i for _, _, i in kept}]
+    return result, tied
+
+
+miners = st.builds(
+    PCLMiner,
+    clusters=st.integers(1, 3),
+    t_graph=st.sampled_from([0.0, 0.2, 0.4, 0.5]),
+    centres=st.integers(1, 5),
+)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 4), miners)
+def test_matches_the_plain_loop(
+    seed: int, count: int, classes: int, miner: PCLMiner
+) -> None:
+    problem = drawn(seed, count, classes)
+
+    assert found(miner(*problem)) == plain_pcl(miner, *problem)[0]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.integers(0, 2**31), st.integers(3, 9), miners)
+def test_order_decides_ties_between_neighbours_alone(
+    seed: int, count: int, miner: PCLMiner
+) -> None:
+    scores, overlaps = untied(seed, count, 2), drawn(seed, count, 2)[1]
+    tags, by = tags_of(1, 1), order(seed, count)
+    assume(not plain_pcl(miner, scores, overlaps, tags)[1])
+
+    here = miner(scores, overlaps, tags)
+    there = miner(*reordered(scores, overlaps, by), tags)
+
+    assert rows(here) == rows(there, by)
+
+
+def test_an_impossible_score_keeps_a_weight() -> None:
+    pseudo = PCLMiner(clusters=1)(scores_of([0.0]), spans((0, 4)), tags_of(1))
+
+    assert pseudo.weight.tolist() == pytest.approx([1e-9])

@@ -158,9 +158,17 @@ def numbered_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield number, json.loads(line)
+                yield number, parse_json(line)
             except ValueError:
                 yield number, None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON holds; also a nesting too deep to read is a ``ValueError``."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its lists and objects nest too deep") from None
 
 
 def digest(*values: Any) -> str:
@@ -256,7 +264,7 @@ class Cache:
                 )
             write_new(stamp, in_json(wanted))
         try:
-            found = dict(json.loads(stamp.read_text(encoding="utf-8")))
+            found = dict(parse_json(stamp.read_text(encoding="utf-8")))
         except (ValueError, TypeError):
             found = {}
         if found != wanted and self.folder.name == digest(wanted):

@@ -11,6 +11,7 @@ from wsis._support.files import (
     append_json,
     differences,
     in_words,
+    parse_json,
     write_json,
 )
 
@@ -147,7 +148,7 @@ class Journal:
     def _stamped(self) -> dict[str, Any]:
         path = self.root / self.stamp
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(parse_json(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise JournalError(
                 f"{path} does not describe a {self.what}: {error}; {_ELSEWHERE}"

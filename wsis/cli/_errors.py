@@ -81,15 +81,25 @@ def warnings_shown(*, strict: bool) -> Iterator[None]:
                 other(text, category, *place, **more)
             elif str(text) not in printed:
                 printed.add(str(text))
-                typer.echo(f"warning: {text}", err=True)
+                typer.echo(printable(f"warning: {text}"), err=True)
 
         warnings.simplefilter("error" if strict else "always", InputWarning)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 
 
+def printable(text: str) -> str:
+    """Return a text whose signs are all shown: none of them steers the terminal."""
+    shown = (one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "".join(shown)
+
+
 def message(error: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return what an error says, in one line, as ``printable`` does."""
+    return printable(_said(error))
+
+
+def _said(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "
         return f"{where}{error.strerror.lower()}"

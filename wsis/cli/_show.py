@@ -20,6 +20,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from wsis._support.files import write_json
+from wsis.cli._errors import printable
 from wsis.evaluation import Evaluation
 from wsis.report import METRICS, Row, figure, said, spread, table
 
@@ -58,7 +59,7 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Print a line above the bars, on stderr."""
-        self._progress.console.print(Text(text), soft_wrap=True)
+        self._progress.console.print(Text(printable(text)), soft_wrap=True)
 
 
 def _speed(task: Task) -> str:
@@ -90,7 +91,9 @@ def print_evaluations(
         if name == "oracle":
             printed.add_section()
         row = Row(name=name, seeds=1, mean=one.metrics)
-        printed.add_row(Text(name), *(figure(row, column) for column in columns))
+        printed.add_row(
+            Text(printable(name)), *(figure(row, column) for column in columns)
+        )
     show(printed)
 
 
@@ -106,7 +109,7 @@ def print_comparison(results: Mapping[str, Any]) -> None:
             interval = strategies.get(row.name, {}).get(name, {}).get("interval")
             ends = "" if interval is None else "\n{:.1f} to {:.1f}".format(*interval)
             cells.append(figure(row, name) + ends)
-        printed.add_row(Text(row.name), *cells)
+        printed.add_row(Text(printable(row.name)), *cells)
     show(printed)
     _print_differences(results["verdict"])
 
@@ -116,7 +119,9 @@ def print_verdict(verdict: Mapping[str, Any]) -> None:
     printed = Table("", "seeds", *map(percent, METRICS))
     for label, of_metric in verdict["strategies"].items():
         cells = [spread(of_metric[name], of_metric[name]["mean"]) for name in METRICS]
-        printed.add_row(Text(label), str(of_metric[METRICS[0]]["seeds"]), *cells)
+        printed.add_row(
+            Text(printable(label)), str(of_metric[METRICS[0]]["seeds"]), *cells
+        )
     show(printed)
     _print_differences(verdict)
 
@@ -127,7 +132,7 @@ def _print_differences(verdict: Mapping[str, Any]) -> None:
     printed = Table(f"against {verdict['first']}", *map(percent, METRICS))
     for label, of_metric in verdict["differences"].items():
         cells = [said(of_metric[name]).replace(") ", ")\n") for name in METRICS]
-        printed.add_row(Text(label), *cells)
+        printed.add_row(Text(printable(label)), *cells)
     show(printed)
 
 

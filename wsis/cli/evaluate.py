@@ -1,11 +1,11 @@
 """``wsis evaluate``: measures a run or a file of predictions."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsis._support.files import parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_inputs
@@ -72,7 +72,7 @@ def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
     if isinstance(source, Numbered):
         numbers = source.category_ids()
     try:
-        found, val = matched(json.loads(path.read_text()), val, numbers)
+        found, val = matched(parse_json(path.read_text()), val, numbers)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return evaluate(found, val.truths, val.tagged.classes)

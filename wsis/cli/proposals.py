@@ -1,6 +1,5 @@
 """``wsis proposals``: makes, imports, shows and measures mask proposals."""
 
-import json
 import statistics
 import time
 from contextlib import AbstractContextManager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from wsis._support.files import parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
@@ -410,7 +410,7 @@ def _check_curves(path: Path) -> None:
 
 def _figures(path: Path) -> dict[str, Any]:
     try:
-        results = json.loads(path.read_text())
+        results = parse_json(path.read_text())
         _ = [results["by_budget"], results["source"], results["supervision"]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(

@@ -6,6 +6,7 @@ import typer
 
 from wsis import plugins
 from wsis.cli import _options as options
+from wsis.cli._errors import printable
 
 app = options.command_group(
     name="recipe", no_args_is_help=True, help="Look at recipes: settings by name."
@@ -31,9 +32,9 @@ def show(name: RecipeArgument) -> None:
     from wsis.runs.recipes import Recipe
 
     recipe = Recipe.read(name)
-    typer.echo(f"{recipe.name}: {recipe.description}")
+    typer.echo(printable(f"{recipe.name}: {recipe.description}"))
     for key, value in recipe.values().items():
-        typer.echo(f"  {key} = {plugins.text(value)}")
+        typer.echo(printable(f"  {key} = {plugins.text(value)}"))
 
 
 @app.command(
@@ -57,6 +58,6 @@ def diff(
     found = differences(one, two)
     for key, *values in found:
         a, b = map(plugins.text, values)
-        typer.echo(f"{key}: {a} ({one.name}), {b} ({two.name})")
+        typer.echo(printable(f"{key}: {a} ({one.name}), {b} ({two.name})"))
     if not found:
         typer.echo(f"{one.name} and {two.name} set the same")

@@ -105,6 +105,8 @@ class CamLabeller:
         Classes come in order, the worst fitting part of a class first; where two claim
         a proposal, the later one has it.
         """
+        if not len(proposals):
+            return torch.zeros(0, len(image.tags) + 1, dtype=torch.long)
         responses = self.classifier.responses(map)
         trusted: list[int] = []
         label: list[int] = []

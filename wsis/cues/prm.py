@@ -94,6 +94,8 @@ class PrmLabeller:
         """
         if self.trace is None:
             raise ValueError("expected a way through the backbone, call through first")
+        if not len(proposals):
+            return torch.zeros(0, len(image.tags) + 1, dtype=torch.long)
         points = self.peaks(image, map, proposals.size)
         label = points.label
         if len(points):

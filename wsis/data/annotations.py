@@ -1,6 +1,5 @@
 """Annotation files in COCO's format: read, checked, and their classes chosen."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wsis._support.checks import few, warn
+from wsis._support.files import parse_json
 from wsis.data.names import VOC_CLASSES, plain
 from wsis.plugins import nearest
 
@@ -52,7 +52,7 @@ class AnnotationFile:
         if not text:
             raise ValueError(f"expected an annotation file, {path} is empty")
         try:
-            content = json.loads(text)
+            content = parse_json(text)
         except ValueError as error:
             raise ValueError(
                 f"expected an annotation file, {path} is not JSON: {error}"

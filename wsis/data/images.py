@@ -1,8 +1,10 @@
 """Photos from files of any format, as RGB pixels."""
 
 import os
+import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +20,43 @@ from wsis.contracts import Image
 from wsis.data._listing import CONVERT, Listing, listing
 from wsis.data._listing import SUFFIXES as SUFFIXES
 from wsis.plugins import nearest
+
+MOST = "WSIS_MAX_PIXELS"
+"""The variable that tells how many pixels a picture may have."""
+
+_MOST = 178_956_970
+_OPENING = threading.Lock()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Pillow.Image]:
+    """Give the picture in a file, its pixels not read yet, for any reader of pictures.
+
+    Raises:
+        ValueError: if it has more pixels than ``WSIS_MAX_PIXELS`` (178,956,970 without
+            it), or is a program, as PostScript is.
+    """
+    given = os.environ.get(MOST, "")
+    if given and not given.isdecimal():
+        raise ValueError(f"expected {MOST} to be a number of pixels, got {given!r}")
+    most = int(given or _MOST)
+    with _OPENING:
+        # Pillow's own limit is the whole process's, and its message tells no way out.
+        before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
+        try:
+            picture = Pillow.open(path)
+        finally:
+            Pillow.MAX_IMAGE_PIXELS = before
+    with picture:
+        if picture.width * picture.height > most:
+            raise ValueError(
+                f"{path} has {picture.width} × {picture.height} pixels, more than the "
+                f"{most:,} that a picture may have, as a small file can hold a huge "
+                f"one; if you trust it, set {MOST} to a higher number"
+            )
+        if picture.format == "EPS":
+            raise ValueError(f"{path} is PostScript, a program that is not run here")
+        yield picture
 
 
 def read_image(path: Path, *, upright: bool = True) -> Image:
@@ -45,9 +84,9 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
         raise ValueError(f"expected a photo, {path} is an empty file")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd metadata and of large photos; both are fine here.
+            # Pillow warns of odd metadata, which is fine here.
             warnings.simplefilter("ignore")
-            with Pillow.open(path) as photo:
+            with opened(path) as photo:
                 return _rgb(ImageOps.exif_transpose(photo) if upright else photo)
     except PermissionError:
         raise
@@ -160,7 +199,7 @@ def _header(path: Path, changed: int, otherwise: Size) -> tuple[Size, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Pillow.open(path) as photo:
+            with opened(path) as photo:
                 size = photo.height, photo.width
                 # A PNG without would be decoded in search of it.
                 plain = photo.format == "PNG" and not _EXIF & photo.info.keys()

@@ -12,14 +12,13 @@ import numpy as np
 import scipy.io
 import torch
 from jaxtyping import Bool, UInt8
-from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
-from wsis.data.images import Size, check_files, readings, stored_size
+from wsis.data.images import Size, check_files, opened, readings, stored_size
 from wsis.data.names import VOC_NAMES
 from wsis.geometry.overlap import box_overlaps
 
@@ -311,7 +310,7 @@ def _iou(box: _Box, mask: Bool[np.ndarray, "H W"]) -> float:
 
 def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
     try:
-        with Pillow.open(path) as picture:
+        with opened(path) as picture:
             if picture.mode not in ("P", "L"):
                 raise ValueError(f"got {picture.mode}")
             return np.array(picture, np.uint8)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from wsis._support.files import atomic_write, differences, digest
+from wsis._support.files import atomic_write, differences, digest, parse_json
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
@@ -237,7 +237,7 @@ def read_predictions(path: Path) -> list[Predictions]:
         JournalError: if the file is damaged.
     """
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
+        content = parse_json(gzip.decompress(path.read_bytes()))
         return [_predictions(one) for one in content]
     except (ValueError, KeyError, EOFError, gzip.BadGzipFile) as error:
         raise JournalError(f"{path} is damaged: {error}") from None
@@ -310,7 +310,7 @@ def _read(folder: Path) -> dict[str, Any]:
             f"expected {folder} to hold a finished bench, it has no {RESULTS}"
         )
     try:
-        results: dict[str, Any] = json.loads(path.read_text())
+        results: dict[str, Any] = parse_json(path.read_text())
         _ = results["settings"]["data"], results["truths"], results["runs"]
     except (ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{path} holds no results of wsis bench: {error}") from None

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsis._support.checks import branch_index, fraction
+from wsis._support.checks import branch_index, fraction, proper
 from wsis.contracts import Overlaps, PseudoInstances, Targets
 from wsis.mining import cim
 
@@ -22,7 +22,7 @@ class CascadeAssigner:
 
     Args:
         t_cls: IoU from which a proposal is foreground, in (0, 1].
-        t_iou: IoU above which a proposal is complete, in [0, 1].
+        t_iou: IoU above which a proposal is complete, in [0, 1).
         step: what each branch adds to both.
         oversized: whether oversized proposals become background.
 
@@ -39,7 +39,7 @@ class CascadeAssigner:
 
     def __post_init__(self) -> None:
         fraction("t_cls", self.t_cls)
-        fraction("t_iou", self.t_iou, zero=True)
+        proper("t_iou", self.t_iou)
         fraction("step", self.step, zero=True)
 
     def at(self, branch: int) -> "CascadeAssigner":

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsis._support.checks import branch_index, fraction
+from wsis._support.checks import branch_index, fraction, proper
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 from wsis.mining._steps import each_once, greedy_nms, ranked
 
@@ -36,7 +36,7 @@ class CIMMiner:
     Args:
         p_seed: fraction of the proposals considered as seeds per class, in (0, 1].
         containment: a proposal contains a seed if it holds more than this share of it,
-            in [0, 1].
+            in [0, 1).
         oversize: share of the proposals that an oversized one contains, in (0, 1].
         t_cls: the IoU at which a better seed suppresses, in (0, 1].
         step: what each branch adds to ``t_cls``.
@@ -55,7 +55,7 @@ class CIMMiner:
 
     def __post_init__(self) -> None:
         fraction("p_seed", self.p_seed)
-        fraction("containment", self.containment, zero=True)
+        proper("containment", self.containment)
         fraction("oversize", self.oversize)
         fraction("t_cls", self.t_cls)
         fraction("step", self.step, zero=True)

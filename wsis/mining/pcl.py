@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsis._support.checks import fraction, positive
+from wsis._support.checks import positive, proper
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 
 _EPS = 1e-9
@@ -34,7 +34,7 @@ class PCLMiner:
 
     Args:
         clusters: of k-means, positive.
-        t_graph: the IoU above which two proposals are neighbours, in [0, 1].
+        t_graph: the IoU above which two proposals are neighbours, in [0, 1).
         centres: at most so many per class, positive.
 
     Raises:
@@ -47,7 +47,7 @@ class PCLMiner:
 
     def __post_init__(self) -> None:
         positive("clusters", self.clusters)
-        fraction("t_graph", self.t_graph, zero=True)
+        proper("t_graph", self.t_graph)
         positive("centres", self.centres)
 
     @torch.no_grad()

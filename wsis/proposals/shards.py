@@ -24,6 +24,7 @@ from wsis._support.files import (
     in_words,
     is_unfinished,
     numbered_json_lines,
+    parse_json,
     sha256,
     sweep,
     write_new,
@@ -130,7 +131,7 @@ class Shard:
             with safe_open(path, framework="numpy") as file:
                 told = file.metadata() or {}
             values = {"shard": path.name, "bytes": length, "sha256": found}
-            values |= {"photos": json.loads(told["photos"]), "token": told.get("token")}
+            values |= {"photos": parse_json(told["photos"]), "token": told.get("token")}
         except (SafetensorError, OSError, ValueError, KeyError):
             return None
         return cls.parsed(values) if path.name == shard_name(found) else None
@@ -434,7 +435,7 @@ def _read_stamp(folder: Path) -> tuple[About, str]:
             "wsis proposals make or import begins one"
         )
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         found, token = content["format"], str(content["token"])
         about = About(
             source=str(content["source"]),

@@ -1,12 +1,11 @@
 """The files of a report: the page, and what it takes to build it again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import write_json, write_text
+from wsis._support.files import parse_json, write_json, write_text
 from wsis.report.gallery import Panel, Strip
 from wsis.report.page import render, render_tuned
 
@@ -82,7 +81,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"expected {path.parent} to be the folder of a bench, it has no {path.name}"
         )
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ReportError(f"{path} is damaged: {error}") from None
     if not isinstance(value, dict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsis._support.files import atomic_write
+from wsis._support.files import atomic_write, parse_json
 from wsis.contracts import BranchScores, PseudoInstances
 from wsis.cues.kept import Cues
 from wsis.evaluation import Anatomy
@@ -103,7 +103,7 @@ class Shown:
             ValueError: if the file is damaged.
         """
         try:
-            content = json.loads(gzip.decompress(path.read_bytes()))
+            content = parse_json(gzip.decompress(path.read_bytes()))
             return cls(
                 predictions={int(i): x for i, x in content["predictions"].items()},
                 objects={int(i): x for i, x in content["objects"].items()},

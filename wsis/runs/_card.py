@@ -1,6 +1,5 @@
 """A folder's card, which says what model it holds, and the weights beside it."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -11,7 +10,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from wsis._support.checks import warn
-from wsis._support.files import atomic_write, differences, in_words, sha256, write_json
+from wsis._support.files import (
+    atomic_write,
+    differences,
+    in_words,
+    parse_json,
+    sha256,
+    write_json,
+)
 from wsis._support.weights import check_finite
 from wsis.contracts import Ledger, Supervision
 from wsis.runs.settings import place
@@ -90,7 +96,7 @@ class BaseCard(BaseModel):
                 f"{cls.FILE}"
             )
         try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            return cls.model_validate(parse_json(path.read_text(encoding="utf-8")))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError(

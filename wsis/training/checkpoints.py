@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wsis._support.checks import few, warn
-from wsis._support.files import atomic_write, differences, digest, in_words
+from wsis._support.files import atomic_write, differences, digest, in_words, parse_json
 from wsis._support.provenance import versions
 from wsis._support.weights import named_arrays
 
@@ -229,7 +229,7 @@ class TrainingState:
                 "what a run is made from; finish it with that version, or train anew"
             )
         wanted = json.loads(json.dumps(self.about))
-        if changes := differences(json.loads(metadata["about"]), wanted):
+        if changes := differences(parse_json(metadata["about"]), wanted):
             raise CheckpointError(
                 f"expected {self.path} to be a checkpoint of this run, it is of "
                 f"another ({in_words(changes)}); choose another folder or delete it"
@@ -249,7 +249,7 @@ class TrainingState:
             source.set_state(tensors[f"generator.{name}"])
         now = tensors["order.now"]
         self.order.resume(tensors["order.begun"], int(metadata["left"]), now)
-        return Progress(**json.loads(metadata["progress"]))
+        return Progress(**parse_json(metadata["progress"]))
 
 
 def check_learned(tensors: Mapping[str, Tensor], progress: Progress) -> None:

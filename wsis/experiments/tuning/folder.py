@@ -5,13 +5,12 @@ all are finished ``tune.json``. The numbers of settings and seeds are not part o
 design: more may be added.
 """
 
-import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import differences
+from wsis._support.files import differences, parse_json
 from wsis._support.journal import Journal, JournalError
 from wsis.experiments._lines import check_version, records
 from wsis.experiments.tuning.trial import Trial
@@ -85,7 +84,7 @@ class Choice:
         """
         path = folder / RESULTS
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             best, design = content["settings"][0], dict(content["design"])
             miner = Part.parse(best["miner"])
             overrides = tuple(map(str, best["overrides"]))

@@ -1,6 +1,5 @@
 """Masks in COCO's json: a list of results, or a data set as export writes it."""
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wsis._support.checks import few, warn
+from wsis._support.files import parse_json
 from wsis.contracts import Ledger, Proposals, Supervision
 from wsis.data.segmentations import check_segmentation, to_rle
 from wsis.geometry.masks import empty
@@ -114,11 +114,13 @@ def _content(path: Path) -> Any:
         raise FileNotFoundError(f"expected a json file, got {path}")
     refuse_pickles([path])
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
-    whole = isinstance(content, Mapping) and {"images", "annotations"} <= set(content)
-    if not isinstance(content, list) and not whole:
+    lists = [content]
+    if isinstance(content, Mapping):
+        lists = [content.get("images"), content.get("annotations")]
+    if not all(isinstance(one, list) for one in lists):
         raise ValueError(
             f"{path}: expected a list of results, or an object with images and "
             "annotations"

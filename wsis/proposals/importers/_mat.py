@@ -58,7 +58,9 @@ def _partition(
     count = int(regions.max())
     if regions.min() < 0 or not isinstance(labels, list):
         raise ValueError("expected superpixels from 1 and a cell array of labels")
-    members = np.zeros((len(labels), count + 1), dtype=bool)
+    # Numbers may be huge, and superpixels without pixels do not matter.
+    present, regions = np.unique(regions, return_inverse=True)
+    members = np.zeros((len(labels), len(present)), dtype=bool)
     for i, row in enumerate(labels):
         chosen = _whole(row, "labels").reshape(-1)
         if len(chosen) and not 1 <= chosen.min() <= chosen.max() <= count:
@@ -66,8 +68,8 @@ def _partition(
                 f"expected labels in 1…{count}, proposal {i} has "
                 f"{chosen.min()}…{chosen.max()}"
             )
-        members[i, chosen] = True
-    return regions, members
+        members[i] = np.isin(present, chosen)
+    return regions.reshape(size), members
 
 
 def _whole(values: Any, what: str) -> np.ndarray:
@@ -105,7 +107,7 @@ def _variables(path: Path) -> Variables:
     except (ValueError, ModuleNotFoundError):
         raise
     except Exception as error:
-        # Readers stumble over damaged files in many ways.
+        # Readers stumble over damaged files in many ways, and ask for any memory.
         raise ValueError(f"{path}: not a Matlab file, or damaged: {error}") from error
 
 

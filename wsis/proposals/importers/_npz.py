@@ -1,9 +1,10 @@
 """Masks in NumPy's .npz, one file a photo."""
 
+import math
 from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +29,16 @@ def npz(path: Path, stems: Container[str]) -> Sequence[Found]:
 def _read(path: Path, size: tuple[int, int]) -> Proposals:
     try:
         with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-    except (ValueError, BadZipFile, EOFError, OSError) as error:
+            # A small file can unfold to a huge array: its shape is looked at first.
+            shapes = {name: _shape(file, name) for name in ("masks", "regions")}
+            fit = not any(_huge(one, size) for one in shapes.values())
+            content = {name: file[name] for name in file.files} if fit else {}
+    except Exception as error:
+        # NumPy passes on whatever a damaged file makes it stumble over.
         raise ValueError(_why(path, error)) from error
+    for name, shape in shapes.items():
+        if _huge(shape, size):
+            check_size(name, shape[-2:] if shape else (), size, f"{path}: ")
     scores = content.get("scores")
     if "masks" in content:
         return gathered(_masks(path, content["masks"], size), scores, size)
@@ -67,6 +75,23 @@ def _masks(path: Path, masks: np.ndarray, size: tuple[int, int]) -> torch.Tensor
     check_size("masks", masks.shape[1:], size, f"{path}: ")
     planes = [hard(one, "masks", f"{path}: ") for one in masks]
     return torch.from_numpy(np.reshape(planes, masks.shape).astype(bool))
+
+
+def _shape(file: Any, name: str) -> tuple[int, ...] | None:
+    """Return an array's shape from its header; None of no array, or of objects."""
+    if name not in file.files:
+        return None
+    with file.zip.open(f"{name}.npy") as array:
+        old = np.lib.format.read_magic(array) == (1, 0)
+        header = np.lib.format
+        read = header.read_array_header_1_0 if old else header.read_array_header_2_0
+        shape, _, dtype = read(array)
+    return None if dtype.hasobject else tuple(shape)
+
+
+def _huge(shape: tuple[int, ...] | None, size: tuple[int, int]) -> bool:
+    """Tell whether an array is large and of another size than the photo."""
+    return shape is not None and shape[-2:] != size and math.prod(shape) > 2**28
 
 
 def _why(path: Path, error: Exception) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool
-from PIL import Image as Pillow
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Proposals
+from wsis.data.images import opened
 from wsis.proposals.importers._found import (
     Found,
     files_of,
@@ -81,7 +81,7 @@ def _read(files: Sequence[Path], size: tuple[int, int]) -> Proposals:
 
 def _inside(file: Path) -> Bool[np.ndarray, "H W"]:
     try:
-        with Pillow.open(file) as picture:
+        with opened(file) as picture:
             pixels = np.asarray(picture)
             opaque = {"LA": 1, "RGBA": 3}.get(picture.mode)
     except (OSError, ValueError, SyntaxError) as error:

@@ -1,6 +1,5 @@
 """Predictions on training photos that a detector is to believe."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wsis._support.checks import at_least, fraction
-from wsis._support.files import write_json
+from wsis._support.files import parse_json, write_json
 from wsis.contracts import GroundTruth, TaggedImage
 from wsis.evaluation import coco_data_set, from_coco
 from wsis.geometry.predictions import Predictions
@@ -125,7 +124,7 @@ def read_pseudo_labels(path: Path, category_ids: Sequence[int]) -> list[Predicti
         ValueError: if the file is damaged.
     """
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         # Only which photos there are, and their sizes: no object of theirs is known.
         photos = [
             GroundTruth(
