@@ -1,6 +1,7 @@
 """Shapes and types are checked at run time in every test."""
 
 import os
+import signal
 
 import torch
 from hypothesis import settings
@@ -12,6 +13,10 @@ install_import_hook("wsis", "beartype.beartype")
 # run.
 settings.register_profile("wsis", deadline=None, derandomize=True)
 settings.load_profile("wsis")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As shells start what runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than these make all of them wait.

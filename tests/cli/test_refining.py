@@ -131,6 +131,6 @@ def test_validation_photos_are_read_before_training(run, photos, cache, tmp_path
         code=1,
     )
 
-    assert "1 of 3 photos cannot be read: " in text
+    assert "val1.png is none" in text
     assert "val1.png" in text
     assert not (tmp_path / "out").exists()

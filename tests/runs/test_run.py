@@ -278,7 +278,7 @@ def test_a_card_tells_what_a_run_is_made_from_and_on(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance.torch, "get_num_threads", lambda: 1)
 
     assert whole.card.inputs["photos"].startswith("4 photos, ")
-    assert whole.card.inputs.keys() == {"photos", "tags", "backbone"}
+    assert whole.card.inputs.keys() == {"photos", "tags", "proposals", "backbone"}
     assert whole.card.devices == ("cpu, 3 threads",)
     assert whole.card.commit == provenance.commit()
     with pytest.warns(InputWarning, match=r"begun on cpu, 3 threads and goes on with"):

@@ -1,10 +1,8 @@
 """Tells which photos are the same, by file, bytes or pixels."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,14 +28,14 @@ def first_alike(photos: Sequence[Reading]) -> list[int]:
         ([one.size for one in photos], lambda i: _pixels(*states[i])),
     ]
     first = list(range(len(photos)))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for cheap, exact in steps:
-            rest = [i for i, k in enumerate(first) if i == k]
-            count = Counter(cheap[i] for i in rest)
-            some = [i for i in rest if count[cheap[i]] > 1]
-            seen: dict[Hashable, int] = {}
-            for i, key in zip(some, pool.map(exact, some), strict=True):
-                first[i] = seen.setdefault(key, i)
+    # One at a time: reading photos changes the warnings of the whole process.
+    for cheap, exact in steps:
+        rest = [i for i, k in enumerate(first) if i == k]
+        count = Counter(cheap[i] for i in rest)
+        seen: dict[Hashable, int] = {}
+        for i in rest:
+            if count[cheap[i]] > 1:
+                first[i] = seen.setdefault(exact(i), i)
     for i, k in enumerate(first):
         first[i] = first[k]
     return first

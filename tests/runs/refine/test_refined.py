@@ -146,13 +146,6 @@ def test_a_refinement_begins_once_and_goes_on_as_itself(tmp_path, run):
         load_refined(folder, CPU)
 
 
-def test_data_of_other_classes_are_refused(run):
-    other = replace(Squares().train(), classes=("blue", "red"))
-
-    with pytest.raises(RunError, match="classes, red, blue; got blue, red"):
-        RefinedCard.of(run, refine_settings(), 0, other)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
