@@ -45,6 +45,7 @@ from safetensors.numpy import save as safetensors
 
 from wsis import FolderData, VocData, evaluate, load
 from wsis._support.files import digest
+from wsis._support.weights import read_state
 from wsis.contracts import GroundTruth
 from wsis.data import read_annotated, read_image, with_points
 from wsis.evaluation.matches import Matches
@@ -54,7 +55,6 @@ from wsis.geometry.masks import from_masks
 from wsis.proposals import About, Store, Writer
 from wsis.proposals.importers import FORMATS
 from wsis.report.files import rebuild
-from wsis.runs.convert import read_checkpoint
 from wsis.runs.recipes import Recipe
 
 ALLOWED = (ValueError, LookupError, OSError)
@@ -386,7 +386,7 @@ INPUTS: Mapping[str, tuple[str, Build, Read]] = {
     "checkpoint": (
         "model.pth",
         packed(lambda out: torch.save({"model": {"a": torch.zeros(3)}}, out)),
-        read_checkpoint,
+        read_state,
     ),
     "recipe": (
         "own.toml",

@@ -204,7 +204,7 @@ def test_branches_beyond_a_threshold_are_refused_before_work(photos, tmp_path):
 
     for command in (("train",), ("bench", "--miners", "cim")):
         text = wsis(*command, *photos.options, *out, code=2)
-        assert "t_iou must be in [0, 1], got 1.1, in branch 6 of 9" in text
+        assert "t_iou must be in [0, 1), got 1.0, in branch 5 of 9" in text
     assert not (tmp_path / "out").exists()
 
 
