@@ -1,6 +1,6 @@
 """Kill, starve and corrupt the work of wsis, start it again, and compare the results.
 
-    python benchmarks/chaos.py --kills 50 --faults
+    python benchmarks/chaos.py --kills 50 --faults --record
 
 Every piece of work runs twice undisturbed. Then it is killed (SIGKILL, all processes)
 at ``--kills`` random moments, each in a new folder, and started again there. With
@@ -378,6 +378,31 @@ def exchange(folder: Path, one: Path) -> str:
     return f"{one} exchanged with {other.name}"
 
 
+def record(rows: dict[str, dict]) -> None:
+    """Keep a row for each work, for the table in the docs."""
+    lines = [
+        {
+            "table": "chaos",
+            "cells": {
+                "work": name,
+                "killed": sum(row["killed"].values()),
+                "same result": row["killed"].get("same", 0),
+                "faults": sum(row["faults"].values()),
+                "same result ": row["faults"].get("same", 0),
+                "told": row["killed"].get("told", 0) + row["faults"].get("told", 0),
+                "failed": sum(
+                    row[part].get(word, 0)
+                    for part in ("killed", "faults")
+                    for word in ("wrong", "crash")
+                ),
+            },
+        }
+        for name, row in rows.items()
+    ]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (Path(__file__).parent / "results/chaos.jsonl").write_text(text)
+
+
 def main() -> int:
     """Run the works that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -385,6 +410,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="for docs/reliability.md")
     given = parser.parse_args()
 
     import torch
@@ -421,6 +447,8 @@ def main() -> int:
     finally:
         shutil.rmtree(base)
     print(json.dumps({"kills": given.kills, "works": rows, "failures": failures}))
+    if given.record:
+        record(rows)
     return 1 if failures else 0
 
 
