@@ -379,8 +379,11 @@ def exchange(folder: Path, one: Path) -> str:
 
 
 def record(rows: dict[str, dict]) -> None:
-    """Keep a row for each work, for the table in the docs."""
-    lines = [
+    """Keep a row for each work, for the table in the docs; other works keep theirs."""
+    path = Path(__file__).parent / "results/chaos.jsonl"
+    kept = path.read_text().splitlines() if path.exists() else []
+    lines = [one for one in map(json.loads, kept) if one["cells"]["work"] not in rows]
+    lines += [
         {
             "table": "chaos",
             "cells": {
@@ -399,8 +402,9 @@ def record(rows: dict[str, dict]) -> None:
         }
         for name, row in rows.items()
     ]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (Path(__file__).parent / "results/chaos.jsonl").write_text(text)
+    order = list(WORKS)
+    lines.sort(key=lambda line: order.index(line["cells"]["work"]))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def main() -> int:
@@ -444,11 +448,11 @@ def main() -> int:
             }
             failures += trial.failures
             print(name, json.dumps(rows[name]), flush=True)
+            if given.record:
+                record({name: rows[name]})
     finally:
         shutil.rmtree(base)
     print(json.dumps({"kills": given.kills, "works": rows, "failures": failures}))
-    if given.record:
-        record(rows)
     return 1 if failures else 0
 
 
