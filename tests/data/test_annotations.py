@@ -122,7 +122,7 @@ IMAGE = CONTENT["images"][0]
         ),
         (
             changed(annotations=[{"image_id": [7], "category_id": 3}]),
-            r"annotations\[0\] has image_id \[7\]",
+            r"expected a whole number as image_id in annotations\[0\], got \[7\]",
         ),
         (
             changed(annotations=[{"image_id": 7, "category_id": 9}]),

@@ -452,3 +452,26 @@ def test_a_root_of_something_else_is_refused(tmp_path):
         CocoData(root=tmp_path)
     with pytest.raises(ValueError, match="'images', or 'root'"):
         CocoData()
+
+
+def test_areas_too_large_to_count_with_are_refused(tmp_path):
+    box = [[0, 0, 3, 0, 3, 3, 0, 3]]
+    path, photos = data_set(tmp_path, [image(1)], [annotation(1, 2, box, area=10**400)])
+
+    with pytest.raises(ValueError, match="expected a number from 0 up as area"):
+        read_annotated(path, photos)
+
+
+def test_a_file_without_objects_is_refused_as_that(tmp_path):
+    path, photos = data_set(tmp_path, [image(1)], [])
+
+    with pytest.raises(ValueError, match="expected objects of cat, dog, got none"):
+        read_annotated(path, photos)
+
+
+def test_one_photo_under_two_spellings_is_told(tmp_path):
+    twice = {**image(1), "id": 2, "file_name": "./1.png"}
+    path, photos = data_set(tmp_path, [image(1), twice], [annotation(1, 2)])
+
+    with pytest.warns(InputWarning, match=r"1 photos .* several ids.*: 1\.png"):
+        read_tagged(path, photos)

@@ -379,3 +379,20 @@ def test_folders_without_tags_are_refused(tmp_path):
         FolderData(root=tmp_path, tags=tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"in \[0, 1\), got 1"):
         FolderData(root=tmp_path, held_out=1.0)
+
+
+def test_two_tables_of_tags_are_refused(tmp_path):
+    photos(tmp_path, "a.png")
+    for name in ("tags.csv", "Tags.CSV"):
+        (tmp_path / name).write_text("file,tags\na.png,dog\n")
+
+    with pytest.raises(ValueError, match=r"one tags\.csv .*got Tags\.CSV, tags\.csv"):
+        FolderData(root=tmp_path).train()
+    assert FolderData(root=tmp_path, tags=tmp_path / "tags.csv").train().images
+
+
+def test_a_subfolder_without_visible_signs_is_no_tag(tmp_path):
+    photos(tmp_path, "\u200b/a.png", "dog/b.png")
+
+    with pytest.raises(ValueError, match=r"invisible signs \(U\+200B\)"):
+        FolderData(root=tmp_path).train()

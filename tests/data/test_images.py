@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from wsis.data.images import check_files, images_in, read_all, read_image
+from wsis.data.images import check_files, images_in, read_all, read_image, readings
 
 RED = (255, 0, 0)
 
@@ -259,3 +259,44 @@ def test_folders_without_photos_and_missing_paths_are_refused(tmp_path):
         images_in([tmp_path])
     with pytest.raises(FileNotFoundError, match="there is no"):
         images_in([tmp_path / "gone"])
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_turned_tiff_is_read_both_ways(tmp_path, orientation):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.tif", "a.png"):
+        saved(tmp_path / name, Pillow.fromarray(pixels), exif=exif)
+    shown = read_image(tmp_path / "a.png")
+    names = [("a.tif", None)]
+
+    [up] = readings(tmp_path, names, True)
+    [stored] = readings(tmp_path, names, False)
+
+    assert up.size == shown.shape[:2]
+    assert np.array_equal(up(), shown)
+    assert stored.size == (4, 6)
+    assert np.array_equal(stored(), pixels)
+
+
+def test_a_png_may_tell_its_orientation_after_its_pixels(tmp_path):
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "a.png", halves("RGB", RED, (0, 0, 255)), exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    rest = content[:start] + content[end:]
+    path.write_bytes(rest[:-12] + content[start:end] + rest[-12:])
+
+    [read] = readings(tmp_path, [("a.png", None)], True)
+
+    assert read.size == read().shape[:2] == (6, 4)
+
+
+def test_a_name_in_another_case_is_hinted_at(tmp_path):
+    saved(tmp_path / "a.JPG", halves("RGB", RED, RED))
+
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'a\.JPG'\?"):
+        check_files(tmp_path, ["A.jpg"])

@@ -243,3 +243,26 @@ def test_only_the_training_half_is_pointed_at(tmp_path):
     assert isinstance(pointed, DataSource)
     assert pointed.train().images[2].points is not None
     assert pointed.val().tagged.images[2].points is None
+
+
+def test_points_listed_twice_are_told(tmp_path):
+    text = "file,x,y,class\na.jpg,1,2,cat\na.jpg,1,2,cat\n"
+
+    with pytest.warns(InputWarning, match=r"listed several times .*a\.jpg: 1, 2"):
+        with_points(TAGGED, written(tmp_path / "points.csv", text))
+
+
+def test_points_of_photos_of_another_size_are_refused(tmp_path):
+    read = Reading(tmp_path / "d.jpg", (16, 20), True)
+    photos = [replace(one, load=read) for one in TAGGED.images]
+    file = written(tmp_path / "points.json", coco({"point": [4, 2]}))
+
+    with pytest.raises(ValueError, match=r"d\.jpg \(8 x 10 there, it has 16 x 20\)"):
+        with_points(replace(TAGGED, images=photos), file)
+
+
+def test_numbers_too_large_to_count_with_are_refused(tmp_path):
+    file = written(tmp_path / "points.json", coco({"point": [10**400, 2]}))
+
+    with pytest.raises(ValueError, match="expected x and y in pixels, at least 0"):
+        with_points(TAGGED, file)

@@ -286,3 +286,25 @@ def test_turned_photos_are_read_in_the_size_of_their_mask(tmp_path):
     Pillow.new("RGB", (9, 9)).save(path)
     with pytest.raises(ValueError, match=r"60 x 80 as annotated, it has 9 x 9"):
         VocData(root=root).val()
+
+
+def test_a_photo_that_does_not_fit_its_mask_is_refused(tmp_path):
+    root = write_voc(tmp_path)
+    path = root / "VOC2012" / "JPEGImages" / "2007_000003.jpg"
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    Pillow.open(path).save(path, exif=exif)
+
+    with pytest.raises(ValueError, match=r"1 of 2 photos .* with upright=true: 2007_0"):
+        VocData(root=root, upright=True).val()
+
+
+def test_lists_and_xml_of_another_encoding_are_named(tmp_path):
+    root = write_voc(tmp_path)
+    annotation(root, "2007_000000").write_text('<?xml version="1.0" encoding="x-no"?>')
+    with pytest.raises(ValueError, match=r"000000\.xml: expected XML: .*x-no"):
+        VocData(root=root).train()
+    path = root / "VOC2012" / "ImageSets" / "Segmentation" / "train.txt"
+    path.write_bytes("kä".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"train\.txt: expected names .* in UTF-8"):
+        VocData(root=root).train()

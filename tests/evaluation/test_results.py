@@ -1,6 +1,7 @@
 import json
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def a_result(**changes: Any) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"image_id": 3}, "result 0: image_id 3 is not in"),
-        ({"image_id": "1"}, "image_id '1' is not in"),
+        ({"image_id": "1"}, "expected a whole number as image_id, got '1'"),
         ({"category_id": 8}, r"category_id 8 is unknown; expected one of \[7\]"),
         ({"score": float("nan")}, "expected a finite score, got nan"),
         ({"score": "high"}, "expected a finite score, got 'high'"),
@@ -301,3 +302,55 @@ def test_all_damaged_results_are_counted() -> None:
         ValueError, match=r"2 of 3 results are wrong: result 0: .*; res"
     ):
         from_coco([bad, a_result(), bad], [truth()], [7])
+
+
+@pytest.mark.parametrize("kind", ["images", "categories"])
+def test_ids_that_are_given_twice_are_refused(kind: str) -> None:
+    made = by("1.png", "2.png")
+    made[kind][1]["id"] = made[kind][0]["id"]
+
+    with pytest.raises(ValueError, match=f"id of its own in all {kind}, got 1 twice"):
+        matched(made, val("1.png", "2.png"), (1, 2))
+
+
+def test_names_are_one_in_any_unicode_form() -> None:
+    made = by(normalize("NFD", "käfer.png"))
+
+    predictions, _ = matched(made, val(normalize("NFC", "käfer.png")), (1, 2))
+
+    assert labels_of(predictions) == {1: [2]}
+
+
+def test_categories_of_one_name_are_one_class() -> None:
+    made = by("1.png")
+    made["categories"].append({"id": 3, "name": "CAT"})
+    made["annotations"].append(made["annotations"][0] | {"category_id": 3})
+
+    predictions, measured = matched(made, val("1.png"), (1, 2))
+
+    assert measured.tagged.classes == ("dog", "CAT")
+    assert labels_of(predictions) == {1: [2, 2]}
+
+
+def test_photos_under_several_ids_are_told() -> None:
+    with pytest.warns(InputWarning, match=r"1 photos are listed under several ids"):
+        predictions, _ = matched(by("1.png", "1.png"), val("1.png"), (1, 2))
+
+    assert labels_of(predictions) == {1: [2, 2]}
+
+
+def test_predictions_without_a_usable_mask_are_told() -> None:
+    outside = {"segmentation": [[20, 5, 25, 5, 25, 9]]}
+    nothing = {"segmentation": {"size": [1, 20], "counts": [20]}}
+    results = [a_result(), a_result(**outside), a_result(**nothing)]
+
+    with pytest.warns(InputWarning, match=r"2 of 3 predictions .*result 1: .*result 2"):
+        from_coco(results, [truth((1, 3, 5))], [7])
+    with pytest.warns(InputWarning, match="no predictions in the file"):
+        matched([], val("1.png"), (1, 2))
+
+
+@pytest.mark.parametrize("score", [10**400, True])
+def test_scores_are_numbers_of_a_size_to_count_with(score: Any) -> None:
+    with pytest.raises(ValueError, match="result 0: expected a finite score"):
+        from_coco([a_result(score=score)], [truth((1, 3, 5))], [7])

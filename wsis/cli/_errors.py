@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
+from unicodedata import category
 
 import typer
 from typer.core import TyperGroup
@@ -89,9 +90,20 @@ def warnings_shown(*, strict: bool) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """Return a text whose signs are all shown: none of them steers the terminal."""
-    shown = (one if one.isprintable() else ascii(one)[1:-1] for one in text)
-    return "".join(shown)
+    """Return a text that steers no terminal: control signs and turns are spelled out.
+
+    Signs that only join or space others, as Persian and emoji need them, stay.
+    """
+    return "".join(ascii(one)[1:-1] if _steers(one) else one for one in text)
+
+
+def _steers(sign: str) -> bool:
+    """Tell whether a sign is a control, half of one, ends a line or turns the text."""
+    return category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _TURNS
+
+
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Embeddings, overrides and isolates that turn the direction of a text."""
 
 
 def message(error: Exception) -> str:

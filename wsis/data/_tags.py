@@ -104,4 +104,4 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
             warn(f"tags that {what} ({len(doubtful)}): {few(shown)}")
 
 
-_NONE = {"nan", "none", "null", "n/a", "na", "nil"}
+_NONE = {"nan", "none", "null", "n/a", "na", "nil", "-", "--", "?"}

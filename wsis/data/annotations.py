@@ -1,5 +1,6 @@
 """Annotation files in COCO's format: read, checked, and their classes chosen."""
 
+import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ class AnnotationFile:
             categories = _by_name(content["categories"], used)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        count = Counter(image["file_name"] for image in content["images"])
+        names = (one["file_name"].replace("\\", "/") for one in content["images"])
+        count = Counter(map(posixpath.normpath, names))
         if twice := [name for name, images in count.items() if images > 1]:
             warn(
                 f"{path}: {len(twice)} photos are listed under several ids, and count "
@@ -153,7 +155,12 @@ def _check(content: Any) -> None:
     }
     for i, annotation in enumerate(content["annotations"]):
         for key, ids in known.items():
-            if not _whole(number := annotation[key]) or number not in ids:
+            if not _whole(number := annotation[key]):
+                raise ValueError(
+                    f"expected a whole number as {key} in annotations[{i}], got "
+                    f"{number!r}"
+                )
+            if number not in ids:
                 raise ValueError(
                     f"annotations[{i}] has {key} {number!r}, which the file does not "
                     "list"

@@ -1,6 +1,6 @@
 """Data sets in COCO's format: tags for training, masks for evaluation alone."""
 
-import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -250,18 +250,18 @@ def _annotated(
                 "used (--data coco:masks=skip)"
             )
         warn(f"{text}; masks=skip leaves them out, and takes a mask's area for its own")
+    tagged = _tagged(file, labels, file.names(classes), read)
     if not any(found.values()):
         raise ValueError(f"{file.path}: no object has a usable mask")
     if beyond:
         warn(f"{file.path}: {_of_beyond(beyond)}")
     makers = [partial(_truth, i, read[i].size, objects) for i, objects in found.items()]
-    tagged = _tagged(file, labels, file.names(classes), read)
     return Annotated(tagged=tagged, truths=LazyTruths(makers))
 
 
 def _is_area(area: Any) -> bool:
     known = isinstance(area, int | float | None) and not isinstance(area, bool)
-    return known and 0 <= (area or 0) < math.inf
+    return known and 0 <= (area or 0) <= sys.float_info.max
 
 
 def _is_beyond(extent: _Extent, size: Size) -> bool:

@@ -70,6 +70,12 @@ class FolderData:
         """
         tables = [one for one in self.root.iterdir() if one.suffix.lower() == ".csv"]
         own = [one for one in tables if one.name.casefold() == "tags.csv"]
+        if self.tags is None and len(own) > 1:
+            raise ValueError(
+                f"expected one tags.csv in {self.root}, got "
+                f"{few(sorted(one.name for one in own))}; give the one to read with "
+                "--data folder:tags=FILE"
+            )
         path = self.tags or (own[0] if own else None)
         photos = _subfolders(self.root) if path is None else _read(path, self.root)
         if path is None and tables:
@@ -147,6 +153,11 @@ def _subfolders(root: Path) -> list[_Photo]:
     inner, empty = list[Path](), list[Path]()
     for folder in sorted(top.folders):
         inside, tag = listing(folder), clean(folder.name, str(folder))
+        if inside.photos and not tag:
+            raise ValueError(
+                f"expected a tag as the name of {str(folder)!r}, got invisible signs "
+                f"({' '.join(f'U+{ord(sign):04X}' for sign in folder.name)}); rename it"
+            )
         found += [(one.relative_to(root).as_posix(), [tag]) for one in inside.photos]
         inner += [one for one in inside.photos if one.parent != folder]
         empty += [] if inside.photos else [folder]

@@ -87,7 +87,9 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
             # Pillow warns of odd metadata, which is fine here.
             warnings.simplefilter("ignore")
             with opened(path) as photo:
-                return _rgb(ImageOps.exif_transpose(photo) if upright else photo)
+                return _rgb(
+                    ImageOps.exif_transpose(photo) if upright else _stored(photo)
+                )
     except PermissionError:
         raise
     except UnidentifiedImageError:
@@ -203,13 +205,51 @@ def _header(path: Path, changed: int, otherwise: Size) -> tuple[Size, int]:
                 size = photo.height, photo.width
                 # A PNG without would be decoded in search of it.
                 plain = photo.format == "PNG" and not _EXIF & photo.info.keys()
-                orientation = 1 if plain else photo.getexif().get(0x0112, 1)
+                plain = plain and not _has_late_text(path)
+                orientation = 1 if plain else photo.getexif().get(_ORIENTATION, 1)
+                if photo.format == "TIFF":  # Pillow may tell that of the turned photo
+                    size = photo.getexif()[0x0101], photo.getexif()[0x0100]
     except Exception:
         return otherwise, 1  # reading it tells what is wrong
     return size, orientation if orientation in range(2, 9) else 1
 
 
+_ORIENTATION = 0x0112
 _EXIF = {"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"}
+
+
+def _has_late_text(path: Path) -> bool:
+    """Tell whether a PNG has EXIF data or text after its pixels."""
+    with path.open("rb") as file:
+        file.seek(8)
+        after = False
+        while len(head := file.read(8)) == 8:
+            if after and head[4:] in (b"eXIf", b"iTXt", b"tEXt", b"zTXt"):
+                return True
+            after = after or head[4:] == b"IDAT"
+            file.seek(int.from_bytes(head[:4]) + 4, os.SEEK_CUR)
+    return False
+
+
+def _stored(photo: Pillow.Image) -> Pillow.Image:
+    """Return a photo as its file has it; Pillow turns a TIFF when it loads one."""
+    if photo.format != "TIFF":
+        return photo
+    back = _BACK.get(photo.getexif().get(_ORIENTATION, 1))
+    photo.load()
+    return photo if back is None else photo.transpose(back)
+
+
+_BACK = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_90,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_270,
+}
+"""From a photo as it is shown to the one that is stored, by EXIF orientation."""
 
 
 def images_in(paths: Iterable[Path]) -> list[Path]:
@@ -307,9 +347,11 @@ def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> lis
     missing = [name for name, on in zip(names, found, strict=True) if on is None]
     if missing:
         there = list(seen.get(folder, {}).values())
+        alike = [x for x in there if x.casefold() == missing[0].casefold()]
+        hint = f" (did you mean {alike[0]!r}?)" if alike else nearest(missing[0], there)
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
-            f"{nearest(missing[0], there)}"
+            f"{hint}"
         )
     return [name for name in found if name is not None]
 

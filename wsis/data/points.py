@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,14 +86,20 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
     """
     if not file.exists():
         raise FileNotFoundError(f"expected a file of points, there is no {file}")
-    read = {".csv": _read_csv, ".json": _read_json}.get(file.suffix.lower())
-    if read is None:
+    if file.suffix.lower() not in (".csv", ".json"):
         raise ValueError(f"expected points in a .csv or .json file, got {file}")
     labels = {plain(name): label for label, name in enumerate(tagged.classes, 1)}
     images = {normalize("NFC", image.name): image for image in tagged.images}
     found: dict[str, list[_Place]] = defaultdict(list)
     wrong: list[str] = []
-    given = list(read(file))
+    csv = file.suffix.lower() == ".csv"
+    given = list(_read_csv(file) if csv else _read_json(file, images))
+    count = Counter(tuple(map(str, one[1:])) for one in given)
+    if again := [f"{one[0]}: {one[1]}, {one[2]}" for one, n in count.items() if n > 1]:
+        warn(
+            f"{file}: points that are listed several times count as several objects "
+            f"({len(again)}): {few(again, '; ')}"
+        )
     for where, photo, x, y, name in given:
         image, label = images.get(normalize("NFC", photo)), labels.get(plain(name))
         try:
@@ -142,10 +148,12 @@ class _Place(NamedTuple):
 def _numbers(x: Any, y: Any) -> tuple[float, float]:
     try:
         place = float(x), float(y)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         place = math.nan, math.nan
     if not all(0 <= one < math.inf for one in place):
-        raise ValueError(f"expected x and y in pixels, at least 0, got {x!r} and {y!r}")
+        raise ValueError(
+            f"expected x and y in pixels, at least 0, got {x!r:.60} and {y!r:.60}"
+        )
     return place
 
 
@@ -223,8 +231,25 @@ def _read_csv(file: Path) -> Iterator[_Point]:
         yield where, row["file"], row["x"], row["y"], row["class"]
 
 
-def _read_json(file: Path) -> Iterator[_Point]:
+def _read_json(file: Path, known: Mapping[str, TaggedImage]) -> Iterator[_Point]:
     content = AnnotationFile.read(file)
+    wrong = []
+    for one in content.images:
+        image = known.get(normalize("NFC", one["file_name"]))
+        if image is None or not isinstance(image.load, Reading):
+            continue
+        said, size = (one["height"], one["width"]), image.load.size
+        turned = image.load.turned and said == size[::-1]
+        if all(size) and said != size and not turned:
+            wrong.append(
+                f"{image.name} ({said[0]} x {said[1]} there, it has {size[0]} x "
+                f"{size[1]})"
+            )
+    if wrong:
+        raise ValueError(
+            f"{file}: {len(wrong)} photos are of another size (height x width) than "
+            f"the file of points says: {few(wrong)}; scale their points"
+        )
     names = {image["id"]: image["file_name"] for image in content.images}
     classes = {number: name for name, number in content.categories.items()}
     for i, annotation in enumerate(content.annotations):

@@ -144,7 +144,12 @@ class VocData:
                 f"expected a list of photos, there is no {path}; there are: "
                 f"{lists or 'none'}"
             )
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        try:
+            lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path}: expected names of photos in UTF-8, got other bytes ({error})"
+            ) from None
         count = Counter(line for line in lines if line)
         if not count:
             raise ValueError(f"expected photos in {path}, it is empty")
@@ -174,6 +179,18 @@ class VocData:
         sizes = [self._size(name, masks=masks) for name in names]
         sized = list(zip(files, sizes, strict=True))
         loads = readings(photos, sized, self.upright, shown=False, exact=masks)
+        turned = [
+            load.path.name
+            for size, load in zip(sizes, loads, strict=True)
+            if masks and size not in (None, load.size)
+        ]
+        if turned:
+            way = str(self.upright).lower()
+            raise ValueError(
+                f"{len(turned)} of {len(names)} photos are turned by EXIF data, and do "
+                f"not have the size of their mask with upright={way}: {few(turned)}; "
+                "set upright=auto"
+            )
         images = []
         for number, name, load in zip(_numbers(names), names, loads, strict=True):
             tags = torch.zeros(len(VOC_NAMES), dtype=torch.bool)
@@ -266,7 +283,7 @@ class _Box(NamedTuple):
 def _root(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ValueError(f"{path}: expected XML: {error}") from None
 
 

@@ -1,9 +1,10 @@
 """Turns predictions into COCO's formats, and COCO's results into predictions."""
 
-import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import normalize
 
 import torch
 from pycocotools import mask as rle
@@ -12,8 +13,10 @@ from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged
 from wsis.data.halves import for_classes
 from wsis.data.names import plain
-from wsis.data.segmentations import check_segmentation, to_rle
+from wsis.data.segmentations import check_segmentation, to_rle, usable
 from wsis.geometry.predictions import Predictions
+
+_MOST = sys.float_info.max
 
 KEYS = ("image_id", "category_id", "segmentation", "score")
 
@@ -63,7 +66,7 @@ def _predictions(
     """Return predictions of results by their place in a file."""
     sizes = {truth.image_id: truth.size for truth in truths}
     found: dict[int, list[tuple[float, int, Rle]]] = defaultdict(list)
-    wrong = []
+    wrong, useless = [], []
     for i, result in results.items():
         try:
             _check(result, sizes, labels)
@@ -72,14 +75,21 @@ def _predictions(
         except ValueError as error:
             wrong.append(f"result {i}: {error}")
             continue
-        mask, label = (
-            to_rle(result["segmentation"], size),
+        if problem := usable(result["segmentation"], size)[1]:
+            useless.append(f"result {i}: {problem}")
+        label, mask = (
             labels[result["category_id"]],
+            to_rle(result["segmentation"], size),
         )
         found[result["image_id"]].append((float(result["score"]), label, mask))
     if wrong:
         many = f"{len(wrong)} of {len(results)} results are wrong: "
         raise ValueError(f"{many if len(wrong) > 1 else ''}{few(wrong, '; ')}")
+    if useless:
+        warn(
+            f"{len(useless)} of {len(results)} predictions have no usable mask, and "
+            f"count as found in the wrong place: {few(useless, '; ')}"
+        )
     predictions = []
     for image_id, size in sizes.items():
         best = sorted(found[image_id], key=lambda one: -one[0])
@@ -131,8 +141,15 @@ def matched(
     """
     images = val.tagged.images
     if isinstance(content, Mapping):
-        rows, photos = _rows(content), list(_photos(content).values())
-        categories = list(_names(content, "categories", "name").values())
+        rows, named = _rows(content), Counter(_photos(content).values())
+        photos = list(named)
+        if again := [name for name, ids in named.items() if ids > 1]:
+            warn(
+                f"{len(again)} photos are listed under several ids, and their "
+                f"predictions put together: {few(again)}"
+            )
+        classes = _names(content, "categories", "name").values()
+        categories = list({plain(name): name for name in classes}.values())
         val = for_classes(val, categories, "the file of predictions")
     elif isinstance(content, list) and any(map(_is_named, content)):
         rows = content
@@ -143,6 +160,8 @@ def matched(
             )
         photos = list(dict.fromkeys(one["file_name"] for one in rows))
     else:
+        if content == []:
+            warn("there are no predictions in the file: every object counts as missed")
         _tell_numbers(content, val.tagged)
         return from_coco(content, val.truths, category_ids), val
     labels = {plain(name): label for label, name in enumerate(val.tagged.classes, 1)}
@@ -246,6 +265,12 @@ def _names(content: Mapping[str, Any], kind: str, key: str) -> dict[int, str]:
         found = {one["id"]: one[key] for one in content[kind]}
     except (KeyError, TypeError):
         raise ValueError(f"expected id and {key} in all {kind}") from None
+    if len(found) < len(content[kind]):
+        ids = Counter(one["id"] for one in content[kind])
+        again = [repr(number) for number, count in ids.items() if count > 1]
+        raise ValueError(
+            f"expected an id of its own in all {kind}, got {few(again)} twice"
+        )
     if wrong := [name for name in found.values() if not isinstance(name, str)]:
         raise ValueError(f"expected a name as {key} in all {kind}, got {wrong[0]!r}")
     return found
@@ -300,7 +325,7 @@ def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, i
 
 def _parts(name: str) -> list[str]:
     """Return a path from its end: the file name, then folders."""
-    return name.replace("\\", "/").split("/")[::-1]
+    return normalize("NFC", name).replace("\\", "/").split("/")[::-1]
 
 
 def _alike(one: Sequence[str], other: Sequence[str]) -> int:
@@ -326,12 +351,15 @@ def _check(result: Any, sizes: Mapping[int, Any], labels: Mapping[int, int]) -> 
     if missing:
         raise ValueError(f"expected keys {', '.join(KEYS)}; missing {missing}")
     image_id, category = result["image_id"], result["category_id"]
-    if not isinstance(image_id, int) or image_id not in sizes:
+    for key in KEYS[:2]:
+        if type(result[key]) is not int:
+            raise ValueError(f"expected a whole number as {key}, got {result[key]!r}")
+    if image_id not in sizes:
         raise ValueError(f"image_id {image_id!r} is not in the ground truth")
-    if not isinstance(category, int) or category not in labels:
+    if category not in labels:
         raise ValueError(
             f"category_id {category!r} is unknown; expected one of {list(labels)}"
         )
     score = result["score"]
-    if not isinstance(score, int | float) or not math.isfinite(score):
-        raise ValueError(f"expected a finite score, got {score!r}")
+    if type(score) not in (int, float) or not -_MOST <= score <= _MOST:
+        raise ValueError(f"expected a finite score, got {score!r:.60}")

@@ -214,3 +214,23 @@ def test_scores_are_there_for_all_or_none(tmp_path):
 
     with pytest.raises(ValueError, match="1 of 2 masks have no score"):
         found.read(SIZE)
+
+
+@pytest.mark.parametrize("score", [10**400, True])
+def test_scores_are_numbers_of_a_size_to_count_with(tmp_path, score):
+    mask = {"size": [2, 3], "counts": [1, 5]}
+    result = {"image_id": 1, "segmentation": mask, "score": score}
+    [found] = coco(write(tmp_path / "a.json", [result]), ())
+
+    with pytest.raises(ValueError, match="expected a finite number as score"):
+        found.read((2, 3))
+
+
+def test_a_photos_sides_are_numbers(tmp_path):
+    photo = {"id": 1, "file_name": "a.png", "height": "2", "width": 3}
+    content = {"images": [photo], "annotations": []}
+
+    with pytest.raises(
+        ValueError, match=r"numbers as height and width of a\.png, got '2'"
+    ):
+        coco(write(tmp_path / "a.json", content), ())

@@ -174,3 +174,13 @@ def test_pickles_are_refused_with_the_reason(tmp_path):
             mat(path, ())
     with pytest.raises(FileNotFoundError, match="there is no"):
         mat(tmp_path / "none", ())
+
+
+def test_text_is_neither_label_nor_score(tmp_path):
+    labels = np.empty(1, object)
+    labels[0] = np.array(["a"])
+    savemat(tmp_path / "a.mat", {"superpixels": np.ones((3, 4)), "labels": labels})
+    [found] = mat(tmp_path, ())
+
+    with pytest.raises(ValueError, match="expected whole numbers as labels"):
+        found.read((3, 4))

@@ -110,3 +110,11 @@ def test_what_matches_twice_or_never_is_refused():
         matched(found("a", "a.jpg"), photos("a.jpg"))
     with pytest.raises(ValueError, match=r"1 photos \(a\.jpg\); those found are of b"):
         matched(found("b"), photos("a.jpg"))
+
+
+def test_names_in_any_unicode_form_and_with_windows_folders():
+    matches = matched(
+        found("ka\u0308fer.png", "x\\b.png"), photos("k\u00e4fer.png", "b.png")
+    )
+
+    assert list(pairs(matches)) == ["k\u00e4fer.png", "b.png"]

@@ -149,3 +149,20 @@ def test_a_map_of_labels_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", masks=np.arange(42).reshape(1, *SIZE) % 3)
     with pytest.raises(ValueError, match="the values 0, 1, 2: numbers of objects, or"):
         read(tmp_path / "a.npz")
+
+
+def test_scores_are_numbers_by_either_name(tmp_path):
+    masks, path = random_masks(2, SIZE, seed=0).numpy(), tmp_path / "a.npz"
+    np.savez(path, masks=masks, score=np.array([0.25, 0.5]))
+    assert read(path).objectness.tolist() == [0.5, 0.25]
+    for scores in (np.array(["a", "b"]), np.array([1j, 2])):
+        np.savez(path, masks=masks, scores=scores)
+        with pytest.raises(ValueError, match="expected numbers as scores"):
+            read(path)
+
+
+def test_records_are_no_masks(tmp_path):
+    np.savez(tmp_path / "a.npz", masks=np.zeros((1, *SIZE), [("a", "i4")]))
+
+    with pytest.raises(ValueError, match="expected masks of numbers"):
+        read(tmp_path / "a.npz")

@@ -140,3 +140,14 @@ def test_what_does_not_fit_is_refused(tmp_path, masks):
     (tmp_path / "a" / "0.png").unlink()
     with pytest.raises(ValueError, match=r"expected \.png files"):
         png(tmp_path, ())
+
+
+def test_suffixes_count_in_any_case_and_masks_beside_folders_are_told(tmp_path, masks):
+    draw(tmp_path / "a" / "0.PNG", masks[0])
+    draw(tmp_path / "a" / "1.png", masks[1])
+    draw(tmp_path / "a_2.png", masks[2])
+
+    with pytest.warns(InputWarning, match=r"1 PNGs beside .* left out: a_2\.png"):
+        [found] = png(tmp_path, ())
+
+    assert np.array_equal(masks_of(found), masks[:2])

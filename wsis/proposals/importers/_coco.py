@@ -17,6 +17,8 @@ from wsis.geometry.masks import empty
 from wsis.proposals.importers._found import Found, gathered, refuse_pickles
 from wsis.proposals.making import check_size
 
+_MOST = float(np.finfo(np.float32).max)
+
 _BEYOND = 2.0
 """Pixels by which a polygon may miss the photo, as people's drawings do."""
 
@@ -93,7 +95,14 @@ def _number(value: Any) -> Any:
 def _said(image: Mapping[str, Any]) -> tuple[Any, Any] | None:
     """Return the size (H, W) that a file gives of an image, if it does."""
     found = image.get("height"), image.get("width")
-    return None if None in found else found
+    if None in found:
+        return None
+    if not all(isinstance(side, int | float) for side in found):
+        raise ValueError(
+            f"expected numbers as height and width of {image['file_name']}, got "
+            f"{found[0]!r} and {found[1]!r}"
+        )
+    return found
 
 
 def stated_ledger(path: Path) -> Ledger | None:
@@ -147,9 +156,10 @@ def _read(
                 ends = [max(polygon[axis::2]) for polygon in one["segmentation"]]
                 furthest[axis] = max(furthest[axis], *ends)
         score = one.get("score", math.nan)
-        if not isinstance(score, int | float):
-            raise ValueError(f"mask {i}: expected a number as score, got {score!r}")
-        scores.append(score)
+        if type(score) not in (int, float) or abs(score) > _MOST:
+            got = str(score)[:60]
+            raise ValueError(f"mask {i}: expected a finite number as score, got {got}")
+        scores.append(float(score))
     if not masks:
         return empty(size)
     if 0 < max(furthest) <= 1 and max(size) > 2:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from pycocotools import mask as coco
 from torch import Tensor
 
@@ -94,7 +94,7 @@ class Format:
 
 def gathered(
     masks: Bool[Tensor, "N H W"] | Sequence[Rle],
-    scores: Float[np.ndarray, " K"] | None,
+    scores: Shaped[np.ndarray, "..."] | None,
     size: tuple[int, int],
 ) -> Proposals:
     """Return masks of an image of ``size`` as proposals, but for empty ones.
@@ -121,7 +121,7 @@ def gathered(
 def combined(
     regions: np.ndarray,
     members: Bool[np.ndarray, "N R"],
-    scores: Float[np.ndarray, " K"] | None,
+    scores: Shaped[np.ndarray, "..."] | None,
 ) -> Proposals:
     """Return unions of regions as proposals, but for empty ones; as ``gathered``."""
     objectness = _checked_scores(scores, len(members))
@@ -153,11 +153,11 @@ def hard(values: Any, what: str, where: str = "") -> Bool[np.ndarray, "..."]:
         ValueError: if the values are others; says what they may be.
     """
     found = np.asarray(values)
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"{where}expected {what} of numbers, got {found.dtype}")
     inside: Bool[np.ndarray, ...] = found != 0
     if found.dtype == bool or not found.size:
         return inside
-    if found.dtype.kind not in "iuf":
-        raise ValueError(f"{where}expected {what} of numbers, got {found.dtype}")
     low, high = found.min(), found.max()
     if low == high and high in (0, 1, 255):
         return inside
@@ -192,11 +192,13 @@ def _tell_of_empty(count: int) -> None:
 
 
 def _checked_scores(
-    scores: Float[np.ndarray, " K"] | None, count: int
+    scores: Shaped[np.ndarray, "..."] | None, count: int
 ) -> Float[Tensor, " _"] | None:
     """Return ``count`` finite scores; None where there are none."""
     if scores is None:
         return None
+    if (kind := np.asarray(scores).dtype).kind not in "biuf":
+        raise ValueError(f"expected numbers as scores, got {kind}")
     flat = np.asarray(scores, dtype=np.float32).reshape(-1)
     if len(flat) != count:
         raise ValueError(f"expected a score for each of {count} masks, got {len(flat)}")

@@ -33,8 +33,6 @@ def mat(path: Path, stems: Container[str]) -> Sequence[Found]:
 def _read(path: Path, size: tuple[int, int]) -> Proposals:
     found = _variables(path)
     scores = found.get("scores", found.get("score"))
-    if scores is not None:
-        scores = np.asarray(scores, dtype=np.float64).reshape(-1)
     try:
         if {"superpixels", "labels"} <= found.keys():
             regions, members = _partition(found["superpixels"], found["labels"], size)
@@ -74,10 +72,16 @@ def _partition(
 
 def _whole(values: Any, what: str) -> np.ndarray:
     found = np.asarray(values)
-    whole = found.astype(np.int64)
-    if (whole != found).any():
+    numbers = found.dtype.kind in "biuf" or not found.size
+    if not numbers or not _is_whole(found):
         raise ValueError(f"expected whole numbers as {what}, got {found.dtype}")
-    return whole
+    return found.astype(np.int64)
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    return not values.size or bool(
+        np.isfinite(values).all() and (values % 1 == 0).all()
+    )
 
 
 def _masks(maskmat: Any, size: tuple[int, int]) -> torch.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Image, Ledger, Proposals
@@ -135,8 +136,8 @@ def _read(
 
 def _names(photo: Photo) -> set[tuple[str, str]]:
     """Return what a photo is known by: each way, and its name in that way."""
-    path = Path(photo.name)
-    names = {("path", photo.name), ("file", path.name), ("stem", path.stem)}
+    path = Path(_spelled(photo.name))
+    names = {("path", str(path)), ("file", path.name), ("stem", path.stem)}
     if photo.number is not None:
         return names | {("number", str(photo.number))}
     digits = re.search(r"(\d+)$", path.stem)
@@ -149,10 +150,16 @@ def _wanted(one: Found) -> list[tuple[str, str]]:
     numbers = [("number", number), ("digits", number)]
     if one.numbered:
         return numbers
-    names = [("path", one.photo), ("file", Path(one.photo).name), ("stem", one.photo)]
-    if _suffix(one.photo):
-        names.append(("stem", Path(one.photo).stem))
+    name = _spelled(one.photo)
+    names = [("path", name), ("file", Path(name).name), ("stem", name)]
+    if _suffix(name):
+        names.append(("stem", Path(name).stem))
     return names + numbers
+
+
+def _spelled(name: str) -> str:
+    """Return a name in one Unicode form, with the folders as POSIX has them."""
+    return normalize("NFC", name).replace("\\", "/")
 
 
 def _suffix(name: str) -> bool:

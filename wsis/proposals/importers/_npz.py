@@ -18,8 +18,8 @@ def npz(path: Path, stems: Container[str]) -> Sequence[Found]:
     """Read files ``PHOTO.npz``, or one of them.
 
     A file holds ``masks`` (N, H, W) of two values, 0 outside, or else ``regions``
-    (H, W) and ``members`` (N, R), the regions of each mask; ``scores`` (N) are
-    optional. Arrays of Python objects are pickles and refused.
+    (H, W) and ``members`` (N, R), the regions of each mask; ``scores`` (N), or
+    ``score``, are optional. Arrays of Python objects are pickles and refused.
     """
     del stems
     files = files_of(path, ".npz")
@@ -39,7 +39,7 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
     for name, shape in shapes.items():
         if _huge(shape, size):
             check_size(name, shape[-2:] if shape else (), size, f"{path}: ")
-    scores = content.get("scores")
+    scores = content.get("scores", content.get("score"))
     if "masks" in content:
         return gathered(_masks(path, content["masks"], size), scores, size)
     if {"regions", "members"} <= content.keys():

@@ -36,9 +36,18 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
     if not path.is_dir():
         refuse_pickles([path])
         raise ValueError(f"expected a folder of masks, {path} is a file")
-    folders = [one for one in sorted(path.iterdir()) if one.is_dir()]
-    masks = {one.name: sorted(one.glob("*.png"), key=_by_number) for one in folders}
+    inside = sorted(path.iterdir())
+    masks = {
+        one.name: sorted(filter(_is_png, one.iterdir()), key=_by_number)
+        for one in inside
+        if one.is_dir()
+    }
     masks = {photo: files for photo, files in masks.items() if files}
+    if masks and (loose := [one.name for one in inside if _is_png(one)]):
+        warn(
+            f"{path}: {len(loose)} PNGs beside the photos' folders are left out: "
+            f"{few(loose)}"
+        )
     if not masks:
         masks = defaultdict(list)
         files, either = sorted(files_of(path, ".png"), key=_by_number), []
@@ -57,6 +66,10 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
         Found(photo=photo, read=partial(_read, tuple(files)))
         for photo, files in sorted(masks.items())
     ]
+
+
+def _is_png(path: Path) -> bool:
+    return path.suffix.lower() == ".png" and path.is_file()
 
 
 def _photo(stem: str, stems: Container[str]) -> str:
