@@ -1,22 +1,28 @@
+from pathlib import Path
+
 import pytest
 
-from wsis.cli._errors import printable
+from tests.command import wsis
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "polar\u00a0bear",
-        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
-        "👩\u200d🌾",
-        "k\u0131\u3000z",
-    ],
-)
-def test_signs_that_join_and_space_words_are_printed_as_they_are(text: str) -> None:
-    assert printable(text) == text
+def shown(folder: Path, text: str) -> str:
+    """What is printed of a recipe with this description, escaped as TOML has it."""
+    recipe = folder / "own.toml"
+    head = f'description = "{text}"\ndata = "scenes"\nminer = "cim"\n[settings]\n'
+    recipe.write_text(head)
+    return wsis("recipe", "show", recipe)
 
 
-def test_signs_that_steer_a_terminal_or_turn_a_text_are_spelled_out() -> None:
-    text = "a\x1b[2J\r\u202eb\u2066c\u2028\udcff"
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "👩\u200d🌾", "a\u200bb\ufe0f"])
+def test_signs_that_join_words_are_printed_as_they_are(
+    tmp_path: Path, text: str
+) -> None:
+    assert text in shown(tmp_path, text)
 
-    assert printable(text) == r"a\x1b[2J\r\u202eb\u2066c\u2028\udcff"
+
+def test_signs_that_steer_a_terminal_or_turn_a_text_are_spelled_out(
+    tmp_path: Path,
+) -> None:
+    text = r"a\u001b[2J\u202eb\u2066c\u0085"
+
+    assert r"a\x1b[2J\u202eb\u2066c\x85" in shown(tmp_path, text)
