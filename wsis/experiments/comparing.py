@@ -18,7 +18,6 @@ from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
 from wsis.experiments._pool import doing
 from wsis.experiments._preflight import prepared, ready
-from wsis.experiments._provenance import of_truths
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import Kept
 from wsis.experiments.records import Comparison, RunRecord
@@ -145,12 +144,16 @@ def compare_variants(
     )
     work = ready(plan, jobs, folder)
     of, first = work.pipelines, seeds[0]
+    began = time.perf_counter()
+    monitor.say(summary(work.train))
+    inputs = work.inputs()
     kept = Kept(
         root=folder,
         design={
             variant.label: {
                 **identity(variant, of[variant.label]),
                 "data": work.fingerprint,
+                "inputs": inputs[variant.label],
                 "versions": versions(),
             }
             for variant in variants
@@ -165,9 +168,6 @@ def compare_variants(
         for variant, seed, fold in single
         if (variant.label, seed, fold) not in kept.runs
     ]
-    began = time.perf_counter()
-    monitor.say(summary(work.train))
-    work.check_photos()
     with closing(kept), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
@@ -225,7 +225,7 @@ def compare_variants(
         pictures={label: kept.predictions(label, first) for label in labels},
         variants=[_described(variant, of[variant.label]) for variant in variants],
         verdict=judge(matches),
-        truths=of_truths(work.val.truths),
+        truths=inputs[labels[0]]["truths"],
         folds=[kept.runs[v.label, s, k] for v, s, k in single if k is not None],
         val=work.val,
         pipelines=of,

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -72,6 +72,11 @@ class BaseCard(BaseModel):
     dropped: list[str] = []
     losses: list[dict[str, float]] = []
     weights: str = ""
+
+    @field_validator("supervision")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(Supervision(one).value for one in value)
 
     @property
     def ledger(self) -> Ledger:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from wsis._support.files import digest
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
@@ -87,6 +89,10 @@ def tune(
         device=pipeline.device,
     )
     work, held = ready(plan, jobs, folder), split.held().images
+    monitor.say(summary(work.train))
+    [inputs] = work.inputs().values()
+    bags = work.pipelines[variants[0].label].bags(held)
+    read_all([partial(getattr, bag, "key") for bag in bags])
     design = {
         **identity(variants[0], pipeline),
         "sweep": [axis.text for axis in space.axes],
@@ -94,6 +100,7 @@ def tune(
         "held_out": held_out,
         "views": views,
         "judged": judged,
+        "inputs": {**inputs, "held": digest(*(bag.key for bag in bags))},
         "versions": versions(),
     }
     finished: dict[tuple[str, int], Trial] = {}
@@ -108,9 +115,6 @@ def tune(
         if (variant.label, seed) not in finished
     ]
     if missing:
-        monitor.say(summary(work.train))
-        work.check_photos()
-        read_all([image.load for image in held])
         with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
             chores, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(chores) + len(looks))
