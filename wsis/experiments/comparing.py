@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from wsis._support.journal import UNREAD
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis._support.randomness import generator
@@ -19,7 +20,7 @@ from wsis.evaluation import Evaluation, Trace, oracle, random_scores
 from wsis.experiments._pool import doing
 from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._verdicts import judge
-from wsis.experiments.folders import Kept
+from wsis.experiments.folders import Kept, journal
 from wsis.experiments.records import Comparison, RunRecord
 from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
@@ -146,18 +147,21 @@ def compare_variants(
     of, first = work.pipelines, seeds[0]
     began = time.perf_counter()
     monitor.say(summary(work.train))
+    design = {
+        variant.label: {
+            **identity(variant, of[variant.label]),
+            "data": work.fingerprint,
+            "inputs": UNREAD,
+            "versions": versions(),
+        }
+        for variant in variants
+    }
+    # Another bench is refused before the photos are read.
+    journal(folder, design, fresh=fresh).resumes()
     inputs = work.inputs()
     kept = Kept(
         root=folder,
-        design={
-            variant.label: {
-                **identity(variant, of[variant.label]),
-                "data": work.fingerprint,
-                "inputs": inputs[variant.label],
-                "versions": versions(),
-            }
-            for variant in variants
-        },
+        design={k: {**one, "inputs": inputs[k]} for k, one in design.items()},
         fresh=fresh,
         folds=folds,
         first=first,

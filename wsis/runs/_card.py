@@ -105,7 +105,8 @@ class BaseCard(BaseModel):
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError(
-                f"{path} does not describe a {cls.WHAT}: {place(error)}: {problem}"
+                f"{path} does not describe a {cls.WHAT}: "
+                f"{place(error) or 'it'}: {problem}"
             ) from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from None

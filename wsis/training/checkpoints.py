@@ -288,7 +288,7 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     for name, one in sorted(tensors.items()):
         data = one.detach().cpu().reshape(-1).view(torch.uint8).numpy().data
         found = crc32(data, crc32(name.encode(), found))
-    return f"{found:08x}"
+    return str(found)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

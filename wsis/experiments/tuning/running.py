@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from wsis._support.files import digest
+from wsis._support.journal import UNREAD
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
@@ -89,10 +90,6 @@ def tune(
         device=pipeline.device,
     )
     work, held = ready(plan, jobs, folder), split.held().images
-    monitor.say(summary(work.train))
-    [inputs] = work.inputs().values()
-    bags = work.pipelines[variants[0].label].bags(held)
-    read_all([partial(getattr, bag, "key") for bag in bags])
     design = {
         **identity(variants[0], pipeline),
         "sweep": [axis.text for axis in space.axes],
@@ -100,9 +97,17 @@ def tune(
         "held_out": held_out,
         "views": views,
         "judged": judged,
-        "inputs": {**inputs, "held": digest(*(bag.key for bag in bags))},
+        "inputs": UNREAD,
         "versions": versions(),
     }
+    if folder is not None:
+        # Another tuning is refused before the photos are read.
+        journal(folder, design, fresh=fresh).resumes()
+    monitor.say(summary(work.train))
+    [inputs] = work.inputs().values()
+    bags = work.pipelines[variants[0].label].bags(held)
+    read_all([partial(getattr, bag, "key") for bag in bags])
+    design["inputs"] = {**inputs, "held": digest(*(bag.key for bag in bags))}
     finished: dict[tuple[str, int], Trial] = {}
     kept = None if folder is None else journal(folder, design, fresh=fresh)
     pairs = [(variant, seed) for variant in variants for seed in seeds]
