@@ -168,7 +168,7 @@ def test_a_frozen_run_knows_its_backbone(tmp_path, saved, pipeline):
         json.dumps(json.loads(path.read_text()) | {"inputs": {"backbone": "0"}})
     )
 
-    with pytest.raises(RunError, match="weights that the run in .* was trained on"):
+    with pytest.raises(RunError, match=r"weights that the run in .* was trained on"):
         load(folder, device="cpu", cache=pipeline.cache)
 
 

@@ -94,7 +94,7 @@ def test_a_flipped_byte_and_a_step_too_far_are_told(tmp_path, cache, tagged):
     whole[-40] ^= 1
     path.write_bytes(bytes(whole))
 
-    with pytest.raises(CheckpointError, match="damaged .* delete it to begin again"):
+    with pytest.raises(CheckpointError, match=r"damaged .* delete it to begin again"):
         pipeline.train(tagged, CIM, 0, checkpoint=path)
 
 
