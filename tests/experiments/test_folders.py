@@ -246,6 +246,31 @@ def test_another_bench_is_refused_before_work(folders, setting, message):
         )
 
 
+def test_other_pixels_masks_and_weights_are_refused(folders, monkeypatch):
+    cache, whole, _, _ = folders
+
+    class Darker(Squares):
+        def _load(self, split, i):
+            return super()._load(split, i) // 2
+
+    class Relabelled(Squares):
+        def _truth(self, split, i):
+            found = super()._truth(split, i)
+            return replace(found, label=3 - found.label)
+
+    def asked(data, what):
+        pipeline = Pipeline(settings("schedule.epochs=4"), cache)
+        with pytest.raises(JournalError, match=rf"cim\.inputs\.{what}: "):
+            compare_variants(
+                variants_of(MINERS), data, pipeline, seeds=[0, 1], folder=whole
+            )
+
+    asked(Darker(), "photos")
+    asked(Relabelled(), "truths")
+    monkeypatch.setattr(Pipeline, "weights", "others")
+    asked(Squares(), "backbone")
+
+
 def test_other_data_are_refused_before_work(folders):
     cache, whole, _, _ = folders
 

@@ -134,9 +134,41 @@ def test_weights_of_another_model_are_refused(saved, pipeline):
     folder, _ = saved
     card = json.loads((folder / Card.FILE).read_text())
     card["classes"].append("third")
+    card["category_ids"].append(7)
     (folder / Card.FILE).write_text(json.dumps(card))
 
     with pytest.raises(RunError, match="does not fit this version's model"):
+        load(folder, device="cpu", cache=pipeline.cache)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"supervision": ["magic"]}, "supervision: .*'magic'"),
+        ({"category_ids": [5]}, "it: .*expected 2 category_ids, each once"),
+        ({"classes": ["disc", "disc"]}, "it: .*expected 2 classes, each once"),
+    ],
+)
+def test_a_card_that_cannot_be_is_refused(saved, change, message):
+    folder, _ = saved
+    path = folder / Card.FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    with pytest.raises(RunError, match=rf"run.json does not describe a run: {message}"):
+        load(folder, device="cpu")
+
+
+def test_a_frozen_run_knows_its_backbone(tmp_path, saved, pipeline):
+    folder, _ = saved
+    path = folder / Card.FILE
+    inputs = {"inputs": {"backbone": pipeline.weights}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | inputs))
+    load(folder, device="cpu", cache=pipeline.cache)
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"inputs": {"backbone": "0"}})
+    )
+
+    with pytest.raises(RunError, match=r"weights that the run in .* was trained on"):
         load(folder, device="cpu", cache=pipeline.cache)
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 
 from tests.drawn import Squares, settings
+from wsis import InputWarning
 from wsis.features.scale import Scale
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
@@ -81,6 +82,20 @@ def test_every_step_resumes_to_the_same_end(tmp_path, cache, tagged, overrides):
         assert end == progress
         for key, value in model.state_dict().items():
             assert value.equal(resumed.state_dict()[key]), key
+
+
+def test_a_flipped_byte_and_a_step_too_far_are_told(tmp_path, cache, tagged):
+    pipeline, path = Pipeline(settings(), cache), tmp_path / "checkpoint"
+    pipeline.train(tagged, CIM, 0, checkpoint=path, steps=2)
+
+    with pytest.warns(InputWarning, match=r"stop after 1 images, .* is at 2 already"):
+        pipeline.train(tagged, CIM, 0, checkpoint=path, steps=1)
+    whole = bytearray(path.read_bytes())
+    whole[-40] ^= 1
+    path.write_bytes(bytes(whole))
+
+    with pytest.raises(CheckpointError, match=r"damaged .* delete it to begin again"):
+        pipeline.train(tagged, CIM, 0, checkpoint=path)
 
 
 def test_ctrl_c_keeps_a_checkpoint_of_the_very_step(tmp_path, cache, tagged):

@@ -23,6 +23,10 @@ except ImportError:  # Windows
 _ELSEWHERE = "choose another folder (--out), or overwrite it (--overwrite, fresh=True)"
 
 
+UNREAD = "not read yet"
+"""Stands in a design for what only reading the photos tells; it agrees with all."""
+
+
 class JournalError(ValueError):
     """A folder holds other work than the one asked for, or a damaged one."""
 
@@ -79,6 +83,7 @@ class Journal:
             {key: found[key] for key in shared if key in found},
             {key: asked[key] for key in shared if key in asked},
         )
+        changes = {name: pair for name, pair in changes.items() if pair[1] != UNREAD}
         if changes:
             raise JournalError(
                 f"{self.root} holds another {self.what} ({in_words(changes)}); "

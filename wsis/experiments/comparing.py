@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from wsis._support.journal import UNREAD
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis._support.randomness import generator
@@ -18,9 +19,8 @@ from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
 from wsis.experiments._pool import doing
 from wsis.experiments._preflight import prepared, ready
-from wsis.experiments._provenance import of_truths
 from wsis.experiments._verdicts import judge
-from wsis.experiments.folders import Kept
+from wsis.experiments.folders import Kept, journal
 from wsis.experiments.records import Comparison, RunRecord
 from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
@@ -145,16 +145,23 @@ def compare_variants(
     )
     work = ready(plan, jobs, folder)
     of, first = work.pipelines, seeds[0]
+    began = time.perf_counter()
+    monitor.say(summary(work.train))
+    design = {
+        variant.label: {
+            **identity(variant, of[variant.label]),
+            "data": work.fingerprint,
+            "inputs": UNREAD,
+            "versions": versions(),
+        }
+        for variant in variants
+    }
+    # Another bench is refused before the photos are read.
+    journal(folder, design, fresh=fresh).resumes()
+    inputs = work.inputs()
     kept = Kept(
         root=folder,
-        design={
-            variant.label: {
-                **identity(variant, of[variant.label]),
-                "data": work.fingerprint,
-                "versions": versions(),
-            }
-            for variant in variants
-        },
+        design={k: {**one, "inputs": inputs[k]} for k, one in design.items()},
         fresh=fresh,
         folds=folds,
         first=first,
@@ -165,9 +172,6 @@ def compare_variants(
         for variant, seed, fold in single
         if (variant.label, seed, fold) not in kept.runs
     ]
-    began = time.perf_counter()
-    monitor.say(summary(work.train))
-    work.check_photos()
     with closing(kept), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
@@ -225,7 +229,7 @@ def compare_variants(
         pictures={label: kept.predictions(label, first) for label in labels},
         variants=[_described(variant, of[variant.label]) for variant in variants],
         verdict=judge(matches),
-        truths=of_truths(work.val.truths),
+        truths=inputs[labels[0]]["truths"],
         folds=[kept.runs[v.label, s, k] for v, s, k in single if k is not None],
         val=work.val,
         pipelines=of,

@@ -59,16 +59,7 @@ class Kept:
     _begun: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._journal = Journal(
-            root=self.root,
-            what="bench",
-            stamp=DESIGN,
-            lines=RUNS,
-            design=self.design,
-            made=(RESULTS, REPORT, "report.html", "summary.csv", "summary.md"),
-            partial=True,
-            fresh=self.fresh,
-        )
+        self._journal = journal(self.root, self.design, fresh=self.fresh)
         for run in read_runs(self.root) if self._journal.resumes() else ():
             if run.miner in self.design and run.fold in self.parts:
                 key = run.miner, run.seed, run.fold
@@ -141,6 +132,20 @@ class Kept:
 
     def _keys(self, label: str, seed: int) -> list[Key]:
         return [(label, seed, fold) for fold in self.parts]
+
+
+def journal(root: Path, design: Mapping[str, Any], *, fresh: bool) -> Journal:
+    """Return the journal of a bench's runs; the rest as in ``Kept``."""
+    return Journal(
+        root=root,
+        what="bench",
+        stamp=DESIGN,
+        lines=RUNS,
+        design=design,
+        made=(RESULTS, REPORT, "report.html", "summary.csv", "summary.md"),
+        partial=True,
+        fresh=fresh,
+    )
 
 
 def read_runs(root: Path) -> list[RunRecord]:

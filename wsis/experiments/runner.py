@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,11 +18,10 @@ from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedIma
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untagged
-from wsis.data.images import read_all
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, Evaluation
 from wsis.evaluation.matches import Matches, Table, tabulate
-from wsis.experiments._provenance import describe, ledger, level
+from wsis.experiments._provenance import describe, ledger, level, of_truths
 from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
 from wsis.geometry.predictions import Predictions
@@ -213,11 +211,21 @@ class Work:
         bag = (val if self.folds else train + val)[index]
         return Prepared.of(bag, index, lambda: self.pipelines[label].prepare([bag]))
 
-    def check_photos(self) -> None:
-        """Read every photo, so that all that cannot be read are refused together."""
-        train, val = self.bags(self.plan.variants[0].label)
-        bags = val if self.folds else train + val
-        read_all([partial(getattr, bag, "key") for bag in bags])
+    def inputs(self) -> dict[str, dict[str, str]]:
+        """Read every photo; return digests of what figures are made from, by label.
+
+        Raises:
+            ValueError: if photos cannot be read; names all of them.
+        """
+        variants = self.plan.variants
+        train, val = self.bags(variants[0].label)
+        bags, truths = val if self.folds else train + val, of_truths(self.val.truths)
+        found = {}
+        for one in variants:
+            pipeline = self.pipelines[one.label]
+            made = pipeline.inputs(bags, None, pipeline.strategy(one.miner))
+            found[one.label] = {**made, "truths": truths}
+        return found
 
     def compare_photos(self, keys: Mapping[int, str]) -> None:
         """Tell photos that are there twice, by the digests that ``prepare`` returned.

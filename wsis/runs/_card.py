@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -73,6 +73,11 @@ class BaseCard(BaseModel):
     losses: list[dict[str, float]] = []
     weights: str = ""
 
+    @field_validator("supervision")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(Supervision(one).value for one in value)
+
     @property
     def ledger(self) -> Ledger:
         """The labels consumed."""
@@ -100,7 +105,8 @@ class BaseCard(BaseModel):
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError(
-                f"{path} does not describe a {cls.WHAT}: {place(error)}: {problem}"
+                f"{path} does not describe a {cls.WHAT}: "
+                f"{place(error) or 'it'}: {problem}"
             ) from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from None

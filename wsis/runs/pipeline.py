@@ -155,9 +155,14 @@ class Pipeline:
         return [Bag(image, self.source) for image in images]
 
     def inputs(
-        self, bags: Sequence[Bag], monitor: Monitor | None = None
+        self,
+        bags: Sequence[Bag],
+        monitor: Monitor | None = None,
+        strategy: Strategy | None = None,
     ) -> dict[str, str]:
         """Read every photo, and return digests of all that is learned from.
+
+        With a ``strategy``, the code of each part that is a third party's is named too.
 
         Raises:
             ValueError: if photos cannot be read; names all of them.
@@ -169,12 +174,36 @@ class Pipeline:
             tick(bag.image.name)
 
         read_all([partial(read, bag) for bag in bags])
-        backbone: Any = self.frozen.live.backbone
         return {
             "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
             "tags": digest(*(bag.labels for bag in bags)),
-            "proposals": digest(*(bag.origin for bag in bags)),
-            "backbone": digest(*named_arrays(backbone)),
+            "proposals": digest(*(self.source.origin(bag.key) for bag in bags)),
+            "backbone": self.weights,
+            **({} if strategy is None else self._code(strategy)),
+        }
+
+    @cached_property
+    def weights(self) -> str:
+        """A digest of the backbone's weights, as they come."""
+        backbone: Any = self.frozen.live.backbone
+        return digest(*named_arrays(backbone))
+
+    def _code(self, strategy: Strategy) -> dict[str, str]:
+        """Return digests of the code of all parts that are a third party's."""
+        backbone = self.frozen.live.backbone
+        parts = {
+            "backbone": backbone,
+            "head": self._head(backbone.channels),
+            "cues": self.settings.build("cues"),
+            "miner": strategy.miner,
+            "sampler": strategy.sampler,
+            "assigner": strategy.assigner,
+        }
+        found = {kind: plugins.identity(part) for kind, part in parts.items()}
+        return {
+            f"code of the {kind}": digest(one)
+            for kind, one in found.items()
+            if "code" in one
         }
 
     def rehearse(self, model: Model, strategy: Strategy) -> None:

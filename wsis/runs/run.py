@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from pydantic import model_validator
 
 from wsis import plugins
 from wsis._support.checks import at_least
@@ -50,6 +51,16 @@ class Card(BaseCard):
     miner: Part
     classes: tuple[str, ...]
     category_ids: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _one_number_each(self) -> "Card":
+        for name in ("classes", "category_ids"):
+            found = getattr(self, name)
+            if len(set(found)) != len(self.classes):
+                raise ValueError(
+                    f"expected {len(self.classes)} {name}, each once, got {found}"
+                )
+        return self
 
     @property
     def name(self) -> str:
@@ -160,7 +171,7 @@ def train(
     if place is not None:
         card = card.begin(place, resume=resume)
     bags = parts.bags(tagged.images)
-    card = card.model_copy(update={"inputs": parts.inputs(bags, monitor)})
+    card = card.model_copy(update={"inputs": parts.inputs(bags, monitor, strategy)})
     blank = parts.model(len(tagged.classes), seed)
     parts.rehearse(blank, strategy)
     if place is not None:
@@ -209,7 +220,7 @@ def load(
 
     Raises:
         RunError: if the folder is missing, damaged, unfinished or something else, or a
-            part is another than the run's.
+            part or the frozen backbone's weights are others than the run's.
         LookupError: if one of its parts is not installed.
         ValueError: if the backbone's weights are missing.
     """
@@ -237,6 +248,13 @@ def load_run(
         torch_device(device),
         card.ledger,
     )
+    then = card.inputs.get("backbone")
+    if card.settings.freeze and then not in (None, pipeline.weights):
+        raise RunError(
+            f"expected the backbone's weights that the run in {folder} was trained on, "
+            f"those of {card.settings.backbone.label} are others now; put them back, "
+            "or train again"
+        )
     model = pipeline.model(len(card.classes), card.seed)
     card.read_weights(folder, model)
     return Run(card=card, model=model.eval(), pipeline=pipeline)

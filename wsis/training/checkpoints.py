@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+from zlib import crc32
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -198,6 +199,7 @@ class TrainingState:
         tensors["order.now"] = self.order.generator.get_state()
         metadata = {
             "about": json.dumps(self.about),
+            "checksum": _checksum(tensors),
             "left": str(len(self.order.left)),
             "progress": json.dumps(asdict(progress)),
         }
@@ -221,7 +223,7 @@ class TrainingState:
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise CheckpointError(
-                f"{self.path} is damaged ({error}); delete it"
+                f"{self.path} is damaged ({error}); delete it to begin again"
             ) from None
         if "about" not in metadata:
             raise CheckpointError(
@@ -233,6 +235,12 @@ class TrainingState:
             raise CheckpointError(
                 f"expected {self.path} to be a checkpoint of this run, it is of "
                 f"another ({in_words(changes)}); choose another folder or delete it"
+            )
+        # Checkpoints of wsis before December 2026 have no checksum.
+        if metadata.get("checksum") not in (None, _checksum(tensors)):
+            raise CheckpointError(
+                f"{self.path} is damaged (its content is not what was written); delete "
+                "it to begin again"
             )
         self.model.load_state_dict(_under(tensors, "model."))
         gradients = _under(tensors, "gradient.")
@@ -272,6 +280,15 @@ def made_from(model: nn.Module, **more: Any) -> dict[str, Any]:
     """Return what a result depends on: a model as it begins, versions, and ``more``."""
     own = {k: v for k, v in versions().items() if k != "python"}
     return {"model": digest(*named_arrays(model)), "versions": own, **more}
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """Return the CRC-32 of the content of all tensors, by name."""
+    found = 0
+    for name, one in sorted(tensors.items()):
+        data = one.detach().cpu().reshape(-1).view(torch.uint8).numpy().data
+        found = crc32(data, crc32(name.encode(), found))
+    return str(found)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

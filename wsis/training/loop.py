@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from wsis._support.checks import few
+from wsis._support.checks import few, warn
 from wsis._support.files import digest
 from wsis._support.interrupts import held_back
 from wsis._support.randomness import generator, seeded
@@ -128,6 +128,11 @@ def fit(
 
     model.train()
     last = schedule.images(len(bags)) if steps is None else steps
+    if progress.step > last:
+        warn(
+            f"expected to stop after {last} images, {checkpoint} is at {progress.step} "
+            "already; nothing more is learned"
+        )
     repeat(learn, state, progress, len(bags), last, tick)
     descent.step(progress, now=True)
     progress.end(model)

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from wsis._support.files import digest
+from wsis._support.journal import UNREAD
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
@@ -94,8 +97,17 @@ def tune(
         "held_out": held_out,
         "views": views,
         "judged": judged,
+        "inputs": UNREAD,
         "versions": versions(),
     }
+    if folder is not None:
+        # Another tuning is refused before the photos are read.
+        journal(folder, design, fresh=fresh).resumes()
+    monitor.say(summary(work.train))
+    [inputs] = work.inputs().values()
+    bags = work.pipelines[variants[0].label].bags(held)
+    read_all([partial(getattr, bag, "key") for bag in bags])
+    design["inputs"] = {**inputs, "held": digest(*(bag.key for bag in bags))}
     finished: dict[tuple[str, int], Trial] = {}
     kept = None if folder is None else journal(folder, design, fresh=fresh)
     pairs = [(variant, seed) for variant in variants for seed in seeds]
@@ -108,9 +120,6 @@ def tune(
         if (variant.label, seed) not in finished
     ]
     if missing:
-        monitor.say(summary(work.train))
-        work.check_photos()
-        read_all([image.load for image in held])
         with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
             chores, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(chores) + len(looks))
