@@ -225,10 +225,26 @@ def content(path: Path) -> str:
     return _content(path, state(path))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2**18)
 def _content(path: Path, state: tuple[int, ...]) -> str:
     del state
     return sha256(path)
+
+
+def checksum(tensors: Mapping[str, Tensor], of: str = "") -> int:
+    """Return the CRC-32 of names, types, shapes and values, and of a text before."""
+    import torch
+
+    found = zlib.crc32(of.encode())
+    for name, tensor in sorted(tensors.items()):
+        said = f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode()
+        data = tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data
+        found = zlib.crc32(data, zlib.crc32(said, found))
+    return found
+
+
+_compared: dict[Path, tuple[int, ...]] = {}
+"""The state of a cache's file when this process compared it with its checksum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +253,8 @@ class Cache:
 
     Every group is one safetensors file, written to a temporary name and renamed, so
     that an interruption leaves no half file and any number of processes share a folder,
-    on a network too. Files have a checksum; damaged ones are made again, with a
-    warning.
+    on a network too. A file is compared with its checksum when a process first reads
+    it; damaged ones are made again, with a warning.
 
     Args:
         folder: of the files; made if it is missing.
@@ -323,30 +339,28 @@ class Cache:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        at = state(path)
         try:
             # Not mapped into memory: others may replace the file meanwhile.
             whole = path.read_bytes()
             found = load(whole)
+            if _compared.get(path) == at:
+                return (found,)
             header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
             told = header.get("__metadata__", {}).get("checksum")
         except FileNotFoundError:
             return ()
         except (SafetensorError, OSError, ValueError):
             return None
-        # Caches of wsis before December 2026 have no checksums.
-        fine = told is None or told == self._checksum(key, found)
-        return (found,) if fine else None
+        # Files that wsis wrote before December 2026 have none.
+        if told not in (None, self._checksum(key, found)):
+            return None
+        _compared[path] = at
+        return (found,)
 
     def _checksum(self, key: str, tensors: Mapping[str, Tensor]) -> str:
-        """Return the CRC-32 of tensors, and of settings and key that they belong to."""
-        import torch
-
-        sum = zlib.crc32(digest(self._plain(), key).encode())
-        for name, tensor in sorted(tensors.items()):
-            said = f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode()
-            data = tensor.cpu().reshape(-1).view(torch.uint8).numpy().data
-            sum = zlib.crc32(data, zlib.crc32(said, sum))
-        return f"{sum:08x}"
+        """Return the checksum of tensors, settings and key."""
+        return f"{checksum(tensors, digest(self._plain(), key)):08x}"
 
     def _plain(self) -> dict[str, Any]:
         plain: dict[str, Any] = json.loads(json.dumps(dict(self.settings), default=str))

@@ -37,10 +37,10 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def device_in_words(device: torch.device) -> str:
-    """Tell where a model runs, with all that its last digits depend on."""
-    if device.type == "cuda":
-        return f"cuda, {torch.cuda.get_device_name(device)}"
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    """Return a device with its card, or with the number of threads."""
+    found = machine(device)
+    threads = f"{found['threads']} threads" if "threads" in found else found["device"]
+    return f"{device.type}, {threads}"
 
 
 @cache

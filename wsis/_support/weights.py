@@ -82,14 +82,18 @@ def named_arrays(module: nn.Module) -> list[Any]:
     return [part for key, one in state for part in (key, one.detach().cpu().numpy())]
 
 
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors with values that are NaN or infinite."""
+    return [name for name, one in tensors.items() if not one.isfinite().all()]
+
+
 def check_finite(state: Mapping[str, Tensor], where: str) -> None:
     """Refuse tensors with values that are NaN or infinite.
 
     Raises:
         WeightsError: if there are any; names ``where`` and the first tensors.
     """
-    wrong = [key for key, one in state.items() if not one.isfinite().all()]
-    if wrong:
+    if wrong := not_finite(state):
         raise WeightsError(
             f"expected finite numbers in {where}, {len(wrong)} of {len(state)} tensors "
             f"hold NaN or infinity: {few(wrong)}"

@@ -1,12 +1,11 @@
 """Tells which photos are the same, by file, bytes or pixels."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from wsis._support.files import digest
+from wsis._support.files import content, digest, state
 from wsis.data.images import Reading, read_image
 
 
@@ -16,16 +15,13 @@ def first_alike(photos: Sequence[Reading]) -> list[int]:
     Compared are the file (links), then the bytes of files of one length, then the
     pixels, as they are shown, of photos of one size.
     """
-    stats = [photo.path.stat() for photo in photos]
-    states = [
-        (one.path, at.st_mtime_ns, at.st_size)
-        for one, at in zip(photos, stats, strict=True)
-    ]
+    paths = [photo.path for photo in photos]
+    stats = [path.stat() for path in paths]
     files = [(one.st_dev, one.st_ino) for one in stats]
     steps: list[tuple[Sequence[Hashable], Callable[[int], Hashable]]] = [
         (files, files.__getitem__),
-        ([one.st_size for one in stats], lambda i: _content(*states[i])),
-        ([one.size for one in photos], lambda i: _pixels(*states[i])),
+        ([one.st_size for one in stats], lambda i: content(paths[i])),
+        ([one.size for one in photos], lambda i: _pixels(paths[i], state(paths[i]))),
     ]
     first = list(range(len(photos)))
     # One at a time: reading photos changes the warnings of the whole process.
@@ -42,15 +38,7 @@ def first_alike(photos: Sequence[Reading]) -> list[int]:
 
 
 @lru_cache(maxsize=2**18)
-def _content(path: Path, *state: int) -> str:
-    """Return a digest of a file's bytes; ``state`` tells whether it has changed."""
-    del state
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache(maxsize=2**18)
-def _pixels(path: Path, *state: int) -> str:
+def _pixels(path: Path, state: tuple[int, ...]) -> str:
     """Return a digest of a photo's pixels; the path where it cannot be read."""
     del state
     try:

@@ -62,13 +62,17 @@ def usable(segmentation: Any, size: tuple[int, int]) -> tuple[Any, str]:
         if not isinstance(segmentation, list):
             return None, wrong
         whole = [part for part in segmentation if _is_polygon(part)]
-    if not isinstance(whole, list):
-        counts = whole["counts"]
-        runs = _numbers(counts) if isinstance(counts, list) else _text(counts)
-        nothing = "" if runs[1::2].any() else "expected pixels, the mask has none"
-    else:
-        nothing = _nothing(whole, size)
+    nothing = emptiness(whole, size)
     return (None, wrong or nothing) if nothing else (whole, wrong)
+
+
+def emptiness(segmentation: Any, size: tuple[int, int]) -> str:
+    """Return why a checked segmentation covers no pixel of an image; else empty."""
+    if isinstance(segmentation, list):
+        return _nothing(segmentation, size)
+    counts = segmentation["counts"]
+    runs = _numbers(counts) if isinstance(counts, list) else _text(counts)
+    return "" if runs[1::2].any() else "expected pixels, the mask has none"
 
 
 def reach(segmentation: Any) -> tuple[float, float, float, float] | None:

@@ -13,7 +13,7 @@ from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged
 from wsis.data.halves import for_classes
 from wsis.data.names import plain
-from wsis.data.segmentations import check_segmentation, to_rle, usable
+from wsis.data.segmentations import check_segmentation, emptiness, to_rle
 from wsis.geometry.predictions import Predictions
 
 _MOST = sys.float_info.max
@@ -75,12 +75,10 @@ def _predictions(
         except ValueError as error:
             wrong.append(f"result {i}: {error}")
             continue
-        if problem := usable(result["segmentation"], size)[1]:
+        if problem := emptiness(result["segmentation"], size):
             useless.append(f"result {i}: {problem}")
-        label, mask = (
-            labels[result["category_id"]],
-            to_rle(result["segmentation"], size),
-        )
+        label = labels[result["category_id"]]
+        mask = to_rle(result["segmentation"], size)
         found[result["image_id"]].append((float(result["score"]), label, mask))
     if wrong:
         many = f"{len(wrong)} of {len(results)} results are wrong: "

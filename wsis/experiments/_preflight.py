@@ -11,7 +11,7 @@ from wsis._support.problems import Checks
 from wsis.contracts import Annotated
 from wsis.evaluation.matches import tabulate
 from wsis.experiments._pool import check_pickle
-from wsis.experiments.runner import Plan, Prepared, Work
+from wsis.experiments.runner import Plan, Work
 from wsis.geometry.predictions import Predictions
 from wsis.report.page import check_templates
 
@@ -45,20 +45,20 @@ def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
     return work
 
 
-def prepared(done: Iterable[Prepared], step: Callable[[str], None]) -> dict[int, str]:
-    """Follow the preparation of photos; return their digests by place.
+def prepared(
+    done: Iterable[tuple[str, Exception | None]], step: Callable[[str], None]
+) -> None:
+    """Follow the preparation of photos: of each its name, and any problem.
 
     Raises:
         ValueError: if photos could not be prepared; names all.
     """
-    checks, keys = Checks(), {}
-    for one in done:
-        step(one.name)
-        keys[one.place] = one.key
-        if one.problem is not None:
-            checks.add(one.problem)
+    checks = Checks()
+    for name, problem in done:
+        step(name)
+        if problem is not None:
+            checks.add(problem)
     checks.tell()
-    return keys
 
 
 def _check_measurable(val: Annotated) -> None:

@@ -159,6 +159,7 @@ def compare_variants(
     # Another bench is refused before the photos are read.
     journal(folder, design, fresh=fresh).resumes()
     inputs = work.inputs()
+    work.compare_photos()
     kept = Kept(
         root=folder,
         design={k: {**one, "inputs": inputs[k]} for k, one in design.items()},
@@ -175,7 +176,7 @@ def compare_variants(
     with closing(kept), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
-        work.compare_photos(prepared(do(Work.prepare, chores, None), step))
+        prepared(do(Work.prepare, chores, None), step)
         seconds = time.perf_counter() - began
         for hints in do(Work.hints, [(first, kept.parts[0])] if missing else [], None):
             for text in hints:

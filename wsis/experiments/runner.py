@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -116,31 +116,16 @@ class Done:
     shown: Shown | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A photo whose proposals and features were made, or what was in the way.
+def attempt(make: Callable[[], None]) -> Exception | None:
+    """Make a photo's proposals and features; return what was in the way, if anything.
 
-    Args:
-        name: of the photo.
-        place: in the order of the photos that were asked for.
-        key: digest of its pixels.
-        problem: None if all went well.
+    Problems of all photos are told together.
     """
-
-    name: str
-    place: int
-    key: str
-    problem: Exception | None = None
-
-    @classmethod
-    def of(cls, bag: Bag, place: int, make: Callable[[], None]) -> "Prepared":
-        """Call ``make`` for a photo, and return how that went."""
-        problem = None
-        try:
-            make()
-        except (ValueError, OSError) as error:
-            problem = error
-        return cls(bag.image.name, place, bag.key, problem)
+    try:
+        make()
+    except (ValueError, OSError) as error:
+        return error
+    return None
 
 
 class Work:
@@ -204,12 +189,18 @@ class Work:
         count = len(self._images())
         return [(label, i) for label in reversed(needed.values()) for i in range(count)]
 
-    def prepare(self, label: str, index: int, monitor: Monitor | None) -> Prepared:
-        """Make one image's proposals and features."""
-        del monitor
+    def photos(self, label: str) -> list[Bag]:
+        """Return a variant's bags of all images, each once."""
         train, val = self.bags(label)
-        bag = (val if self.folds else train + val)[index]
-        return Prepared.of(bag, index, lambda: self.pipelines[label].prepare([bag]))
+        return val if self.folds else train + val
+
+    def prepare(
+        self, label: str, index: int, monitor: Monitor | None
+    ) -> tuple[str, Exception | None]:
+        """Make one image's proposals and features; return its name and any problem."""
+        del monitor
+        bag = self.photos(label)[index]
+        return bag.image.name, attempt(lambda: self.pipelines[label].prepare([bag]))
 
     def inputs(self) -> dict[str, dict[str, str]]:
         """Read every photo; return digests of what figures are made from, by label.
@@ -217,22 +208,20 @@ class Work:
         Raises:
             ValueError: if photos cannot be read; names all of them.
         """
-        variants = self.plan.variants
-        train, val = self.bags(variants[0].label)
-        bags, truths = val if self.folds else train + val, of_truths(self.val.truths)
-        found = {}
+        variants, truths = self.plan.variants, of_truths(self.val.truths)
+        bags, found = self.photos(variants[0].label), {}
         for one in variants:
             pipeline = self.pipelines[one.label]
             made = pipeline.inputs(bags, None, pipeline.strategy(one.miner))
             found[one.label] = {**made, "truths": truths}
         return found
 
-    def compare_photos(self, keys: Mapping[int, str]) -> None:
-        """Tell photos that are there twice, by the digests that ``prepare`` returned.
+    def compare_photos(self) -> None:
+        """Warn of photos that occur twice, once ``inputs`` has read them.
 
-        ``in_both`` then counts the validation photos that are trained on, too.
+        ``in_both`` then counts the validation photos that are also trained on.
         """
-        digests = [keys[i] for i in range(len(keys))]
+        digests = [bag.key for bag in self.photos(self.plan.variants[0].label)]
         count, images = len(self.train.images), self.val.tagged.images
         tell_repeated(self.train.images, digests[:count])
         if self.folds:

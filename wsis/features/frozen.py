@@ -12,6 +12,7 @@ from torch import Tensor
 from wsis import plugins
 from wsis._support.files import Cache, digest
 from wsis._support.provenance import machine
+from wsis._support.weights import named_arrays
 from wsis.contracts import Backbone, ProposalHead, Recomputing, View
 from wsis.features.scale import Scale
 from wsis.features.views import pixels, view
@@ -99,12 +100,9 @@ class FrozenFeatures:
             settings: of ``backbone``, ``head`` and ``source``.
         """
         network: Any = live.backbone
-        weights = network.state_dict().items()
         made_by = {
             "backbone": plugins.identity(network),
-            "weights": digest(
-                *(x for k, v in weights for x in (k, v.detach().cpu().numpy()))
-            ),
+            "weights": digest(*named_arrays(network)),
             "frame": [network.mean, network.std, network.stride],
             "machine": machine(next(network.parameters()).device),
         }

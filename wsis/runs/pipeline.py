@@ -14,7 +14,6 @@ from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.randomness import generator, seeded
-from wsis._support.weights import named_arrays
 from wsis.contracts import CueLabeller, Ledger, Supervision, Tagged, TaggedImage
 from wsis.cues.kept import Cues, Learned, Maps, label_key
 from wsis.data.images import read_all
@@ -182,11 +181,10 @@ class Pipeline:
             **({} if strategy is None else self._code(strategy)),
         }
 
-    @cached_property
+    @property
     def weights(self) -> str:
         """A digest of the backbone's weights, as they come."""
-        backbone: Any = self.frozen.live.backbone
-        return digest(*named_arrays(backbone))
+        return str(self.frozen.made_by["weights"])
 
     def _code(self, strategy: Strategy) -> dict[str, str]:
         """Return digests of the code of all parts that are a third party's."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-from zlib import crc32
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,9 +12,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wsis._support.checks import few, warn
-from wsis._support.files import atomic_write, differences, digest, in_words, parse_json
+from wsis._support.files import (
+    atomic_write,
+    checksum,
+    differences,
+    digest,
+    in_words,
+    parse_json,
+)
 from wsis._support.provenance import versions
-from wsis._support.weights import named_arrays
+from wsis._support.weights import named_arrays, not_finite
 
 PATIENCE = 5
 """So many images or steps in a row that are not finite end training."""
@@ -199,7 +205,7 @@ class TrainingState:
         tensors["order.now"] = self.order.generator.get_state()
         metadata = {
             "about": json.dumps(self.about),
-            "checksum": _checksum(tensors),
+            "checksum": str(checksum(tensors)),
             "left": str(len(self.order.left)),
             "progress": json.dumps(asdict(progress)),
         }
@@ -236,8 +242,8 @@ class TrainingState:
                 f"expected {self.path} to be a checkpoint of this run, it is of "
                 f"another ({in_words(changes)}); choose another folder or delete it"
             )
-        # Checkpoints of wsis before December 2026 have no checksum.
-        if metadata.get("checksum") not in (None, _checksum(tensors)):
+        # Checkpoints that wsis wrote before December 2026 have none.
+        if metadata.get("checksum") not in (None, str(checksum(tensors))):
             raise CheckpointError(
                 f"{self.path} is damaged (its content is not what was written); delete "
                 "it to begin again"
@@ -266,8 +272,7 @@ def check_learned(tensors: Mapping[str, Tensor], progress: Progress) -> None:
     Raises:
         DivergedError: if so; names the step and the first tensors.
     """
-    wrong = [key for key, one in tensors.items() if not one.isfinite().all()]
-    if wrong:
+    if wrong := not_finite(tensors):
         last = progress.dropped[-1] if progress.dropped else "nothing"
         raise DivergedError(
             f"training stopped after step {progress.step}, as it diverges: "
@@ -280,15 +285,6 @@ def made_from(model: nn.Module, **more: Any) -> dict[str, Any]:
     """Return what a result depends on: a model as it begins, versions, and ``more``."""
     own = {k: v for k, v in versions().items() if k != "python"}
     return {"model": digest(*named_arrays(model)), "versions": own, **more}
-
-
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-    """Return the CRC-32 of the content of all tensors, by name."""
-    found = 0
-    for name, one in sorted(tensors.items()):
-        data = one.detach().cpu().reshape(-1).view(torch.uint8).numpy().data
-        found = crc32(data, crc32(name.encode(), found))
-    return str(found)
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -107,7 +108,11 @@ def tune(
     [inputs] = work.inputs().values()
     bags = work.pipelines[variants[0].label].bags(held)
     read_all([partial(getattr, bag, "key") for bag in bags])
-    design["inputs"] = {**inputs, "held": digest(*(bag.key for bag in bags))}
+    keys = [bag.key for bag in bags]
+    design["inputs"] = {**inputs, "held": digest(*keys)}
+    work.compare_photos()
+    learned = [bag.key for bag in work.bags(variants[0].label)[0]]
+    tell_shared(held, keys, learned, "held-out")
     finished: dict[tuple[str, int], Trial] = {}
     kept = None if folder is None else journal(folder, design, fresh=fresh)
     pairs = [(variant, seed) for variant in variants for seed in seeds]
@@ -123,11 +128,8 @@ def tune(
         with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
             chores, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(chores) + len(looks))
-            keys = prepared(do(Work.prepare, chores, None), step)
-            work.compare_photos(keys)
-            seen = [keys[i] for i in range(len(work.train.images))]
-            of_held = prepared(do(prepare, looks, None), step)
-            tell_shared(held, [of_held[i] for i in range(len(held))], seen, "held-out")
+            done = do(Work.prepare, chores, None), do(prepare, looks, None)
+            prepared(chain(*done), step)
             for hints in do(Work.hints, [(seeds[0], None)], None):
                 for text in hints:
                     monitor.say(text)

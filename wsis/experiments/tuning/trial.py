@@ -11,7 +11,7 @@ from wsis._support.provenance import commit, versions
 from wsis.contracts import Tagged
 from wsis.data.splits import Split
 from wsis.evaluation import evaluate
-from wsis.experiments.runner import Prepared, Work
+from wsis.experiments.runner import Work, attempt
 from wsis.experiments.tuning._seen import evidence, others, see, tag_classifier
 from wsis.experiments.tuning.criteria import CRITERIA
 from wsis.experiments.tuning.space import DEFAULT
@@ -125,8 +125,13 @@ def measure(
     return {one.name: one.join(np.stack(rows[one.name]), present) for one in CRITERIA}
 
 
-def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> Prepared:
-    """Make the proposals and features of one photo held out, in all its views."""
+def prepare(
+    work: Work, index: int, views: int, monitor: Monitor | None
+) -> tuple[str, Exception | None]:
+    """Make the proposals and features of one photo held out, in all its views.
+
+    Return its name and any problem.
+    """
     del monitor
     pipeline = work.pipelines[DEFAULT]
     [bag] = pipeline.bags([_split(work).held().images[index]])
@@ -137,7 +142,7 @@ def prepare(work: Work, index: int, views: int, monitor: Monitor | None) -> Prep
             for look in (scale, *others(scale)) if index < views else (scale,):
                 pipeline.frozen(bag, look)
 
-    return Prepared.of(bag, index, make)
+    return bag.image.name, attempt(make)
 
 
 def _split(work: Work) -> Split:
