@@ -171,7 +171,7 @@ def test_what_made_it_is_part_of_a_key_and_older_caches_are_named(tmp_path, capl
     # Said once: from now on there is a new one.
     assert Cache.keyed(tmp_path, {"a": 1}, {"version": 1}).folder == one.folder
     [told] = caplog.messages
-    assert f"{old.name} is of an older wsis" in told
+    assert f"{old.name} was written by an older wsis" in told
     assert one.folder != old
     other = tmp_path / "other"
     two = [Cache.keyed(other, {"a": 1}, {"version": n}).folder for n in (1, 2)]

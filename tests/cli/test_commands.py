@@ -531,7 +531,9 @@ def test_evaluate_measures_the_classes_that_there_are(run, photos, tmp_path):
     text = wsis("evaluate", *given, "--json", tmp_path / "figures.json")
     figures = json.loads((tmp_path / "figures.json").read_text())["cim"]
 
-    assert "warning: val has no class square (the run has 1 that it lacks)" in text
+    assert (
+        "warning: val lacks classes of the run (1): square; they get no figures" in text
+    )
     assert figures["per_class"]["square"]["AP"] is None
     assert figures["per_class"]["disc"]["AP"] == figures["metrics"]["AP"]
     assert "(--strict)" in wsis("evaluate", *given, "--strict", code=1)
@@ -552,9 +554,9 @@ def test_training_tells_what_is_wrong_with_its_photos(photos, tmp_path):
     text = wsis("train", "--out", tmp_path / "run", *files, *TINY, "--steps", 1)
 
     assert "warning: no photo of train is tagged cat: nothing teaches 1 of 3" in text
-    assert "warning: 1 training photos are there several times with different" in text
+    assert "warning: 1 training photos occur several times with different" in text
     assert "train0.png and again.png" in text
-    assert "warning: 5 of 5 validation photos are training photos, too" in text
+    assert "warning: 5 of 5 validation photos are also training photos" in text
 
 
 def test_evaluate_names_a_damaged_file(photos, tmp_path):

@@ -137,7 +137,9 @@ def test_a_class_that_validation_lacks_has_no_object_there(tmp_path, classes):
     val, _ = data_set(tmp_path, [image(1)], found, only, name="val")
     data = CocoData(images=photos, train_json=train, val_json=val, classes=classes)
 
-    with pytest.warns(InputWarning, match="val has no class cat .* no figure"):
+    with pytest.warns(
+        InputWarning, match="val lacks classes of .*: cat; they get no figures"
+    ):
         annotated = data.val()
 
     assert annotated.tagged.classes == ("cat", "dog")

@@ -169,7 +169,7 @@ def test_a_photo_in_two_subfolders_is_one_with_both_tags(tmp_path, again):
     again(tmp_path / "cat/a.png", tmp_path / "dog/other name.png")
 
     with pytest.warns(
-        InputWarning, match=r"taken once.* \(1\): dog/other name.* is cat"
+        InputWarning, match=r"used once.* \(1\): dog/other name.* is cat"
     ):
         assert tags(FolderData(root=tmp_path).train()) == BOTH
 
@@ -223,7 +223,7 @@ def test_photos_anywhere_are_used_or_counted(tmp_path):
         "square/session 2/b.png": ["square"],
     }
     assert sorted(one.removeprefix(f"{tmp_path}: ") for one in said) == [
-        "links back to a folder around them are left out (1): disc/round",
+        "links back to a folder that holds them are left out (1): disc/round",
         "links that lead nowhere are left out (1): disc/g.png; fetch their files",
         "photos in deeper folders have the tag of the outermost (1): square/session "
         "2/b.png",

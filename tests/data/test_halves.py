@@ -60,7 +60,7 @@ def test_classes_that_only_one_side_has_are_told():
         found = for_classes(annotated, ("sheep", "dog"), "the run")
 
     lacking, further = (str(one.message) for one in told)
-    assert "mine has no class sheep (the run has 1 that it lacks)" in lacking
+    assert "mine lacks classes of the run (1): sheep;" in lacking
     # Nothing is tagged with the cow and the cat: nothing is left out of them.
     assert "1 classes that the run lacks" in further
     assert further.endswith("left out: ox (on 1 photos)")
@@ -96,7 +96,7 @@ def test_one_photo_with_different_tags_is_told():
 def test_photos_in_both_halves_are_counted():
     images = [photo("a", 1), photo("b", 1), photo("c", 1)]
 
-    with pytest.warns(InputWarning, match=r"2 of 3 held-out photos .* pixels: a, c;"):
+    with pytest.warns(InputWarning, match=r"2 of 3 held-out photos .* pixels\): a, c;"):
         assert tell_shared(images, ["x", "y", "z"], ["z", "x", "w"], "held-out") == 2
     assert tell_shared(images, ["x", "y", "z"], ["w"]) == 0
 

@@ -193,8 +193,8 @@ def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
     assert found == ["a.png"]
     assert sorted(told) == [
         "folders of drawings by wsis predict are left out (1): found",
-        "hidden photos are left out (2): .b.png, .c/d.jpg; rename what shall be used",
-        "links back to a folder around them are left out (1): h",
+        "hidden photos are left out (2): .b.png, .c/d.jpg; rename those to use",
+        "links back to a folder that holds them are left out (1): h",
         "links that lead nowhere are left out (1): g.png; fetch their files",
         "links to other photos are left out (1): f.png",
         "photos that Pillow does not read are left out (1): e.HEIC; convert to JPEG, "

@@ -251,7 +251,7 @@ def test_other_photos_and_classes_are_left_out_and_told() -> None:
         predictions, measured = matched(made, half, (1, 2))
 
     lacking, photos = (str(one.message) for one in told)
-    assert "val has no class ox (the file of predictions has 1" in lacking
+    assert "val lacks classes of the file of predictions (1): ox;" in lacking
     assert "1 of 2 photos with predictions are not in the data set" in photos
     assert measured.tagged.classes == ("cat", "ox")
     assert labels_of(predictions) == {1: [1]}
@@ -309,7 +309,9 @@ def test_ids_that_are_given_twice_are_refused(kind: str) -> None:
     made = by("1.png", "2.png")
     made[kind][1]["id"] = made[kind][0]["id"]
 
-    with pytest.raises(ValueError, match=f"id of its own in all {kind}, got 1 twice"):
+    with pytest.raises(
+        ValueError, match=f"expected {kind} with different ids, got 1 twice"
+    ):
         matched(made, val("1.png", "2.png"), (1, 2))
 
 

@@ -198,7 +198,9 @@ def test_two_processes_do_not_bench_in_one_folder(copied):
         stdout=subprocess.PIPE,
     ) as other:
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(JournalError, match="another process works on the bench"):
+        with pytest.raises(
+            JournalError, match="another process is working on the bench"
+        ):
             bench(cache, folder)
         other.stdin.close()
     bench(cache, folder)

@@ -313,7 +313,7 @@ def test_a_card_tells_what_a_run_is_made_from_and_on(tmp_path, monkeypatch):
     assert whole.card.inputs.keys() == {"photos", "tags", "proposals", "backbone"}
     assert whole.card.devices == ("cpu, 3 threads",)
     assert whole.card.commit == provenance.commit()
-    with pytest.warns(InputWarning, match=r"begun on cpu, 3 threads and goes on with"):
+    with pytest.warns(InputWarning, match=r"begun on cpu, 3 threads and continues on"):
         resumed = trained(tmp_path / "cache", folder=tmp_path / "part", resume=True)
     assert part.card.images == 3
     assert resumed.card.devices == ("cpu, 3 threads", "cpu, 1 threads")

@@ -130,8 +130,8 @@ class Odd:
 @pytest.mark.parametrize(
     ("miner", "message"),
     [
-        (Odd(weight=float("nan")), "train . finite numbers of the part Odd"),
-        (Odd(index=9999), r"proposals 0….* of the miner Odd, got 9999"),
+        (Odd(weight=float("nan")), "train . finite numbers from the part Odd"),
+        (Odd(index=9999), r"proposals 0….* from the miner Odd, got 9999"),
         (Odd(label=3), r"labels of the photo's tags, .*, got \[3\]"),
     ],
 )

@@ -272,7 +272,7 @@ class Cache:
         stamp = self.folder / "settings.json"
         if not stamp.exists():
             names = os.listdir(self.folder) if self.folder.is_dir() else []
-            # Others may have begun: whoever files anything writes the stamp before.
+            # Others may have begun: they write the stamp before any other file.
             if not (all(map(is_unfinished, names)) or stamp.exists()):
                 raise CacheMismatchError(
                     f"expected {self.folder} to be new, empty or a cache; it holds "
@@ -311,10 +311,10 @@ class Cache:
         stamped = {**before, "made_by": made_by}
         folder, old = root / digest(stamped), root / digest(before)
         if old.is_dir() and not folder.exists():
-            # No warning about an input: nobody can do anything about it beforehand.
+            # Not a warning about an input: nobody can prevent it.
             logging.getLogger("wsis").warning(
-                "the cache %s is of an older wsis and does not tell what made it; it "
-                "is made again elsewhere, and you may delete it",
+                "the cache %s was written by an older wsis and does not record what "
+                "made it; it is not used, and you may delete it",
                 old,
             )
         return cls(folder=folder, settings=stamped)

@@ -98,7 +98,7 @@ class Journal:
         or the folder's disk knows no locks, there is none.
 
         Raises:
-            JournalError: if another process works there.
+            JournalError: if another process is working there.
         """
         if fcntl is None or self._lock is not None or not self.root.is_dir():
             return
@@ -108,8 +108,8 @@ class Journal:
         except BlockingIOError:
             self.close()
             raise JournalError(
-                f"another process works on the {self.what} in {self.root}; wait until "
-                "it has finished, or choose another folder (--out)"
+                f"another process is working on the {self.what} in {self.root}; wait "
+                "until it has finished, or choose another folder (--out)"
             ) from None
         except OSError:
             self.close()

@@ -43,8 +43,8 @@ def predict(
     For every photo there is a PNG with its likeliest instances drawn: at most five, of
     scores near the photo's best. predictions.json has all of them, as a COCO data set
     of images, annotations with scores, and categories; results.json is COCO's list of
-    results, with the names of photo and class; numbers are not those of a data set of
-    yours. A photo that cannot be read is reported and left out.
+    results, with the names of photo and class; its numbers are not those of your own
+    data set. A photo that cannot be read is reported and left out.
     """
     refuse_existing(out, overwrite=overwrite)
     from wsis._support.files import write_json

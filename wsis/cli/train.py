@@ -43,8 +43,8 @@ def train(
 ) -> None:
     """Train a model from tags alone; predict and evaluate take its folder.
 
-    A checkpoint is written after every epoch, and when training stops; --resume goes on
-    from there, to the same result. The folder holds model.safetensors and
+    A checkpoint is written after every epoch, and when training stops; --resume
+    continues from there, with the same result. The folder holds model.safetensors and
     run.json: settings, classes, labels consumed, versions, losses.
     """
     from wsis.cli._show import Bars

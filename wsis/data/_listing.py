@@ -28,8 +28,8 @@ CONVERT = "convert to JPEG, for instance with: magick photo.heic photo.jpg"
 _LEFT_OUT = {
     "broken": "links that lead nowhere are left out ({}): {}; fetch their files",
     "unread": f"photos that Pillow does not read are left out ({{}}): {{}}; {CONVERT}",
-    "hidden": "hidden photos are left out ({}): {}; rename what shall be used",
-    "loop": "links back to a folder around them are left out ({}): {}",
+    "hidden": "hidden photos are left out ({}): {}; rename those to use",
+    "loop": "links back to a folder that holds them are left out ({}): {}",
     "drawn": "folders of drawings by wsis predict are left out ({}): {}",
     "same": "links to other photos are left out ({}): {}",
 }
@@ -77,9 +77,9 @@ class Listing:
 def listing(folder: Path, *, deep: bool = True) -> Listing:
     """Return the photos in a folder, and with ``deep`` in those inside it.
 
-    Links are followed, but not to a folder around them. Hidden photos, broken links,
-    photos of formats that Pillow does not read and folders that ``wsis predict`` wrote
-    are left out. Forks of macOS (``._…``) and other files are no photos.
+    Links are followed, but not to a folder that holds them. Hidden photos, broken
+    links, photos of formats that Pillow does not read and folders that ``wsis predict``
+    wrote are left out. Resource forks of macOS (``._…``) and other files are no photos.
     """
     found = Listing()
     _walk(folder, found, {folder.resolve()}, deep=deep)

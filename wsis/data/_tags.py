@@ -56,7 +56,7 @@ def classes_of(photos: Sequence[tuple[str, list[str]]], root: Path) -> tuple[str
         ]
         raise ValueError(
             f"expected one spelling of a tag, got {few(shown, '; ')} in {root}; case, "
-            "spaces, - and _ make no other tag"
+            "spaces, - and _ do not make a different tag"
         )
     _doubt(first, spelled)
     return tuple(sorted(first))

@@ -249,7 +249,7 @@ def _annotated(
                 f"{text}; mend the file, or set masks=skip to leave out what cannot be "
                 "used (--data coco:masks=skip)"
             )
-        warn(f"{text}; masks=skip leaves them out, and takes a mask's area for its own")
+        warn(f"{text}; masks=skip leaves them out, and measures areas of masks")
     tagged = _tagged(file, labels, file.names(classes), read)
     if not any(found.values()):
         raise ValueError(f"{file.path}: no object has a usable mask")

@@ -32,7 +32,7 @@ class FolderData:
     subfolder's photos lie in it at any depth. There are no masks: photos held back are
     there to look at the predictions.
 
-    A photo that is there several times is one photo with all its tags. Compared are
+    A photo that occurs several times is one photo with all its tags. Compared are
     the file (links), then the bytes of files of one length, then the pixels, as they
     are shown, of photos of one width and height.
 
@@ -61,7 +61,7 @@ class FolderData:
     def train(self) -> Tagged:
         """Return the training photos and their tags; classes in alphabetical order.
 
-        Warns of photos in ``root`` that are left out, of those that are there several
+        Warns of photos in ``root`` that are left out, of those that occur several
         times, and of tags that look like something else.
 
         Raises:
@@ -194,7 +194,7 @@ def _from(root: Path, paths: Iterable[Path]) -> str:
 def _once(
     photos: Sequence[_Photo], loads: Sequence[Reading]
 ) -> tuple[list[_Photo], list[Reading]]:
-    """Return every photo once, with all its tags; warn of those there several times."""
+    """Return every photo once, with all its tags; warn of those that occur again."""
     first = first_alike(loads)
     tags: dict[int, dict[str, None]] = {}
     for i, (_, own) in zip(first, photos, strict=True):
@@ -202,7 +202,7 @@ def _once(
     again = [f"{photos[i][0]} is {photos[k][0]}" for i, k in enumerate(first) if k < i]
     if again:
         warn(
-            "photos that are there several times are taken once, with all their tags "
+            "photos that occur several times are used once, with all their tags "
             f"({len(again)}): {few(again)}"
         )
     return [(photos[i][0], list(own)) for i, own in tags.items()], [

@@ -16,7 +16,7 @@ from wsis.data.names import plain
 
 
 def for_classes(half: Annotated, classes: Sequence[str], of: str) -> Annotated:
-    """Do as ``tagged_for``, with the photos' objects."""
+    """Return a half with its objects as one of other classes; see ``tagged_for``."""
     tagged = tagged_for(half.tagged, classes, of)
     if tagged is half.tagged:
         return half
@@ -29,8 +29,8 @@ def for_classes(half: Annotated, classes: Sequence[str], of: str) -> Annotated:
 def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
     """Return photos as a data set of other classes, which are matched by name.
 
-    Warns of classes that it lacks: there is no object of them; and of further classes
-    on its photos: their objects are left out.
+    Warns of classes that it lacks, which have no objects, and of further classes on
+    its photos, whose objects are left out.
 
     Args:
         tagged: the photos.
@@ -51,8 +51,8 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
                 f"{tagged.name} has {', '.join(tagged.classes)}"
             )
         warn(
-            f"{tagged.name} has no class {few(lacking)} ({of} has {len(lacking)} "
-            "that it lacks): these have no figure, and the means are over the others"
+            f"{tagged.name} lacks classes of {of} ({len(lacking)}): {few(lacking)}; "
+            "they get no figures, and the means are over the others"
         )
     images = [replace(one, tags=_tags(one, to, len(classes))) for one in tagged.images]
     counts = sum((one.tags.long() for one in tagged.images), torch.zeros(len(own)))
@@ -94,7 +94,7 @@ def tell_untagged(tagged: Tagged) -> None:
     if none:
         warn(
             f"no photo of {tagged.name} is tagged {few(none)}: nothing teaches "
-            f"{len(none)} of {len(tags)} classes, and what is predicted of them is "
+            f"{len(none)} of {len(tags)} classes, and predictions of them are "
             "chance; leave them out of the classes"
         )
 
@@ -116,7 +116,7 @@ def tell_repeated(images: Sequence[TaggedImage], keys: Sequence[str]) -> None:
     ]
     if odd:
         warn(
-            f"{len(odd)} training photos are there several times with different tags: "
+            f"{len(odd)} training photos occur several times with different tags: "
             f"{few(odd)}; they have the same pixels: remove all but one"
         )
 
@@ -127,7 +127,7 @@ def tell_shared(
     others: Sequence[str],
     what: str = "validation",
 ) -> int:
-    """Return how many photos are trained on, too, and warn of them.
+    """Return how many photos are also trained on, and warn of them.
 
     Args:
         images: photos that training should not see.
@@ -139,9 +139,9 @@ def tell_shared(
     both = [one.name for one, key in zip(images, keys, strict=True) if key in seen]
     if both:
         warn(
-            f"{len(both)} of {len(images)} {what} photos are training photos, too, by "
-            f"their pixels: {few(both)}; figures on photos that were trained on say "
-            "little about others"
+            f"{len(both)} of {len(images)} {what} photos are also training photos "
+            f"(the same pixels): {few(both)}; figures on photos that were trained on "
+            "say little about others"
         )
     return len(both)
 

@@ -86,7 +86,7 @@ def _predictions(
     if useless:
         warn(
             f"{len(useless)} of {len(results)} predictions have no usable mask, and "
-            f"count as found in the wrong place: {few(useless, '; ')}"
+            f"count as false positives: {few(useless, '; ')}"
         )
     predictions = []
     for image_id, size in sizes.items():
@@ -144,7 +144,7 @@ def matched(
         if again := [name for name, ids in named.items() if ids > 1]:
             warn(
                 f"{len(again)} photos are listed under several ids, and their "
-                f"predictions put together: {few(again)}"
+                f"predictions are merged: {few(again)}"
             )
         classes = _names(content, "categories", "name").values()
         categories = list({plain(name): name for name in classes}.values())
@@ -266,9 +266,7 @@ def _names(content: Mapping[str, Any], kind: str, key: str) -> dict[int, str]:
     if len(found) < len(content[kind]):
         ids = Counter(one["id"] for one in content[kind])
         again = [repr(number) for number, count in ids.items() if count > 1]
-        raise ValueError(
-            f"expected an id of its own in all {kind}, got {few(again)} twice"
-        )
+        raise ValueError(f"expected {kind} with different ids, got {few(again)} twice")
     if wrong := [name for name in found.values() if not isinstance(name, str)]:
         raise ValueError(f"expected a name as {key} in all {kind}, got {wrong[0]!r}")
     return found

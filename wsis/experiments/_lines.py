@@ -53,13 +53,13 @@ def records(
         found.append(record)
     if other:
         warn(
-            f"{path}: {len(other)} lines are not read ({few(other)}); they stay there, "
-            "and work that no other line has is done again"
+            f"{path}: {len(other)} lines are not read ({few(other)}); they stay in "
+            "the file, and their work is done again unless another line has it"
         )
     if more:
         warn(
             f"{path}: {len(more)} lines have fields that this version does not know "
-            f"({few(more)}); the rest of them counts"
+            f"({few(more)}); the rest of each line is used"
         )
     return found
 

@@ -166,7 +166,7 @@ class BaseCard(BaseModel):
         if new and there.devices:
             warn(
                 f"the {self.WHAT} in {folder} was begun on {', '.join(there.devices)} "
-                f"and goes on with {', '.join(new)}: its last digits may differ"
+                f"and continues on {', '.join(new)}: its last digits may differ"
             )
         devices = (*there.devices, *new)
         # Written now, so that a folder that cannot be written fails before any work.

@@ -80,8 +80,8 @@ class Progress:
 
     def _diverged(self) -> DivergedError:
         return DivergedError(
-            f"training stopped, as it diverges: {self.in_a_row} times in a row a loss "
-            f"or gradient was not finite, at last: {self.dropped[-1]}; lower "
+            f"training stopped because it diverges: {self.in_a_row} times in a row a "
+            f"loss or gradient was not finite, the last one: {self.dropped[-1]}; lower "
             "schedule.lr, or look at the photo; the last checkpoint stays"
         )
 
@@ -275,7 +275,7 @@ def check_learned(tensors: Mapping[str, Tensor], progress: Progress) -> None:
     if wrong := not_finite(tensors):
         last = progress.dropped[-1] if progress.dropped else "nothing"
         raise DivergedError(
-            f"training stopped after step {progress.step}, as it diverges: "
+            f"training stopped after step {progress.step} because it diverges: "
             f"{len(wrong)} tensors are not finite ({few(wrong)}); left out last: "
             f"{last}; lower schedule.lr; the last checkpoint stays"
         )

@@ -131,7 +131,7 @@ def fit(
     if progress.step > last:
         warn(
             f"expected to stop after {last} images, {checkpoint} is at {progress.step} "
-            "already; nothing more is learned"
+            "already; training adds nothing"
         )
     repeat(learn, state, progress, len(bags), last, tick)
     descent.step(progress, now=True)

@@ -238,7 +238,7 @@ def _check_mined(
     low, high = int(found.index.min()), int(found.index.max())
     if low < 0 or high >= proposals:
         raise PartError(
-            f"expected proposals 0…{proposals - 1} of the miner "
+            f"expected proposals 0…{proposals - 1} from the miner "
             f"{type(miner).__name__}, got {low}…{high}"
         )
     low, high = int(found.label.min()), int(found.label.max())
@@ -252,7 +252,7 @@ def _check_mined(
 def _check_finite(part: object, *given: Tensor) -> None:
     if not all(one.isfinite().all() for one in given):
         raise PartError(
-            f"expected finite numbers of the part {type(part).__name__}, got NaN or "
+            f"expected finite numbers from the part {type(part).__name__}, got NaN or "
             "infinity"
         )
 

@@ -46,7 +46,7 @@ def resumed(
 
     Raises:
         JournalError: if the folder holds another tuning, one of the trials is of
-            another version, or another process works there.
+            another version, or another process is working there.
     """
     found = {}
     for one in read_trials(journal.root) if journal.resumes() else ():
