@@ -22,6 +22,7 @@ from wsis._support.files import (
     content,
     digest,
     numbered_json_lines,
+    parse_json,
     read_json_lines,
     sha256,
     write_json,
@@ -299,3 +300,14 @@ def test_what_safetensors_cannot_write_is_an_error_of_the_file(tmp_path):
         save_file({"a": torch.zeros(1)}, tmp_path / "missing" / "a.safetensors")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n", b"\xff\xfe\x00", b"[" * 100_000])
+def test_what_is_no_json_is_a_value_error_that_says_so(content):
+    with pytest.raises(ValueError, match=r"not text|nest too deep"):
+        parse_json(content)
+
+
+def test_json_of_any_unicode_encoding_is_read():
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert parse_json('{"a": "ä"}'.encode(encoding)) == {"a": "ä"}

@@ -601,3 +601,14 @@ def test_caches_lie_where_the_system_keeps_them(monkeypatch, tmp_path):
 
     assert cache_folder(None) == tmp_path / "wsis"
     assert cache_folder(tmp_path / "mine") == tmp_path / "mine"
+
+
+def test_a_file_is_no_cache(tmp_path):
+    file = tmp_path / "cache"
+    file.write_text("")
+
+    data = ("--data", "scenes:train_images=4:val_images=2", "--cache", file)
+    text = bench("cim", *data, "--out", tmp_path / "out", code=1)
+
+    assert f"cannot write to the cache: {file} is a file; choose a folder" in text
+    assert not (tmp_path / "out").exists()

@@ -164,9 +164,15 @@ def numbered_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what JSON holds; also a nesting too deep to read is a ``ValueError``."""
+    """Return what JSON holds.
+
+    Raises:
+        ValueError: if it is not JSON, is not text, or nests too deep to read.
+    """
     try:
         return json.loads(text)
+    except UnicodeDecodeError:
+        raise ValueError("expected JSON, got bytes that are not text") from None
     except RecursionError:
         raise ValueError("its lists and objects nest too deep") from None
 
@@ -280,7 +286,7 @@ class Cache:
                 )
             write_new(stamp, in_json(wanted))
         try:
-            found = dict(parse_json(stamp.read_text(encoding="utf-8")))
+            found = dict(parse_json(stamp.read_bytes()))
         except (ValueError, TypeError):
             found = {}
         if found != wanted and self.folder.name == digest(wanted):

@@ -153,7 +153,7 @@ class Journal:
     def _stamped(self) -> dict[str, Any]:
         path = self.root / self.stamp
         try:
-            return dict(parse_json(path.read_text(encoding="utf-8")))
+            return dict(parse_json(path.read_bytes()))
         except (ValueError, TypeError) as error:
             raise JournalError(
                 f"{path} does not describe a {self.what}: {error}; {_ELSEWHERE}"

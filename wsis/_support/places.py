@@ -40,9 +40,18 @@ def torch_device(name: "str | torch.device" = "auto") -> "torch.device":
 
 
 def cache_folder(option: str | Path | None = None) -> Path:
-    """Return ``option``, or else WSIS_CACHE, or else where caches go on this system."""
+    """Return ``option``, or else WSIS_CACHE, or else where caches go on this system.
+
+    Raises:
+        ValueError: if it is a file.
+    """
     given = option or os.environ.get("WSIS_CACHE")
     if given:
+        if Path(given).is_file():
+            raise ValueError(
+                f"cannot write to the cache: {given} is a file; choose a folder "
+                "(--cache, WSIS_CACHE)"
+            )
         return Path(given)
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "wsis"

@@ -72,7 +72,7 @@ def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
     if isinstance(source, Numbered):
         numbers = source.category_ids()
     try:
-        found, val = matched(parse_json(path.read_text()), val, numbers)
+        found, val = matched(parse_json(path.read_bytes()), val, numbers)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return evaluate(found, val.truths, val.tagged.classes)

@@ -410,7 +410,7 @@ def _check_curves(path: Path) -> None:
 
 def _figures(path: Path) -> dict[str, Any]:
     try:
-        results = parse_json(path.read_text())
+        results = parse_json(path.read_bytes())
         _ = [results["by_budget"], results["source"], results["supervision"]]
     except (ValueError, KeyError, TypeError):
         raise ValueError(

@@ -315,7 +315,7 @@ def _read(folder: Path) -> dict[str, Any]:
             f"expected {folder} to hold a finished bench, it has no {RESULTS}"
         )
     try:
-        results: dict[str, Any] = parse_json(path.read_text())
+        results: dict[str, Any] = parse_json(path.read_bytes())
         _ = results["settings"]["data"], results["truths"], results["runs"]
     except (ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{path} holds no results of wsis bench: {error}") from None

@@ -435,7 +435,7 @@ def _read_stamp(folder: Path) -> tuple[About, str]:
             "wsis proposals make or import begins one"
         )
     try:
-        content = parse_json(path.read_text())
+        content = parse_json(path.read_bytes())
         found, token = content["format"], str(content["token"])
         about = About(
             source=str(content["source"]),

@@ -81,7 +81,7 @@ def _read(path: Path) -> dict[str, Any]:
             f"expected {path.parent} to be the folder of a bench, it has no {path.name}"
         )
     try:
-        value = parse_json(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_bytes())
     except ValueError as error:
         raise ReportError(f"{path} is damaged: {error}") from None
     if not isinstance(value, dict):

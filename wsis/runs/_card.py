@@ -101,7 +101,7 @@ class BaseCard(BaseModel):
                 f"{cls.FILE}"
             )
         try:
-            return cls.model_validate(parse_json(path.read_text(encoding="utf-8")))
+            return cls.model_validate(parse_json(path.read_bytes()))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
             raise RunError(

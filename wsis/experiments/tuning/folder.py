@@ -84,7 +84,7 @@ class Choice:
         """
         path = folder / RESULTS
         try:
-            content = parse_json(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_bytes())
             best, design = content["settings"][0], dict(content["design"])
             miner = Part.parse(best["miner"])
             overrides = tuple(map(str, best["overrides"]))

@@ -124,7 +124,7 @@ def read_pseudo_labels(path: Path, category_ids: Sequence[int]) -> list[Predicti
         ValueError: if the file is damaged.
     """
     try:
-        content = parse_json(path.read_text())
+        content = parse_json(path.read_bytes())
         # Only which photos there are, and their sizes: no object of theirs is known.
         photos = [
             GroundTruth(
