@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from wsis.geometry.masks import from_masks, rles
+from wsis.geometry.masks import encode, from_masks, rles, to_dense
 from wsis.geometry.predictions import Predictions
 
 
@@ -53,6 +53,38 @@ def test_a_class_that_is_not_there_is_refused(wrong):
         found().filter(classes=[wrong])
 
 
+def test_a_score_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="number as min_score, got NaN"):
+        found().filter(min_score=float("nan"))
+
+
+def test_takes_one_class_by_its_name():
+    assert found().filter(classes="dog").index.tolist() == [2, 9]
+
+
+def test_exclusive_instances_keep_what_no_better_one_has():
+    masks = torch.zeros(4, 4, 8, dtype=torch.bool)
+    masks[0, :, 2:6] = True  # the best, though it comes second
+    masks[1, :, :4] = True
+    masks[2, 1:3, 3:5] = True  # inside the best
+    masks[3, :, 6:] = True
+    alone = Predictions.of_masks(
+        1,
+        (4, 8),
+        encode(masks[[1, 0, 2, 3]]),
+        label=torch.tensor([1, 2, 1, 2]),
+        score=torch.tensor([0.5, 0.9, 0.4, 0.4]),
+        index=torch.tensor([1, 0, 2, 3]),
+    ).exclusive()
+
+    assert alone.index.tolist() == [1, 0, 3]
+    dense = to_dense(alone.masks)
+    assert dense[0].tolist() == [[True] * 2 + [False] * 6] * 4
+    assert torch.equal(dense[1:], masks[[0, 3]])
+    assert alone.boxes.tolist() == [[0, 0, 2, 4], [2, 0, 6, 4], [6, 0, 8, 4]]
+    assert len(alone.chosen(torch.zeros(3, dtype=torch.bool)).exclusive()) == 0
+
+
 def test_prints_in_one_line():
     assert repr(found()) == (
         "Predictions(3 on 8 x 4 pixels: cat 0.90, dog 0.50, dog 0.12)"
@@ -88,16 +120,31 @@ def test_draws_itself_where_the_photo_is_known():
         found().draw()
 
 
-def test_becomes_supervision_detections():
+@pytest.fixture
+def supervision():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an OpenCV that is not there
-        pytest.importorskip("supervision")
-        detections = found().to_supervision()
+        yield pytest.importorskip("supervision")
+
+
+def test_becomes_supervision_detections_with_compact_masks(supervision):
+    detections = found().to_supervision()
 
     assert detections.class_id.tolist() == [1, 2, 2]
     assert detections.data["class_name"].tolist() == ["cat", "dog", "dog"]
-    assert detections.mask.sum((1, 2)).tolist() == [16, 8, 4]
+    assert isinstance(detections.mask, supervision.CompactMask)
+    assert (np.asarray(detections.mask) == to_dense(found().masks).numpy()).all()
     assert detections.confidence.tolist() == pytest.approx([0.9, 0.5, 0.125])
+    assert found().filter(min_score=1.0).to_supervision().mask is None
+
+
+def test_an_old_supervision_gets_few_dense_masks(supervision, monkeypatch):
+    monkeypatch.delattr(supervision, "CompactMask")
+    assert found().to_supervision().mask.sum((1, 2)).tolist() == [16, 8, 4]
+
+    monkeypatch.setattr("wsis.geometry.predictions._DENSE", 0)
+    with pytest.raises(ImportError, match=r"no CompactMask, .* pip install -U"):
+        found().to_supervision()
 
 
 def test_says_how_to_get_supervision(monkeypatch):

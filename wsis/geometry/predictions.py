@@ -1,6 +1,7 @@
 """The instances found on one image, as inference returns them."""
 
 import io
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from wsis.contracts import Image, Ledger, Rle
 
 if TYPE_CHECKING:
     import supervision
+
+_DENSE = 256
+"""Most MiB of dense masks for a supervision that knows no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -58,15 +62,13 @@ class Predictions:
         ledger: Ledger = frozenset(),
     ) -> "Predictions":
         """Return the instances of masks alone: boxes are theirs, proposals unknown."""
-        boxes = np.asarray(coco.toBbox(masks), np.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
         return cls(
             image_id=image_id,
             size=size,
             index=torch.full((len(masks),), -1) if index is None else index,
             label=label,
             score=score,
-            boxes=torch.from_numpy(boxes),
+            boxes=torch.from_numpy(_boxes(masks)),
             masks=masks,
             ledger=ledger,
         )
@@ -101,13 +103,36 @@ class Predictions:
             classes: names, or labels 1…C; None takes all.
 
         Raises:
-            ValueError: if a class is unknown; lists what there is.
+            ValueError: if a class is unknown, or ``min_score`` is NaN.
         """
+        if math.isnan(min_score):
+            raise ValueError("expected a number as min_score, got NaN")
         keep = self.score >= min_score
         if classes is not None:
-            labels = torch.tensor([self._label(one) for one in classes])
+            some = [classes] if isinstance(classes, str) else classes
+            labels = torch.tensor([self._label(one) for one in some])
             keep &= torch.isin(self.label, labels)
         return self.chosen(keep)
+
+    def exclusive(self) -> "Predictions":
+        """Return the instances without the pixels of better ones.
+
+        Those that have no pixel left are left out.
+        """
+        order = self.score.argsort(descending=True, stable=True).tolist()
+        free = np.ones(self.size, dtype=bool)
+        masks, kept = list(self.masks), []
+        for i in order:
+            mask = coco.decode(masks[i]).astype(bool)
+            left = mask & free
+            free &= ~mask
+            if left.any():
+                kept.append(i)
+            if (left != mask).any():
+                masks[i] = coco.encode(np.asfortranarray(left, np.uint8))
+        some = torch.tensor(sorted(kept), dtype=torch.long)
+        boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
+        return replace(self, masks=masks, boxes=boxes).chosen(some)
 
     def captions(self) -> list[str]:
         """Return ``class score`` of each; the label where names are not known."""
@@ -184,8 +209,11 @@ class Predictions:
     def to_supervision(self) -> "supervision.Detections":
         """Return the instances as ``supervision.Detections``, labels as class ids.
 
+        Masks are its ``CompactMask``, which takes the memory of run lengths.
+
         Raises:
-            ImportError: if supervision is not installed; says how to get it.
+            ImportError: if supervision is not installed, or so old that masks would
+                fill memory; says how to get it.
         """
         try:
             import supervision
@@ -193,16 +221,32 @@ class Predictions:
             raise ImportError(
                 f"supervision cannot be imported ({error}); pip install supervision"
             ) from error
-        from wsis.geometry.masks import to_dense
-
         names = [self.classes[i - 1] for i in self.label.tolist() if self.classes]
         return supervision.Detections(
             xyxy=self.boxes.numpy(),
-            mask=to_dense(self.masks).numpy() if len(self) else None,
+            mask=self._mask_of(supervision) if len(self) else None,
             confidence=self.score.numpy(),
             class_id=self.label.numpy(),
             data={"class_name": np.array(names)} if names else {},
         )
+
+    def _mask_of(self, supervision: Any) -> Any:
+        """Return the masks as supervision keeps them."""
+        if hasattr(supervision, "CompactMask"):
+            inside = _boxes(self.masks)
+            inside[:, 2:] -= 1  # its boxes hold their last row and column
+            plain = [dict(mask) for mask in self.masks]
+            return supervision.CompactMask.from_coco_rle(plain, inside, self.size)
+        from wsis.geometry.masks import to_dense
+
+        megabytes = len(self) * self.size[0] * self.size[1] / 2**20
+        if megabytes > _DENSE:
+            raise ImportError(
+                f"supervision {supervision.__version__} has no CompactMask, and dense "
+                f"masks would take {megabytes:.0f} MiB; pip install -U supervision, or "
+                "filter the predictions first"
+            )
+        return to_dense(self.masks).numpy()
 
     def _label(self, one: str | int) -> int:
         names = list(self.classes)
@@ -213,3 +257,10 @@ class Predictions:
         raise ValueError(
             f"expected classes among {', '.join(names) or 'labels 1…C'}, got {one!r}"
         )
+
+
+def _boxes(masks: Sequence[Rle]) -> Float[np.ndarray, "M 4"]:
+    """Return the xyxy boxes of masks."""
+    boxes = np.asarray(coco.toBbox(list(masks)), np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
