@@ -459,9 +459,9 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
     ]
     with Pillow.open(out / "val0.png") as drawn:
         assert np.asarray(drawn).shape == (64, 80, 3)
-    assert found["images"] == [
-        {"id": 1, "file_name": "val0.png", "width": 80, "height": 64}
-    ]
+    [image] = found["images"]
+    assert (out / image.pop("path")).samefile(photos.images / "val0.png")
+    assert image == {"id": 1, "file_name": "val0.png", "width": 80, "height": 64}
     assert found["categories"] == [
         {"id": 5, "name": "square"},
         {"id": 9, "name": "disc"},
@@ -479,6 +479,32 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
         *("--min-score", 1),
     )
     assert json.loads((strict / "results.json").read_text()) == []
+
+
+def test_export_writes_what_predict_found(run, photos, tmp_path):
+    found, out = tmp_path / "found", tmp_path / "yolo"
+    wsis("predict", photos.images, "--run", run, "--out", found)
+
+    text = wsis("export", found, "--format", "yolo", "--classes", "Disc", "--out", out)
+    labels = [file.read_text() for file in out.rglob("*.txt")]
+    lines = "".join(labels).splitlines()
+    assert f"{len(list(photos.images.iterdir()))} photos: {out}" in text
+    assert {line.split()[0] for line in lines} == {"1"}
+
+    export = ("export", found, "--format")
+    assert "exists" in wsis(*export, "coco", "--out", out, code=2)
+    new = ("--out", tmp_path / "new")
+    text = wsis(*export, "voc", "--polygons", *new, code=2)
+    assert "--polygons is for --format coco" in text
+    text = wsis(*export, "coco", "--simplify", 1, *new, code=2)
+    assert "--simplify is for polygons; coco without --polygons has none" in text
+    text = wsis(*export, "coco", "--classes", "dics", *new, code=2)
+    assert "there is no class 'dics' (did you mean 'disc'?)" in text
+    text = wsis("export", run, "--format", "coco", *new, code=1)
+    assert "expected predictions.json in" in text
+    text = wsis(*export, "coco", "--min-score", 1, *new, "--strict", code=1)
+    assert "no instance of" in text
+    assert not (tmp_path / "new").exists()
 
 
 def test_predict_fails_if_no_photo_could_be_read(run, tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from wsis import InputWarning
-from wsis.data.annotations import AnnotationFile, UnknownClassError
+from wsis.data.annotations import AnnotationFile, UnknownClassError, classes_in
 from wsis.data.names import VOC_CLASSES
 
 CONTENT = {
@@ -202,3 +202,34 @@ def test_some_classes_may_be_lacking_but_not_all(tmp_path):
         file.known("sheep,cow")
     with pytest.raises(UnknownClassError, match=r"'cut' .did you mean 'cat'"):
         file.known("cut,dining table")
+
+
+NAMES = ("dog", "traffic light", "cat, grey", 'the "cat"')
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("dog", ["dog"]),
+        ("Traffic_Light, DOG", ["traffic light", "dog"]),
+        ("cat, grey", ["cat, grey"]),
+        ('dog, "cat, grey"', ["dog", "cat, grey"]),
+        ('the "cat"', ['the "cat"']),
+    ],
+)
+def test_classes_are_named_in_a_text(text, found):
+    assert classes_in(text, NAMES) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected names of classes, got ''; the classes are: dog"),
+        (" , ", "expected names of classes"),
+        ("dog,", "there is no class ''"),
+        ("dogs", r"there is no class 'dogs' \(did you mean 'dog'"),
+    ],
+)
+def test_texts_that_name_no_class_are_refused(text, said):
+    with pytest.raises(UnknownClassError, match=said):
+        classes_in(text, NAMES)

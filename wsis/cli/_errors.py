@@ -23,8 +23,8 @@ class _Commands(Mapping[str, Any]):
     """The commands by name; a command's file is imported when it is asked for."""
 
     NAMES = (
-        *("bench", "tune", "train", "predict", "evaluate", "refine", "report"),
-        *("proposals", "recipe", "convert", "cues", "parts", "doctor"),
+        *("bench", "tune", "train", "predict", "export", "evaluate", "refine"),
+        *("report", "proposals", "recipe", "convert", "cues", "parts", "doctor"),
     )
 
     def __getitem__(self, name: str) -> Any:

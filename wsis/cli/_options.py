@@ -306,4 +306,14 @@ Figures = Annotated[
 Photos = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of photos.")
 ]
+MinScore = Annotated[
+    float,
+    typer.Option(
+        "--min-score", min=0, max=1, help="Leave out instances below this score."
+    ),
+]
+Chosen = Annotated[
+    str | None,
+    typer.Option("--classes", help="Keep these classes only: comma-separated names."),
+]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]

@@ -1,5 +1,6 @@
 """``wsis predict``: finds instances on photos."""
 
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def predict(
             card.classes,
             card.category_ids,
             {"supervision": list(card.supervision), "versions": card.versions},
+            [_from(path, out) for path in found],
         )
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)
@@ -102,6 +104,14 @@ def _predict(
                 Image.fromarray(one.draw()).save(folder / f"{name}.png")
             step(path.name)
     return found
+
+
+def _from(path: Path, folder: Path) -> str:
+    """Return the way to a photo from a folder, for as long as neither moves."""
+    try:
+        return Path(relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -1,5 +1,6 @@
 """Annotation files in COCO's format: read, checked, and their classes chosen."""
 
+import csv
 import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -127,6 +128,32 @@ class AnnotationFile:
         if not labels:
             raise ValueError("expected classes, got none")
         return labels
+
+
+def classes_in(text: str, classes: Sequence[str]) -> list[str]:
+    """Return the classes that a text names, comma-separated, as they are spelled.
+
+    A name that has a comma stands in double quotes, or alone. Names match whatever
+    their case, and with a space, ``-`` or ``_`` between words.
+
+    Args:
+        text: as somebody typed it.
+        classes: all there are.
+
+    Raises:
+        UnknownClassError: if a class is not there, or none is named; lists all.
+    """
+    known = {plain(name): name for name in classes}
+    alone = plain(text) in known
+    names = [text] if alone else next(csv.reader([text], skipinitialspace=True), [])
+    there = f"the classes are: {', '.join(classes)}"
+    if not any(name.strip() for name in names):
+        raise UnknownClassError(f"expected names of classes, got {text!r}; {there}")
+    for name in names:
+        if plain(name) not in known:
+            hint = nearest(plain(name), known)
+            raise UnknownClassError(f"there is no class {name!r}{hint}; {there}")
+    return [known[plain(name)] for name in names]
 
 
 def _check(content: Any) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         coco_data_set,
         from_coco,
         matched,
+        of_data_set,
         results_of,
         to_coco,
     )
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "from_coco",
     "matched",
+    "of_data_set",
     "oracle",
     "random_scores",
     "results_of",

@@ -3,6 +3,7 @@
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from unicodedata import normalize
 
@@ -57,14 +58,61 @@ def from_coco(
     if not isinstance(results, list):
         raise ValueError(f"expected a list of results, got a {type(results).__name__}")
     labels = {category: label for label, category in enumerate(category_ids, 1)}
-    return _predictions(dict(enumerate(results)), truths, labels)
+    return _predictions(dict(enumerate(results)), _sizes(truths), labels)
+
+
+def of_data_set(
+    content: Any,
+) -> tuple[list[str], list[Predictions], tuple[str, ...], tuple[int, ...]]:
+    """Return names of photos, their predictions, the classes and their categories.
+
+    These are what ``coco_data_set`` was given; photos and classes are in the order of
+    the file, predictions best first.
+
+    Args:
+        content: a data set in COCO's format whose annotations have scores.
+
+    Raises:
+        ValueError: if it is none, names a class twice, or as ``from_coco``.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            "expected a data set of images, annotations and categories, got a "
+            f"{type(content).__name__}; predictions.json is one"
+        )
+    rows, photos = dict(enumerate(_rows(content))), _photos(content)
+    categories = _names(content, "categories", "name")
+    classes = tuple(categories.values())
+    if again := [one for one, n in Counter(map(plain, classes)).items() if n > 1]:
+        raise ValueError(f"expected every class once, got {few(again)} twice")
+    sizes = {}
+    for i, one in enumerate(content["images"]):
+        size = one.get("height"), one.get("width")
+        if not all(type(side) is int and side > 0 for side in size):
+            raise ValueError(
+                f"images[{i}]: expected height and width in pixels, got {size}"
+            )
+        sizes[one["id"]] = size
+    labels = {number: label for label, number in enumerate(categories, 1)}
+    found = [
+        replace(one, classes=classes)
+        for one in _predictions(rows, sizes, labels, empty=False)
+    ]
+    return list(photos.values()), found, classes, tuple(categories)
+
+
+def _sizes(truths: Sequence[GroundTruth]) -> dict[int, tuple[int, int]]:
+    return {truth.image_id: truth.size for truth in truths}
 
 
 def _predictions(
-    results: Mapping[int, Any], truths: Sequence[GroundTruth], labels: Mapping[int, int]
+    results: Mapping[int, Any],
+    sizes: Mapping[int, tuple[int, int]],
+    labels: Mapping[int, int],
+    *,
+    empty: bool = True,
 ) -> list[Predictions]:
-    """Return predictions of results by their place in a file."""
-    sizes = {truth.image_id: truth.size for truth in truths}
+    """Return predictions of results by their place in a file, or the usable ones."""
     found: dict[int, list[tuple[float, int, Rle]]] = defaultdict(list)
     wrong, useless = [], []
     for i, result in results.items():
@@ -75,10 +123,15 @@ def _predictions(
         except ValueError as error:
             wrong.append(f"result {i}: {error}")
             continue
-        if problem := emptiness(result["segmentation"], size):
-            useless.append(f"result {i}: {problem}")
-        label = labels[result["category_id"]]
         mask = to_rle(result["segmentation"], size)
+        problem = emptiness(result["segmentation"], size)
+        if not (problem or rle.area(mask)):
+            problem = "expected pixels, the mask has none"
+        if problem:
+            useless.append(f"result {i}: {problem}")
+            if not empty:
+                continue
+        label = labels[result["category_id"]]
         found[result["image_id"]].append((float(result["score"]), label, mask))
     if wrong:
         many = f"{len(wrong)} of {len(results)} results are wrong: "
@@ -86,7 +139,8 @@ def _predictions(
     if useless:
         warn(
             f"{len(useless)} of {len(results)} predictions have no usable mask, and "
-            f"count as false positives: {few(useless, '; ')}"
+            f"{'count as false positives' if empty else 'are left out'}: "
+            f"{few(useless, '; ')}"
         )
     predictions = []
     for image_id, size in sizes.items():
@@ -182,7 +236,7 @@ def matched(
         if one["file_name"] in ids and name in labels
     }
     numbers = {label: label for label in labels.values()}
-    return _predictions(numbered, val.truths, numbers), val
+    return _predictions(numbered, _sizes(val.truths), numbers), val
 
 
 def coco_data_set(
@@ -191,6 +245,7 @@ def coco_data_set(
     classes: Sequence[str],
     category_ids: Sequence[int],
     info: dict[str, Any],
+    paths: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a COCO data set, ready for JSON, whose annotations are the predictions.
 
@@ -202,6 +257,7 @@ def coco_data_set(
         classes: names of labels 1…C.
         category_ids: their categories.
         info: written as it is.
+        paths: the way to each photo from the file's folder, where that is known.
 
     Raises:
         ValueError: if there are more or fewer names than predictions, or a label has
@@ -212,6 +268,8 @@ def coco_data_set(
         height, width = found.size
         size = {"width": width, "height": height}
         images.append({"id": found.image_id, "file_name": name, **size})
+    for image, path in zip(images, paths, strict=bool(paths)):
+        image["path"] = path
     annotations = []
     for number, result in enumerate(to_coco(predictions, category_ids), 1):
         mask = result["segmentation"]

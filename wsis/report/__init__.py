@@ -1,4 +1,4 @@
-"""Tables of a comparison, and pages of comparisons and tunings.
+"""Tables of a comparison, pages of comparisons and tunings, and exported predictions.
 
 Results come in as plain dictionaries, as ``results.json`` and ``tune.json`` have them.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         write_report,
         write_tuned,
     )
+    from wsis.report.formats import FORMATS, Exported, Format, Style, export
     from wsis.report.gallery import Panel, Strip, strips
     from wsis.report.page import render, render_tuned
     from wsis.report.tables import (
@@ -34,13 +35,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BOUNDS",
+    "FORMATS",
     "METRICS",
     "RESULTS",
+    "Exported",
+    "Format",
     "Panel",
     "ReportError",
     "Row",
     "Strip",
+    "Style",
     "caption",
+    "export",
     "figure",
     "rebuild",
     "render",

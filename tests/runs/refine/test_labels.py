@@ -131,7 +131,7 @@ def test_the_file_is_a_data_set_for_pycocotools_and_for_us(tmp_path, capsys):
     assert ours.val().truths[0].label.tolist() == [2, 1]
     assert not len(ours.val().truths[1].label)
 
-    again = read_pseudo_labels(path, (5, 9))
+    again = read_pseudo_labels(path)
     assert [one.image_id for one in again] == [7, 3]
     assert again[0].score.tolist() == pytest.approx([0.9, 0.4])
     assert again[0].boxes.tolist() == labels[0].boxes.tolist()
@@ -144,7 +144,7 @@ def test_a_damaged_file_is_named(tmp_path, spoil):
     path.write_text(spoil)
 
     with pytest.raises(ValueError, match=r"labels.json is damaged"):
-        read_pseudo_labels(path, (1, 2))
+        read_pseudo_labels(path)
 
 
 def test_a_label_of_another_category_is_damage(tmp_path):
@@ -156,5 +156,7 @@ def test_a_label_of_another_category_is_damage(tmp_path):
     content["annotations"][0]["category_id"] = 6
     path.write_text(json.dumps(content))
 
-    with pytest.raises(ValueError, match="category_id 6 is unknown"):
-        read_pseudo_labels(path, (5, 9))
+    with pytest.raises(
+        ValueError, match="expected image_id and category_id that the file"
+    ):
+        read_pseudo_labels(path)

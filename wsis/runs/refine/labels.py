@@ -11,8 +11,8 @@ from torch import Tensor
 
 from wsis._support.checks import at_least, fraction
 from wsis._support.files import parse_json, write_json
-from wsis.contracts import GroundTruth, TaggedImage
-from wsis.evaluation import coco_data_set, from_coco
+from wsis.contracts import TaggedImage
+from wsis.evaluation import coco_data_set, of_data_set
 from wsis.geometry.predictions import Predictions
 
 
@@ -117,26 +117,13 @@ def write_pseudo_labels(
     write_json(path, coco_data_set(names, trusted, classes, category_ids, info))
 
 
-def read_pseudo_labels(path: Path, category_ids: Sequence[int]) -> list[Predictions]:
+def read_pseudo_labels(path: Path) -> list[Predictions]:
     """Each photo's pseudo labels, in the order of the file that holds them.
 
     Raises:
         ValueError: if the file is damaged.
     """
     try:
-        content = parse_json(path.read_bytes())
-        # Only which photos there are, and their sizes: no object of theirs is known.
-        photos = [
-            GroundTruth(
-                image_id=image["id"],
-                size=(image["height"], image["width"]),
-                label=torch.zeros(0, dtype=torch.long),
-                masks=[],
-                ignore=torch.zeros(0, dtype=torch.bool),
-                area=torch.zeros(0),
-            )
-            for image in content["images"]
-        ]
-        return from_coco(content["annotations"], photos, category_ids)
+        return of_data_set(parse_json(path.read_bytes()))[1]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it") from None

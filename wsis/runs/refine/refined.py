@@ -192,7 +192,7 @@ def pseudo_labels(
             path, tagged.images, trusted, card.classes, card.category_ids, info
         )
         card.model_copy(update={"labels": covered}).write(folder)
-    return read_pseudo_labels(path, card.category_ids), covered
+    return read_pseudo_labels(path), covered
 
 
 def load_refined(folder: Path, device: torch.device) -> Refined:

@@ -1,0 +1,96 @@
+"""``wsis export``: writes predictions for other programs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError
+from wsis.cli._files import refuse_existing
+
+app = options.command_group()
+
+Kind = Literal["coco", "yolo", "voc", "labelstudio", "cvat", "overlays"]
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis export found --format labelstudio --min-score 0.1 --out to-correct",
+        "wsis export found --format yolo --exclusive --out yolo",
+    )
+)
+@options.grouped
+def export(
+    *,
+    found: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOUND", help="What wsis predict wrote: --out, or predictions.json."
+        ),
+    ],
+    kind: Annotated[
+        Kind, typer.Option("--format", help="The program, or the kind of files.")
+    ],
+    out: Annotated[Path, typer.Option(help="New folder of the export.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the photos, if they moved since wsis predict."),
+    ] = None,
+    min_score: options.MinScore = 0.0,
+    classes: options.Chosen = None,
+    exclusive: Annotated[
+        bool,
+        typer.Option(
+            "--exclusive", help="Leave every pixel to its best instance. Always in voc."
+        ),
+    ] = False,
+    polygons: Annotated[
+        bool,
+        typer.Option(
+            "--polygons", help="Write coco with polygons instead of run lengths."
+        ),
+    ] = False,
+    simplify: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Leave out corners of polygons that change the outline by less than "
+            "so many pixels; 1 suits correcting by hand, 0 keeps masks exact.",
+        ),
+    ] = 0.0,
+) -> None:
+    """Write predictions, with copies of the photos, in another program's format.
+
+    coco: a data set with scores. yolo: YOLO's segmentation labels and data.yaml. voc:
+    PASCAL VOC's pictures. labelstudio, cvat: tasks to correct. overlays: pictures of
+    the likeliest instances.
+
+    Copies get names that are safe and differ; photos.csv has those before. Without
+    --min-score all instances are written, most of which are wrong.
+    """
+    refuse_existing(out, instead="delete it first")
+    if polygons and kind != "coco":
+        raise UsageError(f"--polygons is for --format coco; {kind} has no choice")
+    if simplify and (kind in ("voc", "overlays") or (kind == "coco" and not polygons)):
+        hint = " without --polygons" if kind == "coco" else ""
+        raise UsageError(f"--simplify is for polygons; {kind}{hint} has none")
+    from wsis.report import Style
+    from wsis.report import export as write
+
+    done = write(
+        found,
+        out,
+        kind,
+        images=images,
+        min_score=min_score,
+        classes=classes,
+        exclusive=exclusive,
+        style=Style(polygons=polygons, tolerance=simplify),
+    )
+    notes = [f"{done.instances} instances on {done.photos} photos: {out}"]
+    if done.hidden:
+        notes.append(f"{done.hidden} lay behind better ones and are left out")
+    if done.renamed:
+        notes.append(f"{done.renamed} photos have other names: {out / 'photos.csv'}")
+    typer.echo("\n".join(notes))

@@ -1,0 +1,93 @@
+"""Writes the predictions of a file in another program's format."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wsis._support.checks import warn
+from wsis._support.folders import new_folder
+from wsis.data.annotations import classes_in
+from wsis.report.formats._format import FORMATS
+from wsis.report.formats._photos import Photo, photos_of, write_names
+from wsis.report.formats._style import Style
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """Counts what an export holds.
+
+    Args:
+        photos: all of the file, those without instances included.
+        instances: written.
+        hidden: instances that lost all their pixels to better ones.
+        renamed: photos that have another name than before.
+    """
+
+    photos: int
+    instances: int
+    hidden: int
+    renamed: int
+
+
+def export(
+    source: Path,
+    out: Path,
+    kind: str,
+    *,
+    images: Path | None = None,
+    min_score: float = 0.0,
+    classes: str | None = None,
+    exclusive: bool = False,
+    style: Style | None = None,
+) -> Exported:
+    """Write predictions, and copies of their photos, into a new folder.
+
+    Every photo is written, also where no instance is left on it. Names of photos are
+    made safe and different; ``photos.csv`` has those before.
+
+    Args:
+        source: ``predictions.json`` of ``wsis predict``, or its folder.
+        out: the new folder; whole or not there.
+        kind: the format, of ``FORMATS``.
+        images: folder of the photos; None takes the places that the file tells.
+        min_score: instances below are left out.
+        classes: comma-separated names; None keeps all. The others stay listed.
+        exclusive: leave a pixel to its best instance alone.
+        style: of the masks.
+
+    Raises:
+        FileExistsError: if ``out`` exists.
+        FileNotFoundError: if the predictions or photos are missing.
+        LookupError: if there is no such format or class.
+        ValueError: if the file is damaged, or has more than the format takes.
+    """
+    if kind not in FORMATS:
+        raise LookupError(f"expected a format among {', '.join(FORMATS)}, got {kind!r}")
+    if out.exists():
+        raise FileExistsError(f"expected a new folder, {out} exists")
+    form = FORMATS[kind]
+    photos, names = photos_of(source, images)
+    wanted = None if classes is None else classes_in(classes, names)
+    chosen: list[Photo] = []
+    hidden = 0
+    best = max((p.found.score.max().item() for p in photos if len(p.found)), default=0)
+    for photo in photos:
+        found = photo.found.filter(min_score=min_score, classes=wanted)
+        if exclusive or form.exclusive:
+            before, found = len(found), found.exclusive()
+            hidden += before - len(found)
+        chosen.append(replace(photo, found=replace(found, load=photo.read)))
+    count = sum(len(photo.found) for photo in chosen)
+    if not count:
+        warn(
+            f"no instance of {source} is left to export; the best score in the file is "
+            f"{best:.3g}"
+        )
+    with new_folder(out) as folder:
+        form.write(chosen, names, style or Style(), folder)
+        write_names(folder, chosen)
+    return Exported(
+        photos=len(chosen),
+        instances=count,
+        hidden=hidden,
+        renamed=sum(Path(photo.name).stem != photo.stem for photo in chosen),
+    )

@@ -1,0 +1,192 @@
+"""The photos of a file of predictions: found again, named safely and copied."""
+
+import csv
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import category, normalize
+
+from PIL import Image as Pillow
+
+from wsis._support.checks import few
+from wsis._support.files import parse_json
+from wsis._support.folders import unique
+from wsis.data.images import Reading, images_in, opened, readings
+from wsis.evaluation import of_data_set
+from wsis.geometry.predictions import Predictions
+
+PREDICTIONS = "predictions.json"
+
+_COPIED = {".bmp": "BMP", ".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG"}
+"""Photos that every program reads, by suffix; others are written anew as PNG."""
+
+_LONGEST = 60
+"""Most characters of a file name, as some take four bytes and 255 are allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """A photo and the instances on it.
+
+    Args:
+        name: in the file of predictions.
+        stem: its name in an export, without a suffix; no other photo has it.
+        read: reads its pixels.
+        found: its instances, best first.
+    """
+
+    name: str
+    stem: str
+    read: Reading
+    found: Predictions
+
+    def copy(self, folder: Path, kinds: Sequence[str] = tuple(_COPIED)) -> str:
+        """Copy the photo into a folder, as it is where that shows it upright.
+
+        Args:
+            folder: of the copy; made if it is missing.
+            kinds: suffixes that may stay; others become the last one.
+
+        Returns:
+            The name of the copy.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        path, suffix = self.read.path, self.read.path.suffix
+        same = suffix.lower() in kinds and not self.read.turned
+        if same and self._format() == _COPIED[suffix.lower()]:
+            name = self.stem + suffix
+            shutil.copyfile(path, folder / name)
+        else:
+            name = self.stem + kinds[-1]
+            picture = Pillow.fromarray(self.read())
+            picture.save(folder / name, quality=95)
+        return name
+
+    def _format(self) -> str | None:
+        """Return the format of the content; nothing where it is not a plain one."""
+        try:
+            with opened(self.read.path) as picture:
+                return picture.format
+        except (ValueError, OSError):
+            return None  # reading it tells what is wrong
+
+
+def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str, ...]]:
+    """Return the photos of a file of predictions, and the names of classes 1…C.
+
+    Args:
+        source: ``predictions.json``, or the folder that holds it.
+        images: folder of the photos; None takes the places that the file tells.
+
+    Raises:
+        FileNotFoundError: if the file or photos are missing.
+        ValueError: if it is no file of predictions, a name of a class has control
+            signs, or a photo has another size than when it was predicted.
+    """
+    path = _file(source)
+    try:
+        content = parse_json(path.read_bytes())
+        names, found, classes, _ = of_data_set(content)
+        paths = [one.get("path") for one in content["images"]]
+        _check_names(classes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    places = _places(names, paths, path, images)
+    sizes = [one.size for one in found]
+    sized = list(zip(map(str, places), sizes, strict=True))
+    reads = readings(Path(), sized, True, exact=False)
+    if other := [
+        n for n, r, size in zip(names, reads, sizes, strict=True) if r.size != size
+    ]:
+        raise ValueError(
+            f"{len(other)} of {len(names)} photos have another size than in {path}: "
+            f"{few(other)}; predict them again, or give the right folder with --images"
+        )
+    stems = unique([_safe(Path(name.replace("\\", "/")).stem) for name in names])
+    rows = zip(names, stems, reads, found, strict=True)
+    photos = [Photo(name=n, stem=s, read=r, found=f) for n, s, r, f in rows]
+    return photos, classes
+
+
+def _file(source: Path) -> Path:
+    if not source.exists():
+        raise FileNotFoundError(f"expected a folder with predictions, no {source}")
+    if source.is_file():
+        return source
+    if not (source / PREDICTIONS).is_file():
+        raise FileNotFoundError(
+            f"expected {PREDICTIONS} in {source}, there is none; make it with: wsis "
+            f"predict PHOTOS --run {source} --out found, and export found"
+        )
+    return source / PREDICTIONS
+
+
+def _check_names(classes: Sequence[str]) -> None:
+    for name in classes:
+        if not name.strip() or any(category(x) in ("Cc", "Zl", "Zp") for x in name):
+            raise ValueError(
+                f"expected names of classes in one line of text, got {name!r}; rename "
+                "it in categories"
+            )
+
+
+def _places(
+    names: Sequence[str], paths: Sequence[object], file: Path, images: Path | None
+) -> list[Path]:
+    """Return where the photos are.
+
+    Raises:
+        FileNotFoundError: if some are missing; counts and names them.
+        ValueError: if several photos in ``images`` have a name.
+    """
+    if images is not None and not images.is_dir():
+        raise FileNotFoundError(f"expected a folder of photos, there is no {images}")
+    named: dict[str, list[Path]] = {}
+    if images is not None and not all((images / name).is_file() for name in names):
+        for one in images_in([images]):
+            named.setdefault(normalize("NFC", one.name), []).append(one)
+    places, missing, several = [], [], []
+    for name, path in zip(names, paths, strict=True):
+        if images is None:
+            told = [path] if isinstance(path, str) else []
+            tried = [file.parent / one for one in (*told, name)]
+        else:
+            last = normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
+            tried = [images / name, *named.get(last, [])]
+        there = [one for one in tried if one.is_file()]
+        if not there:
+            missing.append(name)
+        elif images is not None and there[0] != tried[0] and len(there) > 1:
+            several.append(name)
+        else:
+            places.append(there[0])
+    if missing:
+        where = f"in {images}" if images else "where they were predicted"
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(names)} photos of {file} are not {where}: "
+            f"{few(missing)}; give their folder with --images"
+        )
+    if several:
+        raise ValueError(
+            f"the names of {len(several)} photos of {file} fit several photos in "
+            f"{images}: {few(several)}; give a folder that holds one of each"
+        )
+    return places
+
+
+def _safe(stem: str) -> str:
+    """Return a file name of letters, digits and the signs that no program splits at."""
+    plain = "".join(
+        sign if category(sign)[0] in "LMN" or sign in "._-()+@" else "_"
+        for sign in normalize("NFC", stem)
+    )
+    return plain.lstrip(".-")[:_LONGEST] or "photo"
+
+
+def write_names(folder: Path, photos: Sequence[Photo]) -> None:
+    """Write ``photos.csv``: the name of each photo in the export, and before."""
+    with (folder / "photos.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["photo", "before"])
+        rows.writerows([photo.stem, photo.name] for photo in photos)

@@ -1,0 +1,78 @@
+"""PASCAL VOC's pictures of classes and of objects."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from pycocotools import mask as rle
+
+from wsis._support.files import write_text
+from wsis.report.formats._photos import Photo
+from wsis.report.formats._style import Style
+
+VOID = 255
+"""The pixels of a VOC picture that count for nothing."""
+
+
+def voc(
+    photos: Sequence[Photo], classes: Sequence[str], style: Style, folder: Path
+) -> None:
+    """Write VOC's folders and ``classes.txt``, whose line k names the pixels k.
+
+    ``labelmap.txt`` has names and colours as CVAT and Datumaro read them.
+
+    Instances are exclusive already. Background is 0; no pixel is void, as a prediction
+    tells of every pixel, and no class or object has the number of void ones.
+
+    Raises:
+        ValueError: if there are more classes, or instances on a photo, than numbers.
+    """
+    del style
+    if len(classes) >= VOID:
+        raise ValueError(f"voc has room for {VOID - 1} classes, got {len(classes)}")
+    kinds = "SegmentationClass", "SegmentationObject"
+    listed = folder / "ImageSets" / "Segmentation"
+    for one in (*(folder / kind for kind in kinds), listed):
+        one.mkdir(parents=True)
+    for photo in photos:
+        found = photo.found
+        if len(found) >= VOID:
+            raise ValueError(
+                f"voc has room for {VOID - 1} instances on a photo, {photo.name} has "
+                f"{len(found)}; leave some out with --min-score"
+            )
+        photo.copy(folder / "JPEGImages", (".jpg",))
+        drawn = np.zeros((2, *found.size), np.uint8)
+        numbered = zip(found.label.tolist(), found.masks, strict=True)
+        for number, (label, mask) in enumerate(numbered, 1):
+            drawn[:, rle.decode(dict(mask)).astype(bool)] = [[label], [number]]
+        for kind, pixels in zip(kinds, drawn, strict=True):
+            picture = Pillow.fromarray(pixels).convert("P")
+            picture.putpalette(_PALETTE)
+            picture.save(folder / kind / f"{photo.stem}.png")
+    names = "".join(f"{photo.stem}\n" for photo in photos)
+    write_text(listed / "trainval.txt", names)
+    write_text(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
+    # Colons and # are marks there.
+    plain = [re.sub("[:#]", "_", name) for name in ("background", *classes)]
+    colours = np.frombuffer(_PALETTE, np.uint8).reshape(-1, 3).tolist()
+    rows = [f"{n}:{r},{g},{b}::" for n, (r, g, b) in zip(plain, colours, strict=False)]
+    write_text(
+        folder / "labelmap.txt",
+        "\n".join(("# label:color_rgb:parts:actions", *rows, "")),
+    )
+
+
+def _palette() -> bytes:
+    """Return VOC's 256 colours: the bits of a number, from the lowest, in turns."""
+    number = np.arange(256)[:, None]
+    colours = np.zeros((256, 3), np.int64)
+    for place in range(8):
+        bits = number >> (3 * place + np.arange(3)) & 1
+        colours |= bits << (7 - place)
+    return colours.astype(np.uint8).tobytes()
+
+
+_PALETTE = _palette()
