@@ -481,6 +481,21 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
     assert json.loads((strict / "results.json").read_text()) == []
 
 
+def test_predict_takes_patterns_and_keeps_chosen_classes(run, photos, tmp_path):
+    predict = ("predict", photos.images / "val*.png", "--run", run)
+    new = tmp_path / "new"
+    text = wsis(*predict, "--out", tmp_path / "out", "--classes", "DISC")
+    found = json.loads((tmp_path / "out/predictions.json").read_text())
+
+    assert "on 3 photos" in text
+    assert {one["category_id"] for one in found["annotations"]} == {9}
+    text = wsis(*predict, "--out", new, "--classes", "dog", code=2)
+    assert "there is no class 'dog'; the classes are: square, disc" in text
+    text = wsis("predict", photos.images / "*.gif", *predict[2:], "--out", new, code=1)
+    assert "nothing matches" in text
+    assert not new.exists()
+
+
 def test_export_writes_what_predict_found(run, photos, tmp_path):
     found, out = tmp_path / "found", tmp_path / "yolo"
     wsis("predict", photos.images, "--run", run, "--out", found)

@@ -168,6 +168,29 @@ def listed(folder, *more):
     return [str(path.relative_to(folder)) for path in found], told
 
 
+def test_patterns_give_what_they_match_by_name(tmp_path):
+    for name in ("b.jpg", "a.jpg", "c.png", "in/d.jpg", "x [1].jpg", "x 1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+
+    def names(*patterns):
+        return [one.name for one in images_in([tmp_path / one for one in patterns])]
+
+    assert names("*.jpg", "a.jpg") == ["a.jpg", "b.jpg", "x 1.jpg", "x [1].jpg"]
+    assert names("**/*.jpg")[2] == "d.jpg"
+    assert names("[bc].*", "i?") == ["b.jpg", "c.png", "d.jpg"]
+    assert names("x [1].jpg") == ["x [1].jpg"]
+    with pytest.raises(FileNotFoundError, match=r"nothing matches .*/\*.gif"):
+        names("a.jpg", "*.gif")
+
+
+def test_a_video_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "clip.MP4").write_bytes(b"\0\0\0\x20ftypisom")
+
+    with pytest.raises(ValueError, match=r"clip.MP4 is none, but a video; .* ffmpeg"):
+        read_image(tmp_path / "clip.MP4")
+
+
 def test_folders_give_their_photos_by_path_at_any_depth(tmp_path):
     for name in ("b.JPG", "a.png", "notes.txt", "._b.JPG", "deeper.png/c.tif"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -304,7 +304,10 @@ Figures = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file.")
 ]
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or folders of photos.")
+    list[Path],
+    typer.Argument(
+        metavar="IMAGE...", help="Photos, folders, or patterns such as 'photos/*.jpg'."
+    ),
 ]
 MinScore = Annotated[
     float,

@@ -21,7 +21,7 @@ app = options.command_group()
 @app.command(
     epilog=options.examples(
         "wsis predict photo.jpg --run run --out found",
-        "wsis predict holiday/ more/ --run run --out found --min-score 0.1",
+        "wsis predict holiday/ 'more/*.jpg' --run run --out found --min-score 0.1",
     )
 )
 @options.grouped
@@ -33,9 +33,8 @@ def predict(
         Path,
         typer.Option(help="New folder: overlays, predictions.json, results.json."),
     ],
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out instances below this score.")
-    ] = 0.0,
+    min_score: options.MinScore = 0.0,
+    classes: options.Chosen = None,
     place: options.Place,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -50,6 +49,7 @@ def predict(
     refuse_existing(out, overwrite=overwrite)
     from wsis._support.files import write_json
     from wsis._support.folders import new_folder
+    from wsis.data.annotations import classes_in
     from wsis.data.images import images_in, tell_unread
     from wsis.evaluation import coco_data_set, results_of
     from wsis.runs import load
@@ -57,8 +57,9 @@ def predict(
     paths = images_in(photos)
     refuse_home(out, paths)
     trained = load(run, device=place.device, cache=place.cache)
+    wanted = None if classes is None else classes_in(classes, trained.classes)
     with new_folder(out, overwrite=overwrite) as folder:
-        found = _predict(trained, paths, min_score, folder)
+        found = _predict(trained, paths, folder, min_score, wanted)
         tell_unread(paths, list(found))
         card = trained.card
         coco = coco_data_set(
@@ -78,7 +79,11 @@ def predict(
 
 
 def _predict(
-    run: "Run | Refined", paths: list[Path], min_score: float, folder: Path
+    run: "Run | Refined",
+    paths: list[Path],
+    folder: Path,
+    min_score: float,
+    classes: list[str] | None,
 ) -> "dict[Path, Predictions]":
     """Return the predictions of every readable photo; draw them into ``folder``."""
     from dataclasses import replace
@@ -99,7 +104,7 @@ def _predict(
             except (ValueError, OSError) as error:
                 bars.say(f"skipped: {message(error)}")
             else:
-                one = run.predict(pixels).filter(min_score=min_score)
+                one = run.predict(pixels).filter(min_score=min_score, classes=classes)
                 found[path] = one = replace(one, image_id=number)
                 Image.fromarray(one.draw()).save(folder / f"{name}.png")
             step(path.name)

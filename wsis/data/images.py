@@ -1,5 +1,6 @@
 """Photos from files of any format, as RGB pixels."""
 
+import glob
 import os
 import threading
 import warnings
@@ -25,6 +26,8 @@ MOST = "WSIS_MAX_PIXELS"
 """The variable that tells how many pixels a picture may have."""
 
 _MOST = 178_956_970
+_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
+_FRAMES = "ffmpeg -i video.mp4 -vf fps=1 photos/%05d.jpg"
 _OPENING = threading.Lock()
 
 
@@ -94,6 +97,8 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
         raise
     except UnidentifiedImageError:
         hint = f", but a HEIC photo; {CONVERT}" if _is_heic(path) else ""
+        if path.suffix.lower() in _VIDEOS:
+            hint = f", but a video; take photos out of it: {_FRAMES}"
         raise ValueError(
             f"expected a photo (such as JPEG or PNG), {path} is none{hint}"
         ) from None
@@ -253,20 +258,19 @@ _BACK = {
 
 
 def images_in(paths: Iterable[Path]) -> list[Path]:
-    """Return the photos among files and folders, each file once.
+    """Return the photos among files, folders and patterns, each file once.
 
-    The order is that given, a folder's photos by path, at any depth. Warns of what
-    ``listing`` leaves out. A file that is given is taken whatever its name.
+    The order is that given, a folder's photos by path, at any depth, and what a pattern
+    such as ``photos/**/*.jpg`` matches by name. Warns of what ``listing`` leaves out. A
+    file that is given is taken whatever its name.
 
     Raises:
-        FileNotFoundError: if a path does not exist.
+        FileNotFoundError: if a path does not exist, or a pattern matches nothing.
         ValueError: if a folder holds no photo.
     """
     found: dict[Path, Path] = {}
     rest, folders = Listing(), []
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"expected a photo or a folder, there is no {path}")
+    for path in (one for given in paths for one in _matching(given)):
         inside = [path]
         if path.is_dir():
             listed = listing(path)
@@ -286,6 +290,17 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
     for text in rest.reasons(folders):
         warn(text)
     return list(found.values())
+
+
+def _matching(path: Path) -> list[Path]:
+    """Return a path that exists, or else those that it matches as a pattern."""
+    if path.exists():
+        return [path]
+    if found := sorted(glob.glob(str(path), recursive=True)):
+        return [Path(one) for one in found]
+    if glob.escape(str(path)) != str(path):
+        raise FileNotFoundError(f"expected photos, nothing matches {path}")
+    raise FileNotFoundError(f"expected a photo or a folder, there is no {path}")
 
 
 def read_all(reads: Sequence[Callable[[], object]]) -> None:
