@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import shutil
@@ -494,6 +495,43 @@ def test_predict_takes_patterns_and_keeps_chosen_classes(run, photos, tmp_path):
     text = wsis("predict", photos.images / "*.gif", *predict[2:], "--out", new, code=1)
     assert "nothing matches" in text
     assert not new.exists()
+
+
+def test_predict_trusts_tags_and_lists_photos_by_doubt(run, photos, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(photos.images, root)
+    (root / "tags.csv").write_text("file,tags\nval0.png,disc\nval1.png,Square\n")
+    predict = ("predict", root, "--run", run, "--out")
+    text = wsis(*predict, tmp_path / "out")
+    content = json.loads((tmp_path / "out/predictions.json").read_text())
+    ids = {one["file_name"]: one["id"] for one in content["images"]}
+    classes = {
+        name: {
+            one["category_id"] for one in content["annotations"] if one["image_id"] == i
+        }
+        for name, i in ids.items()
+    }
+
+    assert "tags: 2 of 7 photos, from " in text
+    assert classes["val0.png"] == {9}
+    assert classes["val1.png"] == {5}
+    assert classes["val2.png"] == {5, 9}
+    with (tmp_path / "out/review.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    doubt = [float(row["doubt"]) for row in rows]
+    assert {row["photo"] for row in rows} == {str(root / name) for name in ids}
+    assert doubt == sorted(doubt, reverse=True)
+
+    text = wsis(*predict, tmp_path / "free", "--no-trust-tags")
+    assert "tags:" not in text
+    content = json.loads((tmp_path / "free/predictions.json").read_text())
+    val0 = [x for x in content["annotations"] if x["image_id"] == ids["val0.png"]]
+    assert {one["category_id"] for one in val0} == {5, 9}
+    both = ("--no-trust-tags", "--tags", root / "tags.csv")
+    text = wsis(*predict, tmp_path / "new", *both, code=2)
+    assert "expected --tags or --no-trust-tags, got both" in text
+    text = wsis("predict", photos.images, *predict[2:], tmp_path / "none")
+    assert "tags: none known" in text
 
 
 def test_export_writes_what_predict_found(run, photos, tmp_path):

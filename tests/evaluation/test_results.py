@@ -16,6 +16,7 @@ from wsis import InputWarning
 from wsis.contracts import Annotated, Tagged, TaggedImage
 from wsis.data.segmentations import _text
 from wsis.evaluation import (
+    TRUSTED,
     coco_data_set,
     evaluate,
     from_coco,
@@ -214,6 +215,15 @@ def test_names_decide_and_not_numbers() -> None:
         evaluation = evaluate(predictions, measured.truths, measured.tagged.classes)
         assert evaluation.per_class["cat"]["AP"] == pytest.approx(100)
         assert evaluation.per_class["dog"]["AP"] == 0
+
+
+def test_predictions_that_knew_the_tags_are_told() -> None:
+    made = by("2.png") | {"info": {TRUSTED: 1}}
+    [result] = results_of(made)
+
+    for content in (made, [result]):
+        with pytest.warns(InputWarning, match="predicted with their tags known"):
+            matched(content, val("2.png"), (1, 2))
 
 
 def test_results_keep_the_keys_of_coco_and_add_names() -> None:

@@ -70,6 +70,34 @@ def test_a_run_comes_back_as_it_was(saved, pipeline, data):
     assert not run.model.training
 
 
+def test_tags_that_are_known_leave_no_other_class(saved, pipeline, data):
+    folder, _ = saved
+    run = load(folder, device="cpu", cache=pipeline.cache)
+    image = data.train().images[0]
+    free, tied = run.predict(image), run.predict(image, tags=["DISC"])
+
+    assert set(free.label.tolist()) == {1, 2}
+    assert set(tied.label.tolist()) == {2}
+    alone = free.filter(classes=["disc"])
+    assert tied.score.equal(alone.score)
+    assert list(tied.masks) == list(alone.masks)
+    assert len(run.predict(image, tags=[])) == 0
+    with pytest.raises(LookupError, match="there is no class 'dog'; the classes are"):
+        run.predict(image, tags=["dog"])
+
+
+def test_room_for_few_instances_goes_to_the_tags(saved, pipeline, data):
+    _, model = saved
+    few = replace(
+        pipeline, settings=Settings.read(["selection.limit=1"], pipeline.settings)
+    )
+    [bag] = few.bags(data.train().images[:1])
+    first = int(few.predict(model, bag).label)
+    other = torch.tensor([first != 1, first != 2])
+
+    assert few.predict(model, bag, other).label.tolist() == [3 - first]
+
+
 def test_a_run_that_trained_its_backbone_needs_no_file_of_weights(tmp_path, data):
     weights, folder = tmp_path / "w.safetensors", tmp_path / "run"
     save_file(efficientnet_lite0("random").net.state_dict(), weights)

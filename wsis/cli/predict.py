@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsis._support.checks import few
 from wsis.cli import _options as options
-from wsis.cli._errors import message
+from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wsis.geometry.predictions import Predictions
     from wsis.runs import Run
     from wsis.runs.refine import Refined
@@ -31,10 +34,27 @@ def predict(
     run: options.Run,
     out: Annotated[
         Path,
-        typer.Option(help="New folder: overlays, predictions.json, results.json."),
+        typer.Option(
+            help="New folder: overlays, predictions.json, results.json, review.csv."
+        ),
     ],
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
+    trust_tags: Annotated[
+        bool,
+        typer.Option(
+            "--trust-tags/--no-trust-tags",
+            help="Allow tagged photos no instance of a class that they are not tagged "
+            "with.",
+        ),
+    ] = True,
+    tags: Annotated[
+        Path | None,
+        typer.Option(
+            help="Tags of the photos: a CSV (file,tags), a json in COCO's format, or a "
+            "tagged folder. Without it, tags.csv and folders named as classes."
+        ),
+    ] = None,
     place: options.Place,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -45,21 +65,33 @@ def predict(
     of images, annotations with scores, and categories; results.json is COCO's list of
     results, with the names of photo and class; its numbers are not those of your own
     data set. A photo that cannot be read is reported and left out.
+
+    Tags that are known are trusted, unless --no-trust-tags is given. Measure a run with
+    wsis evaluate --run, which looks at no tags. review.csv lists the photos by doubt.
     """
     refuse_existing(out, overwrite=overwrite)
+    if tags is not None and not trust_tags:
+        raise UsageError("expected --tags or --no-trust-tags, got both")
     from wsis._support.files import write_json
     from wsis._support.folders import new_folder
+    from wsis.data import known_tags
     from wsis.data.annotations import classes_in
     from wsis.data.images import images_in, tell_unread
-    from wsis.evaluation import coco_data_set, results_of
+    from wsis.evaluation import TRUSTED, coco_data_set, results_of
+    from wsis.report import REVIEW, review, write_review
     from wsis.runs import load
 
     paths = images_in(photos)
     refuse_home(out, paths)
     trained = load(run, device=place.device, cache=place.cache)
     wanted = None if classes is None else classes_in(classes, trained.classes)
+    allowed: list[frozenset[str] | None] = [None] * len(paths)
+    if trust_tags:
+        known = known_tags(paths, photos, trained.classes, tags)
+        allowed = list(known.of)
+        typer.echo(_told(allowed, known.places))
     with new_folder(out, overwrite=overwrite) as folder:
-        found = _predict(trained, paths, folder, min_score, wanted)
+        found = _predict(trained, paths, folder, min_score, wanted, allowed)
         tell_unread(paths, list(found))
         card = trained.card
         coco = coco_data_set(
@@ -67,12 +99,23 @@ def predict(
             list(found.values()),
             card.classes,
             card.category_ids,
-            {"supervision": list(card.supervision), "versions": card.versions},
+            {
+                "supervision": list(card.supervision),
+                "versions": card.versions,
+                TRUSTED: sum(one is not None for one in allowed),
+            },
             [_from(path, out) for path in found],
         )
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)
         write_json(folder / "results.json", results)
+        kept = [one for one, path in zip(allowed, paths, strict=True) if path in found]
+        chosen = [
+            some if some is None or wanted is None else some.intersection(wanted)
+            for some in kept
+        ]
+        doubts = review(list(found.values()), chosen)
+        write_review(folder / REVIEW, [str(path) for path in found], doubts)
     skipped = len(paths) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
@@ -84,6 +127,7 @@ def _predict(
     folder: Path,
     min_score: float,
     classes: list[str] | None,
+    allowed: "Sequence[frozenset[str] | None]",
 ) -> "dict[Path, Predictions]":
     """Return the predictions of every readable photo; draw them into ``folder``."""
     from dataclasses import replace
@@ -98,17 +142,30 @@ def _predict(
     names = unique([path.stem for path in paths])
     with Bars() as bars:
         step = bars.start("predict", len(paths))
-        for number, (path, name) in enumerate(zip(paths, names, strict=True), 1):
+        rows = zip(paths, names, allowed, strict=True)
+        for number, (path, name, tags) in enumerate(rows, 1):
             try:
                 pixels = read_image(path)
             except (ValueError, OSError) as error:
                 bars.say(f"skipped: {message(error)}")
             else:
-                one = run.predict(pixels).filter(min_score=min_score, classes=classes)
+                one = run.predict(pixels, tags=tags)
+                one = one.filter(min_score=min_score, classes=classes)
                 found[path] = one = replace(one, image_id=number)
                 Image.fromarray(one.draw()).save(folder / f"{name}.png")
             step(path.name)
     return found
+
+
+def _told(allowed: "Sequence[frozenset[str] | None]", places: "Sequence[str]") -> str:
+    """Say how many photos have tags, and where these are from."""
+    count = sum(one is not None for one in allowed)
+    if not count:
+        return "tags: none known; every class is allowed on every photo"
+    return (
+        f"tags: {count} of {len(allowed)} photos, from {few(list(places))}; other "
+        "classes are left out there (--no-trust-tags keeps them)"
+    )
 
 
 def _from(path: Path, folder: Path) -> str:

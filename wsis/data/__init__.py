@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
     from wsis.data.folder import FolderData
     from wsis.data.images import images_in, read_image
+    from wsis.data.known import KnownTags, known_tags
     from wsis.data.points import Pointed, with_points
     from wsis.data.scenes.drawn import Scenes
     from wsis.data.splits import Folds, Split
@@ -18,6 +19,7 @@ __all__ = [
     "CocoData",
     "FolderData",
     "Folds",
+    "KnownTags",
     "Pointed",
     "Scenes",
     "Split",
@@ -25,6 +27,7 @@ __all__ = [
     "VocData",
     "category_ids",
     "images_in",
+    "known_tags",
     "read_annotated",
     "read_image",
     "read_tagged",

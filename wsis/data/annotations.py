@@ -3,7 +3,7 @@
 import csv
 import posixpath
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,12 +143,24 @@ def classes_in(text: str, classes: Sequence[str]) -> list[str]:
     Raises:
         UnknownClassError: if a class is not there, or none is named; lists all.
     """
-    known = {plain(name): name for name in classes}
-    alone = plain(text) in known
+    alone = plain(text) in map(plain, classes)
     names = [text] if alone else next(csv.reader([text], skipinitialspace=True), [])
-    there = f"the classes are: {', '.join(classes)}"
     if not any(name.strip() for name in names):
-        raise UnknownClassError(f"expected names of classes, got {text!r}; {there}")
+        raise UnknownClassError(
+            f"expected names of classes, got {text!r}; the classes are: "
+            f"{', '.join(classes)}"
+        )
+    return known_classes(names, classes)
+
+
+def known_classes(names: Iterable[str], classes: Sequence[str]) -> list[str]:
+    """Return names of classes as they are spelled in ``classes``.
+
+    Raises:
+        UnknownClassError: if a class is not there; lists all.
+    """
+    known = {plain(name): name for name in classes}
+    names, there = list(names), f"the classes are: {', '.join(classes)}"
     for name in names:
         if plain(name) not in known:
             hint = nearest(plain(name), known)

@@ -69,14 +69,7 @@ class FolderData:
             ValueError: if the CSV is not one, nothing is tagged, or all is held out.
         """
         tables = [one for one in self.root.iterdir() if one.suffix.lower() == ".csv"]
-        own = [one for one in tables if one.name.casefold() == "tags.csv"]
-        if self.tags is None and len(own) > 1:
-            raise ValueError(
-                f"expected one tags.csv in {self.root}, got "
-                f"{few(sorted(one.name for one in own))}; give the one to read with "
-                "--data folder:tags=FILE"
-            )
-        path = self.tags or (own[0] if own else None)
+        path = self.tags or table_in(self.root)
         photos = _subfolders(self.root) if path is None else _read(path, self.root)
         if path is None and tables:
             warn(
@@ -105,8 +98,28 @@ class FolderData:
         """Return None: there are no masks."""
 
 
-def _read(path: Path, root: Path) -> list[_Photo]:
-    """Return the photos of a CSV in its order; warn of others in ``root``."""
+def table_in(folder: Path) -> Path | None:
+    """Return the ``tags.csv`` of a folder, however it is spelled.
+
+    Raises:
+        ValueError: if there are several.
+    """
+    own = [one for one in folder.iterdir() if one.name.casefold() == "tags.csv"]
+    if len(own) > 1:
+        raise ValueError(
+            f"expected one tags.csv in {folder}, got "
+            f"{few(sorted(one.name for one in own))}; give the one to read with "
+            "--data folder:tags=FILE"
+        )
+    return own[0] if own else None
+
+
+def read_tags(path: Path) -> dict[str, list[str]]:
+    """Return the tags of each photo that a CSV lists, in its order.
+
+    Raises:
+        ValueError: if it is no such CSV; names the line.
+    """
     hint = '; separate tags by ; or write them in quotes: photo.jpg,"dog, sofa"'
     found: dict[str, list[str]] = {}
     for where, row in read_rows(path, ("file", "tags"), hint=hint):
@@ -128,6 +141,12 @@ def _read(path: Path, root: Path) -> list[_Photo]:
             )
         parts = [clean(part, where) for part in re.split("[;,]", tags)]
         found[name] = [part for part in parts if part]
+    return found
+
+
+def _read(path: Path, root: Path) -> list[_Photo]:
+    """Return the photos of a CSV in its order; warn of others in ``root``."""
+    found = read_tags(path)
     names = check_files(root, list(found), f"photos of {path}")
     there = listing(root)
     used = {(root / name).resolve() for name in names}

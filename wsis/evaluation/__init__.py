@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         voc_ap,
     )
     from wsis.evaluation.results import (
+        TRUSTED,
         coco_data_set,
         from_coco,
         matched,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from wsis.evaluation.trace import Trace
 
 __all__ = [
+    "TRUSTED",
     "Anatomy",
     "Detect",
     "Evaluation",

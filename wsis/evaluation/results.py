@@ -19,6 +19,9 @@ from wsis.geometry.predictions import Predictions
 
 _MOST = sys.float_info.max
 
+TRUSTED = "tags_trusted"
+"""Marks predictions that tags of the photos had a say in."""
+
 KEYS = ("image_id", "category_id", "segmentation", "score")
 
 
@@ -165,8 +168,10 @@ def results_of(data_set: Mapping[str, Any]) -> list[dict[str, Any]]:
     takes the box's area for the mask's.
     """
     names, photos = _names(data_set, "categories", "name"), _photos(data_set)
+    trusted = {TRUSTED: True} if data_set["info"].get(TRUSTED) else {}
     return [
         {key: one[key] for key in KEYS}
+        | trusted
         | {"file_name": photos[one["image_id"]], "category": names[one["category_id"]]}
         for one in data_set["annotations"]
     ]
@@ -203,6 +208,8 @@ def matched(
         classes = _names(content, "categories", "name").values()
         categories = list({plain(name): name for name in classes}.values())
         val = for_classes(val, categories, "the file of predictions")
+        info = content.get("info")
+        trusted = isinstance(info, Mapping) and bool(info.get(TRUSTED))
     elif isinstance(content, list) and any(map(_is_named, content)):
         rows = content
         if nameless := [str(i) for i, one in enumerate(rows) if not _is_named(one)]:
@@ -211,11 +218,17 @@ def matched(
                 f"{len(nameless)} lack them: results {few(nameless)}"
             )
         photos = list(dict.fromkeys(one["file_name"] for one in rows))
+        trusted = any(one.get(TRUSTED) for one in rows)
     else:
         if content == []:
             warn("there are no predictions in the file: every object counts as missed")
         _tell_numbers(content, val.tagged)
         return from_coco(content, val.truths, category_ids), val
+    if trusted:
+        warn(
+            "the photos were predicted with their tags known, so that figures are "
+            "better than the run is; predict with --no-trust-tags to measure it"
+        )
     labels = {plain(name): label for label, name in enumerate(val.tagged.classes, 1)}
     ids = _same_photos(photos, {one.id: one.name for one in images})
     missing = [one.name for one in images if one.id not in ids.values()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
+    from wsis.report.doubts import REVIEW, Doubt, review, write_review
     from wsis.report.files import (
         RESULTS,
         ReportError,
@@ -38,6 +39,8 @@ __all__ = [
     "FORMATS",
     "METRICS",
     "RESULTS",
+    "REVIEW",
+    "Doubt",
     "Exported",
     "Format",
     "Panel",
@@ -51,6 +54,7 @@ __all__ = [
     "rebuild",
     "render",
     "render_tuned",
+    "review",
     "said",
     "spread",
     "strips",
@@ -60,6 +64,7 @@ __all__ = [
     "to_markdown",
     "to_text",
     "write_report",
+    "write_review",
     "write_tuned",
 ]
 

@@ -1,7 +1,7 @@
 """Trained models: they predict photos and are measured by masks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from PIL import Image as Pillow
-from torch import nn
+from torch import Tensor, nn
 
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
+from wsis.data.annotations import known_classes
 from wsis.data.halves import for_classes
 from wsis.data.images import read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
@@ -53,8 +55,15 @@ class Trained(ABC):
         return self.card.name
 
     @abstractmethod
-    def find(self, image: TaggedImage) -> Predictions:
-        """Return the instances on one image of a data set; tags are not looked at."""
+    def find(
+        self, image: TaggedImage, allowed: Bool[Tensor, " C"] | None = None
+    ) -> Predictions:
+        """Return the instances on one image, of the classes allowed.
+
+        Args:
+            image: of a data set; its tags are not looked at.
+            allowed: the classes that instances may have; None allows all.
+        """
 
     def save(self: T, folder: str | Path) -> T:
         """Write weights and card into a folder, which ``wsis.load`` reads.
@@ -69,19 +78,29 @@ class Trained(ABC):
         self.card.begin(place, resume=True)
         return replace(self, card=self.card.save(place, self.model))
 
-    def predict(self, photo: Picture) -> Predictions:
+    def predict(
+        self, photo: Picture, *, tags: Iterable[str] | None = None
+    ) -> Predictions:
         """Return the instances on one photo, best first.
 
         Args:
             photo: a file, RGB pixels (H, W, 3) of uint8, a Pillow image, or an image of
                 a data set, whose tags are not looked at.
+            tags: the classes on the photo, where they are known: no instance is of
+                another class. None allows all.
 
         Raises:
             FileNotFoundError: if there is no such file.
+            LookupError: if a tag is no class of the model.
             ValueError: if it is not a photo.
         """
         image = _as_image(photo, len(self.classes))
-        return replace(self.find(image), classes=self.classes, load=image.load)
+        allowed = None
+        if tags is not None:
+            known = known_classes(tags, self.classes)
+            allowed = torch.tensor([name in known for name in self.classes])
+        found = self.find(image, allowed)
+        return replace(found, classes=self.classes, load=image.load)
 
     def predict_all(
         self, annotated: Annotated, monitor: Monitor | None = None

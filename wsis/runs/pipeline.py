@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Bool
+from torch import Tensor, nn
 
 from wsis import plugins
 from wsis._support.files import Cache, digest
@@ -365,8 +366,13 @@ class Pipeline:
         )
         return model, progress
 
-    def predict(self, model: Model, bag: Bag) -> Predictions:
-        """The instances on one image, scores averaged over the test views."""
+    def predict(
+        self, model: Model, bag: Bag, allowed: Bool[Tensor, " C"] | None = None
+    ) -> Predictions:
+        """The instances on one image, scores averaged over the test views.
+
+        With ``allowed``, they are of these classes alone.
+        """
         return predict(
             model,
             bag,
@@ -374,6 +380,7 @@ class Pipeline:
             self.test_views,
             self.settings.selection,
             self.ledger,
+            allowed,
         )
 
     @property

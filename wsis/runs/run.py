@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from jaxtyping import Bool
 from pydantic import model_validator
+from torch import Tensor
 
 from wsis import plugins
 from wsis._support.checks import at_least
@@ -105,10 +107,12 @@ class Run(Trained):
     model: Model
     pipeline: Pipeline
 
-    def find(self, image: TaggedImage) -> Predictions:
-        """Return the instances on one image of a data set; tags are not looked at."""
+    def find(
+        self, image: TaggedImage, allowed: Bool[Tensor, " C"] | None = None
+    ) -> Predictions:
+        """Return the instances on one image, of the classes allowed."""
         [bag] = self.pipeline.bags([image])
-        return self.pipeline.predict(self.model, bag)
+        return self.pipeline.predict(self.model, bag, allowed)
 
 
 def train(

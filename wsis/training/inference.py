@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wsis._support.weights import check_finite
@@ -57,11 +57,17 @@ def predict(
     scales: Sequence[Scale],
     selection: Selection,
     ledger: Ledger = frozenset(),
+    allowed: Bool[Tensor, " C"] | None = None,
 ) -> Predictions:
-    """Return the instances on one image; none where it has no proposals."""
+    """Return the instances on one image; none where it has no proposals.
+
+    With ``allowed``, they are of these classes alone.
+    """
     proposals = bag.proposals
     if len(proposals):
         of_classes = scores(model, bag, features, scales)
     else:
         of_classes = torch.zeros(0, model.classes)
+    if allowed is not None:
+        of_classes = of_classes * allowed
     return selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)

@@ -68,7 +68,10 @@ def test_a_detector_comes_back_as_it_was(refined):
     assert loaded.card.category_ids == (5, 9)
     assert loaded.card.images == 6
     assert loaded.card.labels.covered == loaded.card.labels.tags == 6
-    assert loaded.find(image).size == (48, 64)
+    found = loaded.find(image)
+    assert found.size == (48, 64)
+    tied = loaded.find(image, torch.tensor([False, True]))
+    assert tied.score.equal(found.score[found.label == 2])
 
 
 def test_the_ledger_of_the_run_travels_on(refined, run):

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
@@ -91,9 +93,12 @@ class Refined(Trained):
 
     card: RefinedCard
 
-    def find(self, image: TaggedImage) -> Predictions:
-        """Return the instances on one image of a data set; tags are not looked at."""
-        return detect(self.model, image, self.card.ledger)
+    def find(
+        self, image: TaggedImage, allowed: Bool[Tensor, " C"] | None = None
+    ) -> Predictions:
+        """Return the instances on one image, of the classes allowed."""
+        found = detect(self.model, image, self.card.ledger)
+        return found if allowed is None else found.chosen(allowed[found.label - 1])
 
 
 def refine(

@@ -1,0 +1,221 @@
+"""The tags of photos to predict, wherever people keep them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+from wsis._support.checks import few, warn
+from wsis.data._listing import listing
+from wsis.data._same import first_alike
+from wsis.data.annotations import AnnotationFile
+from wsis.data.folder import read_tags, table_in
+from wsis.data.images import readings
+from wsis.data.names import plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTags:
+    """The classes on photos, as their tags tell.
+
+    Args:
+        of: of each photo, in order; None where no tag is known.
+        places: the files and folders that told.
+    """
+
+    of: Sequence[frozenset[str] | None]
+    places: Sequence[str]
+
+
+def known_tags(
+    photos: Sequence[Path],
+    given: Iterable[Path],
+    classes: Sequence[str],
+    source: Path | None = None,
+) -> KnownTags:
+    """Return the tags of photos as classes of a model; other tags are none of them.
+
+    Without ``source``, a photo has the tags that the nearest ``tags.csv``, in its
+    folder or one above, lists for it; else that of the outermost folder, from those
+    given on, that has the name of a class. A photo that occurs several times, as
+    ``FolderData`` sees it, has all its tags. One that is listed without tags counts as
+    not tagged.
+
+    Args:
+        photos: files.
+        given: the files and folders that they were found by.
+        classes: names of the model's classes.
+        source: a CSV, a json in COCO's format, or a tagged folder.
+
+    Raises:
+        FileNotFoundError: if there is no ``source``.
+        ValueError: if tags cannot be read, or ``source`` has none of the photos'.
+    """
+    bases = list(dict.fromkeys(_base(one.absolute()) for one in given))
+    found = _Found(classes)
+    if source is None:
+        found.around(photos, bases)
+    else:
+        found.stated(source, photos, bases)
+    tags = found.merged(photos)
+    if source is not None and not any(tags):
+        raise ValueError(
+            f"expected tags of the photos in {source}, it has none of {len(photos)}: "
+            f"{few([str(photo) for photo in photos])}"
+        )
+    known = {plain(name): name for name in classes}
+    others = Counter(one for some in tags for one in some if plain(one) not in known)
+    if others:
+        warn(
+            f"tags that are no class of the run allow no instance ({len(others)}): "
+            f"{few([f'{tag} (on {count} photos)' for tag, count in others.items()])}; "
+            f"its classes are {few(classes)}"
+        )
+    of = [
+        frozenset(known[plain(x)] for x in some if plain(x) in known) if some else None
+        for some in tags
+    ]
+    return KnownTags(of=of, places=sorted(found.places) if any(tags) else [])
+
+
+class _Found:
+    """Tags by photo, while they are collected."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = {plain(name) for name in classes}
+        self.tags: dict[str, set[str]] = {}
+        self.files: dict[str, Path] = {}
+        self.places: set[str] = set()
+
+    def add(self, photo: Path, tags: Iterable[str], place: Path) -> None:
+        """Add tags of a photo; one that is listed without any is known as well."""
+        key = _key(photo)
+        self.tags.setdefault(key, set()).update(tags)
+        self.files.setdefault(key, photo)
+        self.places.add(str(place))
+
+    def around(self, photos: Sequence[Path], bases: Sequence[Path]) -> None:
+        """Look at tables in and above the photos' folders, then at folders' names."""
+        tables: dict[Path, dict[str, list[str]]] = {}
+        rest = []
+        for photo in photos:
+            key = _key(photo)
+            for folder in photo.absolute().parents:
+                if folder not in tables:
+                    own = not {folder, *folder.parents}.isdisjoint(bases)
+                    tables[folder] = _table(folder, own=own)
+                if (row := tables[folder].get(key)) is not None:
+                    self.add(photo, row, folder / "tags.csv")
+                    break
+            else:
+                rest.append(photo)
+        listed = set(self.tags)
+        roots = [self._root(photo.absolute(), bases) for photo in rest]
+        for root in dict.fromkeys(root for root in roots if root is not None):
+            self.folders(root, listed)
+
+    def _root(self, photo: Path, bases: Sequence[Path]) -> Path | None:
+        """Return the folder around the outermost one that is named as a class."""
+        for base in bases:
+            if base in photo.parents:
+                inside = [*photo.relative_to(base).parents][-1::-1]
+                for folder in (base, *(base / one for one in inside[1:])):
+                    if self._is_class(folder.name):
+                        return folder.parent
+        return None
+
+    def folders(self, root: Path, listed: Iterable[str] = ()) -> None:
+        """Add the photos of all folders named as classes, but those in a table."""
+        for folder in root.iterdir():
+            if folder.is_dir() and self._is_class(folder.name):
+                for photo in listing(folder).photos:
+                    if _key(photo) not in listed:
+                        self.add(photo, [folder.name], root)
+
+    def stated(
+        self, source: Path, photos: Sequence[Path], bases: Sequence[Path]
+    ) -> None:
+        """Add the photos of a table, an annotation file or a tagged folder."""
+        if not source.exists():
+            raise FileNotFoundError(f"expected tags, there is no {source}")
+        table = table_in(source) if source.is_dir() else source
+        if table is None:
+            self.folders(source)
+            return
+        if table.suffix.lower() == ".json":
+            rows = _rows_of(AnnotationFile.read(table))
+        else:
+            rows = read_tags(table)
+        names = Counter(photo.name for photo in photos)
+        alone = {one.name: one for one in photos if names[one.name] == 1}
+        again = Counter(Path(name).name for name in rows)
+        for name, tags in rows.items():
+            places = [_inside(base, name) for base in (table.parent, *bases)]
+            there = next((one for one in places if one.is_file()), None)
+            if there is None and again[Path(name).name] == 1:
+                there = alone.get(Path(name).name)
+            if there is not None:
+                self.add(there, tags, source)
+
+    def merged(self, photos: Sequence[Path]) -> list[set[str]]:
+        """Return the tags of photos, with those of the same photo elsewhere."""
+        keys = {_key(photo) for photo in photos}
+        others = [path for key, path in self.files.items() if key not in keys]
+        every = [one for one in (*photos, *others) if one.is_file()]
+        if not any(self.tags.values()):
+            return [set() for _ in photos]
+        reads = readings(Path(), [(str(one.absolute()), None) for one in every], True)
+        first = dict(zip(every, first_alike(reads), strict=True))
+        tags: dict[int, set[str]] = defaultdict(set)
+        for one, place in first.items():
+            tags[place] |= self.tags.get(_key(one), set())
+        return [tags[first[one]] if one in first else set() for one in photos]
+
+    def _is_class(self, name: str) -> bool:
+        return plain(name) in self.classes
+
+
+def _base(given: Path) -> Path:
+    """Return a folder that is given, or that of a file or around a pattern."""
+    return next(one for one in (given, *given.parents) if one.is_dir())
+
+
+def _key(path: Path) -> str:
+    """Return the real path of a file in one Unicode form."""
+    return normalize("NFC", str(path.resolve()))
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return where a table of a folder sees a photo; it may be of Windows."""
+    path = folder / name
+    return path if path.exists() else folder / name.replace("\\", "/")
+
+
+def _table(folder: Path, *, own: bool) -> dict[str, list[str]]:
+    """Return the rows of a folder's ``tags.csv`` by photo; none if there is none.
+
+    One that cannot be read is refused among the photos; above them it may be of
+    something else, and is left out with a warning.
+    """
+    try:
+        path = table_in(folder)
+        rows: Mapping[str, list[str]] = {} if path is None else read_tags(path)
+    except (ValueError, OSError) as error:
+        if own:
+            raise
+        if isinstance(error, ValueError):
+            warn(f"the tags in {folder} are not used: {error}")
+        return {}
+    return {_key(_inside(folder, name)): tags for name, tags in rows.items()}
+
+
+def _rows_of(file: AnnotationFile) -> dict[str, list[str]]:
+    """Return the classes on the photos of an annotation file."""
+    names = {number: name for name, number in file.categories.items()}
+    rows: dict[str, list[str]] = {one["file_name"]: [] for one in file.images}
+    photos = {one["id"]: one["file_name"] for one in file.images}
+    for one in file.annotations:
+        if one["category_id"] in names:
+            rows[photos[one["image_id"]]].append(names[one["category_id"]])
+    return rows
