@@ -1,6 +1,7 @@
 import builtins
 import io
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,13 @@ def test_exclusive_instances_keep_what_no_better_one_has():
     assert torch.equal(dense[1:], masks[[0, 3]])
     assert alone.boxes.tolist() == [[0, 0, 2, 4], [2, 0, 6, 4], [6, 0, 8, 4]]
     assert len(alone.chosen(torch.zeros(3, dtype=torch.bool)).exclusive()) == 0
+
+
+def test_agreement_follows_its_instances():
+    known = replace(found(), agreement=torch.tensor([1.0, 0.5, 0.0]))
+
+    assert known.filter(classes=["dog"]).agreement.tolist() == [0.5, 0.0]
+    assert found().filter(classes=["dog"]).agreement is None
 
 
 def test_prints_in_one_line():

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,24 +11,28 @@ from wsis.report import review, write_review
 CLASSES = ("cat", "dog")
 
 
-def found(*pairs):
-    """Instances of one pixel each, by class and score."""
-    masks = encode(torch.ones(len(pairs), 1, 1, dtype=torch.bool)) if pairs else []
-    names, scores = zip(*pairs, strict=True) if pairs else ((), ())
-    label = torch.tensor([1 + CLASSES.index(one) for one in names], dtype=torch.long)
-    score = torch.tensor(scores, dtype=torch.float64)
-    one = Predictions.of_masks(1, (1, 1), masks, label=label, score=score)
-    return Predictions(
-        **{name: getattr(one, name) for name in one.__slots__ if name != "classes"},
-        classes=CLASSES,
+def found(*instances, agreement=None):
+    """Instances on 10 x 10 pixels: class, score, and box (4 x 4 by default)."""
+    masks = torch.zeros(len(instances), 10, 10, dtype=torch.bool)
+    for mask, (_, _, *box) in zip(masks, instances, strict=True):
+        x0, y0, x1, y1 = box or (2, 2, 6, 6)
+        mask[y0:y1, x0:x1] = True
+    one = Predictions.of_masks(
+        1,
+        (10, 10),
+        encode(masks) if instances else [],
+        label=torch.tensor([1 + CLASSES.index(x[0]) for x in instances]).long(),
+        score=torch.tensor([x[1] for x in instances], dtype=torch.float64),
     )
+    known = None if agreement is None else torch.tensor(agreement)
+    return replace(one, classes=CLASSES, agreement=known)
 
 
 def tagged(*names):
     return frozenset(names)
 
 
-def test_photos_come_by_doubt_with_reasons():
+def test_missing_tags_come_first_then_low_scores():
     photos = [
         (found(("cat", 0.8), ("cat", 0.1)), tagged("cat")),
         (found(("cat", 0.4)), tagged("cat", "dog")),
@@ -39,29 +44,58 @@ def test_photos_come_by_doubt_with_reasons():
 
     doubts = review(*zip(*photos, strict=True))
 
-    assert [one.photo for one in doubts] == [1, 2, 4, 3, 0, 5]
-    assert [one.doubt for one in doubts] == [1, 1, 1, 0.5, 0, 0]
-    assert [one.reason for one in doubts] == [
-        "no instance of dog",
-        "dog: score 0.02, usual 0.03",
-        "no instance",
-        "dog: score 0.03, usual 0.03",
-        "cat: score 0.8, usual 0.4",
-        "dog: score 0.5, usual 0.03",
+    assert [one.photo for one in doubts] == [1, 4, 2, 3, 0, 5]
+    assert [one.doubt for one in doubts] == [1, 1, 0.5, 0.25, 0, 0]
+    assert [one.missing for one in doubts][:2] == [("dog",), ()]
+    assert [one.reasons for one in doubts] == [
+        ("no instance of dog",),
+        ("no instance",),
+        ("cat: low score",),
+        (),
+        (),
+        (),
     ]
-    assert [one.instances for one in doubts] == [1, 2, 0, 1, 2, 2]
+    assert [one.instances for one in doubts] == [1, 0, 2, 1, 2, 2]
+    assert doubts[2].usual_score == pytest.approx(0.4)
 
 
-def test_one_photo_of_a_class_is_not_doubted_for_its_score():
+def test_odd_sizes_masks_along_sides_and_branches_that_disagree():
+    photos = [
+        found(("cat", 0.5), agreement=[1.0]),
+        found(("cat", 0.5, 2, 2, 7, 6), agreement=[1.0]),
+        found(("cat", 0.5, 2, 2, 3, 3), agreement=[1.0]),
+        found(("cat", 0.5, 0, 0, 10, 9), agreement=[1.0]),
+        found(("cat", 0.5), agreement=[0.25]),
+    ]
+
+    doubts = review(photos, [tagged("cat")] * 5)
+
+    assert [(one.photo, one.doubt) for one in doubts] == [
+        (4, 0.75),
+        (3, pytest.approx(0.3 + 3 / 8)),
+        (2, 0.5),
+        (1, 0.25),
+        (0, 0),
+    ]
+    assert [one.reasons for one in doubts] == [
+        ("cat: branches disagree",),
+        ("cat: lies along three sides of the photo", "cat: large for its class"),
+        ("cat: small for its class",),
+        (),
+        (),
+    ]
+
+
+def test_the_only_photo_of_a_class_is_not_doubted_for_its_score():
     [only] = review([found(("cat", 0.01))], [tagged("cat")])
 
-    assert only.doubt == 0
+    assert (only.doubt, only.reasons) == (0, ())
 
 
 def test_nothing_is_wrong_where_no_class_of_the_run_is():
     [nothing] = review([found()], [tagged()])
 
-    assert (nothing.doubt, nothing.reason) == (0, "no class of the run")
+    assert (nothing.doubt, nothing.reasons) == (0, ("no class of the run",))
 
 
 def test_the_table_survives_odd_names(tmp_path):
@@ -73,14 +107,11 @@ def test_the_table_survives_odd_names(tmp_path):
         rows = list(csv.DictReader(file))
 
     assert [row["photo"] for row in rows] == names[::-1]
-    assert rows[0] == {
-        "photo": "c;d.png",
-        "doubt": "1.00",
-        "reason": "no instance of dog",
-        "tags_without_instance": "dog",
-        "weakest_class": "",
-        "score": "",
-        "usual_score": "",
-        "instances": "0",
-    }
-    assert float(rows[1]["score"]) == pytest.approx(0.5)
+    assert list(rows[0].values()) == [
+        *("c;d.png", "1.00", "no instance of dog", "dog", ""),
+        *("", "", "", "", "", "0"),
+    ]
+    assert list(rows[1].values()) == [
+        *(names[0], "0.00", "", "", "dog"),
+        *("0.5", "0.5", "0.16", "0.16", "1", "1"),
+    ]

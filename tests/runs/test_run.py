@@ -17,6 +17,7 @@ from wsis.contracts import PseudoInstances, Supervision
 from wsis.data.coco import CocoData
 from wsis.data.scenes import Scenes
 from wsis.features.backbones import efficientnet_lite0
+from wsis.geometry.masks import dense
 from wsis.heads import MaskPool
 from wsis.mining import CIMMiner
 from wsis.proposals import RegionTree
@@ -25,6 +26,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.run import Card, load, train
 from wsis.runs.settings import Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
+from wsis.training.inference import scores
 
 CPU = torch.device("cpu")
 
@@ -84,6 +86,27 @@ def test_tags_that_are_known_leave_no_other_class(saved, pipeline, data):
     assert len(run.predict(image, tags=[])) == 0
     with pytest.raises(LookupError, match="there is no class 'dog'; the classes are"):
         run.predict(image, tags=["dog"])
+
+
+def test_agreement_is_the_share_of_branches_whose_best_is_the_instance(pipeline, data):
+    model = pipeline.model(2, 3).eval()
+    [bag] = pipeline.bags(data.train().images[:1])
+    found = pipeline.predict(model, bag)
+    views = scores(model, bag, pipeline.features(model), pipeline.test_views)
+    masks = dense(bag.proposals, torch.arange(len(bag.proposals))).flatten(1)
+
+    shares = []
+    for index, label in zip(found.index.tolist(), found.label.tolist(), strict=True):
+        near = []
+        for k in range(pipeline.settings.branches):
+            products = torch.stack([one.branches[k].product[:, label] for one in views])
+            one, best = masks[index], masks[int(products.mean(0).argmax())]
+            near.append((one & best).sum() / (one | best).sum() >= 0.5)
+        shares.append(sum(map(float, near)) / len(near))
+
+    assert len(found) > 10
+    assert found.agreement.tolist() == pytest.approx(shares)
+    assert 0 < sum(shares) < len(shares)
 
 
 def test_room_for_few_instances_goes_to_the_tags(saved, pipeline, data):

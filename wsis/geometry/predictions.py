@@ -34,6 +34,8 @@ class Predictions:
         score: higher is better.
         boxes: of the masks, xyxy.
         masks: the instances' pixels.
+        agreement: the share of branches whose best proposal of the same class overlaps
+            the instance by an IoU of 0.5; None where there are no branches.
         ledger: the labels consumed in finding them.
         classes: names of labels 1…C, where they are known.
         load: reads the photo, for pictures; None where it is not known.
@@ -46,6 +48,7 @@ class Predictions:
     score: Float[Tensor, " M"]
     boxes: Float[Tensor, "M 4"]
     masks: Sequence[Rle]
+    agreement: Float[Tensor, " M"] | None = None
     ledger: Ledger = frozenset()
     classes: tuple[str, ...] = ()
     load: Callable[[], Image] | None = None
@@ -84,6 +87,7 @@ class Predictions:
     def chosen(self, which: Tensor) -> "Predictions":
         """Return some of them: a mask, or places in their order."""
         places = torch.arange(len(self))[which.cpu()]
+        agreement = None if self.agreement is None else self.agreement[places]
         return replace(
             self,
             index=self.index[places],
@@ -91,6 +95,7 @@ class Predictions:
             score=self.score[places],
             boxes=self.boxes[places],
             masks=[self.masks[i] for i in places.tolist()],
+            agreement=agreement,
         )
 
     def filter(

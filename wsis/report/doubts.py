@@ -1,16 +1,44 @@
 """The photos whose instances are most likely wrong, first."""
 
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pycocotools import mask as rle
+
 from wsis._support.files import atomic_write
 from wsis.geometry.predictions import Predictions
 
 REVIEW = "review.csv"
+
+# Of 210 photos of seven animals, 31 have a best mask along three or four sides; 24 of
+# these are wrong, and 76 of the other 179 (docs/own-photos.md).
+_ALONG, _SIDES, _FILLS = 0.3, 3, 0.3
+"""Share of a side, sides and doubt: a mask along three sides is often the ground."""
+
+_LOW, _ODD = 0.5, 0.5
+"""Ranks of the score and of the size from which on a reason is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """The best instance of a class on a photo.
+
+    Args:
+        score: of the instance.
+        size: its share of the photo's pixels.
+        fills: whether it lies along three or four sides of the photo.
+        agreement: the share of branches that agree on it; 1 where it is not known.
+    """
+
+    score: float
+    size: float
+    fills: bool
+    agreement: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,32 +47,25 @@ class Doubt:
 
     Args:
         photo: its place among the photos.
-        doubt: 1 where a tag has no instance, or nothing is found; else the share of
-            the other photos with its weakest class whose best instance of that class
-            has a higher score. 0 where tags allow no class.
+        doubt: from 0 to 1, as ``review`` tells.
+        reasons: in words.
         missing: tags without an instance.
-        weakest: the class that the doubt is about.
-        score: of the best instance of that class.
-        usual: the median of that score over the photos with the class.
+        name: the class that is doubted most; None where nothing is found.
+        best: its best instance.
+        usual_score: the median score of such instances, over the photos with the class.
+        usual_size: the median of their sizes.
         instances: on the photo.
     """
 
     photo: int
     doubt: float
+    reasons: tuple[str, ...]
     missing: tuple[str, ...]
-    weakest: str | None
-    score: float | None
-    usual: float | None
+    name: str | None
+    best: Best | None
+    usual_score: float | None
+    usual_size: float | None
     instances: int
-
-    @property
-    def reason(self) -> str:
-        """The doubt in words."""
-        if self.missing:
-            return f"no instance of {', '.join(self.missing)}"
-        if self.score is None:
-            return "no instance" if self.doubt else "no class of the run"
-        return f"{self.weakest}: score {self.score:.3g}, usual {self.usual:.3g}"
 
 
 def review(
@@ -52,41 +73,33 @@ def review(
 ) -> list[Doubt]:
     """Return the photos by doubt, the worst first.
 
-    Scores are compared within a class only, as they have another height in each. A
-    photo that is not tagged is judged by the class of its best instance.
+    A tag without an instance is a doubt of 1. Else a photo is as doubtful as the worst
+    of its classes, whose best instance is compared with those of the class on the other
+    photos: half of the share of them that have a higher score, plus half of the share
+    whose size is nearer to the median. Branches that disagree add their share, and a
+    mask along three sides of the photo adds 0.3.
 
     Args:
         predictions: of each photo, with names of classes.
-        tags: the classes on each; None where they are not known.
+        tags: the classes on each; None where they are not known: such a photo is judged
+            by the class of its best instance.
     """
-    best = [_best(one) for one in predictions]
+    found = [_best(one) for one in predictions]
     judged = [
         sorted(some) if some is not None else list(one)[:1]
-        for one, some in zip(best, tags, strict=True)
+        for one, some in zip(found, tags, strict=True)
     ]
-    scores: dict[str, list[float]] = defaultdict(list)
-    for one, names in zip(best, judged, strict=True):
+    others: dict[str, list[Best]] = defaultdict(list)
+    for one, names in zip(found, judged, strict=True):
         for name in names:
             if name in one:
-                scores[name].append(one[name])
-    doubts = []
-    for photo, (one, names) in enumerate(zip(best, judged, strict=True)):
-        found = [name for name in names if name in one]
-        ranked = [(_behind(one[name], scores[name]), name) for name in found]
-        nothing = 1.0 if tags[photo] is None else 0.0
-        doubt, weakest = max(ranked, default=(nothing, None))
-        missing = tuple(name for name in names if name not in one)
-        doubts.append(
-            Doubt(
-                photo=photo,
-                doubt=1.0 if missing else doubt,
-                missing=missing,
-                weakest=weakest,
-                score=None if weakest is None else one[weakest],
-                usual=None if weakest is None else median(scores[weakest]),
-                instances=len(predictions[photo]),
-            )
+                others[name].append(one[name])
+    doubts = [
+        _doubt(photo, names, one, others, unknown=some is None, count=len(instances))
+        for photo, (names, one, some, instances) in enumerate(
+            zip(judged, found, tags, predictions, strict=True)
         )
+    ]
     return sorted(doubts, key=lambda one: (-one.doubt, -len(one.missing), one.photo))
 
 
@@ -98,38 +111,110 @@ def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> 
         photos: names of all photos.
         doubts: of some of them.
     """
+    rows = []
+    for one in doubts:
+        best = one.best
+        numbers = (
+            *(best and best.score, one.usual_score, best and best.size),
+            *(one.usual_size, best and best.agreement),
+        )
+        rows.append(
+            {
+                "photo": photos[one.photo],
+                "doubt": f"{one.doubt:.2f}",
+                "reasons": "; ".join(one.reasons),
+                "tags_without_instance": ";".join(one.missing),
+                "class": one.name or "",
+                **{
+                    key: "" if number is None else f"{number:.4g}"
+                    for key, number in zip(_NUMBERS, numbers, strict=True)
+                },
+                "instances": one.instances,
+            }
+        )
     with (
         atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.writer(file)
-        table.writerow(
-            (
-                *("photo", "doubt", "reason", "tags_without_instance"),
-                *("weakest_class", "score", "usual_score", "instances"),
-            )
-        )
-        for one in doubts:
-            numbers = ("" if x is None else f"{x:.4g}" for x in (one.score, one.usual))
-            table.writerow(
-                (
-                    *(photos[one.photo], f"{one.doubt:.2f}", one.reason),
-                    *(";".join(one.missing), one.weakest or "", *numbers),
-                    one.instances,
-                )
-            )
+        table = csv.DictWriter(file, _COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
 
 
-def _best(found: Predictions) -> dict[str, float]:
-    """Return the best score of each class, best class first."""
-    best: dict[str, float] = {}
-    pairs = zip(found.score.tolist(), found.label.tolist(), strict=True)
-    for score, label in sorted(pairs, key=lambda pair: -pair[0]):
-        best.setdefault(found.classes[label - 1], score)
+_NUMBERS = "score", "usual_score", "size", "usual_size", "agreement"
+_COLUMNS = (
+    *("photo", "doubt", "reasons", "tags_without_instance", "class"),
+    *(*_NUMBERS, "instances"),
+)
+
+
+def _best(found: Predictions) -> dict[str, Best]:
+    """Return the best instance of each class, best class first."""
+    best: dict[str, Best] = {}
+    labels = found.label.tolist()
+    agreement = found.agreement
+    for i in found.score.argsort(descending=True, stable=True).tolist():
+        name = found.classes[labels[i] - 1]
+        if name not in best and rle.area(dict(found.masks[i])):
+            mask = rle.decode(dict(found.masks[i]))
+            sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+            best[name] = Best(
+                score=float(found.score[i]),
+                size=float(mask.mean()),
+                fills=sum(bool(side.mean() > _ALONG) for side in sides) >= _SIDES,
+                agreement=1.0 if agreement is None else float(agreement[i]),
+            )
     return best
 
 
-def _behind(score: float, all_scores: Sequence[float]) -> float:
-    """Return the share of the other scores that are higher."""
-    others = max(1, len(all_scores) - 1)
-    return sum(one > score for one in all_scores) / others
+def _doubt(
+    photo: int,
+    names: Sequence[str],
+    found: dict[str, Best],
+    others: dict[str, list[Best]],
+    *,
+    unknown: bool,
+    count: int,
+) -> Doubt:
+    """Return the doubt about a photo of some classes."""
+    missing = tuple(name for name in names if name not in found)
+    judged = [(*_judged(found[n], others[n]), n) for n in names if n in found]
+    doubt, told, name = max(judged, key=lambda one: one[0], default=(0.0, [], None))
+    reasons = [f"no instance of {', '.join(missing)}"] if missing else []
+    if unknown and not names:
+        reasons.append("no instance")
+    if not (unknown or names):
+        reasons.append("no class of the run")
+    same = others[name] if name is not None else []
+    return Doubt(
+        photo=photo,
+        doubt=1.0 if missing or (unknown and not names) else doubt,
+        reasons=(*reasons, *(f"{name}: {reason}" for reason in told)),
+        missing=missing,
+        name=name,
+        best=None if name is None else found[name],
+        usual_score=median(one.score for one in same) if same else None,
+        usual_size=median(one.size for one in same) if same else None,
+        instances=count,
+    )
+
+
+def _judged(best: Best, same: Sequence[Best]) -> tuple[float, list[str]]:
+    """Return the doubt about an instance among those of its class, and why."""
+    usual = median(one.size for one in same)
+    others = max(1, len(same) - 1)
+    low = sum(one.score > best.score for one in same) / others
+    odd = sum(_away(one, usual) < _away(best, usual) for one in same) / others
+    reasons = {
+        "lies along three sides of the photo": best.fills,
+        "branches disagree": best.agreement < 1,
+        "low score": low > _LOW,
+        f"{'large' if best.size > usual else 'small'} for its class": odd > _ODD,
+    }
+    doubt = (low + odd) / 2 + _FILLS * best.fills + 1 - best.agreement
+    return min(1.0, doubt), [reason for reason, holds in reasons.items() if holds]
+
+
+def _away(one: Best, usual: float) -> float:
+    """Return by how much a size is another than the usual one, as a ratio."""
+    return abs(math.log(one.size / usual))

@@ -1,24 +1,30 @@
 """Inference: scores averaged over views, then instances."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wsis._support.weights import check_finite
-from wsis.contracts import Ledger, View
+from wsis.contracts import Ledger, Proposals, View
 from wsis.features.frozen import Features
 from wsis.features.scale import Scale
+from wsis.geometry.masks import select
+from wsis.geometry.overlap import overlaps
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
-from wsis.training.network import Model
+from wsis.training.network import Model, Scores
 from wsis.training.selection import Selection
 
 NOT_FINITE = (
     "expected finite features, got NaN or infinity; look at the backbone's weights, or "
     "delete the cache of features"
 )
+
+_SAME = 0.5
+"""IoU from which on two branches mean the same instance."""
 
 
 def finite(pooled: Tensor | View) -> bool:
@@ -30,8 +36,8 @@ def finite(pooled: Tensor | View) -> bool:
 @torch.no_grad()
 def scores(
     model: Model, bag: Bag, features: Features, scales: Sequence[Scale]
-) -> Float[Tensor, "N C"]:
-    """Return the scores of a bag's proposals, averaged over scales and flips.
+) -> list[Scores]:
+    """Return the scores of a bag's proposals at each scale and flip.
 
     Raises:
         ValueError: if features, weights or scores are not finite; names the photo.
@@ -42,12 +48,11 @@ def scores(
         pooled = features(bag, scale)
         if not finite(pooled):
             raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
-        views.append(model(pooled).final())
-    found = torch.stack(views).mean(0).cpu()
-    if not found.isfinite().all():
+        views.append(model(pooled))
+    if not all(one.final().isfinite().all() for one in views):
         check_finite(model.state_dict(), f"the model's weights, for {bag.image.name}")
         raise ValueError(f"{bag.image.name}: expected finite scores, got NaN")
-    return found
+    return views
 
 
 def predict(
@@ -64,10 +69,30 @@ def predict(
     With ``allowed``, they are of these classes alone.
     """
     proposals = bag.proposals
-    if len(proposals):
-        of_classes = scores(model, bag, features, scales)
-    else:
-        of_classes = torch.zeros(0, model.classes)
+    views = scores(model, bag, features, scales) if len(proposals) else []
+    of_classes = torch.zeros(0, model.classes)
+    if views:
+        of_classes = torch.stack([one.final() for one in views]).mean(0).cpu()
     if allowed is not None:
         of_classes = of_classes * allowed
-    return selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)
+    found = selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)
+    return replace(found, agreement=_agreement(found, views, proposals))
+
+
+def _agreement(
+    found: Predictions, views: Sequence[Scores], proposals: Proposals
+) -> Float[Tensor, " M"]:
+    """Return the share of branches whose best proposal of a class is the instance."""
+    if not len(found):
+        return torch.zeros(0)
+    labels = found.label.unique()
+    best = [
+        torch.stack([one.product for one in branch]).mean(0)[:, labels].argmax(0).cpu()
+        for branch in zip(*(one.branches for one in views), strict=True)
+    ]  # (K,) of each branch
+    places, inverse = torch.cat([found.index, *best]).unique(return_inverse=True)
+    iou = overlaps(select(proposals, places)).iou
+    instance, *chosen = inverse.split([len(found), *(len(one) for one in best)])
+    column = torch.searchsorted(labels, found.label)
+    near = [iou[instance, one[column]] >= _SAME for one in chosen]
+    return torch.stack(near).float().mean(0)
