@@ -151,8 +151,9 @@ def _predict(
             else:
                 one = run.predict(pixels, tags=tags)
                 one = one.filter(min_score=min_score, classes=classes)
-                found[path] = one = replace(one, image_id=number)
                 Image.fromarray(one.draw()).save(folder / f"{name}.png")
+                # Without the photo, which would stay in memory.
+                found[path] = replace(one, image_id=number, load=None)
             step(path.name)
     return found
 
