@@ -266,16 +266,32 @@ def test_nothing_is_written_over_or_left_half_done(found, tmp_path, kind):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["found", "out", "photos"]
 
 
-def test_photos_that_moved_are_found_by_their_names(found, tmp_path):
+def test_photos_that_moved_are_found_by_their_names_and_folders(found, tmp_path):
     (tmp_path / "photos").rename(tmp_path / "moved")
     with pytest.raises(FileNotFoundError, match=r"4 of 4 photos .*--images"):
         export(found, tmp_path / "out", "coco")
-    with pytest.raises(ValueError, match=r"2 photos .* fit several .*: same.png"):
-        export(found, tmp_path / "out", "coco", images=tmp_path / "moved")
+    with pytest.raises(FileNotFoundError, match="expected a folder of photos"):
+        export(found, tmp_path / "out", "coco", images=tmp_path / "photos")
 
-    (tmp_path / "moved/x/same.png").rename(tmp_path / "moved/same.png")
-    done = export(found, tmp_path / "out", "coco", images=tmp_path / "moved")
-    assert done.photos == 4
+    export(found, tmp_path / "out", "coco", images=tmp_path / "moved")
+    for stem, folder in (("same", "x"), ("same-2", "y")):
+        copy = tmp_path / f"out/images/{stem}.png"
+        assert copy.read_bytes() == (tmp_path / f"moved/{folder}/same.png").read_bytes()
+
+
+def test_photos_that_cannot_be_told_apart_are_refused(found, tmp_path):
+    def forget(content):  # as an earlier wsis wrote it
+        for image in content["images"]:
+            del image["path"]
+
+    spoil(found, forget)
+    images = tmp_path / "photos"
+    with pytest.raises(ValueError, match=r"2 photos .* told apart .*: same.png, sa"):
+        export(found, tmp_path / "out", "coco", images=images)
+
+    (images / "y/same.png").unlink()  # one photo is not two
+    with pytest.raises(ValueError, match=r"2 photos .* told apart"):
+        export(found, tmp_path / "out", "coco", images=images)
 
 
 def spoil(found, change):

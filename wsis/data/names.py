@@ -1,6 +1,7 @@
 """The classes of PASCAL VOC and of COCO, as their annotations name and number them."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from unicodedata import category, normalize
 
@@ -58,6 +59,17 @@ def plain(name: str) -> str:
         if not is_invisible(sign)
     )
     return " ".join(words.split()) or name
+
+
+def from_end(name: str) -> list[str]:
+    """Return a path from its end: the file name, then folders."""
+    return normalize("NFC", name).replace("\\", "/").split("/")[::-1]
+
+
+def alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many parts from the end two paths share; equal ones share one more."""
+    same = [a == b for a, b in zip(one, other, strict=False)]
+    return (same.index(False) if False in same else len(same)) + (one == other)
 
 
 def is_invisible(sign: str) -> bool:

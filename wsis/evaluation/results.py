@@ -5,7 +5,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from unicodedata import normalize
 
 import torch
 from pycocotools import mask as rle
@@ -13,7 +12,7 @@ from pycocotools import mask as rle
 from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged
 from wsis.data.halves import for_classes
-from wsis.data.names import plain
+from wsis.data.names import alike, from_end, plain
 from wsis.data.segmentations import check_segmentation, emptiness, to_rle
 from wsis.geometry.predictions import Predictions
 
@@ -356,12 +355,12 @@ def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, i
     """
     named = defaultdict(list)
     for number, name in known.items():
-        named[_parts(name)[0]].append(number)
+        named[from_end(name)[0]].append(number)
     fits: dict[int, list[tuple[int, str]]] = defaultdict(list)
     unclear = []
     for photo in photos:
-        parts = _parts(photo)
-        ranked = [(_alike(parts, _parts(known[i])), i) for i in named[parts[0]]]
+        parts = from_end(photo)
+        ranked = [(alike(parts, from_end(known[i])), i) for i in named[parts[0]]]
         best = [i for alike, i in ranked if alike == max(ranked)[0]]
         if len(best) > 1:
             unclear.append(photo)
@@ -388,16 +387,6 @@ def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, i
             f"data set, and are left out: {few(others)}"
         )
     return found
-
-
-def _parts(name: str) -> list[str]:
-    """Return a path from its end: the file name, then folders."""
-    return normalize("NFC", name).replace("\\", "/").split("/")[::-1]
-
-
-def _alike(one: Sequence[str], other: Sequence[str]) -> int:
-    same = [a == b for a, b in zip(one, other, strict=False)]
-    return (same.index(False) if False in same else len(same)) + (one == other)
 
 
 def _tell_numbers(results: Any, tagged: Tagged) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from PIL import Image as Pillow
 from wsis._support.checks import few
 from wsis._support.files import parse_json
 from wsis._support.folders import unique
-from wsis.data.images import Reading, images_in, opened, readings
+from wsis.data.images import Reading, check_folder, images_in, opened, readings
+from wsis.data.names import alike, from_end
 from wsis.evaluation import of_data_set
 from wsis.geometry.predictions import Predictions
 
@@ -138,41 +140,51 @@ def _places(
 
     Raises:
         FileNotFoundError: if some are missing; counts and names them.
-        ValueError: if several photos in ``images`` have a name.
+        ValueError: if a name fits several photos in ``images``, or several names one.
     """
-    if images is not None and not images.is_dir():
-        raise FileNotFoundError(f"expected a folder of photos, there is no {images}")
-    named: dict[str, list[Path]] = {}
-    if images is not None and not all((images / name).is_file() for name in names):
+    ways = [
+        path if isinstance(path, str) else name
+        for name, path in zip(names, paths, strict=True)
+    ]
+    if images is None:
+        found = [
+            [one for one in (file.parent / way, file.parent / name) if one.is_file()][
+                :1
+            ]
+            for name, way in zip(names, ways, strict=True)
+        ]
+    else:
+        check_folder(images)
+        named: dict[str, list[Path]] = {}
         for one in images_in([images]):
-            named.setdefault(normalize("NFC", one.name), []).append(one)
-    places, missing, several = [], [], []
-    for name, path in zip(names, paths, strict=True):
-        if images is None:
-            told = [path] if isinstance(path, str) else []
-            tried = [file.parent / one for one in (*told, name)]
-        else:
-            last = normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
-            tried = [images / name, *named.get(last, [])]
-        there = [one for one in tried if one.is_file()]
-        if not there:
-            missing.append(name)
-        elif images is not None and there[0] != tried[0] and len(there) > 1:
-            several.append(name)
-        else:
-            places.append(there[0])
+            named.setdefault(from_end(one.name)[0], []).append(one)
+        found = [_likest(way, named.get(from_end(way)[0], [])) for way in ways]
+    missing = [name for name, some in zip(names, found, strict=True) if not some]
     if missing:
         where = f"in {images}" if images else "where they were predicted"
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} photos of {file} are not {where}: "
             f"{few(missing)}; give their folder with --images"
         )
-    if several:
+    times = Counter(some[0] for some in found)
+    unclear = [
+        name
+        for name, some in zip(names, found, strict=True)
+        if len(some) > 1 or times[some[0]] > 1
+    ]
+    if unclear:
         raise ValueError(
-            f"the names of {len(several)} photos of {file} fit several photos in "
-            f"{images}: {few(several)}; give a folder that holds one of each"
+            f"{len(unclear)} photos of {file} cannot be told apart by their names in "
+            f"{images or file.parent}: {few(unclear)}; give a folder that holds them "
+            "in the same folders as before"
         )
-    return places
+    return [some[0] for some in found]
+
+
+def _likest(way: str, photos: Sequence[Path]) -> list[Path]:
+    """Return the photos whose last folders are most like those of a path."""
+    shared = [alike(from_end(way), from_end(str(one))) for one in photos]
+    return [one for one, n in zip(photos, shared, strict=True) if n == max(shared)]
 
 
 def _safe(stem: str) -> str:
