@@ -43,7 +43,7 @@ class Best:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubt:
-    """What speaks against the instances of a photo.
+    """The reasons to doubt the instances of a photo.
 
     Args:
         photo: its place among the photos.

@@ -1,4 +1,4 @@
-"""What formats leave to the user."""
+"""The choices that formats leave to the user."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from wsis._support.checks import at_least
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How masks are written where a format leaves a choice.
+    """The way to write masks where a format leaves a choice.
 
     Args:
         polygons: COCO gets polygons instead of run lengths.
