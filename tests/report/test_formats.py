@@ -16,11 +16,12 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from wsis import InputWarning
-from wsis.data.images import read_image
+from wsis.data.images import Reading, read_image
 from wsis.evaluation import coco_data_set
 from wsis.geometry.masks import encode
 from wsis.geometry.predictions import Predictions
 from wsis.report import FORMATS, Style, export
+from wsis.report.formats._photos import Photo
 
 CLASSES = ('big "cat", grey', "<b>dog</b>: x", "狗 #1")
 SIZE = (60, 90)
@@ -249,6 +250,32 @@ def test_copies_are_the_photos_and_keep_their_names_in_a_table(found, tmp_path):
     ).all()
     assert rows[0] == ["photo", "before"]
     assert rows[1:3] == [[STEMS[0], "a, 'b' <i>.jpg"], ["same", "same.png"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "copied", "same"),
+    [
+        ("JPEG", "a.JPEG", "a.jpg", True),
+        ("JPEG", "a", "a.jpg", True),
+        ("PNG", "a.jpg", "a.png", True),
+        ("TIFF", "a.tif", "a.png", False),
+        ("WEBP", "a.webp", "a.png", False),
+    ],
+)
+def test_copies_have_the_suffix_of_their_content(tmp_path, kind, name, copied, same):
+    path = tmp_path / name
+    Pillow.new("RGB", (9, 6), "red").save(path, kind)
+    read = Reading(path, (6, 9), True)
+    none = Predictions.of_masks(
+        1, (6, 9), [], label=torch.zeros(0).long(), score=torch.zeros(0)
+    )
+    photo = Photo(name=name, stem="a", read=read, found=none)
+
+    assert photo.copy(tmp_path / "new") == copied
+    assert ((tmp_path / "new" / copied).read_bytes() == path.read_bytes()) == same
+    assert photo.copy(tmp_path / "voc", ".jpg") == "a.jpg"
+    with Pillow.open(tmp_path / "voc/a.jpg") as voc:
+        assert voc.format == "JPEG"
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -20,8 +20,8 @@ from wsis.geometry.predictions import Predictions
 
 PREDICTIONS = "predictions.json"
 
-_COPIED = {".bmp": "BMP", ".jpeg": "JPEG", ".jpg": "JPEG", ".png": "PNG"}
-"""Photos that every program reads, by suffix; others are written anew as PNG."""
+_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "BMP": ".bmp", "PNG": ".png"}
+"""Photos that every program reads, by content; others are written anew as PNG."""
 
 _LONGEST = 60
 """Most characters of a file name, as some take four bytes and 255 are allowed."""
@@ -43,33 +43,30 @@ class Photo:
     read: Reading
     found: Predictions
 
-    def copy(self, folder: Path, kinds: Sequence[str] = tuple(_COPIED)) -> str:
+    def copy(self, folder: Path, suffix: str | None = None) -> str:
         """Copy the photo into a folder, as it is where that shows it upright.
 
         Args:
             folder: of the copy; made if it is missing.
-            kinds: suffixes that may stay; others become the last one.
+            suffix: the only one that is allowed; None allows those of ``_SUFFIXES``.
 
         Returns:
             The name of the copy.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        path, suffix = self.read.path, self.read.path.suffix
-        same = suffix.lower() in kinds and not self.read.turned
-        if same and self._format() == _COPIED[suffix.lower()]:
-            name = self.stem + suffix
-            shutil.copyfile(path, folder / name)
+        own = None if self.read.turned else self._suffix()
+        name = self.stem + (suffix or own or ".png")
+        if own is not None and name.endswith(own):
+            shutil.copyfile(self.read.path, folder / name)
         else:
-            name = self.stem + kinds[-1]
-            picture = Pillow.fromarray(self.read())
-            picture.save(folder / name, quality=95)
+            Pillow.fromarray(self.read()).save(folder / name, quality=95)
         return name
 
-    def _format(self) -> str | None:
-        """Return the format of the content; nothing where it is not a plain one."""
+    def _suffix(self) -> str | None:
+        """Return the suffix that fits the content; None where few programs read it."""
         try:
             with opened(self.read.path) as picture:
-                return picture.format
+                return _SUFFIXES.get(picture.format or "")
         except (ValueError, OSError):
             return None  # reading it tells what is wrong
 

@@ -43,7 +43,7 @@ def voc(
                 f"voc has room for {VOID - 1} instances on a photo, {photo.name} has "
                 f"{len(found)}; leave some out with --min-score"
             )
-        photo.copy(folder / "JPEGImages", (".jpg",))
+        photo.copy(folder / "JPEGImages", ".jpg")
         drawn = np.zeros((2, *found.size), np.uint8)
         numbered = zip(found.label.tolist(), found.masks, strict=True)
         for number, (label, mask) in enumerate(numbered, 1):
