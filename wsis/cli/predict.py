@@ -44,8 +44,7 @@ def predict(
         bool,
         typer.Option(
             "--trust-tags/--no-trust-tags",
-            help="Allow tagged photos no instance of a class that they are not tagged "
-            "with.",
+            help="Leave out instances of classes that a tagged photo is not tagged with.",
         ),
     ] = True,
     tags: Annotated[

@@ -32,13 +32,13 @@ class Best:
         score: of the instance.
         size: its share of the photo's pixels.
         fills: whether it lies along three or four sides of the photo.
-        agreement: the share of branches that agree on it; 1 where it is not known.
+        agreement: the share of branches that agree on it; None where it is not known.
     """
 
     score: float
     size: float
     fills: bool
-    agreement: float
+    agreement: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ def _best(found: Predictions) -> dict[str, Best]:
                 score=float(found.score[i]),
                 size=float(mask.mean()),
                 fills=sum(bool(side.mean() > _ALONG) for side in sides) >= _SIDES,
-                agreement=1.0 if agreement is None else float(agreement[i]),
+                agreement=None if agreement is None else float(agreement[i]),
             )
     return best
 
@@ -205,13 +205,14 @@ def _judged(best: Best, same: Sequence[Best]) -> tuple[float, list[str]]:
     others = max(1, len(same) - 1)
     low = sum(one.score > best.score for one in same) / others
     odd = sum(_away(one, usual) < _away(best, usual) for one in same) / others
+    apart = 0.0 if best.agreement is None else 1 - best.agreement
     reasons = {
         "lies along three sides of the photo": best.fills,
-        "branches disagree": best.agreement < 1,
+        "branches disagree": apart > 0,
         "low score": low > _LOW,
         f"{'large' if best.size > usual else 'small'} for its class": odd > _ODD,
     }
-    doubt = (low + odd) / 2 + _FILLS * best.fills + 1 - best.agreement
+    doubt = (low + odd) / 2 + _FILLS * best.fills + apart
     return min(1.0, doubt), [reason for reason, holds in reasons.items() if holds]
 
 
