@@ -44,7 +44,7 @@ def predict(
         bool,
         typer.Option(
             "--trust-tags/--no-trust-tags",
-            help="Leave out instances of classes that a tagged photo is not tagged with.",
+            help="Leave out instances of classes that a tagged photo does not have.",
         ),
     ] = True,
     tags: Annotated[
