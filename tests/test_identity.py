@@ -34,6 +34,7 @@ from wsis.features.backbones import TimmBackbone
 from wsis.features.scale import Scale
 from wsis.features.views import pixels, view
 from wsis.geometry.overlap import overlaps
+from wsis.proposals.evidence import PixelEvidence
 from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.store import CachedSource
 from wsis.runs.pipeline import Pipeline
@@ -84,7 +85,8 @@ def pooled(name):
     tree = RegionTree(nodes=9, pairs=0, side=64, superpixels=20)(photo())
     generator = torch.Generator().manual_seed(0)
     laid = view(torch.rand(4, 6, 8, generator=generator), tree, Scale(64))
-    return numbers(head.pool(laid))
+    described = PixelEvidence()(photo(), tree) if name == "mask_pool" else ()
+    return numbers(head.pool(laid), *described)
 
 
 def labelled(name):

@@ -362,6 +362,7 @@ class View:
         crops: each proposal's mask, cropped to its box and resized (0 or 1).
         regions: the label map at the image's own resolution, flipped as the map is.
         members: as in ``Proposals``.
+        evidence: of the head's ``evidence``, where it has one.
     """
 
     map: Float[Tensor, "D h w"]
@@ -369,6 +370,33 @@ class View:
     crops: Float[Tensor, "N side side"]
     regions: Int[Tensor, "H W"]
     members: Bool[Tensor, "N R"]
+    evidence: Float[Tensor, "N numbers"] | None = None
+
+
+@runtime_checkable
+class Describe(Protocol):
+    """Describes the proposals of a photo by numbers from its pixels.
+
+    States the labels that it was made with.
+    """
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def __call__(
+        self, image: Image, proposals: Proposals
+    ) -> Float[Tensor, "N numbers"]: ...
+
+
+@runtime_checkable
+class Describing(Protocol):
+    """A head that pools numbers from pixels beside the feature map.
+
+    ``evidence`` makes them; None where the head's settings leave them out.
+    """
+
+    @property
+    def evidence(self) -> Describe | None: ...
 
 
 @runtime_checkable

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -82,3 +84,20 @@ def test_calibrated_inputs_have_mean_nothing_and_deviation_one():
 def test_sizes_that_are_none_are_refused():
     with pytest.raises(ValueError, match="positive, got 2, 0 and 32"):
         MaskPool(channels=2, width=0)
+
+
+def test_evidence_stands_behind_the_other_numbers():
+    laid = view_of(torch.rand(2, 5, 5), [torch.ones(5, 5, dtype=torch.bool)])
+    evidence = torch.arange(26.0)[None]
+
+    pooled = MaskPool(channels=2, evidence="lab").pool(replace(laid, evidence=evidence))
+
+    assert pooled[:, :-26].equal(MaskPool(channels=2).pool(laid))
+    assert pooled[:, -26:].equal(evidence)
+
+
+def test_a_view_without_evidence_is_refused():
+    laid = view_of(torch.rand(2, 5, 5), [torch.ones(5, 5, dtype=torch.bool)])
+
+    with pytest.raises(ValueError, match="with evidence"):
+        MaskPool(channels=2, evidence="lab").pool(laid)

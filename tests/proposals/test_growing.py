@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wsis.proposals._growing import ByHistograms, ByMeans, grow, membership
-from wsis.proposals._superpixels import Superpixels, _borders, superpixels
+from wsis.proposals._superpixels import Superpixels, borders, superpixels
 from wsis.proposals._unions import triplets
 from wsis.proposals.contours import lab_gradient
 
@@ -29,7 +29,7 @@ def row(
 
 
 def described(labels: np.ndarray, lab: np.ndarray, contour: np.ndarray) -> Superpixels:
-    edges, length, summed = _borders(labels, contour)
+    edges, length, summed = borders(labels, contour)
     return Superpixels(
         labels=labels, lab=lab, edges=edges, length=length, contour=summed
     )

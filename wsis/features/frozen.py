@@ -1,7 +1,7 @@
 """Pooled features of proposals: kept on disk when the backbone is frozen, or live."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,15 @@ from wsis import plugins
 from wsis._support.files import Cache, digest
 from wsis._support.provenance import machine
 from wsis._support.weights import named_arrays
-from wsis.contracts import Backbone, ProposalHead, Recomputing, View
+from wsis.contracts import (
+    Backbone,
+    Describing,
+    Image,
+    ProposalHead,
+    Proposals,
+    Recomputing,
+    View,
+)
 from wsis.features.scale import Scale
 from wsis.features.views import pixels, view
 from wsis.proposals.bags import Bag
@@ -33,6 +41,21 @@ def sample(items: Sequence[_Item]) -> Sequence[_Item]:
     return items[:: max(1, len(items) // SAMPLE)]
 
 
+def lay(
+    feature_map: Float[Tensor, "D h w"],
+    load: Callable[[], Image],
+    proposals: Proposals,
+    scale: Scale,
+    head: Any,
+) -> View:
+    """Lay proposals over a photo's map, with the evidence that the head reads."""
+    laid = view(feature_map, proposals, scale)
+    describe = head.evidence if isinstance(head, Describing) else None
+    if describe is None:
+        return laid
+    return replace(laid, evidence=describe(load(), proposals).to(feature_map.device))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveFeatures:
     """Runs the backbone at every call, so that it can be trained.
@@ -50,7 +73,9 @@ class LiveFeatures:
 
         For a head that pools by itself, return the view that it pools.
         """
-        laid = view(self.map(bag, scale), bag.proposals, scale)
+        laid = lay(
+            self.map(bag, scale), bag.image.load, bag.proposals, scale, self.head
+        )
         return laid if isinstance(self.head, Recomputing) else self.pool(laid)
 
     def pool(self, laid: View) -> Float[Tensor, "N ..."]:
@@ -128,7 +153,13 @@ class FrozenFeatures:
         """Return pooled features in half precision, on the CPU."""
 
         def pool() -> dict[str, Tensor]:
-            laid = view(self.map(bag, scale), bag.proposals, scale)
+            laid = lay(
+                self.map(bag, scale),
+                bag.image.load,
+                bag.proposals,
+                scale,
+                self.live.head,
+            )
             return {"pooled": _half(self.live.pool(laid), bag)}
 
         key = f"{_key(bag, scale)}-{bag.origin}"

@@ -1,6 +1,7 @@
 """A small head for CPUs: pools a proposal and its surroundings; two layers."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -8,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import roi_align
 
+from wsis import plugins
 from wsis._support.randomness import generator
 from wsis.contracts import View
 from wsis.features.views import region_means
+from wsis.proposals.evidence import NAMES, PixelEvidence
 
 _GRID = 3
 
@@ -29,6 +32,8 @@ class MaskPool(nn.Module):
         width: of the two layers.
         reduced: channels of the 3×3 grids.
         dropout: share of the first layer's outputs dropped in training.
+        evidence: contours (a part of that kind, such as ``lab``) for 26 numbers more a
+            proposal, from pixels (``PixelEvidence``); without, there are none.
     """
 
     version = 1
@@ -38,7 +43,12 @@ class MaskPool(nn.Module):
     projection: Tensor
 
     def __init__(
-        self, channels: int, width: int = 256, reduced: int = 32, dropout: float = 0.0
+        self,
+        channels: int,
+        width: int = 256,
+        reduced: int = 32,
+        dropout: float = 0.0,
+        evidence: str = "",
     ) -> None:
         super().__init__()
         if min(channels, width, reduced) < 1:
@@ -47,7 +57,9 @@ class MaskPool(nn.Module):
                 f"{channels}, {width} and {reduced}"
             )
         self.width = width
+        self.evidence = PixelEvidence(contours=evidence) if evidence else None
         size = 3 * channels + 2 * reduced * _GRID * _GRID + 49 + 5
+        size += len(NAMES) if evidence else 0
         random = torch.randn(reduced, channels, generator=generator(0, "projection"))
         self.register_buffer("projection", random / channels**0.5)
         self.register_buffer("mean", torch.zeros(size))
@@ -60,8 +72,16 @@ class MaskPool(nn.Module):
             nn.ReLU(),
         )
 
+    def depends_on(self) -> dict[str, Any]:
+        """Return the identity of the evidence, where there is any."""
+        return {"evidence": plugins.identity(self.evidence)} if self.evidence else {}
+
     def pool(self, view: View) -> Float[Tensor, "N pooled"]:
-        """Return one vector a proposal, not standardised."""
+        """Return one vector a proposal, not standardised.
+
+        Raises:
+            ValueError: if the head reads evidence and the view has none.
+        """
         means, area = region_means(view.map, view.regions)
         share = view.members.to(means.dtype) * area
         inside = share @ means / share.sum(1, keepdim=True)
@@ -80,6 +100,10 @@ class MaskPool(nn.Module):
             view.boxes / view.boxes.new_tensor([width, height, width, height]),
             (cells / (height * width)).log(),
         ]
+        if self.evidence:
+            if view.evidence is None:
+                raise ValueError("expected a view with evidence, got one without")
+            vectors.append(view.evidence)
         return torch.cat(vectors, dim=1)
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.proposals.bags import Bag
     from wsis.proposals.contours import LabContours, lab_gradient
+    from wsis.proposals.evidence import PixelEvidence
     from wsis.proposals.exporting import export_coco
     from wsis.proposals.grouping import Grouping, HedGrouping
     from wsis.proposals.hed import HedContours
@@ -24,6 +25,7 @@ __all__ = [
     "HedGrouping",
     "KeptSource",
     "LabContours",
+    "PixelEvidence",
     "RegionTree",
     "Sam",
     "Store",

@@ -87,7 +87,7 @@ def superpixels(
     Segmentation", PAMI 2011, section 4.
     """
     labels = _cut(contour, count)
-    edges, length, summed = _borders(labels, contour)
+    edges, length, summed = borders(labels, contour)
     return Superpixels(
         labels=labels, lab=lab, edges=edges, length=length, contour=summed
     )
@@ -168,7 +168,7 @@ def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"
     return np.asarray(rank[found].reshape(contour.shape))
 
 
-def _borders(
+def borders(
     labels: Int[np.ndarray, "H W"], contour: Float[np.ndarray, "H W"]
 ) -> tuple[Int[np.ndarray, "E 2"], Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
     """Return touching regions, each pair once; borders' lengths and summed contours."""

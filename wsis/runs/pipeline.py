@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
@@ -15,12 +16,18 @@ from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.randomness import generator, seeded
-from wsis.contracts import CueLabeller, Ledger, Supervision, Tagged, TaggedImage
+from wsis.contracts import (
+    CueLabeller,
+    Describing,
+    Ledger,
+    Supervision,
+    Tagged,
+    TaggedImage,
+)
 from wsis.cues.kept import Cues, Learned, Maps, label_key
 from wsis.data.images import read_all
-from wsis.features.frozen import Features, FrozenFeatures, LiveFeatures
+from wsis.features.frozen import Features, FrozenFeatures, LiveFeatures, lay
 from wsis.features.scale import Scale, scales
-from wsis.features.views import view
 from wsis.geometry.masks import from_masks
 from wsis.geometry.overlap import overlaps
 from wsis.geometry.predictions import Predictions
@@ -135,9 +142,12 @@ class Pipeline:
     def ledgers(self) -> dict[str, Ledger]:
         """The labels that each part consumes, training itself included."""
         cues: Ledger = self.settings.build("cues").ledger
+        head = self._head(self.frozen.live.backbone.channels)
+        read = head.evidence if isinstance(head, Describing) else None
         return {
             "source": self.source.ledger,
             "backbone": self.frozen.live.backbone.ledger,
+            **({"head": read.ledger} if read else {}),
             "cues": cues,
             "training": frozenset({Supervision.TAGS}) | self.consumed,
         }
@@ -218,13 +228,19 @@ class Pipeline:
         maps = torch.rand(
             self.frozen.live.backbone.channels, 4, 4, generator=generator(0, "map")
         )
-        laid = view(maps.to(self.device), proposals, Scale(32))
         head: Any = model.head
         tags = torch.ones(model.classes, dtype=torch.bool, device=self.device)
         clusters = torch.zeros(len(proposals), model.classes + 1, dtype=torch.long)
         clusters[0, 1] = 1
         try:
             with torch.no_grad(), seeded(0):
+                laid = lay(
+                    maps.to(self.device),
+                    lambda: np.zeros((32, 32, 3), dtype=np.uint8),
+                    proposals,
+                    Scale(32),
+                    head,
+                )
                 scores = model(head.pool(laid))
                 if not scores.finite():
                     raise PartError(

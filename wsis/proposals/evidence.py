@@ -1,0 +1,166 @@
+"""Evidence from pixels: numbers that tell how whole each proposal looks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from skimage.color import rgb2lab
+from torch import Tensor
+
+from wsis import plugins
+from wsis._support.checks import at_least
+from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.proposals._superpixels import Superpixels, borders, enlarged, shrunk
+from wsis.proposals.grouping import named_contours
+
+_WEAK = 0.1
+"""Mean contour below which a border between regions counts as weak: a tenth of a
+certain contour. Set before the first measurement, not varied."""
+
+NAMES = (
+    *("area", "fill", "aspect", "frame", "compactness", "outline"),
+    *("around", "inside", "within", "strongest", "ratio", "weak"),
+    *(
+        f"{word} {channel}"
+        for word in ("mean", "spread", "beside", "contrast")
+        for channel in "Lab"
+    ),
+    *("difference", "objectness"),
+)
+"""Of each number: share of the photo (log), share of the box, height by width (log),
+share of the outline on the photo's border, 4π·area/outline², the outline by the photo's
+(log); contour along the outline, inside, along borders of regions within, the strongest
+of these, along the outline by within, the share of the outline that is weak; colour in
+Lab: mean, deviation, mean of the regions beside, its distance by channel and in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelEvidence:
+    """Describes proposals by size, shape, contours and colours; learns nothing.
+
+    Args:
+        contours: what finds them: a part of the kind ``contours``.
+        side: longer side in pixels at which the work is done, at least 32.
+
+    Raises:
+        ValueError: if a setting is out of range.
+        UnknownPartError: if there are no such contours.
+    """
+
+    version = 1
+
+    contours: str = "lab"
+    side: int = 400
+
+    def __post_init__(self) -> None:
+        at_least("side", self.side, 32)
+        self._contours()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels that the contours consumed; none for ``lab``."""
+        return self._contours().ledger
+
+    def depends_on(self) -> dict[str, Any]:
+        """Return the identity of the contours."""
+        return {"contours": plugins.identity(self._contours())}
+
+    def _contours(self) -> Contours:
+        return named_contours(self.contours, {})
+
+    def __call__(self, image: Image, proposals: Proposals) -> Float[Tensor, "N D"]:
+        """Return 26 numbers a proposal, in the order of ``NAMES``.
+
+        All are 0, but for objectness, where a proposal is smaller than a pixel at work.
+        """
+        small = shrunk(image, self.side)
+        contour = self._contours()(small)
+        labels = enlarged(proposals.regions.numpy(), contour.shape)
+        # A region smaller than a pixel at work has none.
+        left, labels = np.unique(labels, return_inverse=True)
+        labels = labels.reshape(contour.shape)
+        edges, length, summed = borders(labels, contour)
+        base = Superpixels(
+            labels=labels,
+            lab=rgb2lab(small),
+            edges=edges,
+            length=length,
+            contour=summed,
+        )
+        members = proposals.members.numpy()[:, left]
+        some = members.any(1)
+        found = np.zeros((len(members), len(NAMES)), dtype=np.float32)
+        columns = _columns(base, contour, members[some])
+        for i, name in enumerate(NAMES[:-1]):
+            found[some, i] = columns[name]
+        found[:, -1] = proposals.objectness
+        return torch.from_numpy(found)
+
+
+def _columns(
+    base: Superpixels,
+    contour: Float[np.ndarray, "H W"],
+    members: Bool[np.ndarray, "N R"],
+) -> dict[str, Float[np.ndarray, " N"]]:
+    """Return the numbers by name, but for objectness."""
+    height, width = base.labels.shape
+    member = members.astype(np.float32)
+    area = np.maximum(member @ base.area, 1)
+    one, other = (members[:, ends] for ends in base.edges.T)
+    outline, within = one ^ other, one & other
+    strength = base.contour / base.length
+    length, frame = outline @ base.length, member @ base.frame
+    around = outline @ base.contour / np.maximum(length, 1)
+    inner = within @ base.contour / np.maximum(within @ base.length, 1)
+    x0, y0, x1, y1 = _boxes(base, members)
+    mean = member @ (base.area[:, None] * base.colour) / area[:, None]
+    square = member @ (base.area[:, None] * base.colour**2) / area[:, None]
+    beside, free = _beside(base, members)
+    contrast = np.where(free[:, None], beside - mean, 0)
+    found = {
+        "area": np.log(area / base.labels.size),
+        "fill": area / ((x1 - x0) * (y1 - y0)),
+        "aspect": np.log((y1 - y0) / (x1 - x0)),
+        "frame": frame / np.maximum(length + frame, 1),
+        "compactness": 4 * np.pi * area / np.maximum(length + frame, 1) ** 2,
+        "outline": np.log((length + frame + 1) / (2 * (height + width))),
+        "around": around,
+        "inside": member @ np.bincount(base.labels.ravel(), contour.ravel()) / area,
+        "within": inner,
+        "strongest": np.where(within, strength, 0).max(1, initial=0),
+        "ratio": np.log((around + _WEAK) / (inner + _WEAK)),
+        "weak": (outline & (strength < _WEAK)) @ base.length / np.maximum(length, 1),
+        "difference": np.sqrt(np.square(contrast).sum(1)),
+    }
+    for word, values in {
+        "mean": mean,
+        "spread": np.sqrt(np.maximum(square - mean**2, 0)),
+        "beside": np.where(free[:, None], beside, mean),
+        "contrast": np.abs(contrast),
+    }.items():
+        found |= {f"{word} {one}": v for one, v in zip("Lab", values.T, strict=True)}
+    return found
+
+
+def _boxes(
+    base: Superpixels, members: Bool[np.ndarray, "N R"]
+) -> tuple[Float[np.ndarray, " N"], ...]:
+    """Return x0, y0, x1 and y1 of each proposal."""
+    x0, y0, x1, y1 = base.boxes.T
+    low = [np.where(members, side, np.inf).min(1) for side in (x0, y0)]
+    high = [np.where(members, side, -np.inf).max(1) for side in (x1, y1)]
+    return *low, *high
+
+
+def _beside(
+    base: Superpixels, members: Bool[np.ndarray, "N R"]
+) -> tuple[Float[np.ndarray, "N 3"], Bool[np.ndarray, " N"]]:
+    """Return the mean colour of the regions that touch each proposal, and if any do."""
+    first, second = base.edges.T
+    touch = np.zeros((len(base), len(base)), dtype=np.float32)
+    touch[first, second] = touch[second, first] = 1
+    near = ((members.astype(np.float32) @ touch > 0) & ~members) * base.area
+    total = near.sum(1)
+    return near @ base.colour / np.maximum(total, 1)[:, None], total > 0
