@@ -30,6 +30,20 @@ def test_stops_once_few_are_left() -> None:
     assert found(MINER(scores_of(SCORE), LINE, tags_of(1))) == [(2, 1, 0.875)]
 
 
+def test_a_neighbour_of_a_centre_is_no_centre_of_what_is_left() -> None:
+    # 3 has the neighbours 0, 1, 2, and 0 has 3, 4, 5: once 3 is taken, 0 has gone with
+    # it, though it has more neighbours left than 4 and 5, which know only themselves.
+    iou = torch.eye(6)
+    for one, other in ((3, 0), (3, 1), (3, 2), (0, 4), (0, 5)):
+        iou[one, other] = iou[other, one] = 0.5
+    line = Overlaps(iou, iou, torch.ones(6))
+    score = [0.25, 0.25, 0.25, 0.25, 0.875, 0.75]
+
+    pseudo = PCLMiner(clusters=1, centres=1)(scores_of(score), line, tags_of(1))
+
+    assert found(pseudo) == [(5, 1, 0.75)]
+
+
 def test_every_object_has_its_centre() -> None:
     line = spans(*[(10 * i, 10 * i + 4) for i in range(8)], (100, 104), (110, 114))
     score = [0.5 + i / 16 for i in range(8)] + [0.25, 0.125]
