@@ -58,8 +58,8 @@ class PCLMiner:
 
         A pool with fewer proposals than ``clusters`` gives none.
         """
-        score = scores.product.clamp(_EPS, 1 - _EPS)
-        pool = torch.ones(len(score), dtype=torch.bool, device=score.device)
+        score = scores.product.clamp_min(_EPS)
+        pool = tags.new_ones(len(score))
         index, weight = [tags.new_empty(0, dtype=torch.long)], [score.new_empty(0)]
         label = index[:]
         for c in (tags.nonzero().flatten() + 1).tolist():
@@ -104,10 +104,10 @@ def _top_cluster(score: Float[Tensor, " K"], clusters: int) -> Int[Tensor, " top
     value = value - value.mean()
     start = value.new_zeros(1)
     total = torch.cat([start, value.cumsum(0)])
-    square = torch.cat([start, value.square().cumsum(0)])
     first = torch.arange(len(total), device=score.device)
     size = first - first[:, None]  # (K + 1, K + 1): of the stretch from row to column
-    cost = (square - square[:, None]) - (total - total[:, None]).square() / size
+    # The sum of all squares is the same for every partition, so it is left out.
+    cost = -(total - total[:, None]).square() / size
     cost = cost.where(size > 0, torch.inf)
 
     best = cost[0]
