@@ -125,3 +125,19 @@ def test_tags_are_given_as_table_json_or_folder(root, tmp_path):
         tags(root, source=there / "none.csv")
     with pytest.raises(ValueError, match="it has none of 1"):
         tags(root / "dog", source=csv)
+
+
+def test_predictions_are_no_tags(root, tmp_path):
+    box = [0, 0, 4, 4]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 6}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": box, "score": 0.1}
+        ],
+    }
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match=r"predictions\.json, its .* have scores"):
+        tags(root, source=path)

@@ -119,10 +119,10 @@ class _Found:
         """Return the folder around the outermost one that is named as a class."""
         for base in bases:
             if base in photo.parents:
-                inside = [*photo.relative_to(base).parents][-1::-1]
-                for folder in (base, *(base / one for one in inside[1:])):
-                    if self._is_class(folder.name):
-                        return folder.parent
+                # From the base itself, whose relative path is ".", down to the photo.
+                for one in reversed(photo.relative_to(base).parents):
+                    if self._is_class((base / one).name):
+                        return (base / one).parent
         return None
 
     def folders(self, root: Path, listed: Iterable[str] = ()) -> None:
@@ -144,7 +144,13 @@ class _Found:
             self.folders(source)
             return
         if table.suffix.lower() == ".json":
-            rows = _rows_of(AnnotationFile.read(table))
+            file = AnnotationFile.read(table)
+            if any("score" in one for one in file.annotations):
+                raise ValueError(
+                    f"expected tags in {table}, its annotations have scores: these are "
+                    "predictions, which may be wrong"
+                )
+            rows = _rows_of(file)
         else:
             rows = read_tags(table)
         names = Counter(photo.name for photo in photos)
