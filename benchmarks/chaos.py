@@ -391,7 +391,7 @@ def record(rows: dict[str, dict]) -> None:
                 "killed": sum(row["killed"].values()),
                 "same result": row["killed"].get("same", 0),
                 "faults": sum(row["faults"].values()),
-                "same result ": row["faults"].get("same", 0),
+                "same": row["faults"].get("same", 0),
                 "told": row["killed"].get("told", 0) + row["faults"].get("told", 0),
                 "failed": sum(
                     row[part].get(word, 0)

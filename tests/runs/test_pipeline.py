@@ -5,6 +5,7 @@ import torch
 
 from tests.builders import points
 from tests.drawn import Squares, settings
+from tests.tiny_hed import tiny_hed
 from wsis.contracts import Supervision
 from wsis.features.backbones import WeightsError
 from wsis.features.scale import Scale
@@ -51,6 +52,21 @@ def test_the_ledger_names_all_that_was_labelled(tmp_path):
 
     assert pipeline.ledger == frozenset({Supervision.TAGS})
     assert pipeline.predict(model, bag).ledger == pipeline.ledger
+
+
+def test_the_ledger_names_what_contours_of_the_evidence_learned_from(
+    tmp_path, monkeypatch
+):
+    weights = tiny_hed(tmp_path / "hed.h5")
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(weights))
+
+    by_colours = Pipeline(settings("head=mask_pool:evidence=lab"), tmp_path)
+    learned = Pipeline(settings("head=mask_pool:evidence=hed"), tmp_path)
+
+    assert by_colours.ledger == frozenset({Supervision.TAGS})
+    people = frozenset({Supervision.BOUNDARIES, Supervision.IMAGENET})
+    assert learned.ledgers["head"] == people
+    assert learned.ledger == people | {Supervision.TAGS}
 
 
 def test_several_views_are_averaged(tmp_path):

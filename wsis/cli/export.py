@@ -26,7 +26,8 @@ def export(
     found: Annotated[
         Path,
         typer.Argument(
-            metavar="FOUND", help="What wsis predict wrote: --out, or predictions.json."
+            metavar="FOUND",
+            help="Folder that wsis predict wrote, or its json.",
         ),
     ],
     kind: Annotated[
@@ -35,7 +36,7 @@ def export(
     out: Annotated[Path, typer.Option(help="New folder of the export.")],
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the photos, if they moved since wsis predict."),
+        typer.Option(help="Folder of the photos, if they have moved since."),
     ] = None,
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
@@ -66,7 +67,7 @@ def export(
     PASCAL VOC's pictures. labelstudio, cvat: tasks to correct. overlays: pictures of
     the likeliest instances.
 
-    Copies get names that are safe and differ; photos.csv has those before. Without
+    Copies get safe names, no two alike; photos.csv lists the original ones. Without
     --min-score all instances are written, most of which are wrong.
     """
     refuse_existing(out, instead="delete it first")
@@ -90,7 +91,7 @@ def export(
     )
     notes = [f"{done.instances} instances on {done.photos} photos: {out}"]
     if done.hidden:
-        notes.append(f"{done.hidden} lay behind better ones and are left out")
+        notes.append(f"{done.hidden} instances lie behind better ones and are left out")
     if done.renamed:
         notes.append(f"{done.renamed} photos have other names: {out / 'photos.csv'}")
     typer.echo("\n".join(notes))

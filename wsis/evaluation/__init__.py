@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     )
     from wsis.evaluation.results import (
         TRUSTED,
+        Predicted,
         coco_data_set,
         from_coco,
         matched,
@@ -32,6 +33,7 @@ __all__ = [
     "Detect",
     "Evaluation",
     "Kind",
+    "Predicted",
     "Rules",
     "Trace",
     "average",

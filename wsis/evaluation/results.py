@@ -3,7 +3,7 @@
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from wsis.geometry.predictions import Predictions
 _MOST = sys.float_info.max
 
 TRUSTED = "tags_trusted"
-"""Marks predictions that tags of the photos had a say in."""
+"""Marks predictions that were made with the tags of the photos known."""
 
 KEYS = ("image_id", "category_id", "segmentation", "score")
 
@@ -63,13 +63,23 @@ def from_coco(
     return _predictions(dict(enumerate(results)), _sizes(truths), labels)
 
 
-def of_data_set(
-    content: Any,
-) -> tuple[list[str], list[Predictions], tuple[str, ...], tuple[int, ...]]:
-    """Return names of photos, their predictions, the classes and their categories.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predicted:
+    """The predictions of a data set in COCO's format, photos in the file's order.
 
-    These are what ``coco_data_set`` was given; photos and classes are in the order of
-    the file, predictions best first.
+    Args:
+        names: of the photos.
+        predictions: of each photo, best first.
+        classes: names of labels 1…C, in the file's order.
+    """
+
+    names: list[str]
+    predictions: list[Predictions]
+    classes: tuple[str, ...]
+
+
+def of_data_set(content: Any) -> Predicted:
+    """Return what ``coco_data_set`` was given.
 
     Args:
         content: a data set in COCO's format whose annotations have scores.
@@ -100,7 +110,7 @@ def of_data_set(
         replace(one, classes=classes)
         for one in _predictions(rows, sizes, labels, empty=False)
     ]
-    return list(photos.values()), found, classes, tuple(categories)
+    return Predicted(names=list(photos.values()), predictions=found, classes=classes)
 
 
 def _sizes(truths: Sequence[GroundTruth]) -> dict[int, tuple[int, int]]:
@@ -225,8 +235,8 @@ def matched(
         return from_coco(content, val.truths, category_ids), val
     if trusted:
         warn(
-            "the photos were predicted with their tags known, so that figures are "
-            "better than the run is; predict with --no-trust-tags to measure it"
+            "the photos were predicted with their tags known, so the figures flatter "
+            "the run; predict with --no-trust-tags to measure it"
         )
     labels = {plain(name): label for label, name in enumerate(val.tagged.classes, 1)}
     ids = _same_photos(photos, {one.id: one.name for one in images})

@@ -73,10 +73,12 @@ class LiveFeatures:
 
         For a head that pools by itself, return the view that it pools.
         """
-        laid = lay(
-            self.map(bag, scale), bag.image.load, bag.proposals, scale, self.head
-        )
+        laid = self.lay(self.map(bag, scale), bag, scale)
         return laid if isinstance(self.head, Recomputing) else self.pool(laid)
+
+    def lay(self, feature_map: Float[Tensor, "D h w"], bag: Bag, scale: Scale) -> View:
+        """Lay a bag's proposals over its map, with the evidence that the head reads."""
+        return lay(feature_map, bag.image.load, bag.proposals, scale, self.head)
 
     def pool(self, laid: View) -> Float[Tensor, "N ..."]:
         """Return pooled features of the proposals of a view.
@@ -153,13 +155,7 @@ class FrozenFeatures:
         """Return pooled features in half precision, on the CPU."""
 
         def pool() -> dict[str, Tensor]:
-            laid = lay(
-                self.map(bag, scale),
-                bag.image.load,
-                bag.proposals,
-                scale,
-                self.live.head,
-            )
+            laid = self.live.lay(self.map(bag, scale), bag, scale)
             return {"pooled": _half(self.live.pool(laid), bag)}
 
         key = f"{_key(bag, scale)}-{bag.origin}"

@@ -32,8 +32,8 @@ class MaskPool(nn.Module):
         width: of the two layers.
         reduced: channels of the 3×3 grids.
         dropout: share of the first layer's outputs dropped in training.
-        evidence: contours (a part of that kind, such as ``lab``) for 26 numbers more a
-            proposal, from pixels (``PixelEvidence``); without, there are none.
+        evidence: name of the contours, such as ``lab``, that ``PixelEvidence`` uses to
+            describe each proposal by 26 more numbers; empty adds none.
     """
 
     version = 1

@@ -29,11 +29,18 @@ NAMES = (
     ),
     *("difference", "objectness"),
 )
-"""Of each number: share of the photo (log), share of the box, height by width (log),
-share of the outline on the photo's border, 4π·area/outline², the outline by the photo's
-(log); contour along the outline, inside, along borders of regions within, the strongest
-of these, along the outline by within, the share of the outline that is weak; colour in
-Lab: mean, deviation, mean of the regions beside, its distance by channel and in all."""
+"""The numbers of a proposal, in order.
+
+- Shape: log share of the photo; share of its box; log of height by width; share of the
+  outline on the photo's border; 4π · area / outline²; log of the outline by that of
+  the photo.
+- Contour: mean along the outline; mean over the pixels inside; mean along the borders
+  between regions inside, and the strongest of these; log ratio of the first to the
+  third; share of the outline that is weak.
+- Colour in Lab, by channel: mean, deviation, mean of the regions that touch the
+  proposal, distance of the two means; then the distance over all channels.
+- The proposal's objectness.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +80,7 @@ class PixelEvidence:
     def __call__(self, image: Image, proposals: Proposals) -> Float[Tensor, "N D"]:
         """Return 26 numbers a proposal, in the order of ``NAMES``.
 
-        All are 0, but for objectness, where a proposal is smaller than a pixel at work.
+        Where a proposal is smaller than a pixel at work, all but objectness are 0.
         """
         small = shrunk(image, self.side)
         contour = self._contours()(small)

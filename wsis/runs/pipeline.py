@@ -125,13 +125,20 @@ class Pipeline:
     @cached_property
     def frozen(self) -> FrozenFeatures:
         """Features of the backbone as it comes, from the cache."""
-        backbone = self._backbone()
-        # Built even where nothing is pooled from it, so that its settings are checked.
-        head = self._head(backbone.channels)
+        backbone, head = self._given
         values, folder = self.settings.resolved(), self.cache / "features"
         key = {part: values[part] for part in ("backbone", "head", "source")}
         live = LiveFeatures(backbone, head if self.settings.freeze else None)
         return FrozenFeatures.under(folder, live, head, key)
+
+    @cached_property
+    def _given(self) -> tuple[Any, Any]:
+        """Backbone and head as they come, which no training changes.
+
+        The head is built even where it pools nothing, so that its settings are checked.
+        """
+        backbone = self._backbone()
+        return backbone, self._head(backbone.channels)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -142,7 +149,7 @@ class Pipeline:
     def ledgers(self) -> dict[str, Ledger]:
         """The labels that each part consumes, training itself included."""
         cues: Ledger = self.settings.build("cues").ledger
-        head = self._head(self.frozen.live.backbone.channels)
+        _, head = self._given
         read = head.evidence if isinstance(head, Describing) else None
         return {
             "source": self.source.ledger,
@@ -199,10 +206,10 @@ class Pipeline:
 
     def _code(self, strategy: Strategy) -> dict[str, str]:
         """Return digests of the code of all parts that are a third party's."""
-        backbone = self.frozen.live.backbone
+        backbone, head = self._given
         parts = {
             "backbone": backbone,
-            "head": self._head(backbone.channels),
+            "head": head,
             "cues": self.settings.build("cues"),
             "miner": strategy.miner,
             "sampler": strategy.sampler,

@@ -42,7 +42,7 @@ def export(
     """Write predictions, and copies of their photos, into a new folder.
 
     Every photo is written, also where no instance is left on it. Names of photos are
-    made safe and different; ``photos.csv`` has those before.
+    made safe, and no two are alike; ``photos.csv`` lists the original ones.
 
     Args:
         source: ``predictions.json`` of ``wsis predict``, or its folder.

@@ -86,7 +86,8 @@ def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str
     path = _file(source)
     try:
         content = parse_json(path.read_bytes())
-        names, found, classes, _ = of_data_set(content)
+        given = of_data_set(content)
+        names, found, classes = given.names, given.predictions, given.classes
         paths = [one.get("path") for one in content["images"]]
         _check_names(classes)
     except ValueError as error:
@@ -194,7 +195,7 @@ def _safe(stem: str) -> str:
 
 
 def write_names(folder: Path, photos: Sequence[Photo]) -> None:
-    """Write ``photos.csv``: the name of each photo in the export, and before."""
+    """Write ``photos.csv``: each photo's name in the export, and its original one."""
     with (folder / "photos.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["photo", "before"])

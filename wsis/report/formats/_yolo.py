@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from wsis._support.files import write_text
 from wsis.geometry.polygons import joined, polygons
 from wsis.report.formats._photos import Photo
 from wsis.report.formats._style import Style
@@ -33,8 +34,7 @@ def yolo(
             )
             points = " ".join(f"{one:.6f}" for one in outline.flatten())
             lines.append(f"{label - 1} {points}\n")
-        path = labels / f"{photo.stem}.txt"
-        path.write_text("".join(lines), encoding="utf-8")
+        write_text(labels / f"{photo.stem}.txt", "".join(lines))
     # Programs ask for val: the same photos until somebody has checked some.
     data = {"train": images, "val": images, "names": dict(enumerate(classes))}
     with (folder / "data.yaml").open("w", encoding="utf-8") as file:

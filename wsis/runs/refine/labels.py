@@ -124,6 +124,6 @@ def read_pseudo_labels(path: Path) -> list[Predictions]:
         ValueError: if the file is damaged.
     """
     try:
-        return of_data_set(parse_json(path.read_bytes()))[1]
+        return of_data_set(parse_json(path.read_bytes())).predictions
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it") from None
