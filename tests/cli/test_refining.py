@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import asdict
 
@@ -44,6 +45,7 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     figures = json.loads((out / "figures.json").read_text())
     assert "4 pseudo labels on 4 of 4 tagged photos, for 4 of 4 tags" in text
     assert "refined: " in text
+    assert re.search(r"tags: [0-4] of 4 training photos, [0-4] with the run", text)
     assert list(figures) == ["cim", "cim+"]
     for name in ("mAP25", "mAP50", "mAP70", "mAP75", "AP"):
         assert name in text

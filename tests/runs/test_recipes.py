@@ -128,3 +128,12 @@ def test_unknown_recipes_are_named_with_the_nearest():
 def test_the_sampler_shown_is_the_one_that_runs():
     assert Recipe.read("scenes-small").values()["sampler"] == "anti_noise"
     assert recipes.defaults().values()["sampler"] == "anti_noise"
+
+
+@pytest.mark.parametrize(
+    ("photos", "images"), [(20, 1400), (697, 1400), (5000, 10_000)]
+)
+def test_training_on_own_photos_is_as_long_as_the_photos_ask_for(photos, images):
+    schedule = Recipe.read("photos-small").settings.schedule
+
+    assert schedule.images(photos) == images

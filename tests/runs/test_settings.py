@@ -22,6 +22,15 @@ def test_overrides_reach_fields_parts_and_their_settings():
     assert settings.train_sides == (64, 96)
 
 
+def test_passes_that_are_asked_for_take_the_place_of_iterations():
+    base = Settings.read(["schedule.iterations=5", "schedule.min_iterations=9"])
+
+    assert Settings.read([], base).schedule.images(100) == 5
+    assert Settings.read(["schedule.epochs=3"], base).schedule.images(100) == 300
+    after = Settings.read(["schedule.epochs=3", "schedule.iterations=7"], base)
+    assert after.schedule.images(100) == 7
+
+
 def test_a_part_is_read_with_its_settings():
     part = Part.parse("mist:reading=box")
 

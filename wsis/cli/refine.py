@@ -41,7 +41,12 @@ def refine(
         typer.Option(min=0, help="Trust this many of each tag's best in any case."),
     ] = 1,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the labelled photos.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Passes over the labelled photos; if not given, 10, and more where "
+            "there are few photos.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     resume: options.Resume = False,
@@ -99,6 +104,7 @@ def refine(
         )
     loss = refined.card.losses[-1]["total"]
     typer.echo(f"refined: {out} ({refined.card.images} images, loss {loss:.3f})")
+    typer.echo(refined.card.agreement)
     if val is None:
         typer.echo("no --val, so nothing was measured")
         return

@@ -281,7 +281,8 @@ class Settings(BaseModel):
         """Return the defaults, or ``base``, with overrides such as ``branches=2``.
 
         A part is replaced by ``source=NAME`` and set by ``source.nodes=300``; of the
-        schedule and the selection single values are set: ``schedule.epochs=3``.
+        schedule and the selection single values are set: ``schedule.epochs=3``, which
+        takes the place of iterations in ``base``.
 
         Args:
             overrides: each ``key=value``, the last one counting; or a mapping of keys
@@ -423,7 +424,7 @@ def overridden(
         if rest and head in kinds:
             value = _part_with(head, kinds[head], found[head], rest, value)
         elif rest:
-            value = {**_group(head, found[head]), rest: value}
+            value = {**_group(head, found[head]), **_single(key, rest, value)}
         found[head] = value
     return found
 
@@ -444,6 +445,12 @@ def _part_with(
             f"object, {part.name}; set it there"
         )
     return Part(name=part.name, settings={**part.settings, rest: value})
+
+
+def _single(key: str, rest: str, value: Any) -> dict[str, Any]:
+    """A value of a group, and those that it takes the place of."""
+    replaced = ("iterations", "min_iterations") if key == "schedule.epochs" else ()
+    return {**dict.fromkeys(replaced, 0), rest: value}
 
 
 def _group(head: str, whole: Any) -> Mapping[str, Any]:

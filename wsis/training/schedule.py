@@ -28,6 +28,7 @@ class Schedule:
     Args:
         epochs: passes over the images, where ``iterations`` is 0.
         iterations: of the optimiser; 0 leaves the length to ``epochs``.
+        min_iterations: that training has where ``epochs`` passes would be fewer.
         batch: images an iteration, one after the other; their gradients are averaged.
         optimizer: ``adamw`` or ``sgd``.
         lr: learning rate.
@@ -43,6 +44,7 @@ class Schedule:
 
     epochs: int = 20
     iterations: int = 0
+    min_iterations: int = 0
     batch: int = 1
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
@@ -57,7 +59,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "lr"):
             positive(name, getattr(self, name))
-        for name in ("iterations", "warmup", "weight_decay", "clip"):
+        for name in ("iterations", "min_iterations", "warmup", "weight_decay", "clip"):
             at_least(name, getattr(self, name), 0)
         fraction("decay_at", self.decay_at)
         proper("momentum", self.momentum)
@@ -70,7 +72,9 @@ class Schedule:
 
     def images(self, count: int) -> int:
         """Return how many images training sees, of a data set of ``count``."""
-        return self.iterations * self.batch or self.epochs * count
+        if self.iterations:
+            return self.iterations * self.batch
+        return max(self.epochs * count, self.min_iterations * self.batch)
 
     def factor(self, seen: int, count: int) -> float:
         """Return the factor of the rate after ``seen`` images."""

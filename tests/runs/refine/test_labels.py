@@ -101,6 +101,7 @@ def test_coverage_counts_photos_tags_and_best_scores():
     assert covered.labels == 1
     assert covered.best == pytest.approx(0.2)  # of 0.9, 0.2 and nothing
     assert covered.scarce
+    assert covered.agreed == 1  # the second photo's best is of a class that it has not
 
 
 def test_the_file_is_a_data_set_for_pycocotools_and_for_us(tmp_path, capsys):

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.refine import (
     PSEUDO_LABELS,
     REFINED,
+    Coverage,
     RefinedCard,
     fit_detector,
     load_refined,
@@ -169,3 +171,16 @@ def test_a_spoiled_folder_is_named(refined, tmp_path, name, content, message):
 
     with pytest.raises(RunError, match=message):
         load_refined(tmp_path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("agreed", "of_run", "said"),
+    [(3, 3, "3 of 4 training photos, 3 with the run$"), (2, 3, "train it longer")],
+)
+def test_a_detector_that_agrees_less_than_its_run_says_so(agreed, of_run, said):
+    labels = Coverage(
+        photos=4, labelled=4, tags=4, covered=4, labels=4, best=0.5, agreed=of_run
+    )
+    card = RefinedCard.model_construct(labels=labels, agreed=agreed)
+
+    assert re.search(said, card.agreement)

@@ -55,3 +55,8 @@ def test_settings_come_back_from_json():
 def test_the_ledger_names_what_the_weights_consumed():
     assert RefineSettings().ledger == {Supervision.IMAGENET}
     assert RefineSettings(weights="random").ledger == frozenset()
+
+
+@pytest.mark.parametrize(("photos", "images"), [(20, 3600), (147, 3600), (697, 6970)])
+def test_few_photos_are_seen_more_often(photos, images):
+    assert RefineSettings().paced.images(photos) == images

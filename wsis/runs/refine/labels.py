@@ -65,6 +65,8 @@ class Coverage:
         labels: pseudo labels in all.
         best: median over tags of the best score that a prediction of the tag's class
             has; 0 where there is none.
+        agreed: of the photos with tags, how many agree with the run (``agrees``); None
+            where an earlier version counted.
     """
 
     photos: int
@@ -73,6 +75,7 @@ class Coverage:
     covered: int
     labels: int
     best: float
+    agreed: int | None = None
 
     @property
     def scarce(self) -> bool:
@@ -101,7 +104,13 @@ def counted(
         covered=sum(bool((trusted[i].label == label).any()) for i, label in pairs),
         labels=sum(len(one) for one in trusted),
         best=float(torch.tensor(best).median()) if best else 0.0,
+        agreed=sum(agrees(found[i], images[i]) for i in tagged),
     )
+
+
+def agrees(found: Predictions, image: TaggedImage) -> bool:
+    """Tell whether the best of a photo's predictions is of one of its tags."""
+    return len(found) > 0 and bool(image.tags[found.label[0] - 1])
 
 
 def write_pseudo_labels(

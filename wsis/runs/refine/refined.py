@@ -19,6 +19,7 @@ from wsis.runs._trained import Trained, counting
 from wsis.runs.refine.detector import mask_rcnn
 from wsis.runs.refine.labels import (
     Coverage,
+    agrees,
     counted,
     read_pseudo_labels,
     write_pseudo_labels,
@@ -38,6 +39,8 @@ class RefinedCard(BaseCard):
         settings: of the refinement.
         run: whose predictions it learned from.
         labels: how much the pseudo labels cover; None before they are made.
+        agreed: training photos whose tags have the detector's best instance; None
+            before the end, and where an earlier version trained.
     """
 
     FILE: ClassVar[str] = REFINED
@@ -48,6 +51,7 @@ class RefinedCard(BaseCard):
     settings: RefineSettings
     run: Card
     labels: Coverage | None = None
+    agreed: int | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -63,6 +67,24 @@ class RefinedCard(BaseCard):
     def name(self) -> str:
         """The run's miner with a plus, as the paper calls CIM's refinement."""
         return f"{self.run.miner.label}+"
+
+    @property
+    def agreement(self) -> str:
+        """How often detector and run agree with the tags, in words."""
+        labels = self.labels
+        if labels is None or labels.agreed is None or self.agreed is None:
+            return "agreement with the tags: not counted by the version that began this"
+        text = (
+            f"best instance of one of the photo's tags: {self.agreed} of "
+            f"{labels.photos} training photos, {labels.agreed} with the run"
+        )
+        if self.agreed >= labels.agreed:
+            return text
+        return (
+            f"{text}\nwarning: the detector agrees with the tags less often than the "
+            "run that taught it; train it longer (--epochs, into another folder), or "
+            "predict with the run"
+        )
 
     @classmethod
     def of(
@@ -114,6 +136,9 @@ def refine(
 ) -> Refined:
     """Teach a Mask R-CNN what a run finds on its training photos; no mask is read.
 
+    In the end both are asked for the best instance on every training photo, and how
+    often it is of one of the photo's tags stands in the card.
+
     Args:
         run: finds the pseudo labels.
         tagged: the training photos.
@@ -152,7 +177,13 @@ def refine(
         checkpoint=folder / CHECKPOINT,
         tick=counting(monitor, f"{card.name}, seed {seed}: train", total),
     )
-    card.trained(progress, labels=coverage).save(folder, model)
+    step = monitor.start("agreement with the tags", coverage.photos)
+    agreed = 0
+    for image in tagged.images:
+        if image.tags.any():
+            agreed += agrees(detect(model, image, card.ledger), image)
+            step(image.name)
+    card.trained(progress, labels=coverage, agreed=agreed).save(folder, model)
     return load_refined(folder, device)
 
 
