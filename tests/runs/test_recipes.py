@@ -1,7 +1,10 @@
 import pytest
 
+from tests.drawn import Squares
+from wsis.data import Scenes
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs import recipes
+from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe, UnknownRecipeError
 from wsis.runs.settings import Part, Settings, SettingsError
 
@@ -20,6 +23,7 @@ schedule.epochs = 2
 def test_every_recipe_that_comes_with_wsis_is_whole():
     assert set(recipes.names()) >= {
         "coco-cim-r50",
+        "paper-small",
         "photos-small",
         "scenes-small",
         "voc12-cim-hrnet48",
@@ -88,7 +92,7 @@ def test_differences_name_what_is_not_the_same():
         ("schedule.iterations", 90_000, 480_000),
         ("schedule.milestones", [60_000], [400_000]),
     ]
-    own = {key for key, _, _ in recipes.differences(one, recipes.defaults())}
+    own = {key for key, _, _ in recipes.differences(one, recipes.suited())}
     assert {"freeze", "head", "head.width", "head.reduced"} <= own
 
 
@@ -127,7 +131,28 @@ def test_unknown_recipes_are_named_with_the_nearest():
 
 def test_the_sampler_shown_is_the_one_that_runs():
     assert Recipe.read("scenes-small").values()["sampler"] == "anti_noise"
-    assert recipes.defaults().values()["sampler"] == "anti_noise"
+    assert recipes.suited().values()["sampler"] == "anti_noise"
+
+
+def test_photos_have_a_recipe_of_their_own_where_none_is_named(tmp_path):
+    photos = Pipeline.of(data=Squares(), cache=tmp_path, device="cpu")
+    scenes = Pipeline.of(data=Scenes(), cache=tmp_path, device="cpu")
+    changed = Pipeline.of(
+        data=Squares(), settings=["schedule.epochs=3"], cache=tmp_path, device="cpu"
+    )
+
+    assert photos.settings == Recipe.read("photos-small").settings
+    assert scenes.settings == Settings()
+    assert changed.settings.schedule.images(10) == 30
+    assert not changed.settings.anti_noise
+
+
+def test_the_paper_at_small_size_has_every_part_of_cim():
+    recipe = Recipe.read("paper-small")
+    sampler = recipe.settings.sampler_of(recipe.miner)
+
+    assert (recipe.miner.name, sampler.name) == ("cim", "anti_noise")
+    assert recipe.settings == Settings()
 
 
 @pytest.mark.parametrize(

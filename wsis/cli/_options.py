@@ -217,8 +217,8 @@ class Setup:
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="A recipe, or a TOML file of your own, that --set then changes. See: "
-            "wsis recipe list.",
+            help="A recipe, or a TOML file of your own, that --set then changes. "
+            "Photos take photos-small if none is given. See: wsis recipe list.",
         ),
     ] = None
     settings: Annotated[
@@ -243,22 +243,27 @@ class Setup:
         ),
     ] = None
 
-    def pipeline(self) -> "Pipeline":
-        """Return the parts that the options name, ready to run."""
+    def pipeline(self, data: "DataSource") -> "Pipeline":
+        """Return the parts that the options name, ready to run; say a recipe chosen."""
         from wsis.runs.pipeline import Pipeline
+        from wsis.runs.recipes import PHOTOS
 
-        return Pipeline.of(
+        pipeline = Pipeline.of(
             recipe=self.recipe,
             settings=self.settings or (),
             device=self.device,
             cache=self.cache,
+            data=data,
         )
+        if self.chosen(data).name == PHOTOS and self.recipe is None:
+            typer.echo(f"recipe: {PHOTOS} (the default for photos; see wsis recipe)")
+        return pipeline
 
-    def chosen(self) -> "Recipe":
-        """Return the recipe; without one, what commands do by default."""
-        from wsis.runs.recipes import Recipe, defaults
+    def chosen(self, data: "DataSource | None" = None) -> "Recipe":
+        """Return the recipe; without one, what suits the data."""
+        from wsis.runs.recipes import Recipe, suited
 
-        return defaults() if self.recipe is None else Recipe.read(self.recipe)
+        return suited(data) if self.recipe is None else Recipe.read(self.recipe)
 
 
 def miners_of(text: str) -> "list[Part]":

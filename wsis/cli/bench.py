@@ -134,9 +134,9 @@ def bench(
         raise UsageError(
             f"expected one of {', '.join(ways)}; got {' and '.join(given)}"
         )
-    pipeline = setup.pipeline()
-    variants = _variants(miners, vary, ablate, tuned or (), pipeline)
     source = data.source(setup.chosen().data.label, train=True)
+    pipeline = setup.pipeline(source)
+    variants = _variants(miners, vary, ablate, tuned or (), pipeline)
     options.masks_of(source)
     try:
         with Bars() as bars:

@@ -61,8 +61,8 @@ def show(
     from wsis.data.images import read_all
     from wsis.report.looks import cue_page
 
-    pipeline = setup.pipeline()
-    tagged = data.source(setup.chosen().data.label, train=True).train()
+    source = data.source(setup.chosen().data.label, train=True)
+    pipeline, tagged = setup.pipeline(source), source.train()
     bags = pipeline.bags(tagged.images)
     read_all([partial(getattr, bag, "key") for bag in bags])
     chosen = _chosen(bags, photos or [], limit)

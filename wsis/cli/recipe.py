@@ -47,14 +47,14 @@ def diff(
     name: RecipeArgument,
     other: Annotated[
         str | None,
-        typer.Argument(help="Another recipe; the defaults of wsis if not given."),
+        typer.Argument(help="Another recipe; what drawn scenes take if not given."),
     ] = None,
 ) -> None:
     """Show the settings in which two recipes, or a recipe and the defaults, differ."""
-    from wsis.runs.recipes import Recipe, defaults, differences
+    from wsis.runs.recipes import Recipe, differences, suited
 
     one = Recipe.read(name)
-    two = defaults() if other is None else Recipe.read(other)
+    two = suited() if other is None else Recipe.read(other)
     found = differences(one, two)
     for key, *values in found:
         a, b = map(plugins.text, values)

@@ -53,8 +53,8 @@ def train(
     if not resume and Card.begun(out):
         refuse_existing(out, instead="--resume to resume its run")
     chosen = options.miner_of(miner or setup.chosen().miner.label)
-    setup.pipeline().strategy(chosen)
     source = data.source(setup.chosen().data.label, train=True)
+    setup.pipeline(source).strategy(chosen)
     val = None if data.val is None else source.val()
     with Bars() as bars:
         run = train(

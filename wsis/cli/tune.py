@@ -126,9 +126,9 @@ def tune(
         raise UsageError(f"expected --by one of {', '.join(CHOICES)}; got {by!r}")
     if not 0 < held_out < 1:
         raise UsageError(f"expected --held-out in (0, 1), got {held_out:g}")
-    pipeline = setup.pipeline()
-    space = Space.of(options.miner_of(miner), pipeline.settings, sweep or [])
     source = data.source(setup.chosen().data.label, train=True)
+    pipeline = setup.pipeline(source)
+    space = Space.of(options.miner_of(miner), pipeline.settings, sweep or [])
     if judge:
         options.masks_of(source)
     judged = source.val() is not None if judge is None else judge

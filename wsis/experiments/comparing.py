@@ -57,7 +57,8 @@ def compare(
             ``Variant``. The others are compared with the first.
         data: the data set; with several jobs it is pickled, as are the miners.
         seeds: how many, 0, 1, …; or which ones.
-        recipe: name or file of a recipe; None takes the defaults.
+        recipe: name or file of a recipe; None takes what suits the data, as in
+            ``wsis.train``.
         settings: what differs from the recipe, as in ``wsis.train``.
         device: where models are; ``auto`` takes the fastest.
         cache: folder for proposals, features and cues; None takes the user's.
@@ -80,7 +81,9 @@ def compare(
     return compare_variants(
         variants_of(miners),
         data,
-        Pipeline.of(recipe=recipe, settings=settings, device=device, cache=cache),
+        Pipeline.of(
+            recipe=recipe, settings=settings, device=device, cache=cache, data=data
+        ),
         seeds=range(seeds) if isinstance(seeds, int) else seeds,
         jobs=jobs,
         monitor=monitor,

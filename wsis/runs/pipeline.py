@@ -33,7 +33,7 @@ from wsis.geometry.overlap import overlaps
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import CachedSource, KeptSource
-from wsis.runs.recipes import Recipe
+from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
 from wsis.training.inference import predict
@@ -88,15 +88,18 @@ class Pipeline:
         settings: "Settings | Overrides" = (),
         device: str | torch.device = "auto",
         cache: str | Path | None = None,
+        data: object = None,
     ) -> "Pipeline":
         """Return the pipeline of a recipe and what is changed in it.
 
         Args:
-            recipe: a recipe's name or TOML file; None takes the defaults.
+            recipe: a recipe's name or TOML file; None takes what suits the data.
             settings: ``key=value`` texts, or a mapping of keys to values with parts as
                 names or objects; or ``Settings``, which leave nothing to a recipe.
             device: where models run; ``auto`` takes the fastest.
             cache: folder for proposals, features and cues; None takes the user's.
+            data: the data set, where there is one: photos take the recipe
+                ``photos-small``, drawn scenes the defaults.
 
         Raises:
             SettingsError: if a setting is unknown or its value is not allowed.
@@ -109,8 +112,8 @@ class Pipeline:
                 "expected a recipe with settings to change, or Settings alone, got both"
             )
         if not isinstance(settings, Settings):
-            base = None if recipe is None else Recipe.read(recipe).settings
-            settings = Settings.read(settings, base)
+            named = suited(data) if recipe is None else Recipe.read(recipe)
+            settings = Settings.read(settings, named.settings)
         return cls(settings, cache_folder(cache), torch_device(device))
 
     @cached_property

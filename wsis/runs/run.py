@@ -137,9 +137,10 @@ def train(
         miner: an object, or a name with settings such as ``cim:p_seed=0.2``; None takes
             the recipe's, or ``cim``.
         val: photos to measure on; those that are trained on, too, are told.
-        recipe: settings by name, or a TOML file; see ``wsis recipe list``.
-        settings: what differs from the recipe or the defaults: ``key=value`` texts, or
-            a mapping of keys to values, parts as names or objects.
+        recipe: settings by name, or a TOML file; see ``wsis recipe list``. None takes
+            ``photos-small``, and the defaults for drawn scenes.
+        settings: what differs from the recipe: ``key=value`` texts, or a mapping of
+            keys to values, parts as names or objects.
         seed: of everything drawn; the same seed gives the same model.
         device: where the model is; ``auto`` takes the fastest.
         cache: folder for proposals, features and cues; None takes the user's.
@@ -162,7 +163,9 @@ def train(
     part = Part.of(miner, "miners")
     if resume and folder is None:
         raise SettingsError("expected the folder of the run to resume, got none")
-    parts = Pipeline.of(recipe=recipe, settings=settings, device=device, cache=cache)
+    parts = Pipeline.of(
+        recipe=recipe, settings=settings, device=device, cache=cache, data=data
+    )
     if steps is not None:
         at_least("steps", steps, 1)
     strategy = parts.strategy(part)

@@ -13,6 +13,9 @@ from wsis.runs.settings import PART_KINDS, Part, Settings, SettingsError, check_
 _KEYS = ("description", "data", "miner", "settings")
 _FOLDER = files("wsis.runs.recipes")
 
+PHOTOS = "photos-small"
+"""The recipe of photos where none is named."""
+
 
 class UnknownRecipeError(LookupError):
     """No recipe has that name."""
@@ -119,11 +122,19 @@ def described() -> dict[str, str]:
     return {name: tomllib.loads(text)["description"] for name, text in texts.items()}
 
 
-def defaults() -> Recipe:
-    """Return the recipe of a command that names none."""
+def suited(data: object = None) -> Recipe:
+    """Return the recipe that a data set is learned with where none is named.
+
+    Photos of every data set take ``photos-small``; drawn scenes take the defaults of
+    ``Settings``, and so does what has no data set, None.
+    """
+    from wsis.data import Scenes
+
+    if data is not None and not isinstance(data, Scenes):
+        return Recipe.read(PHOTOS)
     return Recipe(
         name="defaults",
-        description="What commands do without a recipe.",
+        description="Drawn scenes without a recipe.",
         data=Part(name="scenes"),
         miner=Part(name="cim"),
         settings=Settings(),
@@ -142,10 +153,11 @@ def differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
 
 
 __all__ = [
+    "PHOTOS",
     "Recipe",
     "UnknownRecipeError",
-    "defaults",
     "described",
     "differences",
     "names",
+    "suited",
 ]

@@ -70,7 +70,7 @@ class RefinedCard(BaseCard):
 
     @property
     def agreement(self) -> str:
-        """How often detector and run agree with the tags, in words."""
+        """Count how often detector and run agree with the tags, in words."""
         labels = self.labels
         if labels is None or labels.agreed is None or self.agreed is None:
             return "agreement with the tags: not counted by the version that began this"
