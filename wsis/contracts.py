@@ -173,7 +173,7 @@ class Proposals:
         return height, width
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Overlaps:
     """The overlaps between all proposals of an image.
 

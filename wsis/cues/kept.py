@@ -14,8 +14,7 @@ from wsis.contracts import CueLabeller, Tracing
 from wsis.features.frozen import FrozenFeatures
 from wsis.features.scale import Scale
 from wsis.features.tracing import trace
-from wsis.geometry.overlap import overlaps
-from wsis.proposals.bags import Bag
+from wsis.proposals.bags import Bag, SharedOf, counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,12 +27,14 @@ class Cues:
         features: gives the maps.
         scale: of the images that the maps are of.
         cache: keeps the labels between runs; made for this labeller alone.
+        shared: counts the pixels that proposals share.
     """
 
     labeller: "CueLabeller | Learned | None"
     features: FrozenFeatures
     scale: Scale
     cache: Cache | None = None
+    shared: SharedOf = counted
     kept: dict[str, Tensor | None] = field(default_factory=dict)
 
     def __call__(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
@@ -69,7 +70,7 @@ class Cues:
             bag.image,
             self.features.map(bag, self.scale),
             proposals,
-            overlaps(proposals),
+            self.shared(bag).overlaps(),
         )
         shape = len(proposals), len(bag.tags) + 1
         if found.is_floating_point() or tuple(found.shape) != shape:

@@ -1,6 +1,7 @@
 """Every IoU and containment in the library: proposals, boxes, masks, sets."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -20,30 +21,79 @@ _EXACT = 2**24
 _ENTRIES = 2**25
 """Entries of the membership matrix that are numbers at a time."""
 
+_ROWS = 64
+"""Rows of a block of shared pixels: long copies, and little of them kept twice."""
+
 _TILE, _NEAR = 32, 1024
 """Pixels of a tile's side, and regions taken at once: large products, few of them."""
 
 
-def overlaps(proposals: Proposals) -> Overlaps:
-    """Return overlaps of the masks, exact to the last digit of float32.
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """The pixels that all proposals of an image share, each pair once, to be kept.
 
-    Members times areas times members transposed counts the pixels that two proposals
-    share; all sums are whole numbers, so no order of summation changes them. Regions
-    are taken a neighbourhood at a time, with the proposals that reach it: masks from
-    anywhere can have as many regions as pixels, but most masks are elsewhere.
+    Args:
+        pixels: row by row up to the diagonal; rows of a block as long as its last one.
+        area: pixels of each proposal.
     """
-    members, size = proposals.members, region_areas(proposals.regions)
-    number = _number(proposals)
-    shared = members.new_zeros(len(members), len(members), dtype=number)
-    # Float16 under autocast would not be exact.
-    with torch.autocast(members.device.type, enabled=False):
-        by_region = members.T.contiguous()
-        for near in _neighbourhoods(proposals.regions):
-            rows = by_region[near]
-            here = rows.any(0).nonzero().flatten()
-            rows = rows[:, here].to(number)
-            shared[here[:, None], here] += (rows * size[near, None]).T @ rows
-    return _overlaps(shared, shared.diagonal())
+
+    pixels: Int[Tensor, " pairs"]
+    area: Int[Tensor, " N"]
+
+    @classmethod
+    def of(cls, proposals: Proposals) -> "Shared":
+        """Count them: members times areas times members transposed.
+
+        All sums are whole numbers, so no order of summation changes them. Regions are
+        taken a neighbourhood at a time, with the proposals that reach it: masks from
+        anywhere can have as many regions as pixels, but most masks are elsewhere.
+        """
+        members, size = proposals.members, region_areas(proposals.regions)
+        number = _number(proposals)
+        shared = members.new_zeros(len(members), len(members), dtype=number)
+        # Float16 under autocast would not be exact.
+        with torch.autocast(members.device.type, enabled=False):
+            by_region = members.T.contiguous()
+            for near in _neighbourhoods(proposals.regions):
+                rows = by_region[near]
+                here = rows.any(0).nonzero().flatten()
+                rows = rows[:, here].to(number)
+                shared[here[:, None], here] += (rows * size[near, None]).T @ rows
+        blocks = [shared[rows, : rows.stop].flatten() for rows in _blocks(len(shared))]
+        pixels = torch.cat(blocks) if blocks else shared.flatten()
+        return cls(pixels.int(), shared.diag().int())
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    def to(self, device: torch.device | str) -> "Shared":
+        """Return the same on ``device``."""
+        return Shared(self.pixels.to(device), self.area.to(device))
+
+    def overlaps(self) -> Overlaps:
+        """Return IoU and containment, exact to the last digit of float32."""
+        count = len(self)
+        # Up to here float32 has the sum of two areas, and all that comes of it.
+        small = not count or int(self.area.max()) <= _EXACT // 2
+        area = self.area.to(torch.float32 if small else torch.float64)
+        shared, start = area.new_empty(count, count), 0
+        for rows in _blocks(count):
+            stop = start + (rows.stop - rows.start) * rows.stop
+            block = self.pixels[start:stop].view(-1, rows.stop)
+            shared[rows, : rows.stop] = block
+            shared[: rows.start, rows] = block[:, : rows.start].T
+            start = stop
+        # In place: at this size, fresh memory costs more than the arithmetic.
+        union = (area[:, None] + area).sub_(shared)
+        iou = torch.div(shared, union, out=union)
+        # By rows and seen as columns: who contains a proposal is asked for at once.
+        inside = shared.div_(area[:, None])
+        return Overlaps(iou.float(), inside.float().T, area.float())
+
+
+def overlaps(proposals: Proposals) -> Overlaps:
+    """Return overlaps of the masks, exact to the last digit of float32."""
+    return Shared.of(proposals).overlaps()
 
 
 def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
@@ -61,7 +111,9 @@ def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
             f"box {first} is {boxes[first].tolist()}"
         )
     shared, area, _ = box_shared(boxes, boxes)
-    return _overlaps(shared, area)
+    return Overlaps(
+        iou(shared, area, area).float(), (shared / area).float(), area.float()
+    )
 
 
 def box_shared(
@@ -140,12 +192,6 @@ def iou(shared: Numbers, area: Numbers, other: Numbers) -> Numbers:
     return found
 
 
-def _overlaps(shared: Float[Tensor, "N N"], area: Float[Tensor, " N"]) -> Overlaps:
-    return Overlaps(
-        iou(shared, area, area).float(), (shared / area).float(), area.float()
-    )
-
-
 def _number(proposals: Proposals) -> torch.dtype:
     """Return a type whose matrix products are exact here."""
     small = proposals.regions.numel() <= _EXACT
@@ -153,6 +199,11 @@ def _number(proposals: Proposals) -> torch.dtype:
     plain = torch.get_float32_matmul_precision() == "highest"
     on_cpu = proposals.members.device.type == "cpu"
     return torch.float32 if small and plain and on_cpu else torch.float64
+
+
+def _blocks(count: int) -> list[slice]:
+    """Return the blocks of rows that shared pixels are kept in."""
+    return [slice(i, min(i + _ROWS, count)) for i in range(0, count, _ROWS)]
 
 
 def _neighbourhoods(regions: Int[Tensor, "H W"]) -> Iterator[Int[Tensor, " K"]]:

@@ -134,5 +134,6 @@ def _nearest(
     """Return each proposal's highest IoU with a pseudo instance, and that instance."""
     if len(pseudo) == 0:
         raise ValueError("expected at least one pseudo instance to assign, got none")
-    iou, nearest = overlaps.iou[:, pseudo.index].max(1)
+    # IoU is symmetric; rows are together in memory.
+    iou, nearest = overlaps.iou.index_select(0, pseudo.index).max(0)
     return iou, nearest

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,6 +12,11 @@ from torch import Tensor
 from wsis._support.checks import branch_index, fraction, proper
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 from wsis.mining._steps import each_once, greedy_nms, ranked
+
+_Known = dict[tuple[float, float], Bool[Tensor, " N"]]
+
+_OVERSIZED: WeakKeyDictionary[Overlaps, _Known] = WeakKeyDictionary()
+"""The oversized proposals of overlaps in use: every branch asks for the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +88,8 @@ class CIMMiner:
 
         column, seed = seeds(cls, overlaps, self.p_seed, self.t_cls)
         candidate = candidates(seed, overlaps, self.containment, self.oversize)
-        choice = fitness.index_select(1, column).where(candidate, -torch.inf).argmax(0)
+        fit = fitness.T.index_select(0, column)  # (seeds, N)
+        choice = fit.where(candidate.T, -torch.inf).argmax(1)
 
         some = candidate.any(0)
         choice, column, seed = choice[some], column[some], seed[some]
@@ -116,10 +123,10 @@ def candidates(
     oversize: float = 0.9,
 ) -> Bool[Tensor, "N K"]:
     """Mark the proposals that contain each seed and are not oversized."""
-    holds = overlaps.containment > containment  # (N, N)
-    found = holds.index_select(1, seed)
-    found &= ~_oversized(holds, oversize)[:, None]
-    return found
+    # Overlaps that are kept have a proposal's containments side by side.
+    found = overlaps.containment.T.index_select(0, seed) > containment  # (K, N)
+    found &= ~oversized(overlaps, containment, oversize)
+    return found.T
 
 
 @torch.no_grad()
@@ -131,8 +138,9 @@ def oversized(
     Those hold more than ``containment`` of at least ``share`` of the proposals, itself
     included.
     """
-    return _oversized(overlaps.containment > containment, share)
-
-
-def _oversized(holds: Bool[Tensor, "N N"], share: float) -> Bool[Tensor, " N"]:
-    return holds.sum(1, dtype=torch.int32) >= math.ceil(share * len(holds))
+    known = _OVERSIZED.setdefault(overlaps, {})
+    if (containment, share) not in known:
+        holds = containment < overlaps.containment.T
+        held = holds.sum(0, dtype=torch.int32)
+        known[containment, share] = held >= math.ceil(share * len(holds))
+    return known[containment, share]

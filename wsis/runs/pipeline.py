@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ from wsis.features.scale import Scale, scales
 from wsis.geometry.masks import from_masks
 from wsis.geometry.overlap import overlaps
 from wsis.geometry.predictions import Predictions
-from wsis.proposals.bags import Bag
+from wsis.proposals.bags import Bag, KeptShared, SharedOf, counted
 from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
@@ -135,6 +136,17 @@ class Pipeline:
         return FrozenFeatures.under(folder, live, head, key)
 
     @cached_property
+    def _keys(self) -> Cache:
+        """Keeps the digests of photos' pixels, as this Pillow reads them."""
+        return Cache.keyed(self.cache / "photos", {}, {"pillow": PIL.__version__})
+
+    @cached_property
+    def shared(self) -> SharedOf:
+        """Counts the pixels that proposals share; beside features that are kept."""
+        kept = self.settings.freeze
+        return KeptShared.under(self.cache / "overlaps") if kept else counted
+
+    @cached_property
     def _given(self) -> tuple[Any, Any]:
         """Backbone and head as they come, which no training changes.
 
@@ -172,7 +184,7 @@ class Pipeline:
 
     def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
         """One bag an image, in order."""
-        return [Bag(image, self.source) for image in images]
+        return [Bag(image, self.source, self._keys) for image in images]
 
     def inputs(
         self,
@@ -290,6 +302,7 @@ class Pipeline:
                     f"{self.settings.source.label}, got NaN or infinity"
                 )
             if len(proposals) and self.settings.freeze:
+                self.shared(bag)
                 for scale in {*self.train_views, *self.test_views}:
                     self.frozen(bag, scale)
             tick(bag)
@@ -336,7 +349,7 @@ class Pipeline:
             },
             {**self.frozen.made_by, "cues": plugins.identity(source)},
         )
-        return Cues(Learned(learn), self.frozen, scale, kept)
+        return Cues(Learned(learn), self.frozen, scale, kept, self.shared)
 
     def model(self, classes: int, seed: int) -> Model:
         """A fresh model; its weights depend on the seed alone."""
@@ -387,6 +400,7 @@ class Pipeline:
             scales=self.train_views,
             checkpoint=checkpoint,
             steps=steps,
+            shared=self.shared,
             observer=observer,
             tick=tick,
         )

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wsis._support.weights import check_finite
+from wsis._support.weights import all_finite, check_finite
 from wsis.contracts import Ledger, Proposals, View
 from wsis.features.frozen import Features
 from wsis.features.scale import Scale
@@ -29,8 +29,7 @@ _SAME = 0.5
 
 def finite(pooled: Tensor | View) -> bool:
     """Tell whether pooled features, or the map of a view, are finite numbers."""
-    tensor = pooled.map if isinstance(pooled, View) else pooled
-    return bool(tensor.isfinite().all())
+    return all_finite(pooled.map if isinstance(pooled, View) else pooled)
 
 
 @torch.no_grad()
@@ -49,7 +48,7 @@ def scores(
         if not finite(pooled):
             raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
         views.append(model(pooled))
-    if not all(one.final().isfinite().all() for one in views):
+    if not all_finite(*(one.final() for one in views)):
         check_finite(model.state_dict(), f"the model's weights, for {bag.image.name}")
         raise ValueError(f"{bag.image.name}: expected finite scores, got NaN")
     return views

@@ -20,8 +20,7 @@ from wsis._support.randomness import generator, seeded
 from wsis.contracts import Calibrating
 from wsis.features.frozen import Features, LiveFeatures, sample
 from wsis.features.scale import Scale
-from wsis.geometry.overlap import overlaps
-from wsis.proposals.bags import Bag
+from wsis.proposals.bags import Bag, SharedOf, counted
 from wsis.training.checkpoints import Order, Progress, TrainingState, made_from
 from wsis.training.inference import NOT_FINITE, finite
 from wsis.training.network import Model
@@ -54,6 +53,7 @@ def fit(
     scales: Sequence[Scale],
     checkpoint: Path | None = None,
     steps: int | None = None,
+    shared: SharedOf = counted,
     observer: Observer | None = None,
     tick: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
@@ -74,6 +74,7 @@ def fit(
         checkpoint: written after every epoch and ten minutes, and when training stops;
             it resumes from there, with the result of training that never stopped.
         steps: stops after so many images in all.
+        shared: counts the pixels that a bag's proposals share, or finds them kept.
         observer: sees what every branch is taught.
         tick: called after every image.
 
@@ -115,7 +116,8 @@ def fit(
             # Parts that draw from the global state, as dropout does, repeat as well.
             with seeded(crc32(f"step {seed} {before}".encode())):
                 losses = _losses(
-                    model, bag, scales[j], features, clusters, strategy, sampling, watch
+                    *(model, bag, scales[j], features, clusters, shared),
+                    *(strategy, sampling, watch),
                 )
         except _SkipError as reason:
             progress.skip(str(reason))
@@ -230,10 +232,6 @@ def _inputs(
     bags: Sequence[Bag], features: Features, clusters: Clusters, scale: Scale
 ) -> dict[str, str]:
     """Return digests of what is learned from; of features and cues, a sample's."""
-    proposals = [
-        digest(one.regions.numpy(), one.members.numpy(), one.objectness.numpy())
-        for one in (bag.proposals for bag in bags)
-    ]
     some = [bag for bag in sample(bags) if bag.tags.any() and len(bag.proposals)]
     cues = [clusters(bag) for bag in some]
     # Of live features, the backbone's weights tell.
@@ -246,7 +244,7 @@ def _inputs(
     return {
         "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
         "tags": digest(*(bag.labels for bag in bags)),
-        "proposals": digest(*proposals),
+        "proposals": digest(*(bag.origin for bag in bags)),
         "cues": digest(*kept[0]),
         "features": digest(*kept[1]),
     }
@@ -273,6 +271,7 @@ def _losses(
     scale: Scale,
     features: Features,
     clusters: Clusters,
+    shared: SharedOf,
     strategy: Strategy,
     sampling: torch.Generator,
     observer: Observer | None,
@@ -286,8 +285,8 @@ def _losses(
     """
     if not bag.tags.any():
         raise _SkipError("no tags")
-    proposals = bag.proposals
-    if not len(proposals):
+    pixels = shared(bag)
+    if not len(pixels):
         raise _SkipError("no proposals")
     pooled = features(bag, scale)
     if not finite(pooled):
@@ -301,7 +300,7 @@ def _losses(
     try:
         losses = supervise(
             scores,
-            overlaps(proposals).to(model.device),
+            pixels.to(model.device).overlaps(),
             bag.tags.to(model.device),
             None if cues is None else cues.to(model.device),
             strategy,

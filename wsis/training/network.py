@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsis._support.weights import all_finite
 from wsis.contracts import BranchScores, ProposalHead, View
 from wsis.heads.mil import MILHead
 from wsis.heads.refinement import RefinementHead
@@ -26,12 +27,13 @@ class Scores:
 
     def finite(self) -> bool:
         """Tell whether all of them are finite numbers."""
-        return all(
-            bool(one.isfinite().all())
+        given = (
+            one.detach()
             for branch in (self.anti_noise, *self.branches)
             for one in (branch.classification, branch.localization)
             if one is not None
         )
+        return all_finite(*given)
 
     def final(self) -> Float[Tensor, "N C"]:
         """Return the mean of the branches' products, without background."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from wsis._support.weights import all_finite
 from wsis.contracts import (
     Assigner,
     BranchScores,
@@ -235,14 +236,14 @@ def _check_mined(
     _check_finite(miner, found.weight)
     if not len(found):
         return
-    low, high = int(found.index.min()), int(found.index.max())
+    ends = torch.stack([*found.index.aminmax(), *found.label.aminmax()])
+    low, high, lowest, highest = ends.tolist()
     if low < 0 or high >= proposals:
         raise PartError(
             f"expected proposals 0…{proposals - 1} from the miner "
             f"{type(miner).__name__}, got {low}…{high}"
         )
-    low, high = int(found.label.min()), int(found.label.max())
-    if low < 1 or high > len(tags) or not tags[found.label - 1].all():
+    if lowest < 1 or highest > len(tags) or not tags[found.label - 1].all():
         raise PartError(
             f"expected labels of the photo's tags, {(tags.nonzero() + 1).tolist()}, of "
             f"the miner {type(miner).__name__}, got {found.label.unique().tolist()}"
@@ -250,7 +251,7 @@ def _check_mined(
 
 
 def _check_finite(part: object, *given: Tensor) -> None:
-    if not all(one.isfinite().all() for one in given):
+    if not all_finite(*given):
         raise PartError(
             f"expected finite numbers from the part {type(part).__name__}, got NaN or "
             "infinity"
