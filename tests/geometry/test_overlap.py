@@ -7,8 +7,8 @@ from pycocotools import mask as coco
 
 from tests.builders import random_masks, random_proposals, rectangles, strips
 from wsis.geometry import overlap as module
-from wsis.geometry.masks import boxes, from_masks, rles
-from wsis.geometry.overlap import box_overlaps, cross_iou, overlaps
+from wsis.geometry.masks import boxes, empty, from_masks, rles
+from wsis.geometry.overlap import Shared, box_overlaps, cross_iou, overlaps
 
 
 def counted(masks: torch.Tensor, others: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -160,3 +160,34 @@ def test_boxes_hold_their_masks():
     mine, around = overlaps(proposals), box_overlaps(boxes(proposals))
 
     assert (around.area >= mine.area).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
+def test_shared_pixels_are_kept_once_a_pair_and_tell_all(count, monkeypatch):
+    masks = random_masks(count, (6, 7), 0)
+    proposals = from_masks(masks) if count else empty((6, 7))
+
+    shared = Shared.of(proposals)
+
+    assert len(shared) == count
+    # Half of all pairs, and what blocks of 64 rows keep twice.
+    assert len(shared.pixels) <= count * (count + 64) / 2 + count
+    iou, containment = counted(masks, masks)
+    found = shared.to("cpu").overlaps()
+    assert np.array_equal(found.iou.numpy(), iou)
+    assert np.array_equal(found.containment.numpy(), containment)
+    assert found.area.tolist() == masks.sum((1, 2)).tolist()
+
+
+def test_areas_whose_sum_float32_has_not_give_the_exact_iou():
+    """Beyond 2²³ pixels each: a + b would be rounded before the rest is subtracted."""
+    whole, part = 2**24 - 1, 2**24 - 2
+    shared = Shared(
+        torch.tensor([whole, part - 1, part - 1, part], dtype=torch.int32),
+        torch.tensor([whole, part], dtype=torch.int32),
+    )
+
+    found = shared.overlaps()
+
+    assert found.iou[0, 1] == np.float32((part - 1) / (whole + 1))
+    assert found.containment[0, 1] == np.float32((part - 1) / part)

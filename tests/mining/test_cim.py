@@ -165,3 +165,13 @@ def test_matches_the_plain_loop(
 
     for one in (scores, BranchScores(scores.classification, None)):
         assert found(miner(one, *rest)) == cim(plain(one, *rest), p_seed, t_cls)
+
+
+def test_oversized_proposals_are_found_anew_for_other_settings_and_overlaps():
+    wide = spans((0, 100), (82, 102))
+
+    assert oversized(wide).tolist() == [True, False]
+    assert oversized(wide, 0.95).tolist() == [False, False]
+    assert oversized(wide, share=0.5).tolist() == [True, True]
+    assert oversized(wide).tolist() == [True, False]
+    assert oversized(spans((0, 10), (20, 30))).tolist() == [False, False]
