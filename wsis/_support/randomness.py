@@ -17,5 +17,9 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 def seeded(seed: int) -> Iterator[None]:
     """Let modules built inside draw weights from ``seed``; restore the global state."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        if torch.accelerator.is_available():
+            torch.manual_seed(seed)
+        else:
+            # The same; the call above notes down the whole stack for a GPU to come.
+            torch.default_generator.manual_seed(seed)
         yield
