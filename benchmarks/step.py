@@ -12,7 +12,7 @@ else the machine does slows both; figures are medians. Afterwards the same train
 alone, and once more with a clock around each part.
 
 Prints one line of JSON: milliseconds by part and the three largest besides the network,
-the time until a run's first step, the peak memory of both, and last the ratio of the
+the processor's time until a run has made its first step, the peak memory of both, and last the ratio of the
 two steps. ``--record`` keeps it as a row for ``benchmarks/speed.md``.
 """
 
@@ -29,7 +29,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 from unittest import mock
 
@@ -110,15 +110,15 @@ class Work:
         return step
 
     def start(self) -> float:
-        """Return the seconds until the first step of a run that finds all kept."""
+        """Return the processor's seconds until a run that finds all kept has begun."""
         with tempfile.TemporaryDirectory() as folder:
             bags = self.pipeline.bags(self.tagged.images)
             checkpoint = Path(folder) / "checkpoint.safetensors"
             given: Any = {"bags": bags, "cues": self.cues, "checkpoint": checkpoint}
-            start = perf_counter()
+            start = process_time()
             self.pipeline.inputs(bags)
             self.pipeline.train(self.tagged, self.miner, SEED, **given, steps=1)
-            return perf_counter() - start
+            return process_time() - start
 
     def parts(self, rounds: int) -> dict[str, float]:
         """Return the mean milliseconds that each part takes of a step."""

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from wsis import InputWarning
 from wsis._support.checks import WeightsError
-from wsis._support.weights import matching, read_state
+from wsis._support.weights import all_finite, matching, not_finite, read_state
 from wsis.features.backbones import efficientnet_lite0, resnet50, vgg16
 
 
@@ -201,3 +201,21 @@ def test_other_names_are_taken_in_order_only_if_all_fits(tmp_path):
     assert found["b.weight"].tolist() == [1, 1, 1]
     with pytest.raises(WeightsError, match="2 of 2 tensors are missing"):
         matching(wanted, {**theirs, "more": torch.ones(1)}, tmp_path, whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_one_value_that_is_not_finite_is_noticed_anywhere(dtype, wrong):
+    fine = torch.linspace(-3, 3, 35, dtype=dtype).view(5, 7)
+    spoilt = fine.clone()
+    spoilt[3, 2] = wrong
+
+    assert all_finite(fine, fine[:0], torch.tensor(True), torch.tensor([1, 2]))
+    assert not all_finite(fine, spoilt)
+    assert not_finite({"fine": fine, "spoilt": spoilt}) == ["spoilt"]
+
+
+def test_nothing_and_the_largest_numbers_are_finite():
+    assert all_finite()
+    most = torch.finfo(torch.float64).max
+    assert all_finite(torch.full((2,), most, dtype=torch.float64))

@@ -143,4 +143,4 @@ def oversized(
         holds = containment < overlaps.containment.T
         held = holds.sum(0, dtype=torch.int32)
         known[containment, share] = held >= math.ceil(share * len(holds))
-    return known[containment, share]
+    return known[containment, share].clone()

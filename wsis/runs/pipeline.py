@@ -302,7 +302,6 @@ class Pipeline:
                     f"{self.settings.source.label}, got NaN or infinity"
                 )
             if len(proposals) and self.settings.freeze:
-                self.shared(bag)
                 for scale in {*self.train_views, *self.test_views}:
                     self.frozen(bag, scale)
             tick(bag)

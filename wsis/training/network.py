@@ -28,7 +28,7 @@ class Scores:
     def finite(self) -> bool:
         """Tell whether all of them are finite numbers."""
         given = (
-            one.detach()
+            one
             for branch in (self.anti_noise, *self.branches)
             for one in (branch.classification, branch.localization)
             if one is not None
