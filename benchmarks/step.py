@@ -12,8 +12,9 @@ else the machine does slows both; figures are medians. Afterwards the same train
 alone, and once more with a clock around each part.
 
 Prints one line of JSON: milliseconds by part and the three largest besides the network,
-the processor's time until a run has made its first step, the peak memory of both, and last the ratio of the
-two steps. ``--record`` keeps it as a row for ``benchmarks/speed.md``.
+the processor's time until a run has made its first step, the peak memory of both, and
+last the ratio of the two steps. ``--record`` keeps it as a row for
+``benchmarks/speed.md``.
 """
 
 import argparse
@@ -123,11 +124,16 @@ class Work:
     def parts(self, rounds: int) -> dict[str, float]:
         """Return the mean milliseconds that each part takes of a step."""
         seconds: dict[str, float] = defaultdict(float)
+        seen = itertools.count(1)
+
+        def forget() -> None:
+            """Leave out the first pass, as the steps' times do."""
+            if next(seen) == len(self.bags):
+                seconds.clear()
+
         with clocks(self.pipeline.strategy(self.miner), seconds, self.pipeline.device):
-            steps = self.train(rounds)
-        # The first pass is in the clocks, too.
-        count = len(steps) + len(self.bags)
-        found = {part: one * 1e3 / count for part, one in seconds.items()}
+            steps = self.train(rounds, forget)
+        found = {part: one * 1e3 / len(steps) for part, one in seconds.items()}
         return found | {"rest": sum(steps) * 1e3 / len(steps) - sum(found.values())}
 
 
