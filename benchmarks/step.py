@@ -8,8 +8,8 @@ Trains on drawn scenes whose proposals and features are kept, as every run does 
 its first pass. The bare step is what no training can go without: the network's
 forward pass on features in memory, the backward pass from the mean of its scores, and
 the optimiser. Every step of the training is followed by a bare one, so that whatever
-else the machine does slows both; figures are medians. Afterwards the same training runs
-alone, and once more with a clock around each part.
+else the machine does slows both; figures are medians, on a CPU of the processor's time.
+Afterwards the same training runs once more with a clock around each part.
 
 Prints one line of JSON: milliseconds by part and the three largest besides the network,
 the processor's time until a run has made its first step, the peak memory of both, and
@@ -74,15 +74,14 @@ class Work:
     def train(self, rounds: int, between: Callable[[], None] = lambda: None) -> Times:
         """Train; return each step's seconds after a first pass over the photos."""
         times: Times = []
-        start = perf_counter()
+        start = now(self.pipeline.device)
 
         def tick(progress: object) -> None:
             nonlocal start
             del progress
-            synchronize(self.pipeline.device)
-            times.append(perf_counter() - start)
+            times.append(now(self.pipeline.device) - start)
             between()
-            start = perf_counter()
+            start = now(self.pipeline.device)
 
         steps = (rounds + 1) * len(self.bags)
         given: Any = {"bags": self.bags, "cues": self.cues, "steps": steps}
@@ -99,14 +98,13 @@ class Work:
 
         def step() -> float:
             one = next(pooled)
-            start = perf_counter()
+            start = now(pipeline.device)
             scores = model(one)
             branches = (scores.anti_noise, *scores.branches)
             sum(branch.product.mean() for branch in branches).backward()
             optimizer.step()
             optimizer.zero_grad()
-            synchronize(pipeline.device)
-            return perf_counter() - start
+            return now(pipeline.device) - start
 
         return step
 
@@ -137,9 +135,12 @@ class Work:
         return found | {"rest": sum(steps) * 1e3 / len(steps) - sum(found.values())}
 
 
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def now(device: torch.device) -> float:
+    """Return the processor's seconds, or a device's once its work is done."""
+    if device.type == "cpu":
+        return process_time()
+    torch.accelerator.synchronize(device)
+    return perf_counter()
 
 
 @contextmanager
@@ -164,11 +165,9 @@ def clocks(
 
     def clocked(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def clock(*given: Any, **named: Any) -> Any:
-            synchronize(device)
-            start = perf_counter()
+            start = now(device)
             found = call(*given, **named)
-            synchronize(device)
-            seconds[part] += perf_counter() - start
+            seconds[part] += now(device) - start
             return found
 
         return clock
