@@ -46,7 +46,9 @@ def random_proposals(
     return from_masks(random_masks(count, size, seed), source="random")
 
 
-def tagged(*present: bool, points: Points | None = None) -> TaggedImage:
+def tagged(
+    *present: bool, points: Points | None = None, counts: tuple[int, ...] | None = None
+) -> TaggedImage:
     """A black image of 8 × 10 pixels with these tags."""
     return TaggedImage(
         id=0,
@@ -54,6 +56,7 @@ def tagged(*present: bool, points: Points | None = None) -> TaggedImage:
         tags=torch.tensor(present),
         load=lambda: np.zeros((8, 10, 3), np.uint8),
         points=points,
+        counts=None if counts is None else torch.tensor(counts),
     )
 
 

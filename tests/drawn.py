@@ -1,5 +1,6 @@
 """A tiny data set of coloured squares, for tests that train."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -89,6 +90,14 @@ class Masked(Squares):
 
     def train_truths(self):
         return [self._truth("train", i) for i in range(self.counts["train"])]
+
+
+class Crowded(Masked):
+    """Squares whose training images have nothing but crowds."""
+
+    def train_truths(self):
+        found = super().train_truths()
+        return [replace(one, ignore=torch.ones_like(one.ignore)) for one in found]
 
 
 def pointed(folder, *halves, data=None):

@@ -60,3 +60,21 @@ def test_rooms_import_only_themselves_and_rooms_before():
     ]
 
     assert backwards == []
+
+
+def test_masks_reach_training_in_a_benchs_ceiling_alone():
+    """Whoever passes a teacher, or makes the one that knows masks."""
+    users: dict[str, set[str]] = {"teacher": set(), "MaskTeacher": set()}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = str(path.relative_to(PACKAGE))
+                if any(one.arg == "teacher" for one in node.keywords):
+                    users["teacher"].add(name)
+                if ast.unparse(node.func).endswith("MaskTeacher"):
+                    users["MaskTeacher"].add(name)
+
+    assert users == {
+        "teacher": {"experiments/runner.py", "runs/pipeline.py"},
+        "MaskTeacher": {"experiments/runner.py"},
+    }

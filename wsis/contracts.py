@@ -52,6 +52,7 @@ class Supervision(StrEnum):
     """The labels that people had to give for a part to exist."""
 
     TAGS = "tags"
+    COUNTS = "counts"
     POINTS = "points"
     BOUNDARIES = "boundaries"
     IMAGENET = "imagenet classes"
@@ -92,6 +93,8 @@ class TaggedImage:
         load: reads the pixels; may raise ``ValueError`` naming the file.
         points: given by somebody, or None. Only cues that state ``Supervision.POINTS``
             look at them.
+        counts: how many objects of each class somebody counted, 0 where nobody did;
+            None where nobody counted any.
     """
 
     id: int
@@ -99,6 +102,7 @@ class TaggedImage:
     tags: Bool[Tensor, " C"]
     load: Callable[[], Image]
     points: Points | None = None
+    counts: Int[Tensor, " C"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -254,6 +258,13 @@ class PseudoInstances:
         seed = None if self.seed is None else self.seed[which]
         return PseudoInstances(
             self.index[which], self.label[which], self.weight[which], seed
+        )
+
+    def to(self, device: torch.device | str) -> "PseudoInstances":
+        """Return the same on ``device``."""
+        seed = None if self.seed is None else self.seed.to(device)
+        return PseudoInstances(
+            self.index.to(device), self.label.to(device), self.weight.to(device), seed
         )
 
 

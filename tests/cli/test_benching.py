@@ -45,6 +45,9 @@ def test_a_part_is_varied_with_one_miner(folder):
         "anti_noise",
     }
     assert "against sampler=none" in text
+    # On drawn scenes, the first seed's ceiling is a default.
+    assert [run["seed"] for run in results["ceiling"]["runs"]] == [0]
+    assert "of the ceiling" in text
     assert results["verdict"]["differences"]["sampler=anti_noise"]["mAP50"]["p"] <= 1
 
 

@@ -129,3 +129,26 @@ def test_a_map_that_is_dark_everywhere_still_labels():
             tagged(True, False), -two_hills(), proposals, overlaps(proposals)
         )
         assert labels.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "clusters"), [(0, [1, 0, 0]), (1, [1, 0, 0]), (2, [0, 2, 1])]
+)
+def test_a_class_that_was_counted_has_as_many_clusters(count, clusters):
+    proposals = rectangles((0, 0, 10, 8), (0, 0, 5, 8), (5, 0, 10, 8))
+    image = tagged(True, False, counts=(count, 0))
+
+    labels = labeller(threshold=0.3)(image, two_hills(), proposals, overlaps(proposals))
+
+    assert labels[:, 1].tolist() == clusters
+
+
+def test_one_object_has_one_cluster_though_its_map_dips():
+    proposals = rectangles((0, 0, 10, 8), (0, 0, 5, 8), (5, 0, 10, 8))
+    image = tagged(True, False, counts=(1, 0))
+
+    labels = labeller(threshold=0.3, prominence=0.4)(
+        image, two_hills(), proposals, overlaps(proposals)
+    )
+
+    assert labels[:, 1].tolist() == [1, 0, 0]

@@ -106,3 +106,23 @@ def test_shallow_dips_part_nothing():
 
 def test_below_the_threshold_nothing_is_lit():
     assert not basins(ROW, threshold=9.0, prominence=1.0).any()
+
+
+def test_a_class_that_was_counted_has_as_many_peaks_the_highest():
+    hills = HILLS[None].expand(2, 4, 4)
+    present = torch.tensor([1, 2])
+
+    def found(*counts):
+        points, response = find_peaks(
+            hills,
+            present,
+            (4, 4),
+            threshold=4.0,
+            counts=torch.tensor(counts),
+            upsample=1,
+        )
+        return list(zip(points.label.tolist(), response.tolist(), strict=True))
+
+    assert found(0, 0) == [(1, 5), (2, 5)]
+    assert found(2, 1) == [(1, 3), (1, 5), (2, 5)]
+    assert found(1, 0) == [(1, 5), (2, 5)]

@@ -396,3 +396,97 @@ def test_a_subfolder_without_visible_signs_is_no_tag(tmp_path):
 
     with pytest.raises(ValueError, match=r"invisible signs \(U\+200B\)"):
         FolderData(root=tmp_path).train()
+
+
+def counts(tagged):
+    """The counts of photos that have any, by class."""
+    return {
+        image.name: {
+            name: count
+            for name, count in zip(tagged.classes, image.counts.tolist(), strict=True)
+            if count
+        }
+        for image in tagged.images
+        if image.counts is not None
+    }
+
+
+def test_tags_may_count(tmp_path):
+    photos(tmp_path, "a.png", "b.png", "c.png")
+    text = "file,tags\na.png,dog:2; ns:cat :3\nb.png,dog：1; dog\nc.png,ns:cat\n"
+    (tmp_path / "tags.csv").write_text(text, "utf-8")
+
+    tagged = FolderData(root=tmp_path, counts=True).train()
+
+    assert tagged.classes == ("dog", "ns:cat")
+    assert tags(tagged)["b.png"] == ["dog"]
+    assert counts(tagged) == {"a.png": {"dog": 2, "ns:cat": 3}, "b.png": {"dog": 1}}
+    with pytest.warns(InputWarning, match=r"read as counts.*\(3\): dog:2 \(a.png\)"):
+        assert counts(FolderData(root=tmp_path).train()) == counts(tagged)
+
+
+def test_numbers_may_be_part_of_the_names(tmp_path):
+    photos(tmp_path, "a.png", "b.png")
+    text = "file,tags\na.png,version:1\nb.png,version:0\n"
+    (tmp_path / "tags.csv").write_text(text)
+
+    tagged = FolderData(root=tmp_path, counts=False).train()
+
+    assert tagged.classes == ("version:0", "version:1")
+    assert counts(tagged) == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("dog:0", r"line 2: expected a count from 1 to 1000 .*got dog:0.*counts=false"),
+        ("dog:-1", r"got dog:-1"),
+        ("dog:2.5", r"got dog:2\.5"),
+        ("dog:20000", r"got dog:20000"),
+        ("dog:2;dog:3", r"line 2: expected one count of dog, got 2 and 3"),
+    ],
+)
+def test_wrong_counts_are_refused(tmp_path, cell, message):
+    photos(tmp_path, "a.png")
+    (tmp_path / "tags.csv").write_text(f"file,tags\na.png,{cell}\n")
+
+    with pytest.raises(ValueError, match=message):
+        FolderData(root=tmp_path).train()
+
+
+@pytest.mark.parametrize("tag", ["dog:two", "dog x2", "dog (2)", "dog=2"])
+def test_counts_written_in_another_way_are_doubted(tmp_path, tag):
+    photos(tmp_path, "a.png", "b.png")
+    (tmp_path / "tags.csv").write_text(f"file,tags\na.png,dog\nb.png,{tag}\n")
+
+    with pytest.warns(InputWarning, match=r"look like counts.*write a count as dog:2"):
+        assert FolderData(root=tmp_path).train().classes == ("dog", tag)
+
+
+def test_copies_that_are_counted_differently_are_refused(tmp_path):
+    photos(tmp_path, "a.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
+    (tmp_path / "tags.csv").write_text("file,tags\na.png,dog:2\nb.png,dog:3\n")
+
+    with pytest.raises(ValueError, match=r"b\.png, which is a\.png: .*one count"):
+        FolderData(root=tmp_path).train()
+
+
+def test_single_is_one_object_of_each_tag(tmp_path):
+    photos(tmp_path, "dog/a.png", "cat/b.png")
+
+    tagged = FolderData(root=tmp_path, single=True).train()
+
+    assert counts(tagged) == {"cat/b.png": {"cat": 1}, "dog/a.png": {"dog": 1}}
+    (tmp_path / "tags.csv").write_text("file,tags\ndog/a.png,dog:2\ncat/b.png,cat:1\n")
+    with pytest.raises(ValueError, match=r"counts more \(1\): dog:2 \(dog/a.png\)"):
+        FolderData(root=tmp_path, single=True).train()
+
+
+def test_numbers_of_subfolders_are_part_of_the_tag(tmp_path):
+    photos(tmp_path, "dog:2/a.png")
+
+    with pytest.warns(InputWarning, match=r"part of the tag \(1\): dog:2"):
+        tagged = FolderData(root=tmp_path).train()
+
+    assert tagged.classes == ("dog:2",)

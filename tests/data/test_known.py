@@ -141,3 +141,16 @@ def test_predictions_are_no_tags(root, tmp_path):
 
     with pytest.raises(ValueError, match=r"predictions\.json, its .* have scores"):
         tags(root, source=path)
+
+
+def test_tags_may_count_unless_a_class_has_that_name(root):
+    table(root, "cat/a.png,dog:2;CAT", "new/d.png,dog:1;Polar bear:3")
+    photos = images_in([root / "cat/a.png", root / "new/d.png"])
+
+    known = known_tags(photos, [root], CLASSES)
+    assert list(known.of) == [{"cat", "dog"}, {"dog", "Polar bear"}]
+    assert list(known.counts) == [{"dog": 2}, {"dog": 1, "Polar bear": 3}]
+
+    known = known_tags(photos, [root], (*CLASSES, "dog:2"))
+    assert known.of[0] == {"cat", "dog:2"}
+    assert list(known.counts) == [{}, {"dog": 1, "Polar bear": 3}]

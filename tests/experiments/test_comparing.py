@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.drawn import Squares, settings
+from tests.drawn import Masked, Squares, settings
 from tests.traps import Trap
 from wsis.experiments import METRICS, compare_variants, table, variants_of, vary
 from wsis.experiments.runner import Plan, Work
@@ -133,7 +133,11 @@ def test_two_processes_give_the_figures_of_one(cache):
     try:
         alone, together = (
             compare_variants(
-                variants_of(MINERS), Squares(), Pipeline(settings(), cache), jobs=jobs
+                variants_of(MINERS),
+                Masked(),
+                Pipeline(settings(), cache),
+                jobs=jobs,
+                ceiling=True,
             )
             for jobs in (1, 2)
         )
@@ -143,6 +147,7 @@ def test_two_processes_give_the_figures_of_one(cache):
     for one, two in zip(alone.runs, together.runs, strict=True):
         assert one.metrics == two.metrics
         assert one.losses == two.losses
+    assert alone.ceiling.runs[0].losses == together.ceiling.runs[0].losses
 
 
 def test_wrong_miners_are_refused_before_any_work(cache):
@@ -234,3 +239,44 @@ def test_proposals_can_be_what_differs(cache):
         variants_of(MINERS[:1]), Squares(), Pipeline(settings(), cache), seeds=[1]
     )
     assert found.runs[3].losses == alone.runs[0].losses
+
+
+class Counted(Squares):
+    """Squares with a number of objects for each class."""
+
+    def __init__(self, counts):
+        super().__init__()
+        self.given = torch.tensor(counts)
+
+    def train(self):
+        train = super().train()
+        images = [replace(i, counts=self.given * i.tags) for i in train.images]
+        return replace(train, images=images)
+
+
+def test_counts_reach_training_and_the_ledger(cache, comparison):
+    def found(counts):
+        pipeline = Pipeline(settings(), cache)
+        data = Counted(counts)
+        return compare_variants(variants_of(MINERS[:1]), data, pipeline, seeds=[0])
+
+    one, unknown = found((1, 1)), found((0, 0))
+
+    assert one.results()["supervision"]["counts"] == ["training"]
+    assert one.results()["level"] == "image-level"
+    assert one.runs[0].losses != comparison.runs[0].losses
+    # Nobody counted: the figures are those of tags alone.
+    assert unknown.runs[0].losses == comparison.runs[0].losses
+
+
+def test_counts_of_absent_classes_are_refused(cache):
+    class Wrong(Counted):
+        def train(self):
+            train = Squares.train(self)
+            images = [replace(i, counts=self.given) for i in train.images]
+            return replace(train, images=images)
+
+    pipeline = Pipeline(settings(), cache)
+    for counts in ((1, 1), (-1, -1)):
+        with pytest.raises(ValueError, match=r"6 photos have others: train 0, train 1"):
+            compare_variants(variants_of(MINERS[:1]), Wrong(counts), pipeline)

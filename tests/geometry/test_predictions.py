@@ -166,3 +166,12 @@ def test_says_how_to_get_supervision(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match="pip install supervision"):
         found().to_supervision()
+
+
+def test_counted_classes_keep_their_best_instances():
+    assert found().at_most({"dog": 1}).index.tolist() == [4, 2]
+    assert found().at_most({"dog": 5, "cat": 0}).index.tolist() == [4, 2, 9]
+    with pytest.raises(ValueError, match="at least 0, got dog -1"):
+        found().at_most({"dog": -1})
+    with pytest.raises(ValueError, match="expected classes among"):
+        found().at_most({"cow": 1})

@@ -12,7 +12,12 @@ from wsis.mining.assignment import CascadeAssigner
 from wsis.mining.cim import CIMMiner
 from wsis.mining.sampling import KeepAll
 from wsis.training.network import Model, Scores
-from wsis.training.supervision import Strategy, clusters_as_instances, supervise
+from wsis.training.supervision import (
+    Strategy,
+    at_most,
+    clusters_as_instances,
+    supervise,
+)
 
 TAGS = torch.tensor([True, False])
 
@@ -253,3 +258,68 @@ def test_without_an_anti_noise_branch_the_cues_teach_branch_0():
     assert losses.mil == losses.cluster == 0
     with pytest.raises(ValueError, match="expected cues to teach branch 0"):
         supervise(scores, overlap, TAGS, None, bare, torch.Generator())
+
+
+def pseudo(*rows):
+    """Pseudo instances as (proposal, class, weight)."""
+    index, label, weight = zip(*rows, strict=True)
+    return PseudoInstances(
+        torch.tensor(index), torch.tensor(label), torch.tensor(weight)
+    )
+
+
+def test_counted_classes_keep_as_many_objects_the_heaviest():
+    proposals = strips((0, 4), (0, 3), (6, 8), (9, 10))
+    mined = pseudo((1, 1, 0.8), (3, 1, 0.2), (0, 1, 0.9), (2, 1, 0.5), (3, 2, 0.1))
+
+    def kept(*counts):
+        some = at_most(torch.tensor(counts), mined, overlaps(proposals))
+        return list(zip(some.index.tolist(), some.label.tolist(), strict=True))
+
+    assert kept(0, 0) == [(1, 1), (3, 1), (0, 1), (2, 1), (3, 2)]
+    assert kept(1, 0) == [(0, 1), (3, 2)]
+    # Proposal 1 has an IoU of 0.75 with 0: it is the same object.
+    assert kept(2, 1) == [(0, 1), (2, 1), (3, 2)]
+    assert kept(9, 0) == [(3, 1), (0, 1), (2, 1), (3, 2)]
+
+
+def test_counts_reach_every_branch():
+    seen = []
+    proposals, scores = random_proposals(12), model()(torch.randn(12, 6))
+
+    supervise(
+        scores,
+        overlaps(proposals),
+        TAGS,
+        None,
+        strategy(CIMMiner(p_seed=1.0)),
+        torch.Generator(),
+        seen.append,
+        counts=torch.tensor([1, 0]),
+    )
+
+    assert [len(step.pseudo) for step in seen] == [1, 1, 1]
+
+
+def test_a_teacher_takes_the_place_of_miner_sampler_and_cues():
+    def none(*given):
+        raise AssertionError("asked in vain")
+
+    seen, taught = [], pseudo((0, 1, 1.0), (2, 1, 1.0))
+    scores = model()(torch.randn(3, 6))
+    parts = replace(strategy(none), sampler=none)
+
+    losses = supervise(
+        scores,
+        overlaps(strips((0, 4), (0, 3), (6, 8))),
+        TAGS,
+        None,
+        parts,
+        torch.Generator(),
+        seen.append,
+        taught=taught,
+    )
+
+    assert [step.pseudo for step in seen] == [taught] * 3
+    assert seen[0].targets.label.tolist() == [1, 1, 1]
+    assert losses.cluster > 0

@@ -151,6 +151,11 @@ class Data:
         ),
     ] = None
 
+    single: Annotated[
+        bool,
+        _data("--single", help="Photos of a folder have one object of each tag."),
+    ] = False
+
     def source(self, default: str = "scenes", *, train: bool = False) -> "DataSource":
         """Build the data set; every one takes ``points=FILE``, training photos' points.
 
@@ -174,6 +179,7 @@ class Data:
             "val_json": self.val,
             "val_images": self.val_images,
             "classes": self.classes,
+            "single": self.single or None,
         }
         part = Part.parse(self.name or default)
         settings = dict(part.settings)

@@ -22,7 +22,7 @@ from rich.text import Text
 from wsis._support.files import write_json
 from wsis.cli._errors import printable
 from wsis.evaluation import Evaluation
-from wsis.report import METRICS, Row, figure, said, spread, table
+from wsis.report import METRICS, SHARED, Row, figure, said, shared, spread, table
 
 
 class Bars:
@@ -98,12 +98,14 @@ def print_evaluations(
 
 
 def print_comparison(results: Mapping[str, Any]) -> None:
-    """Print means ± deviations and intervals, the bounds, then the verdicts."""
+    """Print means and intervals, the bounds, shares of the ceiling, the verdicts."""
     strategies, columns = results["verdict"]["strategies"], [*METRICS, "ABO"]
     printed = Table("", *map(percent, columns))
+    strategy = True
     for row in table(results):
-        if row.name == "oracle":
+        if row.bound and strategy:
             printed.add_section()
+        strategy = not row.bound
         cells = []
         for name in columns:
             interval = strategies.get(row.name, {}).get(name, {}).get("interval")
@@ -111,6 +113,12 @@ def print_comparison(results: Mapping[str, Any]) -> None:
             cells.append(figure(row, name) + ends)
         printed.add_row(Text(printable(row.name)), *cells)
     show(printed)
+    if results.get("ceiling"):
+        printed = Table("of the ceiling", *map(percent, SHARED))
+        for label in results["ceiling"]["of"]:
+            some = (shared(results, label, name) or "–" for name in SHARED)
+            printed.add_row(Text(printable(label)), *some)
+        show(printed)
     _print_differences(results["verdict"])
 
 

@@ -33,6 +33,7 @@ app = options.command_group(name="bench", cls=_Benches, invoke_without_command=T
         "wsis bench --ablate --seeds 3 --out ablation",
         "wsis bench --miners cim,mist --tuned tuned-cim --tuned tuned-mist --seeds 5",
         "wsis bench --miners cim,mist --seeds 3 --folds 5 --out folds",
+        "wsis bench --miners cim,mist --seeds 3 --ceiling --out ceiling",
         "wsis bench compare one-folder another-folder",
         "wsis bench --miners cim --data scenes:train_images=100:seed=3",
         "wsis bench --miners cim,mist:reading=box --data coco --images photos "
@@ -82,6 +83,15 @@ def bench(
             "photos, from outside: training sees none of them.",
         ),
     ] = False,
+    ceiling: Annotated[
+        bool | None,
+        typer.Option(
+            "--ceiling/--no-ceiling",
+            help="Also train the same network with true masks in place of a miner, "
+            "with every seed, and tell how much of that each miner reaches. Without "
+            "either: on drawn scenes, with the first seed, where that is one run more.",
+        ),
+    ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Every strategy runs with seeds 0 to N-1.")
     ] = 1,
@@ -109,7 +119,8 @@ def bench(
 
     Proposals and frozen features are made once and kept in the cache; every strategy
     then trains from the same weights on the same images in the same order. Two further
-    rows tell what the proposals allow at best (oracle) and give by chance (random).
+    rows tell what the proposals allow at best (oracle) and give by chance (random), a
+    third what the network learns from true masks (ceiling).
 
     Every finished run is kept in --out: after an interruption, the same command does
     what is missing. Differences from the first strategy come with 95 % intervals and a
@@ -151,6 +162,7 @@ def bench(
                 fresh=overwrite,
                 watch=Trace.of if trace else None,
                 folds=folds,
+                ceiling=ceiling,
             )
     except BaseException:
         if (out / RUNS).is_file():

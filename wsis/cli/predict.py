@@ -50,8 +50,9 @@ def predict(
     tags: Annotated[
         Path | None,
         typer.Option(
-            help="Tags of the photos: a CSV (file,tags), a json in COCO's format, or a "
-            "tagged folder. Without it, tags.csv and folders named as classes."
+            help="Tags of the photos: a CSV (file,tags; dog:2 keeps two dogs), a json "
+            "in COCO's format, or a tagged folder. Without it, tags.csv and folders "
+            "named as classes."
         ),
     ] = None,
     place: options.Place,
@@ -85,12 +86,19 @@ def predict(
     trained = load(run, device=place.device, cache=place.cache)
     wanted = None if classes is None else classes_in(classes, trained.classes)
     allowed: list[frozenset[str] | None] = [None] * len(paths)
+    tagged: list[dict[str, int] | None] = [None] * len(paths)
     if trust_tags:
         known = known_tags(paths, photos, trained.classes, tags)
         allowed = list(known.of)
+        tagged = [
+            some if some is None else dict.fromkeys(some, 0) | counts
+            for some, counts in zip(known.of, known.counts, strict=True)
+        ]
         typer.echo(_told(allowed, known.places))
+        if counted := sum(bool(one) for one in known.counts):
+            typer.echo(f"counts: on {counted} photos; further instances are left out")
     with new_folder(out, overwrite=overwrite) as folder:
-        found = _predict(trained, paths, folder, min_score, wanted, allowed)
+        found = _predict(trained, paths, folder, min_score, wanted, tagged)
         tell_unread(paths, list(found))
         card = trained.card
         coco = coco_data_set(
@@ -126,7 +134,7 @@ def _predict(
     folder: Path,
     min_score: float,
     classes: list[str] | None,
-    allowed: "Sequence[frozenset[str] | None]",
+    tagged: "Sequence[dict[str, int] | None]",
 ) -> "dict[Path, Predictions]":
     """Return the predictions of every readable photo; draw them into ``folder``."""
     from dataclasses import replace
@@ -141,7 +149,7 @@ def _predict(
     names = unique([path.stem for path in paths])
     with Bars() as bars:
         step = bars.start("predict", len(paths))
-        rows = zip(paths, names, allowed, strict=True)
+        rows = zip(paths, names, tagged, strict=True)
         for number, (path, name, tags) in enumerate(rows, 1):
             try:
                 pixels = read_image(path)

@@ -46,6 +46,7 @@ def find_peaks(
     size: tuple[int, int],
     *,
     threshold: float,
+    counts: Int[Tensor, " K"] | None = None,
     upsample: int = 8,
 ) -> tuple[Points, Float[Tensor, " P"]]:
     """Return the peaks of present classes and their responses, ascending.
@@ -55,6 +56,8 @@ def find_peaks(
         present: the classes to look at, 1…C.
         size: (H, W) of the image that the maps cover.
         threshold: lower peaks are left out.
+        counts: objects of each present class, 0 where nobody counted. A class that was
+            counted has as many peaks, the highest, whatever the threshold.
         upsample: the maps are enlarged bilinearly by it first. Reference code (PRM):
             8, corners aligned. Ours: 8, cell centres aligned, as all maps here are.
 
@@ -64,13 +67,25 @@ def find_peaks(
     fine = functional.interpolate(
         maps[present - 1][None], scale_factor=float(upsample), mode="bilinear"
     )[0]
-    found = (local_maxima(fine) & (fine > threshold)).nonzero()
+    peaks, high = local_maxima(fine), fine > threshold
+    if counts is not None:
+        high |= counts[:, None, None] > 0
+    found = (peaks & high).nonzero()
     response = fine[tuple(found.T)]
     order = response.argsort(stable=True)
+    if counts is not None:
+        order = order[_highest(found[order, 0], counts)]
     which, row, column = found[order].T
     ratio = torch.tensor([size[1] / fine.shape[2], size[0] / fine.shape[1]])
     xy = (torch.stack([column, row], 1) + 0.5) * ratio
     return Points(xy=xy, label=present[which]), response[order]
+
+
+def _highest(which: Int[Tensor, " P"], counts: Int[Tensor, " K"]) -> Bool[Tensor, " P"]:
+    """Mark the last peaks of every class, as many as were counted; else all."""
+    own = which[:, None] == torch.arange(len(counts))  # (P, K)
+    later = own.flip(0).cumsum(0).flip(0).gather(1, which[:, None])[:, 0]
+    return (counts[which] == 0) | (later <= counts[which])
 
 
 def basins(

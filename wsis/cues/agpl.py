@@ -8,8 +8,8 @@ from torch import Tensor
 
 from wsis._support.checks import inside
 from wsis.contracts import Overlaps, Points, Proposals, TaggedImage
-from wsis.cues._clusters import clusters, iou_with_regions
 from wsis.cues.classifier import Classifier, PeakCues
+from wsis.cues.labels import clusters, iou_with_regions
 
 
 def agreed(

@@ -17,9 +17,9 @@ from wsis.contracts import (
     Supervision,
     TaggedImage,
 )
-from wsis.cues._clusters import clusters, iou_with_pixels
 from wsis.cues._peaks import basins
 from wsis.cues.classifier import Classifier, fit_averages
+from wsis.cues.labels import clusters, iou_with_pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,9 @@ class CamCues:
 
     A map merges neighbours of one class. With ``prominence`` below 1 it is split where
     it dips between peaks, and each part gets a proposal of its own: more of several
-    objects are found, and some single ones fall apart (benchmarks/cues.md).
+    objects are found, and some single ones fall apart (benchmarks/cues.md). Where
+    somebody counted the objects of a class, its map is split at the deepest dips into
+    as many parts, and so many proposals are trusted at most.
 
     Args:
         threshold: of the map, relative to its maximum, in (0, 1).
@@ -111,7 +113,8 @@ class CamLabeller:
         trusted: list[int] = []
         label: list[int] = []
         for c in image.tags.nonzero().flatten().tolist():
-            found = self._trusted(responses[c], proposals, overlaps)
+            count = 0 if image.counts is None else int(image.counts[c])
+            found = self._trusted(responses[c], proposals, overlaps, count)
             trusted += found
             label += [c + 1] * len(found)
         return clusters(
@@ -119,36 +122,50 @@ class CamLabeller:
         )
 
     def _trusted(
-        self, response: Float[Tensor, "h w"], proposals: Proposals, overlaps: Overlaps
+        self,
+        response: Float[Tensor, "h w"],
+        proposals: Proposals,
+        overlaps: Overlaps,
+        count: int,
     ) -> list[int]:
         """Return the proposals that fit a class's map or its parts, the best last."""
         fit, best = iou_with_pixels(
-            proposals, self._parts(response, proposals.size)
+            proposals, self._parts(response, proposals.size, count)
         ).max(1)
         kept: list[int] = []
         for i in best[fit.argsort(descending=True, stable=True)].tolist():
             if not kept or float(overlaps.iou[i, kept].max()) < self.cues.apart:
                 kept.append(i)
-        return kept[::-1]
+        return kept[: count or None][::-1]
 
     def _parts(
-        self, response: Float[Tensor, "h w"], size: tuple[int, int]
+        self, response: Float[Tensor, "h w"], size: tuple[int, int], count: int
     ) -> Bool[Tensor, "K H W"]:
-        """Return what is lit, split at deep dips, in the image's pixels."""
+        """Return what is lit, split at deep dips, in the image's pixels.
+
+        A ``count`` (0: nobody counted) decides how deep: as deep as leaves so many.
+        """
         settings = self.cues
         fine = _enlarged(response, size)
         lit = fine > settings.threshold * fine.max().clamp_min(1e-6)
-        if settings.prominence == 1:
+        depths = _DEPTHS if count > 1 else (settings.prominence,)
+        if count == 1 or depths == (1,):
             return lit[None]
         height, width = response.shape
         some = _enlarged(response, (_UPSAMPLE * height, _UPSAMPLE * width))
         top = float(some.max().clamp_min(1e-6))
-        part = basins(some, settings.threshold * top, settings.prominence * top)
+        for depth in depths:
+            part = basins(some, settings.threshold * top, depth * top)
+            if int(part.max()) >= count:
+                break
         if not part.any():
             return lit[None]
         numbers = functional.interpolate(part[None, None].double(), size)[0, 0]
         return (numbers == torch.arange(1, int(part.max()) + 1)[:, None, None]) & lit
 
+
+_DEPTHS: tuple[float, ...] = 0.5, 0.3, 0.2, 0.1, 0.05, 0.02
+"""Depths of dips at which maps of several objects are split, deepest first."""
 
 _UPSAMPLE = 4
 """Enlarges maps before they are split, for smooth borders."""

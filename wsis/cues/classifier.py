@@ -42,7 +42,11 @@ class Classifier:
         """Return the peaks of an image's tagged classes, as ``find_peaks`` does."""
         tagged = image.tags.nonzero().flatten() + 1
         responses = self.responses(feature_map)
-        return find_peaks(responses, tagged, size, threshold=threshold)[0]
+        counts = None if image.counts is None else image.counts[tagged - 1]
+        points, _ = find_peaks(
+            responses, tagged, size, threshold=threshold, counts=counts
+        )
+        return points
 
 
 def fit_averages(

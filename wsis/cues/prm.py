@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from wsis._support.checks import at_least
 from wsis.contracts import Overlaps, Points, Proposals, TaggedImage, Trace
-from wsis.cues._clusters import clusters
 from wsis.cues.classifier import Classifier, PeakCues
+from wsis.cues.labels import clusters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class PrmCues(PeakCues):
 
     Args:
         threshold: of a peak's response, the classifier's logit there.
-        most: peaks of a photo to trace at most, those of the highest response.
+        most: peaks of a photo to trace at most, those of the highest response;
+            where somebody counted a class's objects, all of its peaks.
         penalty: of background inside; at least 0. Chosen on 30 training photos
             (benchmarks/cues.md).
         near: IoU that joins a cluster, in (0, 1).
@@ -77,8 +78,10 @@ class PrmLabeller:
     ) -> Points:
         """Return the highest peaks of tagged classes, ascending."""
         points = self.classifier.peaks(image, map, size, self.cues.threshold)
-        last = slice(max(0, len(points) - self.cues.most), None)
-        return Points(xy=points.xy[last], label=points.label[last])
+        kept = torch.arange(len(points)) >= len(points) - self.cues.most
+        if image.counts is not None:
+            kept |= image.counts[points.label - 1] > 0
+        return Points(xy=points.xy[kept], label=points.label[kept])
 
     def __call__(
         self,

@@ -26,13 +26,57 @@ def clean(text: str, where: str) -> str:
     return tag
 
 
+def counted(tag: str, where: str) -> tuple[str, int]:
+    """Return a tag without its count, and the count: ``dog:2`` is two dogs.
+
+    The count is 0 where there is none; text behind a colon is part of the tag.
+
+    Raises:
+        ValueError: if there is another number than a count behind the colon.
+    """
+    found = re.fullmatch(r"(.*\S)\s*[:\uff1a]\s*([+-]?\d[\d.]*)", tag)
+    if found is None:
+        return tag, 0
+    name, number = found.groups()
+    if not number.isdecimal() or len(number) > 4 or not 1 <= int(number) <= MOST:
+        raise ValueError(
+            f"{where}: expected a count from 1 to {MOST} behind the colon, got {tag}; "
+            "leave a tag out where a photo has no such object. If the number is part "
+            "of the name: --data folder:counts=false"
+        )
+    return clean(name, where), int(number)
+
+
+MOST = 1000
+"""The largest count of a tag."""
+
+
+def tallied(tags: Iterable[tuple[str, int]], where: str) -> dict[str, int]:
+    """Return tags, each once, with their counts; 0 where nobody counted.
+
+    Raises:
+        ValueError: if a tag has several counts.
+    """
+    found: dict[str, int] = {}
+    for tag, count in tags:
+        known = found.get(tag, 0)
+        if known and count not in (0, known):
+            raise ValueError(
+                f"{where}: expected one count of {tag}, got {known} and {count}"
+            )
+        found[tag] = known or count
+    return found
+
+
 _JOINERS = "\u200c\u200d"
 """Persian and other languages, and emoji, are spelled with them."""
 
 _QUOTES = "\"'`´‘’‚“”„«»‹›"
 
 
-def classes_of(photos: Sequence[tuple[str, list[str]]], root: Path) -> tuple[str, ...]:
+def classes_of(
+    photos: Sequence[tuple[str, Iterable[str]]], root: Path
+) -> tuple[str, ...]:
     """Return the classes in order; warn of tags that look like something else.
 
     Raises:
@@ -85,7 +129,16 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
             len(parts) > 1 and words.issuperset(parts)
         )
 
+    def strange(tag: str) -> bool:
+        """Tell whether it seems to count another tag, in another way."""
+        other = re.fullmatch(r"(.+?)\s*(?:[:\uff1a].*|[x×*=]\s*\d+|\(\d+\))", tag)
+        return other is not None and plain(other[1]) in words - {plain(tag)}
+
     for doubtful, what in (
+        (
+            [tag for tag in first if strange(tag)],
+            "look like counts are classes of their own; write a count as dog:2",
+        ),
         (
             [tag for tag in first if several(tag)],
             "look like several; separate them by ; or mend them",

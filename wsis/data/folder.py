@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
@@ -15,12 +15,12 @@ from wsis.contracts import Tagged, TaggedImage
 from wsis.data._listing import Listing, listing
 from wsis.data._same import first_alike
 from wsis.data._tables import read_rows
-from wsis.data._tags import classes_of, clean
+from wsis.data._tags import classes_of, clean, counted, tallied
 from wsis.data.images import Reading, check_files, check_folder, readings
 from wsis.data.names import plain
 
-_Photo = tuple[str, list[str]]
-"""The path from the root, and the tags."""
+_Photo = tuple[str, dict[str, int]]
+"""The path from the root, and the tags with their counts; 0 where nobody counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,9 @@ class FolderData:
     subfolder's photos lie in it at any depth. There are no masks: photos held back are
     there to look at the predictions.
 
+    A tag of the CSV may say how many objects there are: ``dog:2``. Cues and miners then
+    look for so many.
+
     A photo that occurs several times is one photo with all its tags. Compared are
     the file (links), then the bytes of files of one length, then the pixels, as they
     are shown, of photos of one width and height.
@@ -41,6 +44,9 @@ class FolderData:
         tags: the CSV; ``tags.csv`` in ``root`` if that is there.
         held_out: share of the photos that training does not see, in [0, 1).
         seed: each seed holds other photos back.
+        counts: whether a colon and a number at the end of a tag are its count, True, or
+            part of its name, False. None takes them as a count, with a warning.
+        single: whether a photo has one object of each of its tags.
 
     Raises:
         FileNotFoundError: if there is no such folder or CSV.
@@ -51,6 +57,8 @@ class FolderData:
     tags: Path | None = None
     held_out: float = 0.0
     seed: int = 0
+    counts: bool | None = None
+    single: bool = False
 
     def __post_init__(self) -> None:
         check_folder(self.root)
@@ -62,15 +70,19 @@ class FolderData:
         """Return the training photos and their tags; classes in alphabetical order.
 
         Warns of photos in ``root`` that are left out, of those that occur several
-        times, and of tags that look like something else.
+        times, of tags that look like something else, and of counts.
 
         Raises:
             FileNotFoundError: if photos that the CSV lists are missing.
-            ValueError: if the CSV is not one, nothing is tagged, or all is held out.
+            ValueError: if the CSV is not one, nothing is tagged, all is held out, or
+                counts contradict each other or ``single``.
         """
         tables = [one for one in self.root.iterdir() if one.suffix.lower() == ".csv"]
         path = self.tags or table_in(self.root)
-        photos = _subfolders(self.root) if path is None else _read(path, self.root)
+        if path is None:
+            photos = _subfolders(self.root)
+        else:
+            photos = _read(path, self.root, lambda tag: self.counts is False)
         if path is None and tables:
             warn(
                 f"{self.root} has tables that are not read: "
@@ -80,13 +92,25 @@ class FolderData:
         classes = classes_of(photos, self.root)
         loads = readings(self.root, [(name, None) for name, _ in photos], True)
         photos, loads = _once(photos, loads)
+        self._check_counts(photos)
         draw = generator(self.seed, "held out")
         order = torch.randperm(len(photos), generator=draw).tolist()
         images = []
         for i in sorted(order[round(self.held_out * len(photos)) :]):
             name, tags = photos[i]
-            row = torch.tensor([one in tags for one in classes])
-            images.append(TaggedImage(id=i + 1, name=name, tags=row, load=loads[i]))
+            present = torch.tensor([one in tags for one in classes])
+            count = torch.tensor([tags.get(one, 0) for one in classes])
+            if self.single:
+                count = present.long()
+            images.append(
+                TaggedImage(
+                    id=i + 1,
+                    name=name,
+                    tags=present,
+                    load=loads[i],
+                    counts=count if count.any() else None,
+                )
+            )
         if not images:
             raise ValueError(
                 f"held_out={self.held_out:g} leaves none of {len(photos)} photos to "
@@ -96,6 +120,27 @@ class FolderData:
 
     def val(self) -> None:
         """Return None: there are no masks."""
+
+    def _check_counts(self, photos: Sequence[_Photo]) -> None:
+        """Tell that numbers are read as counts; refuse those that ``single`` denies."""
+        counts = {
+            f"{tag}:{count} ({name})": count
+            for name, tags in photos
+            for tag, count in tags.items()
+            if count
+        }
+        several = [text for text, count in counts.items() if count > 1]
+        if self.single and several:
+            raise ValueError(
+                f"single says that photos have one object of each tag, {self.root} "
+                f"counts more ({len(several)}): {few(several)}; leave one of them out"
+            )
+        if counts and self.counts is None:
+            warn(
+                f"{self.root}: numbers behind a tag's colon are read as counts of "
+                f"objects ({len(counts)}): {few([*counts])}; --data folder:counts=true "
+                "says so, counts=false makes them part of the name"
+            )
 
 
 def table_in(folder: Path) -> Path | None:
@@ -114,14 +159,20 @@ def table_in(folder: Path) -> Path | None:
     return own[0] if own else None
 
 
-def read_tags(path: Path) -> dict[str, list[str]]:
-    """Return the tags of each photo that a CSV lists, in its order.
+def read_tags(
+    path: Path, is_name: Callable[[str], bool] = lambda tag: False
+) -> dict[str, dict[str, int]]:
+    """Return the tags of each photo that a CSV lists, in its order, with their counts.
+
+    Args:
+        path: of the CSV.
+        is_name: tells of a tag whether it is a name as it is, with any count in it.
 
     Raises:
         ValueError: if it is no such CSV; names the line.
     """
     hint = '; separate tags by ; or write them in quotes: photo.jpg,"dog, sofa"'
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, int]] = {}
     for where, row in read_rows(path, ("file", "tags"), hint=hint):
         if not row["file"]:
             raise ValueError(f"{where}: expected file,tags{hint}")
@@ -140,13 +191,16 @@ def read_tags(path: Path) -> dict[str, list[str]]:
                 f"{where}: expected tags without brackets, got {tags}{hint}"
             )
         parts = [clean(part, where) for part in re.split("[;,]", tags)]
-        found[name] = [part for part in parts if part]
+        found[name] = tallied(
+            [(one, 0) if is_name(one) else counted(one, where) for one in parts if one],
+            where,
+        )
     return found
 
 
-def _read(path: Path, root: Path) -> list[_Photo]:
+def _read(path: Path, root: Path, is_name: Callable[[str], bool]) -> list[_Photo]:
     """Return the photos of a CSV in its order; warn of others in ``root``."""
-    found = read_tags(path)
+    found = read_tags(path, is_name)
     names = check_files(root, list(found), f"photos of {path}")
     there = listing(root)
     used = {(root / name).resolve() for name in names}
@@ -177,7 +231,7 @@ def _subfolders(root: Path) -> list[_Photo]:
                 f"expected a tag as the name of {str(folder)!r}, got invisible signs "
                 f"({' '.join(f'U+{ord(sign):04X}' for sign in folder.name)}); rename it"
             )
-        found += [(one.relative_to(root).as_posix(), [tag]) for one in inside.photos]
+        found += [(one.relative_to(root).as_posix(), {tag: 0}) for one in inside.photos]
         inner += [one for one in inside.photos if one.parent != folder]
         empty += [] if inside.photos else [folder]
         top.add(inside)
@@ -187,7 +241,9 @@ def _subfolders(root: Path) -> list[_Photo]:
             f"expected one subfolder per tag in {root}, got {few(halves)} with folders "
             f"inside; is {root / halves[0]} the root?"
         )
+    numbered = [one for one in top.folders if re.search(r"[:\uff1a]\s*\d+$", one.name)]
     for paths, what in (
+        (numbered, "numbers at the end of subfolders' names are part of the tag"),
         (loose, "photos in no tag's subfolder are left out"),
         (empty, "subfolders without a photo are left out"),
         (inner, "photos in deeper folders have the tag of the outermost"),
@@ -215,15 +271,14 @@ def _once(
 ) -> tuple[list[_Photo], list[Reading]]:
     """Return every photo once, with all its tags; warn of those that occur again."""
     first = first_alike(loads)
-    tags: dict[int, dict[str, None]] = {}
-    for i, (_, own) in zip(first, photos, strict=True):
-        tags.setdefault(i, {}).update(dict.fromkeys(own))
+    tags: dict[int, dict[str, int]] = {}
+    for i, (name, own) in zip(first, photos, strict=True):
+        both = [*tags.get(i, {}).items(), *own.items()]
+        tags[i] = tallied(both, f"{name}, which is {photos[i][0]}")
     again = [f"{photos[i][0]} is {photos[k][0]}" for i, k in enumerate(first) if k < i]
     if again:
         warn(
             "photos that occur several times are used once, with all their tags "
             f"({len(again)}): {few(again)}"
         )
-    return [(photos[i][0], list(own)) for i, own in tags.items()], [
-        loads[i] for i in tags
-    ]
+    return [(photos[i][0], own) for i, own in tags.items()], [loads[i] for i in tags]

@@ -54,7 +54,12 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
             f"{tagged.name} lacks classes of {of} ({len(lacking)}): {few(lacking)}; "
             "they get no figures, and the means are over the others"
         )
-    images = [replace(one, tags=_tags(one, to, len(classes))) for one in tagged.images]
+    images = []
+    for one in tagged.images:
+        tags, counts = _moved(one.tags, to, len(classes)), one.counts
+        if counts is not None:
+            counts = _moved(counts, to, len(classes))
+        images.append(replace(one, tags=tags, counts=counts))
     counts = sum((one.tags.long() for one in tagged.images), torch.zeros(len(own)))
     further = [
         f"{name} (on {int(photos)} photos)"
@@ -76,12 +81,14 @@ def summary(tagged: Tagged) -> str:
     tags = torch.cat([none_yet, *(one.tags[None] for one in tagged.images)])
     none = int((~tags.any(1)).sum())
     points = sum(len(one.points) for one in tagged.images if one.points is not None)
+    objects = sum(int(x.counts.sum()) for x in tagged.images if x.counts is not None)
     photos = zip(classes, tags.sum(0).tolist(), strict=True)
     return (
         f"data: {tagged.name}: {len(tags)} photos of {len(classes)} classes "
         f"({few([f'{name} {count}' for name, count in photos])})"
         + (f"; without tags: {none}" if none else "")
         + (f"; points: {points}" if points else "")
+        + (f"; objects counted: {objects}" if objects else "")
     )
 
 
@@ -152,10 +159,11 @@ def _labels(own: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " C1"]:
     return torch.tensor([0, *(place.get(plain(name), 0) for name in own)])
 
 
-def _tags(image: TaggedImage, to: Int[Tensor, " C1"], classes: int) -> Tensor:
-    tags = torch.zeros(classes + 1, dtype=torch.bool)
-    tags[to[1:][image.tags]] = True
-    return tags[1:]
+def _moved(of: Tensor, to: Int[Tensor, " C1"], classes: int) -> Tensor:
+    """Return what is told of each class, as other classes have it."""
+    moved = of.new_zeros(classes + 1)
+    moved[to[1:][of > 0]] = of[of > 0]
+    return moved[1:]
 
 
 def _relabelled(half: Annotated, index: int, classes: Sequence[str]) -> GroundTruth:

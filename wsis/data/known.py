@@ -9,6 +9,7 @@ from unicodedata import normalize
 from wsis._support.checks import few, warn
 from wsis.data._listing import listing
 from wsis.data._same import first_alike
+from wsis.data._tags import tallied
 from wsis.data.annotations import AnnotationFile
 from wsis.data.folder import read_tags, table_in
 from wsis.data.images import readings
@@ -21,10 +22,12 @@ class KnownTags:
 
     Args:
         of: of each photo, in order; None where no tag is known.
+        counts: of each photo, how many objects of a class it has, where that is told.
         places: the files and folders that told.
     """
 
     of: Sequence[frozenset[str] | None]
+    counts: Sequence[dict[str, int]]
     places: Sequence[str]
 
 
@@ -40,7 +43,7 @@ def known_tags(
     folder or one above, lists for it; else that of the outermost folder, from those
     given on, that has the name of a class. A photo that occurs several times, as
     ``FolderData`` sees it, has all its tags. One that is listed without tags counts as
-    not tagged.
+    not tagged. ``dog:2`` counts dogs, unless the model has a class of that name.
 
     Args:
         photos: files.
@@ -50,7 +53,8 @@ def known_tags(
 
     Raises:
         FileNotFoundError: if there is no ``source``.
-        ValueError: if tags cannot be read, or ``source`` has none of the photos'.
+        ValueError: if tags cannot be read, contradict each other in a count, or
+            ``source`` has none of the photos'.
     """
     bases = list(dict.fromkeys(_base(one.absolute()) for one in given))
     found = _Found(classes)
@@ -76,7 +80,13 @@ def known_tags(
         frozenset(known[plain(x)] for x in some if plain(x) in known) if some else None
         for some in tags
     ]
-    return KnownTags(of=of, places=sorted(found.places) if any(tags) else [])
+    counts = [
+        {known[plain(x)]: n for x, n in some.items() if n and plain(x) in known}
+        for some in tags
+    ]
+    return KnownTags(
+        of=of, counts=counts, places=sorted(found.places) if any(tags) else []
+    )
 
 
 class _Found:
@@ -84,27 +94,28 @@ class _Found:
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = {plain(name) for name in classes}
-        self.tags: dict[str, set[str]] = {}
+        self.tags: dict[str, dict[str, int]] = {}
         self.files: dict[str, Path] = {}
         self.places: set[str] = set()
 
-    def add(self, photo: Path, tags: Iterable[str], place: Path) -> None:
+    def add(self, photo: Path, tags: Mapping[str, int], place: Path) -> None:
         """Add tags of a photo; one that is listed without any is known as well."""
         key = _key(photo)
-        self.tags.setdefault(key, set()).update(tags)
+        both = [*self.tags.get(key, {}).items(), *tags.items()]
+        self.tags[key] = tallied(both, f"{place}, {photo.name}")
         self.files.setdefault(key, photo)
         self.places.add(str(place))
 
     def around(self, photos: Sequence[Path], bases: Sequence[Path]) -> None:
         """Look at tables in and above the photos' folders, then at folders' names."""
-        tables: dict[Path, dict[str, list[str]]] = {}
+        tables: dict[Path, dict[str, dict[str, int]]] = {}
         rest = []
         for photo in photos:
             key = _key(photo)
             for folder in photo.absolute().parents:
                 if folder not in tables:
                     own = not {folder, *folder.parents}.isdisjoint(bases)
-                    tables[folder] = _table(folder, own=own)
+                    tables[folder] = self._table(folder, own=own)
                 if (row := tables[folder].get(key)) is not None:
                     self.add(photo, row, folder / "tags.csv")
                     break
@@ -131,7 +142,7 @@ class _Found:
             if folder.is_dir() and self._is_class(folder.name):
                 for photo in listing(folder).photos:
                     if _key(photo) not in listed:
-                        self.add(photo, [folder.name], root)
+                        self.add(photo, {folder.name: 0}, root)
 
     def stated(
         self, source: Path, photos: Sequence[Path], bases: Sequence[Path]
@@ -152,7 +163,7 @@ class _Found:
                 )
             rows = _rows_of(file)
         else:
-            rows = read_tags(table)
+            rows = read_tags(table, self._is_class)
         names = Counter(photo.name for photo in photos)
         alone = {one.name: one for one in photos if names[one.name] == 1}
         again = Counter(Path(name).name for name in rows)
@@ -164,19 +175,37 @@ class _Found:
             if there is not None:
                 self.add(there, tags, source)
 
-    def merged(self, photos: Sequence[Path]) -> list[set[str]]:
+    def merged(self, photos: Sequence[Path]) -> list[dict[str, int]]:
         """Return the tags of photos, with those of the same photo elsewhere."""
         keys = {_key(photo) for photo in photos}
         others = [path for key, path in self.files.items() if key not in keys]
         every = [one for one in (*photos, *others) if one.is_file()]
         if not any(self.tags.values()):
-            return [set() for _ in photos]
+            return [{} for _ in photos]
         reads = readings(Path(), [(str(one.absolute()), None) for one in every], True)
         first = dict(zip(every, first_alike(reads), strict=True))
-        tags: dict[int, set[str]] = defaultdict(set)
+        tags: dict[int, dict[str, int]] = defaultdict(dict)
         for one, place in first.items():
-            tags[place] |= self.tags.get(_key(one), set())
-        return [tags[first[one]] if one in first else set() for one in photos]
+            both = [*tags[place].items(), *self.tags.get(_key(one), {}).items()]
+            tags[place] = tallied(both, str(one))
+        return [tags[first[one]] if one in first else {} for one in photos]
+
+    def _table(self, folder: Path, *, own: bool) -> dict[str, dict[str, int]]:
+        """Return the rows of a folder's ``tags.csv`` by photo; none if there is none.
+
+        One that cannot be read is refused among the photos; above them it may be of
+        something else, and is left out with a warning.
+        """
+        try:
+            path = table_in(folder)
+            rows = {} if path is None else read_tags(path, self._is_class)
+        except (ValueError, OSError) as error:
+            if own:
+                raise
+            if isinstance(error, ValueError):
+                warn(f"the tags in {folder} are not used: {error}")
+            return {}
+        return {_key(_inside(folder, name)): tags for name, tags in rows.items()}
 
     def _is_class(self, name: str) -> bool:
         return plain(name) in self.classes
@@ -198,30 +227,12 @@ def _inside(folder: Path, name: str) -> Path:
     return path if path.exists() else folder / name.replace("\\", "/")
 
 
-def _table(folder: Path, *, own: bool) -> dict[str, list[str]]:
-    """Return the rows of a folder's ``tags.csv`` by photo; none if there is none.
-
-    One that cannot be read is refused among the photos; above them it may be of
-    something else, and is left out with a warning.
-    """
-    try:
-        path = table_in(folder)
-        rows: Mapping[str, list[str]] = {} if path is None else read_tags(path)
-    except (ValueError, OSError) as error:
-        if own:
-            raise
-        if isinstance(error, ValueError):
-            warn(f"the tags in {folder} are not used: {error}")
-        return {}
-    return {_key(_inside(folder, name)): tags for name, tags in rows.items()}
-
-
-def _rows_of(file: AnnotationFile) -> dict[str, list[str]]:
-    """Return the classes on the photos of an annotation file."""
+def _rows_of(file: AnnotationFile) -> dict[str, dict[str, int]]:
+    """Return the classes on the photos of an annotation file, which counts none."""
     names = {number: name for name, number in file.categories.items()}
-    rows: dict[str, list[str]] = {one["file_name"]: [] for one in file.images}
+    rows: dict[str, dict[str, int]] = {one["file_name"]: {} for one in file.images}
     photos = {one["id"]: one["file_name"] for one in file.images}
     for one in file.annotations:
         if one["category_id"] in names:
-            rows[photos[one["image_id"]]].append(names[one["category_id"]])
+            rows[photos[one["image_id"]]][names[one["category_id"]]] = 0
     return rows

@@ -7,6 +7,7 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.evaluation.anatomy import Anatomy, average, dissect
     from wsis.evaluation.bounds import Detect, oracle, random_scores
+    from wsis.evaluation.ceiling import MaskTeacher, best_proposals
     from wsis.evaluation.kinds import Kind, Rules
     from wsis.evaluation.precision import (
         Evaluation,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         results_of,
         to_coco,
     )
-    from wsis.evaluation.trace import Trace
+    from wsis.evaluation.trace import Trace, training_truths
 
 __all__ = [
     "TRUSTED",
@@ -33,11 +34,13 @@ __all__ = [
     "Detect",
     "Evaluation",
     "Kind",
+    "MaskTeacher",
     "Predicted",
     "Rules",
     "Trace",
     "average",
     "average_precision",
+    "best_proposals",
     "coco_ap",
     "coco_data_set",
     "dissect",
@@ -49,6 +52,7 @@ __all__ = [
     "random_scores",
     "results_of",
     "to_coco",
+    "training_truths",
     "voc_ap",
 ]
 

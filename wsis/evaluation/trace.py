@@ -65,13 +65,9 @@ class Trace:
             ValueError: if the data set does not tell the objects of its training
                 images.
         """
-        if not isinstance(data, Traceable):
-            raise ValueError(
-                "expected a data set that has the objects of its training images "
-                f"(train_truths), got {type(data).__name__}"
-            )
+        truths = training_truths(data)
         bags = [Bag(image, source) for image in data.train().images]
-        return cls(bags, data.train_truths())
+        return cls(bags, truths)
 
     def __call__(self, step: BranchStep) -> None:
         """Add what one branch is taught on one image.
@@ -121,6 +117,21 @@ class Trace:
             {"epoch": epoch, "branch": branch, **self._sums[epoch, branch].results()}
             for epoch, branch in sorted(self._sums)
         ]
+
+
+def training_truths(data: DataSource) -> Sequence[GroundTruth]:
+    """Return the objects of a data set's training images.
+
+    Raises:
+        ValueError: if it does not tell them.
+        FileNotFoundError: if their files are missing.
+    """
+    if not isinstance(data, Traceable):
+        raise ValueError(
+            "expected a data set that has the objects of its training images "
+            f"(train_truths), got {type(data).__name__}"
+        )
+    return data.train_truths()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,8 +8,9 @@ import torch
 from wsis._support.checks import few
 from wsis._support.places import check_writable
 from wsis._support.problems import Checks
-from wsis.contracts import Annotated
+from wsis.contracts import Annotated, GroundTruth
 from wsis.evaluation.matches import tabulate
+from wsis.experiments._ceiling import check_labels, check_teachable
 from wsis.experiments._pool import check_pickle
 from wsis.experiments.runner import Plan, Work
 from wsis.geometry.predictions import Predictions
@@ -40,6 +41,9 @@ def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
     checks.of(check_templates)
     if work is not None and work.val.tagged.images:
         checks.of(_check_measurable, work.val)
+    if work is not None and work.ceiling_of:
+        checks.of(check_labels, [*work.ceiling_of])
+        checks.of(_check_teachable, work)
     checks.tell()
     assert work is not None
     return work
@@ -63,20 +67,31 @@ def prepared(
 
 def _check_measurable(val: Annotated) -> None:
     """Read all masks, and measure by them as if nothing had been predicted."""
-    images, truths, broken = val.tagged.images, [], []
-    for i, image in enumerate(images):
-        try:
-            truths.append(val.truths[i])
-        except (ValueError, LookupError, OSError) as error:
-            broken.append(f"{image.name}: {error}")
-    if broken:
-        raise ValueError(
-            f"expected masks of the validation photos to measure by, those of "
-            f"{len(broken)} of {len(images)} cannot be read: {few(broken)}"
-        )
+    images, truths = val.tagged.images, _read(val, "validation photos to measure by")
     none, whole = torch.zeros(0), torch.zeros(0, dtype=torch.long)
     nothing = [
         Predictions.of_masks(image.id, truth.size, [], label=whole, score=none)
         for image, truth in zip(images, truths, strict=True)
     ]
     tabulate(nothing, truths, val.tagged.classes)
+
+
+def _check_teachable(work: Work) -> None:
+    """Read all masks of the training photos, and look for those that can teach."""
+    seen = work.seen(None)
+    check_teachable(seen, _read(seen, "training photos to teach the ceiling"))
+
+
+def _read(half: Annotated, what: str) -> list[GroundTruth]:
+    images, truths, broken = half.tagged.images, [], []
+    for i, image in enumerate(images):
+        try:
+            truths.append(half.truths[i])
+        except (ValueError, LookupError, OSError) as error:
+            broken.append(f"{image.name}: {error}")
+    if broken:
+        raise ValueError(
+            f"expected masks of the {what}, those of {len(broken)} of {len(images)} "
+            f"cannot be read: {few(broken)}"
+        )
+    return truths

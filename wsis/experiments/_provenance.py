@@ -18,7 +18,13 @@ from wsis.runs.pipeline import Pipeline
 
 IMAGE_LEVEL, NOT_IMAGE_LEVEL = "image-level", "not image-level"
 
-_IMAGE_LEVEL = {Supervision.TAGS, Supervision.IMAGENET, Supervision.BOUNDARIES}
+_IMAGE_LEVEL = {
+    *(Supervision.TAGS, Supervision.COUNTS, Supervision.IMAGENET),
+    Supervision.BOUNDARIES,
+}
+
+_LATER = {"counts", "single"}
+"""Settings of data that are left out at their default: older folders lack them."""
 
 
 def ledger(pipeline: Pipeline) -> dict[str, list[str]]:
@@ -39,8 +45,8 @@ def by_label(ledgers: Iterable[dict[str, list[str]]]) -> dict[str, list[str]]:
 def level(labels: Ledger | Iterable[str]) -> str:
     """Return ``image-level``, or ``not image-level`` after points or masks.
 
-    Class labels of ImageNet and contours of another data set count as image-level, as
-    is usual in the field; the ledger names them.
+    Counts, which do not tell where objects are, class labels of ImageNet and contours
+    of another data set count as image-level; the ledger names them.
     """
     allowed = {str(label) for label in _IMAGE_LEVEL}
     return IMAGE_LEVEL if {str(x) for x in labels} <= allowed else NOT_IMAGE_LEVEL
@@ -96,6 +102,8 @@ def _settings(source: DataSource, both: bool) -> dict[str, Any]:
     if is_dataclass(source):
         for field in fields(source):
             value = getattr(source, field.name)
+            if field.name in _LATER and value == field.default:
+                continue
             if isinstance(value, DataSource):
                 given[field.name] = _settings(value, both)
             elif not isinstance(value, Path):

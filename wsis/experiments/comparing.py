@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,11 +18,14 @@ from wsis.contracts import Annotated, DataSource
 from wsis.data.halves import summary
 from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
+from wsis.experiments._ceiling import FOLDER as CEILING
+from wsis.experiments._ceiling import identity as taught_identity
+from wsis.experiments._ceiling import shown_names
 from wsis.experiments._pool import doing
 from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import Kept, journal
-from wsis.experiments.records import Comparison, RunRecord
+from wsis.experiments.records import Ceiling, Comparison, RunRecord
 from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.report.shown import Shown
@@ -43,13 +47,15 @@ def compare(
     fresh: bool = False,
     folds: int | None = None,
     trace: bool = False,
+    ceiling: bool | None = None,
     monitor: Monitor | None = None,
 ) -> Comparison:
     """Train and evaluate miners with several seeds, all else being the same.
 
     Proposals and frozen features are made once; cues, initial weights, the images'
     order and the sampler's draws are those of the seed. Masks are read before any work,
-    to make sure that they can be, and after training, by evaluation alone.
+    to make sure that they can be, and after training, by evaluation alone. The ceiling
+    alone is taught by masks, those of the training images.
 
     Args:
         miners: by the name that tables give them, or one after another, or as text:
@@ -69,14 +75,17 @@ def compare(
         folds: splits both halves anew into so many parts and holds out each in turn;
             None takes the data set's own halves.
         trace: also records what every branch is taught, judged by the training masks.
+        ceiling: also trains the same network with true masks in place of a miner, with
+            every seed, and tells how much of that each miner reaches. None does so on
+            drawn scenes, with the first seed, where that is one run more.
         monitor: is told of progress.
 
     Raises:
         LookupError: if a part is not installed.
         ValueError: if a part's settings are out of range, two miners have one name, the
             data have no tags to learn from, a miner or the data cannot be sent to
-            another process, there cannot be so many folds, or the folder holds another
-            comparison.
+            another process, there cannot be so many folds, the training images have no
+            masks for a ceiling, or the folder holds another comparison.
     """
     return compare_variants(
         variants_of(miners),
@@ -91,6 +100,7 @@ def compare(
         fresh=fresh,
         watch=Trace.of if trace else None,
         folds=folds,
+        ceiling=ceiling,
     )
 
 
@@ -106,6 +116,7 @@ def compare_variants(
     folder: Path | None = None,
     fresh: bool = False,
     folds: int | None = None,
+    ceiling: bool | None = None,
 ) -> Comparison:
     """Do as ``compare``, with variants and a pipeline that are ready.
 
@@ -130,6 +141,7 @@ def compare_variants(
                 monitor=monitor,
                 folder=Path(place),
                 folds=folds,
+                ceiling=ceiling,
             )
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
@@ -145,30 +157,33 @@ def compare_variants(
         device=pipeline.device,
         watch=watch,
         folds=None if folds is None else Folds(count=folds),
+        ceiling=ceiling,
     )
     work = ready(plan, jobs, folder)
     of, first = work.pipelines, seeds[0]
     began = time.perf_counter()
     monitor.say(summary(work.train))
-    design = {
-        variant.label: {
-            **identity(variant, of[variant.label]),
-            "data": work.fingerprint,
-            "inputs": UNREAD,
-            "versions": versions(),
-        }
-        for variant in variants
+    taught = (seeds if ceiling else seeds[:1]) if work.ceiling_of else []
+    shared = {"data": work.fingerprint, "inputs": UNREAD, "versions": versions()}
+    design = {x.label: {**identity(x, of[x.label]), **shared} for x in variants}
+    tops = {
+        name: {**taught_identity(of[label]), **shared}
+        for label, name in work.ceiling_of.items()
     }
     # Another bench is refused before the photos are read.
     journal(folder, design, fresh=fresh).resumes()
+    journal(folder / CEILING, tops, fresh=fresh).resumes()
     inputs = work.inputs()
     work.compare_photos()
-    kept = Kept(
-        root=folder,
-        design={k: {**one, "inputs": inputs[k]} for k, one in design.items()},
-        fresh=fresh,
-        folds=folds,
-        first=first,
+    kept, above = (
+        Kept(
+            root=root,
+            design={k: {**one, "inputs": inputs[k]} for k, one in of_runs.items()},
+            fresh=fresh,
+            folds=folds,
+            first=first,
+        )
+        for root, of_runs in ((folder, design), (folder / CEILING, tops))
     )
     single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
     missing = [
@@ -176,7 +191,14 @@ def compare_variants(
         for variant, seed, fold in single
         if (variant.label, seed, fold) not in kept.runs
     ]
-    with closing(kept), doing(work, jobs) as do:
+    untaught = [
+        (name, seed, fold)
+        for seed in taught
+        for fold in kept.parts
+        for name in tops
+        if (name, seed, fold) not in above.runs
+    ]
+    with closing(kept), closing(above), doing(work, jobs) as do:
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
         prepared(do(Work.prepare, chores, None), step)
@@ -186,6 +208,8 @@ def compare_variants(
                 monitor.say(text)
         for done in do(Work.run, missing, monitor):
             kept.add(done)
+        for done in do(Work.teach, untaught, monitor):
+            above.add(done)
         shown = {label: kept.shown(label) for label in labels}
         # Runs of folds are dissected together; a folder of an older version has none.
         whole = [
@@ -203,18 +227,15 @@ def compare_variants(
                 shown[label] = Shown.of(anatomy, known.mined if known else None)
             step(label)
     matches = {(x, seed): kept.matches(x, seed) for x in labels for seed in seeds}
-    runs = [
-        kept.runs[label, seed, None]
-        if folds is None
-        else RunRecord.pooled(
-            kept.of_seed(label, seed),
-            matches[label, seed],
-            work.train.classes,
-            errors[label, seed],
-        )
-        for seed in seeds
-        for label in labels
-    ]
+
+    def whole_run(of: Kept, label: str, seed: int) -> RunRecord:
+        if folds is None:
+            return of.runs[label, seed, None]
+        parts, found = of.of_seed(label, seed), of.matches(label, seed)
+        anatomy = errors.get((label, seed))
+        return RunRecord.pooled(parts, found, work.train.classes, anatomy)
+
+    rows = shown_names(work.ceiling_of)
     step = monitor.start("oracle and random scores", 2)
     highest, chance = bounds(of[labels[0]], work.val, step)
     return Comparison(
@@ -227,7 +248,17 @@ def compare_variants(
         data=work.description(),
         oracle=highest,
         random=chance,
-        runs=runs,
+        runs=[whole_run(kept, label, seed) for seed in seeds for label in labels],
+        ceiling=Ceiling(
+            runs=[
+                replace(whole_run(above, name, seed), miner=rows[name])
+                for seed in taught
+                for name in tops
+            ],
+            of={label: rows[name] for label, name in work.ceiling_of.items()},
+        )
+        if taught
+        else None,
         supervision=sorted(set().union(*(one.ledger for one in of.values()))),
         prepare_seconds=seconds,
         pictures={label: kept.predictions(label, first) for label in labels},

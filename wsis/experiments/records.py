@@ -1,9 +1,9 @@
 """Records of runs, and the comparison that they make up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 from wsis._support.files import write_json, write_text
@@ -27,6 +27,7 @@ from wsis.report import (
     write_report,
 )
 from wsis.report.shown import Shown
+from wsis.report.tables import SHARED
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import settings_hash
 
@@ -126,6 +127,29 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A strategy's part of its ceiling.
+
+    Args:
+        mean: in percent; above 100 where a miner does better than the masks did.
+        deviation: over seeds; None for a single one.
+        seeds: how many.
+    """
+
+    mean: float
+    deviation: float | None
+    seeds: int
+
+    @classmethod
+    def of(cls, shares: Sequence[float]) -> "Share | None":
+        """Return the mean share of several seeds; None without any."""
+        if not shares:
+            return None
+        deviation = stdev(shares) if len(shares) > 1 else None
+        return cls(mean=fmean(shares), deviation=deviation, seeds=len(shares))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The difference of one strategy to the first, by one figure.
 
@@ -151,6 +175,58 @@ class Verdict:
     seeds_more: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """The same network, losses and steps, taught with true masks.
+
+    Args:
+        runs: by seed; ``miner`` is the row's name in tables. They are not image-level.
+        of: each strategy's row, by label.
+    """
+
+    runs: list[RunRecord]
+    of: dict[str, str]
+
+    def shares(self, runs: Sequence[RunRecord]) -> dict[str, dict[str, Share | None]]:
+        """Return what strategies reach of their ceiling, by label and figure.
+
+        A share is a figure divided by the ceiling's, in percent, seed by seed, of the
+        seeds that both have; None where the ceiling is 0 in all of them.
+
+        Args:
+            runs: of the strategies.
+        """
+        tops = {(top.miner, top.seed): top.metrics for top in self.runs}
+        found: dict[str, dict[str, Share | None]] = {}
+        for label, row in self.of.items():
+            pairs = [
+                (run.metrics, tops[row, run.seed])
+                for run in runs
+                if run.miner == label and (row, run.seed) in tops
+            ]
+            found[label] = {
+                name: Share.of(
+                    [100 * a[name] / b[name] for a, b in pairs if b[name] > 0]
+                )
+                for name in SHARED
+            }
+        return found
+
+    def results(self, runs: Sequence[RunRecord]) -> dict[str, Any]:
+        """Return the content of ``results.json`` about it."""
+        consumed = by_label(run.supervision for run in self.runs)
+        return {
+            "supervision": consumed,
+            "level": level(consumed),
+            "of": self.of,
+            "shares": {
+                label: {k: None if v is None else asdict(v) for k, v in one.items()}
+                for label, one in self.shares(runs).items()
+            },
+            "runs": [run.figures() for run in self.runs],
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison:
     """The result of a comparison; prints as a table, in a notebook too.
@@ -167,6 +243,7 @@ class Comparison:
         variants: each variant's label and its own settings.
         verdict: as ``verdicts.judge`` has it.
         truths: digest of the objects that were to be found.
+        ceiling: the network taught with true masks; None where there is none.
         folds: the single runs with folds, in the order of seeds, folds and variants;
             they have no anatomy of their own.
         val: the images of ``pictures``, in their order, and their objects.
@@ -185,6 +262,7 @@ class Comparison:
     variants: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     truths: str = ""
+    ceiling: Ceiling | None = None
     folds: list[RunRecord] = field(default_factory=list)
     val: Annotated | None = None
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
@@ -197,6 +275,11 @@ class Comparison:
             label: {name: Verdict(**one) for name, one in of_metric.items()}
             for label, of_metric in self.verdict.get("differences", {}).items()
         }
+
+    @property
+    def shares(self) -> dict[str, dict[str, Share | None]]:
+        """The share of its ceiling that each strategy reaches, by label and figure."""
+        return {} if self.ceiling is None else self.ceiling.shares(self.runs)
 
     def report(self, path: str | Path) -> Path:
         """Write a self-contained HTML page, and return its path."""
@@ -216,7 +299,11 @@ class Comparison:
     def results(self) -> dict[str, Any]:
         """Return the content of ``results.json``."""
         labels: dict[str, list[str]] = {label: [] for label in self.supervision}
-        folds = {"folds": [run.figures() for run in self.folds]} if self.folds else {}
+        more: dict[str, Any] = {}
+        if self.folds:
+            more["folds"] = [run.figures() for run in self.folds]
+        if self.ceiling is not None:
+            more["ceiling"] = self.ceiling.results(self.runs)
         return {
             "settings": self.settings,
             "settings_hash": settings_hash(self.settings),
@@ -240,7 +327,7 @@ class Comparison:
                 if run.trace is not None
             },
             "runs": [run.figures() for run in self.runs],
-            **folds,
+            **more,
         }
 
     def __repr__(self) -> str:

@@ -14,13 +14,21 @@ from wsis._support.memory import peak_megabytes, reset_peak
 from wsis._support.problems import Checks
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, versions
-from wsis.contracts import Annotated, DataSource, GroundTruth, Tagged, TaggedImage
+from wsis.contracts import (
+    Annotated,
+    DataSource,
+    GroundTruth,
+    Supervision,
+    Tagged,
+    TaggedImage,
+)
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untagged
 from wsis.data.splits import Folds, in_turn
-from wsis.evaluation import Anatomy, Evaluation
+from wsis.evaluation import Anatomy, Evaluation, MaskTeacher, training_truths
 from wsis.evaluation.matches import Matches, Table, tabulate
+from wsis.experiments._ceiling import names, teaching
 from wsis.experiments._provenance import describe, ledger, level, of_truths
 from wsis.experiments.records import RunRecord
 from wsis.experiments.variants import Variant
@@ -31,6 +39,7 @@ from wsis.report import METRICS
 from wsis.report.shown import MINED, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
+from wsis.training.network import Model
 from wsis.training.supervision import BranchStep
 
 _OF_FEATURES = (
@@ -73,6 +82,7 @@ class Plan:
         device: where models are.
         watch: makes what looks on from outside training, for each run.
         folds: how the data set is split; None takes its own halves.
+        ceiling: whether there are runs that true masks teach; None as in ``names``.
     """
 
     data: DataSource
@@ -82,6 +92,7 @@ class Plan:
     device: torch.device
     watch: Watch | None = None
     folds: Folds | None = None
+    ceiling: bool | None = False
 
     def pipelines(self) -> dict[str, Pipeline]:
         """Return each variant's pipeline; variants of the same settings share one.
@@ -152,6 +163,17 @@ class Work:
             self.val = in_turn(self.folds)
             self.train = self.val.tagged
         tell_untagged(self.train)
+        told = {id(one): one.trained_on(self.train) for one in self.pipelines.values()}
+        self.pipelines = {x: told[id(one)] for x, one in self.pipelines.items()}
+        self.ceiling_of = names(
+            self.pipelines, plan.ceiling, data, folds=bool(self.folds)
+        )
+        self._tops = {
+            self.ceiling_of[one.label]: one
+            for one in reversed(plan.variants)
+            if self.ceiling_of
+        }
+        self._taught: dict[str, Pipeline] = {}
         self.in_both = 0
         self.fingerprint = describe(
             data, self.train, self.val, both=plan.folds is not None
@@ -202,8 +224,22 @@ class Work:
         bag = self.photos(label)[index]
         return bag.image.name, attempt(lambda: self.pipelines[label].prepare([bag]))
 
+    def seen(self, fold: int | None) -> Annotated:
+        """Return the training images with their objects, for the ceiling alone.
+
+        Raises:
+            ValueError: if the data set does not tell them.
+        """
+        if fold is not None:
+            return self.folds[fold].seen
+        if self.folds:
+            return self.val
+        return Annotated(tagged=self.train, truths=training_truths(self.plan.data))
+
     def inputs(self) -> dict[str, dict[str, str]]:
         """Read every photo; return digests of what figures are made from, by label.
+
+        Those of ceilings are by their names.
 
         Raises:
             ValueError: if photos cannot be read; names all of them.
@@ -214,6 +250,9 @@ class Work:
             pipeline = self.pipelines[one.label]
             made = pipeline.inputs(bags, None, pipeline.strategy(one.miner))
             found[one.label] = {**made, "truths": truths}
+        taught = of_truths(self.seen(None).truths) if self._tops else ""
+        for name, one in self._tops.items():
+            found[name] = {**teaching(found[one.label]), "training objects": taught}
         return found
 
     def compare_photos(self) -> None:
@@ -256,16 +295,68 @@ class Work:
         monitor: Monitor | None,
     ) -> Done:
         """Train, predict and evaluate; ``show`` keeps what reports show besides."""
-        monitor = monitor or Silent()
-        pipeline, title = self.pipelines[variant.label], f"{variant.label}, seed {seed}"
-        if fold is not None:
-            title += f", fold {fold}"
-        train, val = self._halves(fold)
-        training, validation = self.bags(variant.label, fold)
+        pipeline = self.pipelines[variant.label]
         cues = self._cues_of(variant.label, seed, fold)
         data = self.plan.data if fold is None else self.folds[fold]
         watch = self.plan.watch
         watcher = watch(data, pipeline.source) if watch else None
+        model, anatomy, done = self._measured(
+            pipeline, variant, seed, fold, monitor, cues=cues, observer=watcher
+        )
+        run = replace(
+            done.run,
+            miner_settings={
+                **variant.miner.resolved("miners"),
+                "sampler": pipeline.sampler(variant.miner).label,
+            },
+            overrides=list(variant.overrides),
+            trace=watcher.results() if watcher else None,
+        )
+        done = replace(done, run=run)
+        if not show:
+            return done
+        strategy = pipeline.strategy(variant.miner)
+        _, validation = self.bags(variant.label, fold)
+        mined = {
+            bag.image.id: mine(pipeline, model, strategy, bag, cues)
+            for bag in validation
+            if bag.image.id in self._looked_into
+        }
+        return replace(done, shown=Shown.of(anatomy, mined))
+
+    def teach(
+        self, name: str, seed: int, fold: int | None, monitor: Monitor | None
+    ) -> Done:
+        """Train a ceiling with true masks; else do as ``run``."""
+        variant = self._tops[name]
+        if name not in self._taught:
+            pipeline = self.pipelines[variant.label]
+            self._taught[name] = pipeline.consuming(Supervision.MASKS)
+        teacher = MaskTeacher(self.seen(fold))
+        _, _, done = self._measured(
+            self._taught[name], variant, seed, fold, monitor, teacher=teacher
+        )
+        # The teacher stands in for the cues, whatever labels they would consume.
+        consumed = {k: v for k, v in done.run.supervision.items() if k != "cues"}
+        return replace(done, run=replace(done.run, miner=name, supervision=consumed))
+
+    def _measured(
+        self,
+        pipeline: Pipeline,
+        variant: Variant,
+        seed: int,
+        fold: int | None,
+        monitor: Monitor | None,
+        **given: Any,
+    ) -> tuple[Model, Anatomy | None, Done]:
+        """Train, predict and evaluate; the record lacks what only miners have."""
+        monitor = monitor or Silent()
+        name = "ceiling" if "teacher" in given else variant.label
+        title = f"{name}, seed {seed}"
+        if fold is not None:
+            title += f", fold {fold}"
+        train, val = self._halves(fold)
+        training, validation = self.bags(variant.label, fold)
         reset_peak(pipeline.device)
         total = pipeline.settings.schedule.images(len(training))
         step = monitor.start(f"{title}: train", total)
@@ -274,9 +365,8 @@ class Work:
             train,
             variant.miner,
             seed,
-            cues=cues,
-            observer=watcher,
             tick=lambda progress: step(""),
+            **given,
         )
         trained = time.perf_counter()
         step = monitor.start(f"{title}: predict", len(validation))
@@ -294,10 +384,7 @@ class Work:
         consumed = ledger(pipeline)
         run = RunRecord(
             miner=variant.label,
-            miner_settings={
-                **variant.miner.resolved("miners"),
-                "sampler": pipeline.sampler(variant.miner).label,
-            },
+            miner_settings={},
             seed=seed,
             metrics={name: evaluation.metrics[name] for name in METRICS},
             per_class=evaluation.per_class,
@@ -306,26 +393,16 @@ class Work:
             peak_memory_mb=peak_megabytes(pipeline.device),
             skipped=progress.skipped,
             losses=progress.losses,
-            overrides=list(variant.overrides),
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
             device=str(pipeline.device),
             versions=versions(),
             commit=commit(),
             anatomy=None if anatomy is None else anatomy.results(),
-            trace=watcher.results() if watcher else None,
             fold=fold,
         )
         done = Done(run=run, predictions=predictions, matches=Matches.of(table))
-        if not show:
-            return done
-        strategy = pipeline.strategy(variant.miner)
-        mined = {
-            bag.image.id: mine(pipeline, model, strategy, bag, cues)
-            for bag in validation
-            if bag.image.id in self._looked_into
-        }
-        return replace(done, shown=Shown.of(anatomy, mined))
+        return model, anatomy, done
 
     def dissect(
         self,

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,25 @@ class Predictions:
             some = [classes] if isinstance(classes, str) else classes
             labels = torch.tensor([self._label(one) for one in some])
             keep &= torch.isin(self.label, labels)
+        return self.chosen(keep)
+
+    def at_most(self, counts: Mapping[str, int]) -> "Predictions":
+        """Return as many instances of each class as were counted, the best.
+
+        Args:
+            counts: of objects by name of class; 0 leaves all, as no name does.
+
+        Raises:
+            ValueError: if a class is unknown, or a count is negative.
+        """
+        if wrong := [f"{name} {n}" for name, n in counts.items() if n < 0]:
+            raise ValueError(f"expected counts of at least 0, got {', '.join(wrong)}")
+        keep = torch.ones(len(self), dtype=torch.bool)
+        order = self.score.argsort(descending=True, stable=True)
+        for name, count in counts.items():
+            if count:
+                own = order[self.label[order] == self._label(name)]
+                keep[own[count:]] = False
         return self.chosen(keep)
 
     def exclusive(self) -> "Predictions":

@@ -59,10 +59,11 @@ class Bag:
 
     @property
     def labels(self) -> str:
-        """A digest of what somebody said of the photo: its tags and points."""
-        points = self.image.points
+        """A digest of what somebody said of the photo: its tags, points and counts."""
+        points, counts = self.image.points, self.image.counts
         given = None if points is None else [points.xy.tolist(), points.label.tolist()]
-        return digest(self.tags.tolist(), given)
+        counted = [] if counts is None else [counts.tolist()]
+        return digest(self.tags.tolist(), given, *counted)
 
     @property
     def proposals(self) -> Proposals:

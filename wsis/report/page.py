@@ -10,7 +10,15 @@ from wsis.evaluation.kinds import FALSE, Kind
 from wsis.geometry.drawing import SHARE, SHOWN
 from wsis.report._charts import Dot, bars, curves, scatter
 from wsis.report.gallery import Strip
-from wsis.report.tables import METRICS, figure, gained, seeds_more, table
+from wsis.report.tables import (
+    METRICS,
+    SHARED,
+    figure,
+    gained,
+    seeds_more,
+    shared,
+    table,
+)
 
 BOUNDS = ("oracle", "random")
 
@@ -32,8 +40,8 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         pictures: of validation images.
     """
     rows = table(results)
-    miners = [row.name for row in rows if row.name not in BOUNDS]
-    means = [row.mean for row in rows if row.name in miners]
+    miners = [row.name for row in rows if not row.bound]
+    means = [row.mean for row in rows if not row.bound]
     anatomy, supervision = results.get("anatomy") or {}, results["supervision"]
     panels = [panel for strip in pictures for panel in strip.panels]
     taught = [panel for strip in pictures for panel in strip.branches]
@@ -49,6 +57,11 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         metrics=METRICS,
         verdict={"differences": {}, **(results.get("verdict") or {})},
         classes=_per_class(results, miners),
+        shares=[
+            (label, [shared(results, label, name) or "–" for name in SHARED])
+            for label in (results.get("ceiling") or {"of": {}})["of"]
+        ],
+        shared=SHARED,
         charts=_charts(results, miners),
         anatomy=anatomy,
         bars=_bars(anatomy),

@@ -147,7 +147,10 @@ def mine(
     previous: list[BranchScores] = [scores.anti_noise, *scores.branches[:-1]]
     meeting = overlaps(proposals).to(model.device)
     tags = bag.tags.to(model.device)
+    counts = bag.image.counts
+    if counts is not None:
+        counts = counts.to(model.device)
     return [
-        Mined.of(k, strategy.mine(k, branch, meeting, tags, clusters))
+        Mined.of(k, strategy.mine(k, branch, meeting, tags, clusters, counts))
         for k, branch in enumerate(previous)
     ]

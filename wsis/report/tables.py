@@ -3,35 +3,55 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from statistics import fmean, stdev
 from typing import Any
 
 METRICS = ("mAP25", "mAP50", "mAP70", "mAP75", "AP")
 BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
+SHARED = ("mAP50", "mAP75")
+"""Figures of which a strategy's share of the ceiling is told."""
 
 COLUMNS = (
     *("strategy", "metric", "seeds", "mean", "deviation", "low", "high"),
     *("difference", "difference_low", "difference_high", "p", "p_all"),
-    *("verdict", "seeds_more", "supervision", "level"),
+    *("verdict", "seeds_more", "supervision", "level", "share_of_ceiling"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of a comparison's table: mean and deviation over seeds, in percent."""
+    """One line of a comparison's table: mean and deviation over seeds, in percent.
+
+    A bound is no strategy: the ceiling, the oracle, or random scores. The last two know
+    no seeds.
+    """
 
     name: str
     seeds: int
     mean: Mapping[str, float]
     deviation: Mapping[str, float | None] = field(default_factory=dict)
+    bound: bool = False
 
 
 def table(results: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of ``results.json``: variants in order, oracle, random."""
+    """Return the rows of ``results.json``: variants, ceilings, oracle, random."""
+    ceiling = results.get("ceiling") or {"runs": []}
+    bounds = [
+        Row(name=x, seeds=0, mean=results[x], bound=True) for x in ("oracle", "random")
+    ]
+    return [
+        *_rows(results["runs"]),
+        *(replace(row, bound=True) for row in _rows(ceiling["runs"])),
+        *bounds,
+    ]
+
+
+def _rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Return a row a strategy, over all its seeds."""
     found: dict[str, list[dict[str, float]]] = {}
-    for run in results["runs"]:
+    for run in runs:
         found.setdefault(run["miner"], []).append(run["metrics"])
     rows = []
     for label, some in found.items():
@@ -42,7 +62,7 @@ def table(results: Mapping[str, Any]) -> list[Row]:
             for name, values in columns.items()
         }
         rows.append(Row(name=label, seeds=len(some), mean=mean, deviation=deviation))
-    return rows + [Row(name=x, seeds=1, mean=results[x]) for x in ("oracle", "random")]
+    return rows
 
 
 def figure(row: Row, name: str) -> str:
@@ -52,6 +72,16 @@ def figure(row: Row, name: str) -> str:
     deviation = row.deviation.get(name)
     mean = f"{row.mean[name]:.1f}"
     return mean if deviation is None else f"{mean} ± {deviation:.1f}"
+
+
+def shared(results: Mapping[str, Any], label: str, name: str) -> str:
+    """Return ``84 % ± 2`` of the ceiling for a strategy's figure; nothing without."""
+    shares = (results.get("ceiling") or {"shares": {}})["shares"]
+    one = shares.get(label, {}).get(name)
+    if one is None:
+        return ""
+    deviation = one["deviation"]
+    return f"{one['mean']:.0f} %" + ("" if deviation is None else f" ± {deviation:.0f}")
 
 
 def to_text(results: Mapping[str, Any]) -> str:
@@ -89,19 +119,23 @@ def to_html(results: Mapping[str, Any]) -> str:
 def to_csv(results: Mapping[str, Any]) -> str:
     """Return a line for each strategy and figure; empty cells where there is none."""
     verdict = results["verdict"]
-    runs = {run["miner"]: run for run in results["runs"]}
+    ceiling = results.get("ceiling") or {"runs": [], "shares": {}}
+    runs = {run["miner"]: run for run in (*results["runs"], *ceiling["runs"])}
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in table(results):
         for name in (n for n in METRICS if n in row.mean):
             line = {"strategy": row.name, "metric": name, "mean": row.mean[name]}
-            if one := verdict["strategies"].get(row.name, {}).get(name):
+            if row.seeds:
                 labels = set().union(*runs[row.name]["supervision"].values())
-                line |= {"seeds": row.seeds, "deviation": one["deviation"]}
-                line["low"], line["high"] = one["interval"] or (None, None)
+                line |= {"seeds": row.seeds, "deviation": row.deviation[name]}
                 line["supervision"] = " + ".join(sorted(labels))
                 line["level"] = runs[row.name]["level"]
+            if one := verdict["strategies"].get(row.name, {}).get(name):
+                line["low"], line["high"] = one["interval"] or (None, None)
+            if one := ceiling["shares"].get(row.name, {}).get(name):
+                line["share_of_ceiling"] = one["mean"]
             if one := verdict["differences"].get(row.name, {}).get(name):
                 line |= {k: one[k] for k in ("p", "p_all", "verdict", "seeds_more")}
                 line["difference"] = one["mean"]
@@ -125,8 +159,14 @@ def to_markdown(results: Mapping[str, Any]) -> str:
             spread(measured.get(name), row.mean[name]) if name in row.mean else ""
             for name in METRICS
         ]
-        seeds = str(row.seeds) if measured else ""
+        seeds = str(row.seeds or "")
         lines.append(f"| {row.name} | {seeds} | {' | '.join(cells)} |")
+    if results.get("ceiling"):
+        head_of = f"| of the ceiling | {' | '.join(SHARED)} |"
+        lines += ["", head_of, "|---|" + "---|" * len(SHARED)]
+        for label in results["ceiling"]["of"]:
+            some = [shared(results, label, name) for name in SHARED]
+            lines.append(f"| {label} | {' | '.join(some)} |")
     if verdict["differences"]:
         lines += ["", f"Against {verdict['first']}:", "", head, rule]
         for label, of_metric in verdict["differences"].items():
@@ -184,11 +224,17 @@ def caption(results: Mapping[str, Any]) -> str:
     )
     if data.get("in_both"):
         images = f"{images}{data['in_both']} of them in both halves, "
+    top = results.get("ceiling")
+    taught = (
+        f"The ceiling consumed {', '.join(top['supervision'])}: {top['level']}. "
+        if top
+        else ""
+    )
     return (
         f"Percent; mean (95 % interval over seeds and images). {images}"
         f"{len(data['classes'])} classes; images resampled {verdict['samples']} times. "
         f"Labels consumed: {consumed}: {results['level']}. "
-        f"Settings {results['settings_hash']}."
+        f"{taught}Settings {results['settings_hash']}."
     )
 
 
@@ -198,10 +244,12 @@ def _short(results: Mapping[str, Any]) -> list[list[str]]:
     against = verdict.get("differences", {})
     columns = [*METRICS, "ABO"]
     last = [f"mAP50 against {verdict['first']}"] if against else []
-    lines = [["", "seeds", *columns, *last]]
+    top = [f"{name} of ceiling" for name in SHARED if results.get("ceiling")]
+    lines = [["", "seeds", *columns, *top, *last]]
     for row in table(results):
-        seeds = "" if row.name in ("oracle", "random") else str(row.seeds)
-        lines.append([row.name, seeds, *(figure(row, name) for name in columns)])
+        lines.append([row.name, str(row.seeds or "")])
+        lines[-1] += [figure(row, name) for name in columns]
+        lines[-1] += [shared(results, row.name, name) for name in SHARED if top]
         if against:
             one = against.get(row.name)
             lines[-1].append(said(one["mAP50"]) if one else "")

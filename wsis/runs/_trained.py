@@ -1,7 +1,7 @@
 """Trained models: they predict photos and are measured by masks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -79,7 +79,7 @@ class Trained(ABC):
         return replace(self, card=self.card.save(place, self.model))
 
     def predict(
-        self, photo: Picture, *, tags: Iterable[str] | None = None
+        self, photo: Picture, *, tags: Iterable[str] | Mapping[str, int] | None = None
     ) -> Predictions:
         """Return the instances on one photo, best first.
 
@@ -87,7 +87,8 @@ class Trained(ABC):
             photo: a file, RGB pixels (H, W, 3) of uint8, a Pillow image, or an image of
                 a data set, whose tags are not looked at.
             tags: the classes on the photo, where they are known: no instance is of
-                another class. None allows all.
+                another class. None allows all. With counts, as ``{"dog": 2}``, a class
+                has as many instances at most, the best; 0 leaves all.
 
         Raises:
             FileNotFoundError: if there is no such file.
@@ -100,7 +101,12 @@ class Trained(ABC):
             known = known_classes(tags, self.classes)
             allowed = torch.tensor([name in known for name in self.classes])
         found = self.find(image, allowed)
-        return replace(found, classes=self.classes, load=image.load)
+        found = replace(found, classes=self.classes, load=image.load)
+        if isinstance(tags, Mapping):
+            found = found.at_most(
+                {known_classes([x], self.classes)[0]: n for x, n in tags.items()}
+            )
+        return found
 
     def predict_all(
         self, annotated: Annotated, monitor: Monitor | None = None

@@ -1,7 +1,7 @@
 """Builds the parts that settings name and runs them: train and predict in two calls."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from wsis import plugins
+from wsis._support.checks import few
 from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
@@ -40,7 +41,13 @@ from wsis.training.checkpoints import Progress
 from wsis.training.inference import predict
 from wsis.training.loop import fit
 from wsis.training.network import Model
-from wsis.training.supervision import Observer, PartError, Strategy, supervise
+from wsis.training.supervision import (
+    Observer,
+    PartError,
+    Strategy,
+    Teacher,
+    supervise,
+)
 
 CPU = torch.device("cpu")
 
@@ -173,6 +180,31 @@ class Pipeline:
             "cues": cues,
             "training": frozenset({Supervision.TAGS}) | self.consumed,
         }
+
+    def consuming(self, *labels: Supervision) -> "Pipeline":
+        """Return the pipeline whose training consumes further labels."""
+        return replace(self, consumed=self.consumed | {*labels})
+
+    def trained_on(self, tagged: Tagged) -> "Pipeline":
+        """Return the pipeline whose ledger names counts if the images have any.
+
+        Raises:
+            ValueError: if counts are no numbers of objects of tagged classes.
+        """
+        counts = [(x, x.counts) for x in tagged.images if x.counts is not None]
+        wrong = [
+            one.name
+            for one, count in counts
+            if count.shape != one.tags.shape
+            or not (count >= 0).all()
+            or (count[~one.tags] > 0).any()
+        ]
+        if wrong:
+            raise ValueError(
+                "expected a count of at least 0 for each class, and 0 for classes that "
+                f"are not tagged; {len(wrong)} photos have others: {few(wrong)}"
+            )
+        return self.consuming(Supervision.COUNTS) if counts else self
 
     def strategy(self, miner: Any) -> Strategy:
         """Return the miner, its sampler, and the assigner that all miners share."""
@@ -383,16 +415,28 @@ class Pipeline:
         checkpoint: Path | None = None,
         steps: int | None = None,
         observer: Observer | None = None,
+        teacher: Teacher | None = None,
         tick: Callable[[Progress], None] = lambda progress: None,
     ) -> tuple[Model, Progress]:
-        """A model trained on tagged images with ``miner``; the rest as in ``fit``."""
+        """A model trained on tagged images with ``miner``; the rest as in ``fit``.
+
+        Raises:
+            ValueError: as ``fit``, and if the ledger lacks labels that a teacher
+                consumes.
+        """
+        if teacher is not None and not teacher.ledger <= self.ledger:
+            raise ValueError(
+                "expected a pipeline whose ledger names what the teacher consumes, "
+                f"{', '.join(sorted(teacher.ledger))}; got "
+                f"{', '.join(sorted(self.ledger))}: call consuming first"
+            )
         bags = bags or self.bags(tagged.images)
         model = self.model(len(tagged.classes), seed)
         progress = fit(
             model,
             bags,
             self.features(model),
-            cues or self.cues(bags, seed),
+            _no_cues if teacher else cues or self.cues(bags, seed),
             self.strategy(miner),
             self.settings.schedule,
             seed=seed,
@@ -401,6 +445,7 @@ class Pipeline:
             steps=steps,
             shared=self.shared,
             observer=observer,
+            teacher=teacher,
             tick=tick,
         )
         return model, progress
@@ -443,6 +488,11 @@ class Pipeline:
 
     def _head(self, channels: int) -> Any:
         return self.settings.build("head", channels=channels).to(self.device)
+
+
+def _no_cues(bag: Bag) -> None:
+    """Tell nothing: a teacher does."""
+    del bag
 
 
 def strategy(miner: Part, settings: Settings) -> Strategy:

@@ -170,6 +170,7 @@ def train(
         at_least("steps", steps, 1)
     strategy = parts.strategy(part)
     tagged = data if isinstance(data, Tagged) else data.train()
+    parts = parts.trained_on(tagged)
     tell_untagged(tagged)
     monitor.say(summary(tagged))
     numbers = data.category_ids() if isinstance(data, Numbered) else ()

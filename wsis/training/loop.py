@@ -30,6 +30,7 @@ from wsis.training.supervision import (
     Observer,
     PartError,
     Strategy,
+    Teacher,
     supervise,
 )
 
@@ -55,6 +56,7 @@ def fit(
     steps: int | None = None,
     shared: SharedOf = counted,
     observer: Observer | None = None,
+    teacher: Teacher | None = None,
     tick: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Train ``model`` in place on bags of proposals and their tags.
@@ -76,14 +78,18 @@ def fit(
         steps: stops after so many images in all.
         shared: counts the pixels that a bag's proposals share, or finds them kept.
         observer: sees what every branch is taught.
+        teacher: tells what every branch is taught, in place of cues and miner.
         tick: called after every image.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or of another run.
         DivergedError: if losses or gradients are not finite, a few in a row.
-        ValueError: if no image has both proposals and tags, or features or what a part
-            gives are not finite.
+        ValueError: if no image has both proposals and tags, features or what a part
+            gives are not finite, or there is both a teacher and a checkpoint, from
+            which another run could resume.
     """
+    if teacher is not None and checkpoint is not None:
+        raise ValueError("expected a teacher or a checkpoint, got both")
     descent = Descent(model, schedule, len(bags))
     sampling = generator(seed, "sampling")
     order = Order(generator(seed, "order"), partial(_epoch, len(bags), len(scales)))
@@ -117,7 +123,7 @@ def fit(
             with seeded(crc32(f"step {seed} {before}".encode())):
                 losses = _losses(
                     *(model, bag, scales[j], features, clusters, shared),
-                    *(strategy, sampling, watch),
+                    *(strategy, sampling, watch, teacher),
                 )
         except _SkipError as reason:
             progress.skip(str(reason))
@@ -275,6 +281,7 @@ def _losses(
     strategy: Strategy,
     sampling: torch.Generator,
     observer: Observer | None,
+    teacher: Teacher | None,
 ) -> Losses:
     """Return the losses of one image.
 
@@ -297,6 +304,8 @@ def _losses(
     if not scores.finite():
         raise _NotFiniteError("scores")
     cues = clusters(bag)
+    taught = None if teacher is None else teacher(bag).to(model.device)
+    counts = bag.image.counts
     try:
         losses = supervise(
             scores,
@@ -306,6 +315,8 @@ def _losses(
             strategy,
             sampling,
             observer,
+            counts=None if counts is None else counts.to(model.device),
+            taught=taught,
         )
     except PartError as error:
         raise PartError(f"{bag.image.name}: {error}") from None

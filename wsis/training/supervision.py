@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,12 +13,15 @@ from wsis.contracts import (
     Assigner,
     BranchScores,
     Cascading,
+    Ledger,
     Miner,
     NoiseSampler,
     Overlaps,
     PseudoInstances,
     Targets,
 )
+from wsis.cues.labels import clusters as around
+from wsis.proposals.bags import Bag
 from wsis.training.losses import (
     RefinementLosses,
     cluster_loss,
@@ -31,6 +34,23 @@ from wsis.training.network import Scores
 
 class PartError(ValueError):
     """A part gave what its contract does not allow."""
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """Tells all branches what to learn from a photo, whatever their scores are.
+
+    It takes the place of miner, sampler and cues, and is the one way by which masks can
+    reach training: that of a bench's ceiling. Its ledger states the labels it was made
+    with; a pipeline whose own ledger lacks them refuses it.
+    """
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels that it was made with."""
+
+    def __call__(self, bag: Bag) -> PseudoInstances:
+        """Return what all branches learn from a bag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +90,18 @@ class Strategy:
         overlaps: Overlaps,
         tags: Bool[Tensor, " C"],
         clusters: Int[Tensor, "N C1"] | None,
+        counts: Int[Tensor, " C"] | None = None,
     ) -> PseudoInstances:
-        """Return what a branch learns from the branch before, before sampling."""
+        """Return what a branch learns from the branch before, before sampling.
+
+        Where objects were counted, as ``at_most`` leaves it.
+        """
         if branch == 0 and not self.anti_noise:
-            return clusters_as_instances(clusters, overlaps)
-        found = _at(self.miner, branch)(previous, overlaps, tags)
-        _check_mined(found, self.miner, len(overlaps), tags)
-        return found
+            found = clusters_as_instances(clusters, overlaps)
+        else:
+            found = _at(self.miner, branch)(previous, overlaps, tags)
+            _check_mined(found, self.miner, len(overlaps), tags)
+        return found if counts is None else at_most(counts, found, overlaps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,19 +172,28 @@ def supervise(
     strategy: Strategy,
     generator: torch.Generator,
     observer: Observer | None = None,
+    *,
+    counts: Int[Tensor, " C"] | None = None,
+    taught: PseudoInstances | None = None,
 ) -> Losses:
     """Mine each branch's targets from the branch before and compare (CIM, section 3).
 
     Branch 0 learns from the anti-noise branch's scores, branch k from branch k−1's; a
-    branch for which nothing was mined contributes nothing.
+    branch for which nothing was mined contributes nothing. What a teacher has
+    ``taught`` takes the place of mining, sampling and cues, alike for all branches.
     """
+    if taught is not None:
+        clusters = around(overlaps.iou[taught.index], taught.label, len(tags))
     refined: list[RefinementLosses] = []
     foreground = []
     previous = scores.anti_noise
     for k, branch in enumerate(scores.branches):
         teacher, previous = previous.detach(), branch
-        mined = strategy.mine(k, teacher, overlaps, tags, clusters)
-        pseudo = strategy.sampler(mined, generator)
+        if taught is None:
+            mined = strategy.mine(k, teacher, overlaps, tags, clusters, counts)
+            pseudo = strategy.sampler(mined, generator)
+        else:
+            pseudo = taught
         targets = None
         if len(pseudo):
             targets = _at(strategy.assigner, k)(pseudo, overlaps)
@@ -228,6 +262,31 @@ def clusters_as_instances(
     chosen = torch.tensor(index, dtype=torch.long, device=clusters.device)
     weight = torch.ones(len(chosen), device=clusters.device)
     return PseudoInstances(chosen, column[chosen], weight)
+
+
+def at_most(
+    counts: Int[Tensor, " C"], found: PseudoInstances, overlaps: Overlaps
+) -> PseudoInstances:
+    """Return as many pseudo instances of each class as it has objects, the heaviest.
+
+    Of those that overlap a heavier one by an IoU of 0.5 or more, none stays, as they
+    are of the same object. The order is kept; ties: the earlier. A count of 0 tells
+    nothing, and leaves all of the class.
+    """
+    kept = counts[found.label - 1] == 0
+    iou = overlaps.iou[found.index[:, None], found.index]
+    for c in found.label[~kept].unique().tolist():
+        own = (found.label == c).nonzero().flatten()
+        best: list[int] = []
+        for i in own[found.weight[own].argsort(descending=True, stable=True)].tolist():
+            if len(best) < counts[c - 1] and (iou[i, best] < _SAME).all():
+                best.append(i)
+        kept[best] = True
+    return found.chosen(kept)
+
+
+_SAME = 0.5
+"""IoU from which on two pseudo instances of a class are of the same object."""
 
 
 def _check_mined(

@@ -103,3 +103,17 @@ def test_every_class_comes_and_pairs_of_a_class_do():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Scenes(**settings)
+
+
+def test_training_pictures_may_come_with_numbers_of_figures():
+    data, plain = scenes(counts=True), scenes()
+
+    for image, one, truth in zip(
+        data.train().images, plain.train().images, data.train_truths(), strict=True
+    ):
+        assert (
+            image.counts.tolist() == truth.label.sub(1).bincount(minlength=8).tolist()
+        )
+        assert image.tags.equal(one.tags)
+        assert one.counts is None
+    assert all(image.counts is None for image in data.val().tagged.images)

@@ -38,6 +38,7 @@ class Scenes:
         val_images: number of validation pictures.
         seed: each seed gives other pictures; from 0.
         size: width in pixels; the height is three quarters of it.
+        counts: whether the training pictures' tags come with numbers of figures.
 
     Raises:
         ValueError: if there are no pictures, or they are less than 64 pixels wide.
@@ -47,6 +48,7 @@ class Scenes:
     val_images: int = 60
     seed: int = 0
     size: int = 320
+    counts: bool = False
 
     def __post_init__(self) -> None:
         least = {"train_images": 1, "val_images": 1, "seed": 0, "size": 64}
@@ -68,7 +70,8 @@ class Scenes:
     def _half(self, half: Literal["train", "val"], count: int) -> Annotated:
         size = self.size * 3 // 4, self.size
         scenes = [_Scene(self.seed, half, number, size) for number in range(count)]
-        images = [scene.tagged() for scene in scenes]
+        counts = self.counts and half == "train"
+        images = [scene.tagged(counts=counts) for scene in scenes]
         return Annotated(
             tagged=Tagged(name="scenes", classes=CLASSES, images=images),
             truths=LazyTruths([scene.truth for scene in scenes]),
@@ -157,11 +160,16 @@ class _Scene:
             found.append((place.label, encoded, hidden, None))
         return of_objects(self.number, self.size, found)
 
-    def tagged(self) -> TaggedImage:
-        tags = torch.zeros(len(CLASSES), dtype=torch.bool)
-        tags[[place.label - 1 for place in self.places()]] = True
-        name = f"{self.half}_{self.number:04}"
-        return TaggedImage(id=self.number, name=name, tags=tags, load=self.load)
+    def tagged(self, *, counts: bool) -> TaggedImage:
+        labels = torch.tensor([place.label - 1 for place in self.places()])
+        figures = labels.bincount(minlength=len(CLASSES))
+        return TaggedImage(
+            id=self.number,
+            name=f"{self.half}_{self.number:04}",
+            tags=figures > 0,
+            load=self.load,
+            counts=figures if counts else None,
+        )
 
     def _generator(self, stage: int) -> np.random.Generator:
         half = {"train": 0, "val": 1}[self.half]

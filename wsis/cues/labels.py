@@ -23,7 +23,7 @@ def clusters(
         classes: C.
         near: a higher IoU joins the cluster.
     """
-    labels = torch.zeros(iou.shape[1], classes + 1, dtype=torch.long)
+    labels = torch.zeros(iou.shape[1], classes + 1, dtype=torch.long, device=iou.device)
     for number, (row, column) in enumerate(zip(iou, label.tolist(), strict=True), 1):
         members = row > near
         labels[members] = 0

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import random_masks, rectangles
-from wsis.cues._clusters import (
+from wsis.cues.labels import (
     clusters,
     iou_with_pixels,
     iou_with_regions,
