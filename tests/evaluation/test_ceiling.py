@@ -52,8 +52,16 @@ def test_a_photo_without_proposals_teaches_nothing():
 class Kept:
     """A source of the same proposals for every photo."""
 
+    ledger = frozenset()
+
+    def __init__(self, width=20):
+        self.width = width
+
+    def origin(self, key):
+        return key
+
     def get(self, key, load):
-        return strips((0, 4), (10, 18), width=20)
+        return strips((0, 4), (10, 18), width=self.width)
 
 
 def test_photos_are_known_by_their_number_and_other_sizes_are_named():
@@ -67,12 +75,8 @@ def test_photos_are_known_by_their_number_and_other_sizes_are_named():
     assert teacher.ledger == {Supervision.MASKS, Supervision.TAGS}
     assert pairs(teacher(Bag(image, Kept()))) == [(1, 2)]
 
-    class Wide:
-        def get(self, key, load):
-            return strips((0, 4), width=21)
-
     with pytest.raises(ValueError, match=r"black\.png: expected masks of size"):
-        MaskTeacher(seen)(Bag(image, Wide()))
+        MaskTeacher(seen)(Bag(image, Kept(21)))
 
 
 def test_no_training_takes_masks_without_saying_so(tmp_path):

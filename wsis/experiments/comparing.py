@@ -175,30 +175,31 @@ def compare_variants(
     journal(folder / CEILING, tops, fresh=fresh).resumes()
     inputs = work.inputs()
     work.compare_photos()
-    kept, above = (
-        Kept(
-            root=root,
-            design={k: {**one, "inputs": inputs[k]} for k, one in of_runs.items()},
-            fresh=fresh,
-            folds=folds,
-            first=first,
+
+    def opened(root: Path, of_runs: dict[str, dict[str, Any]]) -> "closing[Kept]":
+        made = {name: {**one, "inputs": inputs[name]} for name, one in of_runs.items()}
+        return closing(
+            Kept(root=root, design=made, fresh=fresh, folds=folds, first=first)
         )
-        for root, of_runs in ((folder, design), (folder / CEILING, tops))
-    )
-    single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
-    missing = [
-        (variant, seed, fold, seed == first)
-        for variant, seed, fold in single
-        if (variant.label, seed, fold) not in kept.runs
-    ]
-    untaught = [
-        (name, seed, fold)
-        for seed in taught
-        for fold in kept.parts
-        for name in tops
-        if (name, seed, fold) not in above.runs
-    ]
-    with closing(kept), closing(above), doing(work, jobs) as do:
+
+    with (
+        opened(folder, design) as kept,
+        opened(folder / CEILING, tops) as above,
+        doing(work, jobs) as do,
+    ):
+        single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
+        missing = [
+            (variant, seed, fold, seed == first)
+            for variant, seed, fold in single
+            if (variant.label, seed, fold) not in kept.runs
+        ]
+        untaught = [
+            (name, seed, fold)
+            for seed in taught
+            for fold in kept.parts
+            for name in tops
+            if (name, seed, fold) not in above.runs
+        ]
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
         prepared(do(Work.prepare, chores, None), step)
