@@ -41,6 +41,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from wsis._support.places import moved
+
 Image = UInt8[np.ndarray, "H W 3"]
 """An RGB image as it enters the library."""
 
@@ -197,7 +199,7 @@ class Overlaps:
     def to(self, device: torch.device | str) -> "Overlaps":
         """Return the same on ``device``."""
         return Overlaps(
-            self.iou.to(device), self.containment.to(device), self.area.to(device)
+            *(moved(one, device) for one in (self.iou, self.containment, self.area))
         )
 
 
@@ -253,18 +255,17 @@ class PseudoInstances:
     def __len__(self) -> int:
         return len(self.index)
 
+    def to(self, device: torch.device | str) -> "PseudoInstances":
+        """Return the same on ``device``."""
+        parts = (self.index, self.label, self.weight)
+        seed = None if self.seed is None else moved(self.seed, device)
+        return PseudoInstances(*(moved(one, device) for one in parts), seed)
+
     def chosen(self, which: Tensor) -> "PseudoInstances":
         """Return some of them, chosen by a mask or by positions."""
         seed = None if self.seed is None else self.seed[which]
         return PseudoInstances(
             self.index[which], self.label[which], self.weight[which], seed
-        )
-
-    def to(self, device: torch.device | str) -> "PseudoInstances":
-        """Return the same on ``device``."""
-        seed = None if self.seed is None else self.seed.to(device)
-        return PseudoInstances(
-            self.index.to(device), self.label.to(device), self.weight.to(device), seed
         )
 
 

@@ -39,6 +39,16 @@ def torch_device(name: "str | torch.device" = "auto") -> "torch.device":
     return torch.device(name)
 
 
+def moved(tensor: "torch.Tensor", device: "torch.device | str") -> "torch.Tensor":
+    """Return a tensor on a device; the host does not wait for copies to a card."""
+    import torch
+
+    # What leaves a card must be there before it is read. Apple's copies read the
+    # host's memory later, when it may have changed.
+    waited = tensor.device.type != "cpu" or torch.device(device).type == "mps"
+    return tensor.to(device, non_blocking=not waited)
+
+
 def cache_folder(option: str | Path | None = None) -> Path:
     """Return ``option``, or else WSIS_CACHE, or else where caches go on this system.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wsis import plugins
 from wsis._support.files import Cache, digest
+from wsis._support.places import moved
 from wsis._support.provenance import machine
 from wsis._support.weights import named_arrays
 from wsis.contracts import (
@@ -53,7 +54,8 @@ def lay(
     describe = head.evidence if isinstance(head, Describing) else None
     if describe is None:
         return laid
-    return replace(laid, evidence=describe(load(), proposals).to(feature_map.device))
+    evidence = moved(describe(load(), proposals), feature_map.device)
+    return replace(laid, evidence=evidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +96,7 @@ class LiveFeatures:
         """Return the backbone's feature map of the photo."""
         network: Any = self.backbone
         device: torch.device = next(network.parameters()).device
-        return self.backbone(pixels(bag.pixels, scale, self.backbone).to(device))[0]
+        return self.backbone(moved(pixels(bag.pixels, scale, self.backbone), device))[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from wsis._support.places import moved
 from wsis.contracts import Backbone, Image, Proposals, View
 from wsis.features.scale import Scale
 from wsis.geometry import masks
@@ -44,19 +45,24 @@ def view(
     ).repeat(2)
     return View(
         feature_map,
-        (masks.boxes(proposals) * cells).to(device),
-        masks.crops(proposals, crop).to(device),
-        proposals.regions.to(device),
-        proposals.members.to(device),
+        moved(masks.boxes(proposals) * cells, device),
+        moved(masks.crops(proposals, crop), device),
+        moved(proposals.regions, device),
+        moved(proposals.members, device),
     )
 
 
 def region_means(
-    feature_map: Float[Tensor, "D h w"], regions: Int[Tensor, "H W"]
+    feature_map: Float[Tensor, "D h w"],
+    regions: Int[Tensor, "H W"],
+    count: int | None = None,
 ) -> tuple[Float[Tensor, "R D"], Float[Tensor, " R"]]:
-    """Return every region's mean feature, read bilinearly at each pixel; and areas."""
+    """Return every region's mean feature, read bilinearly at each pixel; and areas.
+
+    ``count`` is the number of regions; None looks for the highest.
+    """
     height, width = feature_map.shape[1:]
-    count = int(regions.max()) + 1
+    count = int(regions.max()) + 1 if count is None else count
     rows, row_share = _neighbours(regions.shape[0], height, regions.device)
     columns, column_share = _neighbours(regions.shape[1], width, regions.device)
     flat = regions.long() * (height * width)

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from wsis import plugins
+from wsis._support.places import moved
 from wsis._support.randomness import generator
 from wsis.contracts import View
 from wsis.features.views import region_means
@@ -82,7 +83,7 @@ class MaskPool(nn.Module):
         Raises:
             ValueError: if the head reads evidence and the view has none.
         """
-        means, area = region_means(view.map, view.regions)
+        means, area = region_means(view.map, view.regions, view.members.shape[1])
         share = view.members.to(means.dtype) * area
         inside = share @ means / share.sum(1, keepdim=True)
         height, width = view.map.shape[1:]
@@ -97,7 +98,7 @@ class MaskPool(nn.Module):
             functional.avg_pool2d(grid, 2).flatten(1),
             functional.avg_pool2d(grid * crop, 2).flatten(1),
             view.crops.flatten(1),
-            view.boxes / view.boxes.new_tensor([width, height, width, height]),
+            view.boxes / _limits(view.map, view.boxes),
             (cells / (height * width)).log(),
         ]
         if self.evidence:
@@ -126,8 +127,7 @@ def _box_means(
     """Return the map's mean in each box, read bilinearly off its integral image."""
     height, width = feature_map.shape[1:]
     integral = functional.pad(feature_map.cumsum(1).cumsum(2), (1, 0, 1, 0))
-    limits = boxes.new_tensor([width, height, width, height])
-    boxes = boxes.clamp_min(0).minimum(limits)
+    boxes = boxes.clamp_min(0).minimum(_limits(feature_map, boxes))
     x0, y0, x1, y1 = boxes.unbind(1)
     x1, y1 = torch.maximum(x1, x0 + 1e-3), torch.maximum(y1, y0 + 1e-3)
     total = (
@@ -150,12 +150,18 @@ def _outside(
     All zero where a mask leaves less than half a cell.
     """
     height, width = feature_map.shape[1:]
-    limits = boxes.new_tensor([width, height, width, height])
-    around = _enlarged(boxes, 1.5).clamp_min(0).minimum(limits)
+    around = _enlarged(boxes, 1.5).clamp_min(0)
+    around = around.minimum(_limits(feature_map, boxes))
     area = (around[:, 2:] - around[:, :2]).prod(1, keepdim=True)
     rest = area * _box_means(feature_map, around) - cells * inside
     free = area - cells
     return torch.where(free > 0.5, rest / free.clamp_min(0.5), 0)
+
+
+def _limits(feature_map: Tensor, boxes: Tensor) -> Float[Tensor, "4"]:
+    height, width = feature_map.shape[1:]
+    limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
+    return moved(limits, boxes.device)
 
 
 def _read(integral: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -41,4 +41,6 @@ class RefinementHead(nn.Module):
         classification = self.classification(vectors).softmax(1)
         if self.integrity is None:
             return BranchScores(classification, None)
-        return BranchScores(classification, self.integrity(vectors).sigmoid())
+        # Under autocast, the softmax above is of float32 and a sigmoid would not be.
+        integrity = self.integrity(vectors).to(classification.dtype)
+        return BranchScores(classification, integrity.sigmoid())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wsis._support.checks import branch_index, fraction, proper
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining._steps import each_once, greedy_nms, ranked
+from wsis.mining._steps import each_once, greedy_nms, kept, ranked
 
 _Known = dict[tuple[float, float], Bool[Tensor, " N"]]
 
@@ -91,11 +91,8 @@ class CIMMiner:
         fit = fitness.T.index_select(0, column)  # (seeds, N)
         choice = fit.where(candidate.T, -torch.inf).argmax(1)
 
-        some = candidate.any(0)
-        choice, column, seed = choice[some], column[some], seed[some]
-        return each_once(
-            PseudoInstances(choice, label[column], weight[choice, column], seed)
-        )
+        chosen = weight[choice, column].where(candidate.any(0), -torch.inf)
+        return each_once(PseudoInstances(choice, label[column], chosen, seed))
 
 
 @torch.no_grad()
@@ -111,8 +108,7 @@ def seeds(
         t_cls: the IoU at which a better seed suppresses.
     """
     ranks = ranked(score, math.ceil(share * len(score)))
-    column, rank = greedy_nms(ranks, overlaps.iou, t_cls).nonzero(as_tuple=True)
-    return column, ranks[column, rank]
+    return kept(ranks, greedy_nms(ranks, overlaps.iou, t_cls))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wsis._support.checks import branch_index, fraction
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
-from wsis.mining._steps import each_once, greedy_nms, ranked, strict_nms
+from wsis.mining._steps import each_once, greedy_nms, kept, ranked, strict_nms
 
 Reading = Literal["mask", "box"]
 
@@ -79,8 +79,7 @@ class MISTMiner:
         count = top * len(score)
         ranks = ranked(score, math.ceil(count) if mask else int(count))
         suppress = greedy_nms if mask else strict_nms
-        column, rank = suppress(ranks, overlaps.iou, t_cls).nonzero(as_tuple=True)
-        index = ranks[column, rank]
+        column, index = kept(ranks, suppress(ranks, overlaps.iou, t_cls))
         found = PseudoInstances(index, label[column], score[index, column])
         return each_once(found) if mask else found
 

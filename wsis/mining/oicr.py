@@ -46,7 +46,6 @@ class OICRMiner:
         index = torch.empty_like(label)
         weight = score.new_empty(len(label))
         for k in range(len(label)):
-            index[k] = score[:, k].argmax()
-            weight[k] = score[index[k], k]
-            score[index[k]] = 0
+            weight[k], index[k] = score[:, k].max(0)
+            score.index_fill_(0, index[k], 0)
         return PseudoInstances(index, label, weight)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from wsis._support.checks import positive, proper
+from wsis._support.places import moved
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
 
 _EPS = 1e-9
@@ -58,23 +59,26 @@ class PCLMiner:
 
         A pool with fewer proposals than ``clusters`` gives none.
         """
-        score = scores.product.clamp_min(_EPS)
-        pool = tags.new_ones(len(score))
-        index, weight = [tags.new_empty(0, dtype=torch.long)], [score.new_empty(0)]
+        device = overlaps.iou.device
+        # On the CPU, as every step would wait for a card.
+        score = scores.product.clamp_min(_EPS).cpu()
+        pool = torch.ones(len(score), dtype=torch.bool)
+        index, weight = [torch.empty(0, dtype=torch.long)], [score.new_empty(0)]
         label = index[:]
-        for c in (tags.nonzero().flatten() + 1).tolist():
+        for c in (tags.cpu().nonzero().flatten() + 1).tolist():
             left = pool.nonzero().flatten()
             if len(left) < self.clusters:
                 continue
             top = left[_top_cluster(score[left, c], self.clusters)]
-            centre, best = self._centres(
-                score[top, c], overlaps.iou[top[:, None], top] > self.t_graph
-            )
+            there = moved(top, device)
+            graph = overlaps.iou[there[:, None], there] > self.t_graph
+            centre, best = self._centres(score[top, c], graph.cpu())
             index.append(top[centre])
             label.append(torch.full_like(centre, c))
             weight.append(best)
             pool[top[centre]] = False
-        return PseudoInstances(torch.cat(index), torch.cat(label), torch.cat(weight))
+        parts = (torch.cat(one) for one in (index, label, weight))
+        return PseudoInstances(*parts).to(device)
 
     def _centres(
         self, score: Float[Tensor, " K"], graph: Bool[Tensor, "K K"]

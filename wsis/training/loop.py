@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wsis._support.checks import few, warn
 from wsis._support.files import digest
 from wsis._support.interrupts import held_back
+from wsis._support.places import moved
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import Calibrating
 from wsis.features.frozen import Features, LiveFeatures, sample
@@ -26,7 +27,6 @@ from wsis.training.inference import NOT_FINITE, finite
 from wsis.training.network import Model
 from wsis.training.schedule import Schedule
 from wsis.training.supervision import (
-    Losses,
     Observer,
     PartError,
     Strategy,
@@ -121,7 +121,7 @@ def fit(
         try:
             # Parts that draw from the global state, as dropout does, repeat as well.
             with seeded(crc32(f"step {seed} {before}".encode())):
-                losses = _losses(
+                loss, named = _losses(
                     *(model, bag, scales[j], features, clusters, shared),
                     *(strategy, sampling, watch, teacher),
                 )
@@ -130,8 +130,9 @@ def fit(
         except _NotFiniteError as error:
             progress.drop("loss", f"{bag.image.name} ({error})")
         else:
-            descent.add(losses.total, bag.image.name, progress)
-            progress.add(losses.named())
+            about = f"{bag.image.name} (loss {named['total']:g})"
+            descent.add(loss, about, progress)
+            progress.add(named)
         descent.step(progress)
 
     model.train()
@@ -188,9 +189,9 @@ class Descent:
         self.optimizer = schedule.build(model)
 
     def add(self, loss: Float[Tensor, ""], name: str, progress: Progress) -> None:
-        """Add one image's gradient to those that wait for the next step."""
+        """Add one image's gradient to those that wait for the next step; name it."""
         (loss / self.schedule.batch).backward()
-        progress.waiting.append(f"{name} (loss {float(loss.detach()):g})")
+        progress.waiting.append(name)
 
     def step(self, progress: Progress, *, now: bool = False) -> None:
         """Take a step if gradients wait and a batch is full, or ``now``.
@@ -282,8 +283,8 @@ def _losses(
     sampling: torch.Generator,
     observer: Observer | None,
     teacher: Teacher | None,
-) -> Losses:
-    """Return the losses of one image.
+) -> tuple[Float[Tensor, ""], dict[str, float]]:
+    """Return the loss of one image, and all its losses by name.
 
     Raises:
         _SkipError: if it teaches nothing.
@@ -310,8 +311,8 @@ def _losses(
         losses = supervise(
             scores,
             pixels.to(model.device).overlaps(),
-            bag.tags.to(model.device),
-            None if cues is None else cues.to(model.device),
+            moved(bag.tags, model.device),
+            None if cues is None else moved(cues, model.device),
             strategy,
             sampling,
             observer,
@@ -320,6 +321,7 @@ def _losses(
         )
     except PartError as error:
         raise PartError(f"{bag.image.name}: {error}") from None
-    if not losses.total.isfinite():
-        raise _NotFiniteError(f"loss {float(losses.total.detach()):g}")
-    return losses
+    named = losses.named()
+    if not math.isfinite(named["total"]):
+        raise _NotFiniteError(f"loss {named['total']:g}")
+    return losses.total, named

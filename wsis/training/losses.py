@@ -145,11 +145,9 @@ def cluster_loss(
     """
     number, column = clusters.max(1)
     members = number > 0
-    _, cluster, size = number.unique(return_inverse=True, return_counts=True)
-    mean = cls.new_zeros(len(size), cls.shape[1]).index_add(0, cluster, cls)
-    mean = mean / size[:, None]
-    judged = cls.where(column[:, None] == 0, mean[cluster])
-    target = functional.one_hot(column, cls.shape[1]).to(cls.dtype)
+    judged = cls.where(column[:, None] == 0, _mean_by(number, cls))
+    columns = torch.arange(cls.shape[1], device=cls.device)
+    target = (column[:, None] == columns).to(cls.dtype)
     # Each member carries an equal share of its cluster's |cluster| × loss.
     loss = functional.binary_cross_entropy(_clamp(judged), target, reduction="none")
     return CLUSTER * loss.mean(1).where(members, 0).sum() / (members.sum() + _EPS)
@@ -181,13 +179,24 @@ def pcl_loss(cls: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, ""]:
     to one pseudo instance are judged by their mean, background ones by themselves.
     """
     own = _own(cls, targets)
-    _, cluster, size = targets.assignment.unique(
-        return_inverse=True, return_counts=True
-    )
-    mean = own.new_zeros(len(size)).index_add(0, cluster, own) / size
-    judged = own.where(targets.label <= 0, mean[cluster])
+    judged = own.where(targets.label <= 0, _mean_by(targets.assignment, own))
     loss = -_clamp(judged).log() * targets.weight
     return loss.where(targets.label >= 0, 0).mean()
+
+
+def _mean_by(
+    group: Int[Tensor, " N"], values: Float[Tensor, " N *C1"]
+) -> Float[Tensor, " N *C1"]:
+    """Return each one's mean over those of its group."""
+    # As ``unique`` does, but its results' sizes would have to be waited for.
+    number, order = group.sort()
+    place = torch.zeros_like(group)
+    place[1:] = (number[1:] != number[:-1]).cumsum(0)
+    place = torch.empty_like(group).index_copy(0, order, place)
+    size = torch.zeros_like(group).index_add(0, place, torch.ones_like(group))
+    size = size.clamp(min=1).view(-1, *[1] * (values.dim() - 1))
+    total = torch.zeros_like(values).index_add(0, place, values)
+    return (total / size)[place]
 
 
 def _clamp(probability: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsis._support.places import moved
 from wsis._support.weights import all_finite
 from wsis.contracts import BranchScores, ProposalHead, View
 from wsis.heads.mil import MILHead
@@ -89,7 +90,7 @@ class Model(nn.Module):
         if isinstance(pooled, View):
             vectors = head.vectors(pooled)
         else:
-            vectors = head(pooled.to(self.device))
+            vectors = head(moved(pooled, self.device))
         return Scores(
             self.anti_noise(vectors),
             tuple(branch(vectors) for branch in self.refinement),

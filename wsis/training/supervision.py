@@ -1,6 +1,6 @@
 """A strategy: how the scores of one branch supervise the next, and the losses of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from wsis._support.weights import all_finite
+from wsis._support.places import moved
 from wsis.contracts import (
     Assigner,
     BranchScores,
@@ -92,16 +92,38 @@ class Strategy:
         clusters: Int[Tensor, "N C1"] | None,
         counts: Int[Tensor, " C"] | None = None,
     ) -> PseudoInstances:
-        """Return what a branch learns from the branch before, before sampling.
+        """Return what a branch learns from the branch before, before sampling."""
+        [found] = self.mined(branch, [previous], overlaps, tags, clusters, counts)
+        return found
 
-        Where objects were counted, as ``at_most`` leaves it.
+    def mined(
+        self,
+        first: int,
+        previous: Sequence[BranchScores],
+        overlaps: Overlaps,
+        tags: Bool[Tensor, " C"],
+        clusters: Int[Tensor, "N C1"] | None,
+        counts: Int[Tensor, " C"] | None = None,
+    ) -> list[PseudoInstances]:
+        """Return the same for the branches from ``first`` on; on the CPU.
+
+        A card is waited for once, not in every branch. Where objects were counted, as
+        ``at_most`` leaves it.
         """
-        if branch == 0 and not self.anti_noise:
-            found = clusters_as_instances(clusters, overlaps)
-        else:
-            found = _at(self.miner, branch)(previous, overlaps, tags)
-            _check_mined(found, self.miner, len(overlaps), tags)
-        return found if counts is None else at_most(counts, found, overlaps)
+        found = [
+            clusters_as_instances(clusters, overlaps)
+            if k == 0 and not self.anti_noise
+            else _at(self.miner, k)(scores, overlaps, tags)
+            for k, scores in enumerate(previous, first)
+        ]
+        device = tags.device
+        found, tags = _on_host(found), tags.cpu()
+        for k, one in enumerate(found, first):
+            if k > 0 or self.anti_noise:
+                _check_mined(one, self.miner, len(overlaps), tags)
+        if counts is None:
+            return found
+        return [at_most(counts, one.to(device), overlaps).to("cpu") for one in found]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +157,9 @@ class Losses:
     def named(self) -> dict[str, float]:
         """Return every loss and the total as numbers, by name."""
         names = [field.name for field in fields(self) if field.name != "foreground"]
-        return {n: float(getattr(self, n).detach()) for n in (*names, "total")}
+        names.append("total")
+        values = torch.stack([getattr(self, name).detach() for name in names])
+        return dict(zip(names, values.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,27 +209,35 @@ def supervise(
     if taught is not None:
         clusters = around(overlaps.iou[taught.index], taught.label, len(tags))
     refined: list[RefinementLosses] = []
-    foreground = []
-    previous = scores.anti_noise
-    for k, branch in enumerate(scores.branches):
-        teacher, previous = previous.detach(), branch
-        if taught is None:
-            mined = strategy.mine(k, teacher, overlaps, tags, clusters, counts)
-            pseudo = strategy.sampler(mined, generator)
-        else:
-            pseudo = taught
+    foreground = [tags.new_zeros((), dtype=torch.long)] * len(scores.branches)
+    finite = [tags.new_ones(())]
+    teachers = [one.detach() for one in (scores.anti_noise, *scores.branches[:-1])]
+    if taught is None:
+        mined = strategy.mined(0, teachers, overlaps, tags, clusters, counts)
+        chosen = [strategy.sampler(one, generator).to(tags.device) for one in mined]
+    else:
+        chosen = [taught] * len(teachers)
+    for k, (teacher, branch) in enumerate(zip(teachers, scores.branches, strict=True)):
+        pseudo = chosen[k]
         targets = None
         if len(pseudo):
             targets = _at(strategy.assigner, k)(pseudo, overlaps)
-            _check_finite(strategy.assigner, targets.weight, targets.integrity)
+            given = (targets.weight, targets.integrity)
+            finite += [one.isfinite().all() for one in given]
+            foreground[k] = (targets.label > 0).sum()
             refined.append(
                 refinement_losses(
                     branch, targets, tags, branch=k, by_cluster=strategy.by_cluster
                 )
             )
-        foreground.append(0 if targets is None else int((targets.label > 0).sum()))
         if observer is not None:
             observer(BranchStep(k, teacher, pseudo, targets, branch.detach()))
+    # Asked of a card at once: every question would wait for it.
+    whole, *counted = torch.stack(
+        [torch.stack(finite).all().long(), *foreground]
+    ).tolist()
+    if not whole:
+        raise _not_finite(strategy.assigner)
     zero = scores.anti_noise.classification.new_zeros(())
     mil, cluster, localization = zero, zero, zero
     if strategy.anti_noise:
@@ -219,7 +251,7 @@ def supervise(
         mil=mil,
         cluster=cluster,
         localization=localization,
-        foreground=tuple(foreground),
+        foreground=tuple(counted),
     )
 
 
@@ -236,7 +268,9 @@ def _anti_noise_losses(
     mil = mil_loss(cls, det, tags)
     if clusters is None:
         return mil, torch.zeros_like(mil), torch.zeros_like(mil)
-    localization = cue_localization * cue_localization_loss(det, clusters)
+    localization = torch.zeros_like(mil)
+    if cue_localization:
+        localization = cue_localization * cue_localization_loss(det, clusters)
     return mil, cluster_loss(cls, clusters), localization
 
 
@@ -253,15 +287,35 @@ def clusters_as_instances(
     """
     if clusters is None:
         raise ValueError("expected cues to teach branch 0 without an anti-noise branch")
-    number, column = clusters.max(1)
-    index = []
+    device = overlaps.iou.device
+    number, column = clusters.cpu().max(1)
+    index = [torch.empty(0, dtype=torch.long, device=device)]
     for cluster in number[column > 0].unique().tolist():
-        members = (number == cluster).nonzero().flatten()
+        members = moved((number == cluster).nonzero().flatten(), device)
         within = overlaps.iou[members[:, None], members]
-        index.append(int(members[within.mean(1).argmax()]))
-    chosen = torch.tensor(index, dtype=torch.long, device=clusters.device)
-    weight = torch.ones(len(chosen), device=clusters.device)
-    return PseudoInstances(chosen, column[chosen], weight)
+        index.append(members[within.mean(1).argmax(0, keepdim=True)])
+    chosen = torch.cat(index)
+    weight = torch.ones(len(chosen), device=device)
+    return PseudoInstances(chosen, moved(column, device)[chosen], weight)
+
+
+def _on_host(found: Sequence[PseudoInstances]) -> list[PseudoInstances]:
+    """Return them on the CPU, in two copies whatever their number."""
+    if all(one.index.device.type == "cpu" for one in found):
+        return list(found)
+    whole = [
+        torch.stack([one.index, one.label, one.index if one.seed is None else one.seed])
+        for one in found
+    ]
+    sizes = [len(one) for one in found]
+    numbers = torch.cat(whole, 1).cpu().split(sizes, 1)
+    weights = torch.cat([one.weight for one in found]).cpu().split(sizes)
+    return [
+        PseudoInstances(
+            *(number[0], number[1], weight), None if one.seed is None else number[2]
+        )
+        for one, number, weight in zip(found, numbers, weights, strict=True)
+    ]
 
 
 def at_most(
@@ -292,7 +346,8 @@ _SAME = 0.5
 def _check_mined(
     found: PseudoInstances, miner: Miner, proposals: int, tags: Bool[Tensor, " C"]
 ) -> None:
-    _check_finite(miner, found.weight)
+    if not found.weight.isfinite().all():
+        raise _not_finite(miner)
     if not len(found):
         return
     ends = torch.stack([*found.index.aminmax(), *found.label.aminmax()])
@@ -309,12 +364,11 @@ def _check_mined(
         )
 
 
-def _check_finite(part: object, *given: Tensor) -> None:
-    if not all_finite(*given):
-        raise PartError(
-            f"expected finite numbers from the part {type(part).__name__}, got NaN or "
-            "infinity"
-        )
+def _not_finite(part: object) -> PartError:
+    return PartError(
+        f"expected finite numbers from the part {type(part).__name__}, got NaN or "
+        "infinity"
+    )
 
 
 _Part = TypeVar("_Part")
