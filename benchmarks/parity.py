@@ -1,6 +1,6 @@
 """Compares wsis with what the authors' codes gave on the same inputs.
 
-    python benchmarks/parity.py --golden tests/golden
+    python benchmarks/parity.py --golden tests/golden --device cpu
 
 Every .npz file of the folder is recognised by the keys it holds and every key is either
 read as an input or checked. Printed per kind of file and quantity: files checked,
@@ -75,7 +75,7 @@ class Check:
 
     def difference(self) -> float:
         """Largest relative difference (absolute when exactness is asked for)."""
-        ours = self.ours.detach().double().numpy()
+        ours = self.ours.detach().cpu().double().numpy()
         golden = self.golden.astype(np.float64)
         if ours.shape != golden.shape:
             return np.inf
@@ -128,8 +128,11 @@ class FileError(ValueError):
     """A file that cannot be checked."""
 
 
-def check_folder(folder: Path) -> Report:
-    """Checks every .npz file of ``folder``."""
+CPU = torch.device("cpu")
+
+
+def check_folder(folder: Path, device: torch.device = CPU) -> Report:
+    """Checks every .npz file of ``folder``, computing on ``device``."""
     report = Report()
     paths = sorted(folder.glob("*.npz"))
     if not paths:
@@ -139,7 +142,7 @@ def check_folder(folder: Path) -> Report:
             arrays = _read(path)
             kind = _kind(arrays)
             report.files[kind] += 1
-            checks = list(KINDS[kind](arrays, path.stem))
+            checks = list(KINDS[kind](arrays, path.stem, device))
             if not checks:
                 raise FileError("nothing to check in it")
         except FileError as error:
@@ -183,8 +186,9 @@ def _kind(arrays: Arrays) -> str:
 class Reader:
     """Gives a file's arrays as tensors and remembers which were asked for."""
 
-    def __init__(self, arrays: Arrays, prefix: str = "") -> None:
+    def __init__(self, arrays: Arrays, device: torch.device, prefix: str = "") -> None:
         self.arrays = arrays
+        self.device = device
         self.prefix = prefix
         self.asked: set[str] = set()
 
@@ -201,7 +205,7 @@ class Reader:
 
     def tensor(self, key: str) -> Tensor:
         """As a tensor."""
-        return torch.from_numpy(self.golden(key))
+        return torch.from_numpy(self.golden(key)).to(self.device)
 
     def logits(self, key: str) -> Tensor:
         """As a tensor whose gradient is wanted."""
@@ -216,7 +220,7 @@ class Reader:
         height, width = self.golden("mask_shape").tolist()
         bits = np.unpackbits(self.golden("masks"), axis=1, count=height * width)
         masks = torch.from_numpy(bits.reshape(-1, height, width).astype(bool))
-        return overlaps(from_masks(masks, source="golden"))
+        return overlaps(from_masks(masks, source="golden")).to(self.device)
 
     def check(
         self,
@@ -245,8 +249,8 @@ class Reader:
 # --- Refinement files ---------------------------------------------------------------
 
 
-def _refinement(arrays: Arrays, name: str) -> Iterator[Check]:
-    read = Reader(arrays)
+def _refinement(arrays: Arrays, name: str, device: torch.device) -> Iterator[Check]:
+    read = Reader(arrays, device)
     branch = _branch(read, name)
     tags, inside = read.tags(), read.mask_overlaps()
     scores = BranchScores(read.tensor("cls"), read.tensor("score2"))
@@ -280,7 +284,8 @@ def _refinement(arrays: Arrays, name: str) -> Iterator[Check]:
 
 def _rows(targets: Targets, classes: int) -> Tensor:
     """One-hot labels over C + 1 columns; all zero where ignored."""
-    return (targets.label[:, None] == torch.arange(classes + 1)).int()
+    columns = torch.arange(classes + 1, device=targets.label.device)
+    return (targets.label[:, None] == columns).int()
 
 
 def _branch(read: Reader, name: str) -> int:
@@ -327,8 +332,8 @@ def _mil_losses(read: Reader, tags: Tensor) -> Iterator[Check]:
 # --- Box miners' files --------------------------------------------------------------
 
 
-def _box_miners(arrays: Arrays, name: str) -> Iterator[Check]:
-    read = Reader(arrays)
+def _box_miners(arrays: Arrays, name: str, device: torch.device) -> Iterator[Check]:
+    read = Reader(arrays, device)
     scores = read.tensor("scores")
     branch = BranchScores(scores, None)
     tags, inside = read.tags(), box_overlaps(read.tensor("boxes"))
@@ -359,18 +364,21 @@ def _box_miners(arrays: Arrays, name: str) -> Iterator[Check]:
 # --- Trajectories -------------------------------------------------------------------
 
 
-def _trajectory(arrays: Arrays, name: str) -> Iterator[Check]:
+def _trajectory(arrays: Arrays, name: str, device: torch.device) -> Iterator[Check]:
     # The file does not say which miner it was run with; the nearer one is meant.
     runs = [
-        list(_trajectory_with(miner, arrays)) for miner in (CIMMiner(), MISTMiner())
+        list(_trajectory_with(miner, arrays, device))
+        for miner in (CIMMiner(), MISTMiner())
     ]
     yield from min(runs, key=lambda checks: max(c.difference() for c in checks))
 
 
-def _trajectory_with(miner: Miner, arrays: Arrays) -> Iterator[Check]:
-    read = Reader(arrays)
+def _trajectory_with(
+    miner: Miner, arrays: Arrays, device: torch.device
+) -> Iterator[Check]:
+    read = Reader(arrays, device)
     heads = _heads(read)
-    images = [Reader(arrays, f"image{i}.") for i in range(len(arrays))]
+    images = [Reader(arrays, device, f"image{i}.") for i in range(len(arrays))]
     images = [image for image in images if "features" in image]
     inside = [image.mask_overlaps() for image in images]
     strategy = Strategy(miner=miner, sampler=KeepAll(), assigner=CascadeAssigner())
@@ -420,6 +428,7 @@ def _heads(read: Reader) -> nn.ModuleList:
     heads = nn.ModuleList([MILHead(width, columns - 1)])
     while f"init.refine_cls.{len(heads) - 1}.weight" in read:
         heads.append(RefinementHead(width, columns - 1))
+    heads.to(read.device)
     with torch.no_grad():
         for name, weight in _names(heads).items():
             weight.copy_(read.tensor(f"init.{name}"))
@@ -453,10 +462,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--golden", type=Path, required=True, help="folder of .npz files"
     )
-    folder = parser.parse_args(arguments).golden
+    parser.add_argument("--device", type=torch.device, default=CPU)
+    given = parser.parse_args(arguments)
+    folder = given.golden
     if not folder.is_dir():
         parser.error(f"{folder} is not a folder")
-    report = check_folder(folder)
+    report = check_folder(folder, given.device)
     print(f"{'kind':12} {'quantity':28} {'files':>5} {'mismatches':>10} {'largest':>9}")
     for (kind, quantity), tally in report.tallies.items():
         print(

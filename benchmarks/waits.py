@@ -51,7 +51,7 @@ class _OnCard(Tensor):
     data_: Tensor
 
     @staticmethod
-    def __new__(cls, data: Tensor) -> "_OnCard":
+    def __new__(cls: Any, data: Tensor) -> "_OnCard":
         made: _OnCard = Tensor._make_wrapper_subclass(
             cls,
             data.shape,
@@ -167,9 +167,7 @@ class _Computing(TorchDispatchMode):
             self.places[_place()] += 1
         return aim
 
-    def _checked(
-        self, packet: Any, func: Any, args: Any, flat: list[Any]
-    ) -> None:
+    def _checked(self, packet: Any, func: Any, args: Any, flat: list[Any]) -> None:
         given, masks = [one for one in flat if isinstance(one, Tensor)], 0
         if packet in _INDEXED:
             indices = [one for one in args[1] if one is not None]
