@@ -150,6 +150,8 @@ class _Computing(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         result = func(*tree_map(_data, args), **tree_map(_data, kwargs))
         if args and isinstance(args[0], _OnCard) and result is args[0].data_:
+            if result.shape != args[0].shape:
+                raise NotImplementedError(f"{func} changes a shape in place")
             return args[0]
         return tree_map(_on_card, result) if card else result
 

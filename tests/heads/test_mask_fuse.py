@@ -78,3 +78,11 @@ def test_nothing_is_kept_of_each_proposal_for_the_backward_pass():
 def test_a_width_of_none_is_refused():
     with pytest.raises(ValueError, match="must be positive"):
         MaskFuse(channels=2, width=0)
+
+
+def test_features_that_were_kept_are_of_half_precision() -> None:
+    torch.manual_seed(0)
+    head = MaskFuse(channels=2, width=3)
+    pooled = torch.rand(4, 3, 7, 7).half()
+
+    assert head(pooled).equal(head(pooled.float()))

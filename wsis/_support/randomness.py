@@ -16,7 +16,9 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Let modules built inside draw weights from ``seed``; restore the global state."""
-    with torch.random.fork_rng(devices=[]):
+    # What seeds the CPU seeds every card that is in use.
+    cards = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=cards):
         if torch.accelerator.is_available():
             torch.manual_seed(seed)
         else:

@@ -70,6 +70,13 @@ class LiveFeatures:
     backbone: Backbone
     head: ProposalHead | None
 
+    @property
+    def device(self) -> torch.device:
+        """The device of the backbone."""
+        network: Any = self.backbone
+        device: torch.device = next(network.parameters()).device
+        return device
+
     def __call__(self, bag: Bag, scale: Scale) -> Float[Tensor, "N ..."] | View:
         """Return pooled features with their gradient, on the backbone's device.
 
@@ -94,9 +101,8 @@ class LiveFeatures:
 
     def map(self, bag: Bag, scale: Scale) -> Float[Tensor, "D h w"]:
         """Return the backbone's feature map of the photo."""
-        network: Any = self.backbone
-        device: torch.device = next(network.parameters()).device
-        return self.backbone(moved(pixels(bag.pixels, scale, self.backbone), device))[0]
+        shown = moved(pixels(bag.pixels, scale, self.backbone), self.device)
+        return self.backbone(shown)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +139,7 @@ class FrozenFeatures:
             "backbone": plugins.identity(network),
             "weights": digest(*named_arrays(network)),
             "frame": [network.mean, network.std, network.stride],
-            "machine": machine(next(network.parameters()).device),
+            "machine": machine(live.device),
         }
         maps = {"backbone": settings["backbone"]}
         return cls(
@@ -157,7 +163,8 @@ class FrozenFeatures:
         """Return pooled features in half precision, on the CPU."""
 
         def pool() -> dict[str, Tensor]:
-            laid = self.live.lay(self.map(bag, scale), bag, scale)
+            there = moved(self.map(bag, scale), self.live.device)
+            laid = self.live.lay(there, bag, scale)
             return {"pooled": _half(self.live.pool(laid), bag)}
 
         key = f"{_key(bag, scale)}-{bag.origin}"

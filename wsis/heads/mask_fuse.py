@@ -53,7 +53,10 @@ class MaskFuse(nn.Module):
 
     def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N D"]:
         """Return ``width`` numbers a proposal."""
-        return torch.cat([self._vectors(part) for part in pooled.split(self.chunk)])
+        # Features that are kept are of half precision.
+        dtype = self.fuse[0].weight.dtype
+        parts = (part.to(dtype) for part in pooled.split(self.chunk))
+        return torch.cat([self._vectors(part) for part in parts])
 
     def vectors(self, view: View) -> Float[Tensor, "N D"]:
         """Return the same for a view; keeps nothing else per proposal."""
