@@ -257,9 +257,11 @@ class PseudoInstances:
 
     def to(self, device: torch.device | str) -> "PseudoInstances":
         """Return the same on ``device``."""
-        parts = (self.index, self.label, self.weight)
+        index, label, weight = (
+            moved(one, device) for one in (self.index, self.label, self.weight)
+        )
         seed = None if self.seed is None else moved(self.seed, device)
-        return PseudoInstances(*(moved(one, device) for one in parts), seed)
+        return PseudoInstances(index, label, weight, seed)
 
     def chosen(self, which: Tensor) -> "PseudoInstances":
         """Return some of them, chosen by a mask or by positions."""

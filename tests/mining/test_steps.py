@@ -73,5 +73,12 @@ def test_of_equal_weights_the_first_stays() -> None:
     assert found(each_once(pseudo)) == [(0, 4, 0.0), (1, 2, 0.5)]
 
 
+def test_those_of_weight_minus_infinity_go_and_hide_no_others() -> None:
+    none = -torch.inf
+    pseudo = pseudo_of((0, 1, none), (0, 2, 0.25), (3, 1, none), (5, 1, 0.5))
+
+    assert found(each_once(pseudo)) == [(0, 2, 0.25), (5, 1, 0.5)]
+
+
 def test_nothing_stays_nothing() -> None:
     assert found(each_once(pseudo_of())) == []

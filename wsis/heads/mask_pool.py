@@ -125,7 +125,6 @@ def _box_means(
     feature_map: Float[Tensor, "D h w"], boxes: Float[Tensor, "N 4"]
 ) -> Float[Tensor, "N D"]:
     """Return the map's mean in each box, read bilinearly off its integral image."""
-    height, width = feature_map.shape[1:]
     integral = functional.pad(feature_map.cumsum(1).cumsum(2), (1, 0, 1, 0))
     boxes = boxes.clamp_min(0).minimum(_limits(feature_map, boxes))
     x0, y0, x1, y1 = boxes.unbind(1)
@@ -149,7 +148,6 @@ def _outside(
 
     All zero where a mask leaves less than half a cell.
     """
-    height, width = feature_map.shape[1:]
     around = _enlarged(boxes, 1.5).clamp_min(0)
     around = around.minimum(_limits(feature_map, boxes))
     area = (around[:, 2:] - around[:, :2]).prod(1, keepdim=True)
