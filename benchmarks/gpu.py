@@ -221,13 +221,13 @@ class FullSize:
     ) -> None:
         recipe = Recipe.read("voc12-cim-r50")
         settings = recipe.settings
-        side = 480
+        side = 96 if given.small else 480
         if given.small:
-            backbone, head = "efficientnet_lite0:weights=random", "mask_fuse:width=16"
-            settings = settings.read([f"backbone={backbone}", f"head={head}"], settings)
-            side = 96
-        else:
-            settings = settings.read(["backbone.weights=random"], settings)
+            parts = ["backbone=efficientnet_lite0", "head=mask_fuse:width=16"]
+            settings = settings.read(parts, settings)
+        # Random weights must not diverge at the recipe's rate.
+        fixed = ["backbone.weights=random", "schedule.lr=1e-7"]
+        settings = settings.read(fixed, settings)
         with seeded(0):
             backbone = settings.build("backbone")
             head = settings.build("head", channels=backbone.channels)

@@ -54,7 +54,7 @@ class MaskFuse(nn.Module):
     def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N D"]:
         """Return ``width`` numbers a proposal."""
         # Features that are kept are of half precision.
-        dtype = self.fuse[0].weight.dtype
+        dtype = next(self.parameters()).dtype
         parts = (part.to(dtype) for part in pooled.split(self.chunk))
         return torch.cat([self._vectors(part) for part in parts])
 
