@@ -173,7 +173,7 @@ def test_shared_pixels_are_kept_once_a_pair_and_tell_all(count, monkeypatch):
     # Half of all pairs, and what blocks of 64 rows keep twice.
     assert len(shared.pixels) <= count * (count + 64) / 2 + count
     iou, containment = counted(masks, masks)
-    found = shared.to("cpu").overlaps()
+    found = shared.overlaps("cpu")
     assert np.array_equal(found.iou.numpy(), iou)
     assert np.array_equal(found.containment.numpy(), containment)
     assert found.area.tolist() == masks.sum((1, 2)).tolist()

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from pycocotools import mask as rle
 from torch import Tensor
 
+from wsis._support.places import moved
 from wsis.contracts import Overlaps, Proposals, Rle
 from wsis.geometry.masks import region_areas, to_dense
 
@@ -66,20 +67,20 @@ class Shared:
     def __len__(self) -> int:
         return len(self.area)
 
-    def to(self, device: torch.device | str) -> "Shared":
-        """Return the same on ``device``."""
-        return Shared(self.pixels.to(device), self.area.to(device))
+    def overlaps(self, device: torch.device | str | None = None) -> Overlaps:
+        """Return IoU and containment on a device, exact to the last digit of float32.
 
-    def overlaps(self) -> Overlaps:
-        """Return IoU and containment, exact to the last digit of float32."""
-        count = len(self)
+        Where there is none, on that of the pixels.
+        """
+        count, device = len(self), device or self.area.device
         # Up to here float32 has the sum of two areas, and all that comes of it.
         small = not count or int(self.area.max()) <= _EXACT // 2
-        area = self.area.to(torch.float32 if small else torch.float64)
+        area = moved(self.area, device).to(torch.float32 if small else torch.float64)
+        pixels = moved(self.pixels, device)
         shared, start = area.new_empty(count, count), 0
         for rows in _blocks(count):
             stop = start + (rows.stop - rows.start) * rows.stop
-            block = self.pixels[start:stop].view(-1, rows.stop)
+            block = pixels[start:stop].view(-1, rows.stop)
             shared[rows, : rows.stop] = block
             shared[: rows.start, rows] = block[:, : rows.start].T
             start = stop

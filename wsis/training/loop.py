@@ -310,7 +310,7 @@ def _losses(
     try:
         losses = supervise(
             scores,
-            pixels.to(model.device).overlaps(),
+            pixels.overlaps(model.device),
             moved(bag.tags, model.device),
             None if cues is None else moved(cues, model.device),
             strategy,
