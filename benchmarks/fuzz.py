@@ -24,6 +24,7 @@ import pickle
 import random
 import resource
 import shutil
+import struct
 import sys
 import tempfile
 import time
@@ -32,10 +33,12 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.io
 import torch
@@ -165,6 +168,52 @@ def mat(out: BytesIO) -> None:
     labels = cells(np.array([1, 2]), np.array([3]), np.array([2, 4]))
     values = {"superpixels": superpixels, "labels": labels, "scores": [0.1, 0.5, 0.2]}
     scipy.io.savemat(out, values)
+
+
+def mat73(out: BytesIO) -> None:
+    """As Matlab's save(..., '-v7.3') does: cells are references."""
+    with h5py.File(out, "w", userblock_size=512) as file:
+        file["superpixels"] = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE[::-1]) // 16 + 1
+        file["scores"] = np.array([[0.1, 0.5]])
+        inside = [file.create_dataset(f"#refs#/{i}", data=[[i, 3]]) for i in (1, 2)]
+        labels = np.array([[one.ref for one in inside]], h5py.ref_dtype)
+        file.create_dataset("labels", data=labels, dtype=h5py.ref_dtype)
+    out.seek(0)
+    out.write(b"MATLAB 7.3 MAT-file".ljust(512))
+
+
+def zipped(content: bytes) -> bytes:
+    """A Matlab file whose variables have a checksum, whatever they hold."""
+    parts = [content[:128]]
+    at = 128
+    while at < len(content):
+        end = at + 8 + int.from_bytes(content[at + 4 : at + 8], "little")
+        inside = zlib.compress(content[at:end])
+        parts.append(struct.pack("<II", 15, len(inside)) + inside)
+        at = end
+    return b"".join(parts)
+
+
+@cache
+def bombs_mat() -> list[bytes]:
+    """Numbers that unfold to more than a gigabyte, and cells in cells in cells."""
+    out = BytesIO()
+    scipy.io.savemat(out, {"maskmat": np.zeros((1, 1), np.uint8)})
+    head = out.getvalue()[:128]
+    flags = struct.pack("<IIII", 6, 8, 9, 0)
+    dims = struct.pack("<IIii", 5, 8, 1, 2**30 + 2**28)
+    body = flags + dims + struct.pack("<II", 1, 7) + b"maskmat\0"
+    body += struct.pack("<II", 2, 2**30 + 2**28)
+    folded = zlib.compressobj(1)
+    inside = folded.compress(struct.pack("<II", 14, len(body) + 2**30 + 2**28) + body)
+    inside += b"".join(folded.compress(bytes(2**24)) for _ in range(80))
+    inside += folded.flush()
+    wide = head + struct.pack("<II", 15, len(inside)) + inside
+    cell = struct.pack("<IIIIIIiiII", 6, 8, 1, 0, 5, 8, 1, 1, 1, 0)
+    deep = b""
+    for _ in range(9999):
+        deep = struct.pack("<II", 14, len(cell + deep)) + cell + deep
+    return [wide, head + deep, zipped(head + deep)]
 
 
 def sbd(out: BytesIO) -> None:
@@ -358,6 +407,8 @@ INPUTS: Mapping[str, tuple[str, Build, Read]] = {
         imported("coco"),
     ),
     "mat": ("photo.mat", packed(mat), imported("mat")),
+    "mat packed": ("photo.mat", packed(mat), imported("mat")),
+    "mat 7.3": ("photo.mat", packed(mat73), imported("mat")),
     "npz": (
         "photo.npz",
         packed(lambda out: np.savez(out, masks=masks(), scores=np.ones(3))),
@@ -458,6 +509,8 @@ def bombs(kind: str, draw: random.Random) -> bytes:
         name = draw.choice(["masks", "regions", "members", "scores"])
         objects = packed(lambda out: np.savez(out, masks=np.array([Pickled()])))
         found = [bomb_npz(shape, name), objects(), *found[:1]]
+    if kind.startswith(("mat", "sbd")) and kind != "matches":
+        found = [*bombs_mat(), *found]
     if kind == "voc xml":
         found = [laughs(), *found]
     if kind == "checkpoint":
@@ -531,6 +584,8 @@ def drawn(kind: str, whole: bytes, name: str, draw: random.Random) -> bytes:
         parts = whole.decode().replace(",", "\0,\0").replace("=", "\0=\0").split("\0")
         parts[draw.randrange(len(parts))] = str(draw.choice(NASTY))
         return "".join(parts).encode("utf-8", "surrogatepass")
+    if kind == "mat packed":
+        return zipped(whole[:128] + turned(whole[128:], draw))
     return turned(whole, draw)
 
 

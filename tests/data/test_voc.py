@@ -6,6 +6,7 @@ import pytest
 import torchvision
 from PIL import Image as Pillow
 from pycocotools import mask as rle
+from scipy.io import savemat
 
 from tests.data import layouts
 from tests.data.layouts import DOG, PERSON, drawn, write_sbd, write_voc, xml
@@ -229,8 +230,31 @@ def test_damaged_files_of_sbd_are_named(tmp_path):
     root = write_voc(tmp_path, sbd=1)
     (tmp_path / "SBD" / "cls" / "2007_000005.mat").write_bytes(b"none")
 
-    with pytest.raises(ValueError, match=r"2007_000005\.mat: .* file with GTcls"):
+    with pytest.raises(ValueError, match=r"2007_000005\.mat: not a Matlab file"):
         VocData(root=root).train()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"Segmentation": np.full((4, 6), 300.0)}, "whole numbers of 0…255 as Segm"),
+        ({"Segmentation": np.full((4, 6), np.nan)}, "whole numbers of 0…255 as Segm"),
+        ({"Segmentation": np.ones((2, 4, 6), np.uint8)}, r"Segmentation of \(H, W\)"),
+        ({"Segmentation": "text"}, "expected numbers as Segmentation"),
+        ({"Categories": 1.5}, "whole numbers of 0…255 as Categories"),
+    ],
+)
+def test_objects_of_sbd_that_do_not_fit_are_refused(tmp_path, entry, message):
+    write_sbd(tmp_path, {"a": 1})
+    whole = {"Segmentation": np.ones((4, 6), np.uint8), "Categories": 8}
+    savemat(tmp_path / "inst" / "a.mat", {"GTinst": whole | entry})
+
+    with pytest.raises(ValueError, match=rf"a\.mat: .*{message}"):
+        voc.SBD(tmp_path).objects("a")
+
+    savemat(tmp_path / "inst" / "a.mat", {"GTinst": np.ones(3)})
+    with pytest.raises(ValueError, match=r"a\.mat: expected a structure GTinst"):
+        voc.SBD(tmp_path).objects("a")
 
 
 def test_trainaug_without_sbd_says_what_to_do(tmp_path):

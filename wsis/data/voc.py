@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-import scipy.io
 import torch
 from jaxtyping import Bool, UInt8
 from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
 from wsis._support.checks import few, warn
+from wsis._support.matlab import read_mat
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.images import Size, check_files, opened, readings, stored_size
@@ -397,35 +397,43 @@ class SBD:
 
     def tags(self, name: str) -> set[int]:
         """Return labels 1…20 of the classes on a photo; their places are not read."""
-        entry = _struct(self.folder / "cls" / f"{name}.mat", "GTcls")
-        if "CategoriesPresent" in entry._fieldnames:
-            found = np.atleast_1d(entry.CategoriesPresent)
-        else:
-            found = np.unique(entry.Segmentation)
-        return {int(c) for c in found.ravel() if 1 <= c <= len(VOC_NAMES)}
+        path = self.folder / "cls" / f"{name}.mat"
+        entry = _struct(path, "GTcls")
+        key = "CategoriesPresent" if "CategoriesPresent" in entry else "Segmentation"
+        found = np.unique(_bytes(path, entry, key))
+        return {int(c) for c in found if 1 <= c <= len(VOC_NAMES)}
 
     def objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
         """Return each pixel's object (0 is none), and each object's label."""
         path = self.folder / "inst" / f"{name}.mat"
         entry = _struct(path, "GTinst")
-        regions = np.asarray(entry.Segmentation, np.uint8)
-        classes = np.atleast_1d(entry.Categories).ravel()
+        regions = _bytes(path, entry, "Segmentation")
+        classes = _bytes(path, entry, "Categories").ravel()
         found = {i: int(c) for i, c in enumerate(classes, 1) if (regions == i).any()}
+        if regions.ndim != 2:
+            raise ValueError(f"{path}: expected Segmentation of (H, W)")
         wrong = set(found.values()) - set(range(1, len(VOC_NAMES) + 1))
         if wrong or set(np.unique(regions)) - {0, 255} - set(found):
             raise ValueError(f"{path}: expected a class from 1 to 20 for every object")
         return regions, found
 
 
-def _struct(path: Path, name: str) -> Any:
+def _struct(path: Path, name: str) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"expected annotations of SBD, there is no {path}")
-    try:
-        content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
-        _ = content[name].Segmentation
-    except Exception as error:
-        # SciPy passes on whatever a damaged file makes it stumble over.
-        raise ValueError(
-            f"{path}: expected a MATLAB file with {name}: {error}"
-        ) from None
-    return content[name]
+    found = read_mat(path).get(name)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected a structure {name}")
+    return found
+
+
+def _bytes(path: Path, entry: dict[str, Any], key: str) -> UInt8[np.ndarray, "..."]:
+    """Return numbers of 0…255 from a structure."""
+    values = np.asarray(entry.get(key))
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{path}: expected numbers as {key}")
+    with np.errstate(invalid="ignore"):
+        found = values.astype(np.uint8)
+    if not np.array_equal(found, values):
+        raise ValueError(f"{path}: expected whole numbers of 0…255 as {key}")
+    return found

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wsis._support.matlab import BUDGET, read_mat
 from wsis.contracts import Proposals
 from wsis.proposals.importers._found import Found, combined, files_of, gathered, hard
 from wsis.proposals.making import check_size
@@ -31,7 +32,7 @@ def mat(path: Path, stems: Container[str]) -> Sequence[Found]:
 
 
 def _read(path: Path, size: tuple[int, int]) -> Proposals:
-    found = _variables(path)
+    found = _variables(path, size)
     scores = found.get("scores", found.get("score"))
     try:
         if {"superpixels", "labels"} <= found.keys():
@@ -43,7 +44,7 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
         raise ValueError(f"{path}: {error}") from error
     raise ValueError(
         f"{path}: expected superpixels and labels, or maskmat; it holds "
-        f"{', '.join(found) or 'nothing'}"
+        f"{', '.join(map(str, found)) or 'nothing'}"
     )
 
 
@@ -100,33 +101,22 @@ def _masks(maskmat: Any, size: tuple[int, int]) -> torch.Tensor:
     return _masks(list(array.transpose(2, 0, 1)), size)
 
 
-def _variables(path: Path) -> Variables:
+def _variables(path: Path, size: tuple[int, int]) -> Variables:
     with path.open("rb") as file:
         head = file.read(520)
     try:
         # A user block of 512 bytes with Matlab's own header comes first.
         if _HDF5 in (head[:8], head[512:520]):
-            return _hdf5(path)
-        return _version5(path)
+            return _hdf5(path, size)
     except (ValueError, ModuleNotFoundError):
         raise
     except Exception as error:
-        # Readers stumble over damaged files in many ways, and ask for any memory.
+        # HDF5 stumbles over damaged files in many ways, and asks for any memory.
         raise ValueError(f"{path}: not a Matlab file, or damaged: {error}") from error
+    return read_mat(path, size)
 
 
-def _version5(path: Path) -> Variables:
-    from scipy.io import loadmat
-
-    content = loadmat(path)
-    return {
-        name: list(value.flat) if value.dtype == object else value
-        for name, value in content.items()
-        if not name.startswith("__") and isinstance(value, np.ndarray)
-    }
-
-
-def _hdf5(path: Path) -> Variables:
+def _hdf5(path: Path, size: tuple[int, int]) -> Variables:
     try:
         import h5py
     except ModuleNotFoundError:
@@ -136,16 +126,21 @@ def _hdf5(path: Path) -> Variables:
         ) from None
     with h5py.File(path, "r") as file:
         return {
-            name: _value(file, data)
+            name: _value(file, data, size)
             for name, data in file.items()
             if isinstance(data, h5py.Dataset)
         }
 
 
-def _value(file: Any, data: Any) -> Any:
+def _value(file: Any, data: Any, size: tuple[int, int]) -> Any:
     """Return a variable; Matlab reverses its axes and keeps cells as references."""
+    if data.nbytes > BUDGET and data.shape[:-3:-1] != size:
+        raise ValueError(
+            f"{file.filename}: {data.name} unfolds to more than {BUDGET >> 20} MiB, and "
+            "is no array of the photo's size"
+        )
     if data.dtype == object:
-        return [_value(file, file[one]) for one in data[()].flat]
+        return [_value(file, file[one], size) for one in data[()].flat]
     if data.attrs.get("MATLAB_empty"):
         return np.zeros(0)
     return data[()].T
