@@ -1,8 +1,10 @@
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from multiprocessing import get_context
@@ -13,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 import wsis
+from wsis._support import files
 from wsis._support.checks import InputWarning
 from wsis._support.files import (
     Cache,
@@ -254,6 +257,26 @@ def test_a_cache_of_other_settings_is_refused_and_kept(tmp_path):
         Cache(folder=tmp_path / "c", settings={"nodes": 300})
 
     assert (tmp_path / "c" / "k.safetensors").exists()
+
+
+def test_a_read_only_folder_is_named(tmp_path, monkeypatch):
+    cache = Cache(folder=tmp_path / "cache", settings={})
+
+    def refuse(*given, **more):
+        raise OSError(errno.EROFS, "Read-only file system", "x.part")
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    where = r"write to \S+a: it is read-only; choose another folder"
+    with pytest.raises(PermissionError, match=where):
+        files.write_text(tmp_path / "a" / "b.txt", "")
+    for use in (
+        lambda: cache.get("key", dict),
+        lambda: Cache(folder=tmp_path / "new", settings={}),
+    ):
+        with pytest.raises(
+            PermissionError, match=r"to the cache: .* \(--cache, WSIS_C"
+        ):
+            use()
 
 
 def test_a_folder_of_other_files_is_not_taken_for_a_cache(tmp_path):

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import wsis
+from wsis.cli._errors import message
 
 
 def shown(folder: Path, text: str) -> str:
@@ -18,6 +19,21 @@ def test_signs_that_join_words_are_printed_as_they_are(
     tmp_path: Path, text: str
 ) -> None:
     assert text in shown(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("dog\xa0house", "dog<no-break space>house"),
+        ("dog\u200b", "dog<zero width space>"),
+        ("👩\u200d🌾 می\u200cخواهم", "👩\u200d🌾 می\u200cخواهم"),
+        ("a\x1b[2J\u202e", r"a\x1b[2J\u202e"),
+        ("C:\\xa0", r"C:\\xa0"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_quoted_names_are_readable(name: str, shown: str) -> None:
+    assert message(ValueError(f"got {name!r}")) == f"got '{shown}'"
 
 
 def test_signs_that_steer_a_terminal_or_turn_a_text_are_spelled_out(

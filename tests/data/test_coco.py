@@ -276,6 +276,32 @@ def test_outlines_beyond_their_photo_are_told(tmp_path, outline, hint):
     assert [rle.area(mask) for mask in truths[0].masks] == [12, 12]
 
 
+CORNER = [[2, 3, 60, 3, 60, 40, 2, 40]]
+
+
+@pytest.mark.parametrize(
+    ("sides", "more", "told"),
+    [
+        ((640, 480), [[50, 50, 99, 50, 99, 100]], True),
+        ((640, 480), [[50, 50, 101, 50, 99, 100]], False),
+        ((300, 240), [[50, 50, 99, 50, 99, 100]], False),
+    ],
+)
+def test_outlines_in_percent_are_told(tmp_path, recwarn, sides, more, told):
+    found = [annotation(1, 9, CORNER), annotation(2, 9, more)]
+    images = [image(1, *sides), image(2, *sides)]
+    path, photos = data_set(tmp_path, images, found)
+
+    truths = read_annotated(path, photos).truths
+
+    assert rle.area(truths[0].masks[0]) == 58 * 37
+    texts = [str(one.message) for one in recwarn]
+    assert bool(texts) == told
+    if told:
+        assert "all 2 outlines lie in their photos' first 100 pixels" in texts[0]
+        assert "(x from 2 to 60, y from 3 to 40, on 1.png of 640 x 480" in texts[0]
+
+
 @pytest.mark.parametrize("number", [-3, 2**63, 2**100])
 def test_any_whole_number_may_be_a_photos(tmp_path, number):
     found = [annotation(number, 9, LEFT), annotation(1, 9, LEFT)]

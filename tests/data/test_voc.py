@@ -220,6 +220,13 @@ def test_damaged_annotations_are_named(tmp_path):
     annotation(root, "2007_000000").write_text(xml(drawn(0)[1], ["dgo"]))
     with pytest.raises(ValueError, match="a class of VOC, got 'dgo'"):
         VocData(root=root).train()
+    annotation(root, "2007_000000").write_text(xml(drawn(0)[1], ["Dog"]))
+    annotation(root, "2007_000001").write_text(xml(drawn(0)[1], ["potted plants"]))
+    near = (
+        r"2 problems.*'Dog' \(did you mean 'dog'.*plants' \(did you mean 'pottedplant'"
+    )
+    with pytest.raises(ValueError, match=near):
+        VocData(root=root).train()
     masks = root / "VOC2012" / "SegmentationObject" / "2007_000003.png"
     masks.write_bytes(b"none")
     with pytest.raises(ValueError, match=r"2007_000003\.png: expected a PNG"):

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from unicodedata import normalize
 
@@ -360,6 +361,36 @@ def test_predictions_without_a_usable_mask_are_told() -> None:
         from_coco(results, [truth((1, 3, 5))], [7])
     with pytest.warns(InputWarning, match="no predictions in the file"):
         matched([], val("1.png"), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("outlines", "message"),
+    [
+        (
+            [[5, 5, 50, 5, 50, 30]],
+            "2 outlines reach .*height those of.* result 0 .x fr",
+        ),
+        ([[-9, 5, 30, 5, 30, 9]], "2 outlines reach .*result 0 .x from -9 to 30, .*on"),
+        ([[5, 5, 19, 5, 19, 30]], "2 outlines reach beyond .* x and y swapped, or"),
+    ],
+)
+def test_outlines_beyond_their_photo_are_told(outlines: Any, message: str) -> None:
+    size = (20, 40)
+    objects = replace(truth((1, 0, 4)), size=size)
+    rows = [a_result(segmentation=outlines) for _ in range(2)]
+
+    with pytest.warns(InputWarning, match=message):
+        [found] = from_coco(rows, [objects], [7])
+
+    assert all(0 < rle.area(mask) < 800 for mask in found.masks)
+
+
+def test_outlines_in_percent_are_told() -> None:
+    objects = replace(truth((1, 0, 4)), size=(480, 640))
+    rows = [a_result(segmentation=[[5, 5, 90, 5, 90, 80]])]
+
+    with pytest.warns(InputWarning, match="all 1 outlines lie .*percent of the photos"):
+        from_coco(rows, [objects], [7])
 
 
 @pytest.mark.parametrize("score", [10**400, True])

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from tests.drawn import Squares, settings
 from tests.experiments.killed import MINERS, bench, killed_and_resumed
 from wsis._support.checks import InputWarning
 from wsis._support.progress import Silent
 from wsis.contracts import Supervision
+from wsis.evaluation.matches import Matches
 from wsis.experiments import (
     METRICS,
     JournalError,
@@ -25,6 +27,7 @@ from wsis.experiments.folders import (
     read_runs,
     write_predictions,
 )
+from wsis.features.backbones import efficientnet_lite0
 from wsis.runs.pipeline import Pipeline
 
 
@@ -121,6 +124,59 @@ def changed(folder, **values):
 def copied(folders, tmp_path):
     cache, whole, *_ = folders
     return cache, Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def test_predictions_that_were_exchanged_or_changed_are_noticed(copied):
+    cache, folder = copied
+    mine, other = (predictions_path(folder, "cim", seed) for seed in (0, 1))
+    whole = mine.read_bytes()
+    first, second, *rest = read_predictions(mine)
+    swapped = [replace(first, image_id=second.image_id)]
+    swapped += [replace(second, image_id=first.image_id), *rest]
+    changes = (other.read_bytes(), None)
+    for content in changes:
+        if content is None:
+            write_predictions(mine, swapped)
+        else:
+            mine.write_bytes(content)
+        with pytest.raises(
+            JournalError, match=rf"{mine.name} is not the file that was"
+        ):
+            bench(cache, folder)
+    mine.write_bytes(whole)
+    bench(cache, folder)
+
+
+def test_predictions_of_folders_that_do_not_tell_are_read(copied):
+    cache, folder = copied
+    for path in (folder / "runs").glob("*.matches.safetensors"):
+        Matches.load(path).save(path)
+    write_predictions(predictions_path(folder, "cim", 0), [])
+
+    assert bench(cache, folder).pictures["cim"] == []
+
+
+def test_weights_at_another_path_are_the_same_weights(tmp_path):
+    net = efficientnet_lite0("random").net
+    pipelines = []
+    for name in ("a", "b"):
+        save_file(net.state_dict(), tmp_path / f"{name}.safetensors")
+        own = f"backbone.weights={tmp_path / name}.safetensors"
+        few = settings(own, "schedule.epochs=1")
+        pipelines.append(Pipeline(few, tmp_path / "cache"))
+    for pipeline in pipelines:
+        compare_variants(
+            variants_of(MINERS[:1]), Squares(), pipeline, folder=tmp_path / "bench"
+        )
+    assert len(read_runs(tmp_path / "bench")) == 1
+
+    net.bn1.weight.data += 1
+    save_file(net.state_dict(), tmp_path / "b.safetensors")
+    other = Pipeline(few, tmp_path / "cache")
+    with pytest.raises(JournalError, match=r"b\.safetensors.*cim\.inputs\.backbone: "):
+        compare_variants(
+            variants_of(MINERS[:1]), Squares(), other, folder=tmp_path / "bench"
+        )
 
 
 def test_a_line_without_versions_stays_without(copied):

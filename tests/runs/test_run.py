@@ -252,12 +252,12 @@ class Largest:
         return PseudoInstances(index, label=c + 1, weight=score[index, c])
 
 
-def trained(cache, miner="cim", data=None, **more):
+def trained(cache, miner="cim", data=None, weights="random", **more):
     return train(
         data or Squares(train=4, val=2),
         miner=miner,
         settings={
-            "backbone.weights": "random",
+            "backbone.weights": weights,
             "source": RegionTree(nodes=20, pairs=5, side=64),
             "train_sides": (64,),
             "test_sides": (64,),
@@ -389,6 +389,22 @@ class Retagged(Squares):
         tagged = super().train()
         first = replace(tagged.images[0], tags=torch.tensor([True, True]))
         return replace(tagged, images=[first, *tagged.images[1:]])
+
+
+def test_a_run_resumes_with_its_weights_at_another_path(tmp_path):
+    net, paths = efficientnet_lite0("random").net, (tmp_path / "a.pth", tmp_path / "b")
+    for path in paths:
+        save_file(net.state_dict(), path)
+    ways = [{"weights": str(path), "folder": tmp_path / "run"} for path in paths]
+    trained(tmp_path / "cache", **ways[0], steps=2)
+    paths[0].unlink()
+
+    assert trained(tmp_path / "cache", **ways[1], resume=True, steps=4).card.images == 4
+
+    net.bn1.weight.data += 1
+    save_file(net.state_dict(), paths[1])
+    with pytest.raises(RunError, match=r"another run \(inputs\.backbone: "):
+        trained(tmp_path / "cache", **ways[1], resume=True)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import EACCES, EPERM, EROFS
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,10 @@ _ABANDONED = 24 * 3600.0
 """Seconds after which such a file is the leftover of a process that was killed."""
 
 
+class ReadOnlyError(PermissionError):
+    """A folder cannot be written to, or cannot be made."""
+
+
 class CacheMismatchError(ValueError):
     """A cache folder holds tensors that were made with other settings."""
 
@@ -49,7 +54,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise IsADirectoryError(f"expected a file, {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary(path) as temporary:
         yield temporary
         publish(temporary, 0o666)
@@ -59,7 +63,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """Give a new file beside ``path`` that disappears, unless it was renamed."""
-    handle, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(_UNFINISHED, f".{path.name}.", path.parent)
+    except OSError as error:
+        if error.errno not in (EACCES, EPERM, EROFS):
+            raise
+        raise ReadOnlyError(
+            f"cannot write to {path.parent}: it is read-only; choose another folder"
+        ) from error
     os.close(handle)
     try:
         yield Path(name)
@@ -76,7 +88,6 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 def write_new(path: Path, text: str) -> None:
     """Write ``text`` as a whole file unless there is one: of many writers, one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         publish(temporary, 0o666)
@@ -206,6 +217,14 @@ def differences(
     return dict(sorted(found.items()))
 
 
+def moved(changes: Mapping[str, tuple[Any, ...]]) -> bool:
+    """Tell whether ``differences`` are only where a backbone's weights lie.
+
+    Their content is compared by itself.
+    """
+    return all(name.endswith("backbone.settings.weights") for name in changes)
+
+
 def in_words(changes: dict[str, tuple[Any, ...]]) -> str:
     """Return ``differences`` between what is there and what is asked for, as text."""
     return "; ".join(
@@ -284,7 +303,8 @@ class Cache:
                     f"expected {self.folder} to be new, empty or a cache; it holds "
                     "other files; choose another folder"
                 )
-            write_new(stamp, in_json(wanted))
+            with self._named():
+                write_new(stamp, in_json(wanted))
         try:
             found = dict(parse_json(stamp.read_bytes()))
         except (ValueError, TypeError):
@@ -334,11 +354,22 @@ class Cache:
         if kept:
             return kept[0]
         made = {name: tensor.contiguous() for name, tensor in make().items()}
-        with atomic_write(path) as temporary:
+        with self._named(), atomic_write(path) as temporary:
             save_file(made, temporary, {"checksum": self._checksum(key, made)})
         if kept is None:
             warn(f"files of the cache {self.folder} were damaged; they are made again")
         return made
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say of a folder that is read-only that it is the cache's."""
+        try:
+            yield
+        except ReadOnlyError as error:
+            raise ReadOnlyError(
+                f"cannot write to the cache: {self.folder} is read-only; choose "
+                "another folder (--cache, WSIS_CACHE)"
+            ) from error
 
     def _kept(self, key: str, path: Path) -> tuple[dict[str, Tensor], ...] | None:
         """Return the tensors of a file; nothing if it is missing, None if damaged."""

@@ -1,11 +1,13 @@
 """Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
 
+import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
-from unicodedata import category
+from unicodedata import category, name
 
 import typer
 from typer.core import TyperGroup
@@ -92,9 +94,31 @@ def warnings_shown(*, strict: bool) -> Iterator[None]:
 def printable(text: str) -> str:
     """Return a text that steers no terminal: control signs and turns are spelled out.
 
-    Signs that only join or space others, as Persian and emoji need them, stay.
+    Signs that only join or space others, as Persian and emoji need them, stay. Where
+    Python spelled them out, as it does in names that it quotes, they are put back, and
+    those that nobody would see are called by their names.
     """
+    text = _SPELLED.sub(lambda found: _unspelled(found[0]), text)
     return "".join(ascii(one)[1:-1] if _steers(one) else one for one in text)
+
+
+_SPELLED = re.compile(r"(?<!\\)(?:\\\\)*\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+"""Signs as ``repr`` spells them out, after no or an even number of backslashes."""
+
+
+def _unspelled(text: str) -> str:
+    start = text.rindex("\\")
+    code = int(text[start + 2 :], 16)
+    sign = chr(min(code, sys.maxunicode))
+    if sign in _JOINERS:
+        return text[:start] + sign
+    if category(sign) in ("Zs", "Cf") and not _steers(sign):
+        return f"{text[:start]}<{name(sign, f'U+{code:04X}').lower()}>"
+    return text
+
+
+_JOINERS = "\u200c\u200d"
+"""Persian and other languages, and emoji, are spelled with them."""
 
 
 def _steers(sign: str) -> bool:

@@ -17,13 +17,10 @@ from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.annotations import AnnotationFile
 from wsis.data.halves import for_classes
 from wsis.data.images import Reading, Size, Upright, check_files, check_folder, readings
-from wsis.data.segmentations import reach, to_rle, usable
+from wsis.data.segmentations import Outlines, to_rle, usable
 
 _Object = tuple[int, Any, bool, int | float | None]
 """Label, segmentation, whether a crowd, and area."""
-
-_Extent = tuple[float, float, float, float]
-"""The least x and y of outlines, and the largest."""
 
 _IMAGES = "a folder of photos as images"
 _TRAIN = (
@@ -213,7 +210,7 @@ def _annotated(
     labels, read = file.labels(classes), _readings(file, folder, upright)
     found: dict[int, list[_Object]] = {number: [] for number in read}
     wrong: list[str] = []
-    beyond: list[tuple[str, Reading, _Extent]] = []
+    outlines = Outlines()
     for i, one in enumerate(file.annotations):
         if (label := labels.get(one["category_id"])) is None:
             continue
@@ -228,9 +225,7 @@ def _annotated(
         if mask is not None:
             crowd = bool(one.get("iscrowd", 0))
             found[one["image_id"]].append((label, mask, crowd, area))
-            extent = reach(mask)
-            if extent is not None and _is_beyond(extent, photo.size):
-                beyond.append((where, photo, extent))
+            outlines.add(mask, where, photo.path.name, photo.size, _if_turned(photo))
     odd = [
         f"annotations[{i}]: {one['iscrowd']!r}"
         for i, one in enumerate(file.annotations)
@@ -253,8 +248,8 @@ def _annotated(
     tagged = _tagged(file, labels, file.names(classes), read)
     if not any(found.values()):
         raise ValueError(f"{file.path}: no object has a usable mask")
-    if beyond:
-        warn(f"{file.path}: {_of_beyond(beyond)}")
+    if doubt := outlines.doubt():
+        warn(f"{file.path}: {doubt}")
     makers = [partial(_truth, i, read[i].size, objects) for i, objects in found.items()]
     return Annotated(tagged=tagged, truths=LazyTruths(makers))
 
@@ -264,28 +259,11 @@ def _is_area(area: Any) -> bool:
     return known and 0 <= (area or 0) <= sys.float_info.max
 
 
-def _is_beyond(extent: _Extent, size: Size) -> bool:
-    left, top, right, low = extent
-    return left < -1 or top < -1 or right > size[1] + 1 or low > size[0] + 1
-
-
-def _of_beyond(beyond: Sequence[tuple[str, Reading, _Extent]]) -> str:
-    """Say which outlines reach beyond their photo, and how that comes about."""
-    names = [
-        f"{where} (x from {left:g} to {right:g}, y from {top:g} to {low:g}, on "
-        f"{photo.path.name} of {photo.size[1]} x {photo.size[0]} pixels)"
-        for where, photo, (left, top, right, low) in beyond
-    ]
-    hint = "are width and height those of the photos?"
-    if not any(_is_beyond(extent, photo.size[::-1]) for _, photo, extent in beyond):
-        hint = "are x and y swapped, or width and height?"
-        if all(photo.turned for _, photo, _ in beyond):
-            other = str(not beyond[0][1].upright).lower()
-            hint = f"EXIF data turn these photos: upright={other} may read them right"
-    return (
-        f"{len(beyond)} outlines reach beyond their photo, and are cut off there; "
-        f"{hint} {few(names, '; ')}"
-    )
+def _if_turned(photo: Reading) -> str:
+    """Return what to try where EXIF data turn a photo; else nothing."""
+    other = str(not photo.upright).lower()
+    hint = f"EXIF data turn these photos: upright={other} may read them right"
+    return hint if photo.turned else ""
 
 
 def _truth(image_id: int, size: Size, objects: Sequence[_Object]) -> GroundTruth:

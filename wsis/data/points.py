@@ -26,6 +26,7 @@ from wsis.data._tables import read_rows
 from wsis.data.annotations import AnnotationFile
 from wsis.data.images import Reading
 from wsis.data.names import plain
+from wsis.data.segmentations import PERCENT, is_large
 from wsis.plugins import nearest
 
 _Point = tuple[str, str, Any, Any, str]
@@ -188,10 +189,11 @@ def _misplaced(
     outside = [
         (one, size) for one, size in known if one.x >= size[1] or one.y >= size[0]
     ]
-    percent = all(max(one.x, one.y) <= _PERCENT for one, _ in placed)
-    if percent and not outside and _all_in_a_corner(known):
+    percent = all(max(one.x, one.y) <= PERCENT for one, _ in placed)
+    in_a_corner = len(known) > 3 and all(is_large(size) for _, size in known)
+    if percent and not outside and in_a_corner:
         warn(
-            f"{file}: all {len(placed)} points lie in their photos' first {_PERCENT} "
+            f"{file}: all {len(placed)} points lie in their photos' first {PERCENT} "
             "pixels; are x and y percent of the photos' sides?"
         )
     swapped = all(one.y < size[1] and one.x < size[0] for one, size in outside)
@@ -202,17 +204,6 @@ def _misplaced(
         f"got {one.x:g}, {one.y:g}{hint}"
         for one, size in outside
     ]
-
-
-_PERCENT = 100
-
-
-def _all_in_a_corner(known: Sequence[tuple[_Place, tuple[int, int]]]) -> bool:
-    """Tell whether pixels would hardly be so small: in a tenth of every photo."""
-    return len(known) > 3 and all(
-        size[0] * size[1] > 10 * _PERCENT**2 and min(size) > _PERCENT
-        for _, size in known
-    )
 
 
 def _size(image: TaggedImage) -> tuple[int, int] | None:

@@ -1,12 +1,14 @@
 """Masks as COCO writes them, checked and turned into run-length encoding."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 from pycocotools import mask as rle
 
+from wsis._support.checks import few
 from wsis.contracts import Rle
 
 _FAR = 2**20
@@ -75,12 +77,108 @@ def emptiness(segmentation: Any, size: tuple[int, int]) -> str:
     return "" if runs[1::2].any() else "expected pixels, the mask has none"
 
 
-def reach(segmentation: Any) -> tuple[float, float, float, float] | None:
-    """Return the least and the largest x and y of polygons: left, top, right, low."""
-    if not isinstance(segmentation, list):
-        return None
-    xs = [x for part in segmentation for x in part[::2]]
-    ys = [y for part in segmentation for y in part[1::2]]
+@dataclass(slots=True)
+class Outlines:
+    """The polygons of a file, looked at one by one, and doubts about all of them."""
+
+    beyond: list["_Outline"] = field(default_factory=list)
+    farthest: float = 0.0
+    _first: list[str] = field(default_factory=list)
+    _count: int = 0
+    _cornered: bool = True
+
+    def add(
+        self,
+        segmentation: Any,
+        where: str,
+        on: str,
+        size: tuple[int, int],
+        hint: str = "",
+    ) -> None:
+        """Look at a checked segmentation, if it is polygons.
+
+        Args:
+            segmentation: as ``check_segmentation`` takes it.
+            where: its place in the file.
+            on: the name of its photo.
+            size: (H, W) of the photo.
+            hint: what to try if the sides of the photo are exchanged.
+        """
+        if not isinstance(segmentation, list):
+            return
+        one = _Outline(where, on, size, _reach(segmentation), hint or _SWAPPED)
+        if one.is_beyond():
+            self.beyond.append(one)
+        self._count += 1
+        if len(self._first) <= 3:
+            self._first.append(str(one))
+        self._cornered &= min(one.reach) >= 0 and is_large(size)
+        self.farthest = max(self.farthest, *one.reach)
+
+    @property
+    def in_a_corner(self) -> bool:
+        """Tell whether pixels would hardly be so small, but percent just so large."""
+        large = PERCENT / 2 < self.farthest <= PERCENT
+        return self._cornered and large
+
+    def doubt(self) -> str:
+        """Say what looks wrong, and how that comes about; nothing if all is well."""
+        if self.beyond:
+            hint = "are width and height those of the photos?"
+            if not any(one.is_beyond(turned=True) for one in self.beyond):
+                hints = {one.hint for one in self.beyond}
+                hint = hints.pop() if len(hints) == 1 else _SWAPPED
+            return (
+                f"{len(self.beyond)} outlines reach beyond their photo, and are cut "
+                f"off there; {hint} {few([*map(str, self.beyond)], '; ')}"
+            )
+        if self.in_a_corner:
+            return (
+                f"all {self._count} outlines lie in their photos' first {PERCENT} "
+                "pixels; are x and y percent of the photos' sides? Then multiply x by "
+                f"width / 100, y by height / 100: {few(self._first, '; ')}"
+            )
+        return ""
+
+
+_SWAPPED = "are x and y swapped, or width and height?"
+
+
+class _Outline(NamedTuple):
+    """Polygons on a photo; they reach from left and top to right and low."""
+
+    where: str
+    on: str
+    size: tuple[int, int]
+    reach: tuple[float, float, float, float]
+    hint: str
+
+    def is_beyond(self, *, turned: bool = False) -> bool:
+        """Tell whether a part lies outside the photo, or outside the turned photo."""
+        left, top, right, low = self.reach
+        height, width = self.size[::-1] if turned else self.size
+        return left < -1 or top < -1 or right > width + 1 or low > height + 1
+
+    def __str__(self) -> str:
+        left, top, right, low = self.reach
+        return (
+            f"{self.where} (x from {left:g} to {right:g}, y from {top:g} to {low:g}, "
+            f"on {self.on} of {self.size[1]} x {self.size[0]} pixels)"
+        )
+
+
+PERCENT = 100
+"""The largest x or y of a place in percent."""
+
+
+def is_large(size: tuple[int, int]) -> bool:
+    """Tell whether the first 100 x 100 pixels are a small part of a photo."""
+    return size[0] * size[1] > 10 * PERCENT**2 and min(size) > PERCENT
+
+
+def _reach(polygons: list[Any]) -> tuple[float, float, float, float]:
+    xs = [x for part in polygons for x in part[::2]]
+    ys = [y for part in polygons for y in part[1::2]]
     return float(min(xs)), float(min(ys)), float(max(xs)), float(max(ys))
 
 
@@ -135,7 +233,7 @@ def _nothing(polygons: list[Any], size: tuple[int, int]) -> str:
     if lines == len(polygons):
         return "expected an outline around pixels, got a line or a point"
     if not inside[0]:
-        left, top, right, bottom = reach(polygons) or (0, 0, 0, 0)
+        left, top, right, bottom = _reach(polygons)
         return (
             f"expected an outline on the photo of {width} x {height} pixels, got one "
             f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g})"

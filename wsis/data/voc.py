@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,10 +17,11 @@ from pycocotools import mask as rle
 
 from wsis._support.checks import few, warn
 from wsis._support.matlab import read_mat
+from wsis._support.problems import Checks
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.images import Size, check_files, opened, readings, stored_size
-from wsis.data.names import VOC_NAMES
+from wsis.data.names import VOC_CLASSES, VOC_NAMES, plain
 from wsis.geometry.overlap import box_overlaps
 
 _VOID = 255
@@ -191,12 +193,13 @@ class VocData:
                 f"not have the size of their mask with upright={way}: {few(turned)}; "
                 "set upright=auto"
             )
-        images = []
+        images, checks = [], Checks()
         for number, name, load in zip(_numbers(names), names, loads, strict=True):
             tags = torch.zeros(len(VOC_NAMES), dtype=torch.bool)
-            tags[[label - 1 for label in self._tags(name)]] = True
+            tags[[label - 1 for label in checks.of(self._tags, name) or ()]] = True
             photo = load.path.name
             images.append(TaggedImage(id=number, name=photo, tags=tags, load=load))
+        checks.tell()
         return Tagged(name=f"voc2012-{wanted}", classes=VOC_NAMES, images=images)
 
     def _tags(self, name: str) -> set[int]:
@@ -293,14 +296,23 @@ def _boxes(path: Path) -> list[_Box]:
         name = (entry.findtext("name") or "").strip()
         if name not in VOC_NAMES:
             raise ValueError(
-                f"{path}: expected a class of VOC, got {name!r}; they are: "
-                f"{', '.join(VOC_NAMES)}"
+                f"{path}: expected a class of VOC, got {name!r}{_near(name)}; they "
+                f"are: {', '.join(VOC_NAMES)}"
             )
         hard = (entry.findtext("difficult") or "0").strip()
         if hard not in ("0", "1"):
             raise ValueError(f"{path}: expected 0 or 1 as difficult, got {hard!r}")
         found.append(_Box(VOC_NAMES.index(name) + 1, hard == "1", _xyxy(entry)))
     return found
+
+
+def _near(name: str) -> str:
+    """Return the names of VOC that may be meant, also by a name of COCO's."""
+    known = {plain(one): one for one in VOC_NAMES}
+    known |= dict(zip(VOC_CLASSES, VOC_NAMES, strict=True))
+    close = [known[one] for one in get_close_matches(plain(name), known)]
+    meant = [repr(one) for one in dict.fromkeys(close)]
+    return f" (did you mean {' or '.join(meant)}?)" if meant else ""
 
 
 def _xyxy(entry: ElementTree.Element) -> list[float] | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 from pycocotools import mask as rle
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from wsis._support.files import atomic_write
@@ -359,11 +359,24 @@ class Matches:
             objects=objects,
         )
 
-    def save(self, path: Path) -> None:
-        """Write them as one safetensors file, atomically."""
+    def save(self, path: Path, about: dict[str, str] | None = None) -> None:
+        """Write them, and a word about them, as one safetensors file, atomically."""
         arrays = {key: np.ascontiguousarray(getattr(self, key)) for key in _NAMES}
         with atomic_write(path) as temporary:
-            save_file(arrays, temporary)
+            save_file(arrays, temporary, about)
+
+    @staticmethod
+    def about(path: Path) -> dict[str, str]:
+        """Return what ``save`` was given besides.
+
+        Raises:
+            ValueError: if the file is missing or damaged.
+        """
+        try:
+            with safe_open(path, framework="np") as file:
+                return dict(file.metadata() or {})
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} holds no matches: {error}") from None
 
     @classmethod
     def load(cls, path: Path) -> "Matches":

@@ -13,7 +13,7 @@ from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged
 from wsis.data.halves import for_classes
 from wsis.data.names import alike, from_end, plain
-from wsis.data.segmentations import check_segmentation, emptiness, to_rle
+from wsis.data.segmentations import Outlines, check_segmentation, emptiness, to_rle
 from wsis.geometry.predictions import Predictions
 
 _MOST = sys.float_info.max
@@ -126,7 +126,7 @@ def _predictions(
 ) -> list[Predictions]:
     """Return predictions of results by their place in a file, or the usable ones."""
     found: dict[int, list[tuple[float, int, Rle]]] = defaultdict(list)
-    wrong, useless = [], []
+    wrong, useless, outlines = [], [], Outlines()
     for i, result in results.items():
         try:
             _check(result, sizes, labels)
@@ -135,14 +135,18 @@ def _predictions(
         except ValueError as error:
             wrong.append(f"result {i}: {error}")
             continue
-        mask = to_rle(result["segmentation"], size)
-        problem = emptiness(result["segmentation"], size)
+        shape = result["segmentation"]
+        photo = str(result.get("file_name", f"photo {result['image_id']}"))
+        mask = to_rle(shape, size)
+        problem = emptiness(shape, size)
         if not (problem or rle.area(mask)):
             problem = "expected pixels, the mask has none"
         if problem:
             useless.append(f"result {i}: {problem}")
             if not empty:
                 continue
+        else:
+            outlines.add(shape, f"result {i}", photo, size)
         label = labels[result["category_id"]]
         found[result["image_id"]].append((float(result["score"]), label, mask))
     if wrong:
@@ -154,6 +158,8 @@ def _predictions(
             f"{'count as false positives' if empty else 'are left out'}: "
             f"{few(useless, '; ')}"
         )
+    if doubt := outlines.doubt():
+        warn(doubt)
     predictions = []
     for image_id, size in sizes.items():
         best = sorted(found[image_id], key=lambda one: -one[0])

@@ -10,7 +10,13 @@ from typing import Any
 
 import torch
 
-from wsis._support.files import atomic_write, differences, digest, parse_json
+from wsis._support.files import (
+    atomic_write,
+    differences,
+    digest,
+    parse_json,
+    sha256,
+)
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
 from wsis.evaluation.matches import Matches, joined
@@ -25,6 +31,9 @@ from wsis.report.files import RESULTS
 from wsis.report.shown import Shown
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
+
+MADE_FROM = "predictions"
+"""Names the checksum of the predictions, in the file of their matches."""
 
 Key = tuple[str, int, int | None]
 """Label, seed and fold; None where the data set has halves of its own."""
@@ -90,8 +99,9 @@ class Kept:
             for old in [*kept.glob(".*"), *(kept.glob("*") if self.fresh else ())]:
                 old.unlink(missing_ok=True)
         key = run.miner, run.seed, run.fold
-        done.matches.save(matches_path(self.root, *key))
-        write_predictions(predictions_path(self.root, *key), done.predictions)
+        path = predictions_path(self.root, *key)
+        write_predictions(path, done.predictions)
+        done.matches.save(matches_path(self.root, *key), {MADE_FROM: sha256(path)})
         if done.shown is not None:
             done.shown.save(shown_path(self.root, *key))
         self._journal.append(run.values())
@@ -107,11 +117,12 @@ class Kept:
 
     def predictions(self, label: str, seed: int) -> list[Predictions]:
         """Return a seed's predictions; those of all folds one after another."""
-        return [
-            one
-            for key in self._keys(label, seed)
-            for one in read_predictions(predictions_path(self.root, *key))
-        ]
+        found = []
+        for key in self._keys(label, seed):
+            path = predictions_path(self.root, *key)
+            _check_predictions(path, matches_path(self.root, *key))
+            found += read_predictions(path)
+        return found
 
     def shown(self, label: str) -> Shown | None:
         """Return what reports show of the first seed, of all folds.
@@ -172,6 +183,21 @@ def _check_figures(path: Path, run: Mapping[str, Any], matches: Matches) -> None
             f"{run['metrics'][other[0]]:.6g}, its matches give {found[other[0]]:.6g}: "
             "one of them was changed; choose another folder (--out), or overwrite it "
             "(--overwrite, fresh=True)"
+        )
+
+
+def _check_predictions(path: Path, matches: Path) -> None:
+    """Make sure that predictions are the file whose matches are kept beside it.
+
+    Raises:
+        JournalError: if they are not.
+    """
+    # Folders that wsis wrote before December 2026 do not tell.
+    if Matches.about(matches).get(MADE_FROM) not in (None, sha256(path)):
+        raise JournalError(
+            f"{path} is not the file that was measured, by {matches.name} beside it: "
+            "it was exchanged or changed; put it back, choose another folder (--out), "
+            "or overwrite it (--overwrite, fresh=True)"
         )
 
 

@@ -14,6 +14,7 @@ from wsis._support.files import (
     atomic_write,
     differences,
     in_words,
+    moved,
     parse_json,
     sha256,
     write_json,
@@ -157,7 +158,8 @@ class BaseCard(BaseModel):
         found, wanted = (
             one._identity(inputs=bool(self.inputs)) for one in (there, self)
         )
-        if changes := differences(found, wanted):
+        changes = differences(found, wanted)
+        if not moved(changes):
             raise RunError(
                 f"{folder} holds another {self.WHAT} ({in_words(changes)}); choose "
                 "another folder"

@@ -206,6 +206,16 @@ def test_polygons_in_another_unit_or_beyond_the_photo(tmp_path):
         assert len(large.read(SIZE)) == 1
     assert len(near.read(SIZE)) == 1
 
+    results = [
+        {"image_id": i, "segmentation": one.tolist()}
+        for i, one in enumerate((square - 3, square / square.max() * 90))
+    ]
+    left, percent = coco(write(tmp_path / "f.json", results), ())
+    with pytest.warns(InputWarning, match="reach beyond the photo and are cut off"):
+        left.read(SIZE)
+    with pytest.warns(InputWarning, match="photo's first 100 pixels; are they in perc"):
+        percent.read((480, 640))
+
 
 def test_scores_are_there_for_all_or_none(tmp_path):
     results = [{"image_id": 1, "segmentation": SQUARE, "score": 1}]

@@ -4,8 +4,10 @@ import torch
 from scipy.io import savemat
 
 from tests.builders import random_masks
+from wsis._support import matlab
 from wsis._support.checks import InputWarning
 from wsis.geometry.masks import dense
+from wsis.proposals.importers import _mat
 from wsis.proposals.importers._mat import mat
 
 h5py = pytest.importorskip("h5py")
@@ -163,6 +165,26 @@ def test_damaged_files_are_named(tmp_path, head):
     (tmp_path / "a.mat").write_bytes(head)
 
     with pytest.raises(ValueError, match=r"a\.mat: not a Matlab file, or damaged"):
+        read(tmp_path / "a.mat")
+
+
+def test_large_arrays_have_the_photos_size(tmp_path, save, monkeypatch):
+    for module in (matlab, _mat):
+        monkeypatch.setattr(module, "BUDGET", 2**10)
+    masks = np.zeros((40, 50, 2), np.uint8)
+    masks[:9, :9] = 1
+    save(tmp_path / "a.mat", {"maskmat": masks})
+
+    assert len(read(tmp_path / "a.mat", (40, 50))) == 2
+    with pytest.raises(ValueError, match=r"a\.mat.* unfolds to more than 0 MiB"):
+        read(tmp_path / "a.mat", (50, 40))
+
+
+def test_names_may_be_no_text(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file[b"a\xff"] = 1.0
+
+    with pytest.raises(ValueError, match=r"or maskmat; it holds .*a.*xff"):
         read(tmp_path / "a.mat")
 
 

@@ -12,15 +12,12 @@ import numpy as np
 from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
 from wsis.contracts import Ledger, Proposals, Supervision
-from wsis.data.segmentations import check_segmentation, to_rle
+from wsis.data.segmentations import Outlines, check_segmentation, to_rle
 from wsis.geometry.masks import empty
 from wsis.proposals.importers._found import Found, gathered, refuse_pickles
 from wsis.proposals.making import check_size
 
 _MOST = float(np.finfo(np.float32).max)
-
-_BEYOND = 2.0
-"""Pixels by which a polygon may miss the photo, as people's drawings do."""
 
 
 def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
@@ -144,17 +141,14 @@ def _read(
 ) -> Proposals:
     if said is not None:
         check_size("masks", said, size)
-    masks, scores, furthest = [], [], [0.0, 0.0]
+    masks, scores, outlines = [], [], Outlines()
     for i, one in enumerate(records):
         try:
             check_segmentation(one["segmentation"], size)
         except ValueError as error:
             raise ValueError(f"mask {i}: {error}") from None
         masks.append(to_rle(one["segmentation"], size))
-        if isinstance(one["segmentation"], list):
-            for axis in (0, 1):
-                ends = [max(polygon[axis::2]) for polygon in one["segmentation"]]
-                furthest[axis] = max(furthest[axis], *ends)
+        outlines.add(one["segmentation"], f"mask {i}", "a photo", size)
         score = one.get("score", math.nan)
         if type(score) not in (int, float) or abs(score) > _MOST:
             got = str(score)[:60]
@@ -162,10 +156,12 @@ def _read(
         scores.append(float(score))
     if not masks:
         return empty(size)
-    if 0 < max(furthest) <= 1 and max(size) > 2:
+    if 0 < outlines.farthest <= 1 and max(size) > 2:
         raise ValueError("expected polygons in pixels, all numbers are in [0, 1]")
-    if furthest[0] > size[1] + _BEYOND or furthest[1] > size[0] + _BEYOND:
+    if outlines.beyond:
         warn("masks reach beyond the photo and are cut off; is it of another size?")
+    elif outlines.in_a_corner:
+        warn("all masks lie in the photo's first 100 pixels; are they in percent?")
     unknown = sum(map(math.isnan, scores))
     known = unknown < len(scores)
     if known and unknown:

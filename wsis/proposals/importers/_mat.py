@@ -44,7 +44,7 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
         raise ValueError(f"{path}: {error}") from error
     raise ValueError(
         f"{path}: expected superpixels and labels, or maskmat; it holds "
-        f"{', '.join(map(str, found)) or 'nothing'}"
+        f"{', '.join(found) or 'nothing'}"
     )
 
 
@@ -126,7 +126,7 @@ def _hdf5(path: Path, size: tuple[int, int]) -> Variables:
         ) from None
     with h5py.File(path, "r") as file:
         return {
-            name: _value(file, data, size)
+            str(name): _value(file, data, size)
             for name, data in file.items()
             if isinstance(data, h5py.Dataset)
         }
@@ -136,8 +136,8 @@ def _value(file: Any, data: Any, size: tuple[int, int]) -> Any:
     """Return a variable; Matlab reverses its axes and keeps cells as references."""
     if data.nbytes > BUDGET and data.shape[:-3:-1] != size:
         raise ValueError(
-            f"{file.filename}: {data.name} unfolds to more than {BUDGET >> 20} MiB, and "
-            "is no array of the photo's size"
+            f"{file.filename}: {data.name} unfolds to more than {BUDGET >> 20} MiB, "
+            "and is no array of the photo's size"
         )
     if data.dtype == object:
         return [_value(file, file[one], size) for one in data[()].flat]
