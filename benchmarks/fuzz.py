@@ -35,6 +35,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +462,7 @@ class Pickled:
         return os.system, (f"touch {CANARY}",)
 
 
+@cache
 def bomb_png(width: int, height: int, words: int = 99) -> bytes:
     """A black picture that says it is of this size, with so many bytes of text."""
 
@@ -475,6 +477,7 @@ def bomb_png(width: int, height: int, words: int = 99) -> bytes:
     return start + text + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+@cache
 def bomb_npz(shape: tuple[int, ...], name: str) -> bytes:
     """An array that says it is of this shape, with 64 MiB of packed zeros."""
     header = BytesIO()
@@ -686,9 +689,10 @@ def run(
     counts: Counter[str] = Counter()
     failures: list[dict[str, Any]] = []
     most = 0.0
-    waiting = list(inputs(count, seed, kinds))
-    while waiting:
-        done = _fork(waiting[:batch])
+    rest = inputs(count, seed, kinds)
+    waiting: list[tuple[int, str, bytes]] = []
+    while waiting := waiting or list(islice(rest, batch)):
+        done = _fork(waiting)
         for line in done:
             counts[
                 line["ended"] if line["ended"] in {"read", "refused"} else "failed"
@@ -696,14 +700,12 @@ def run(
             most = max(most, line["memory"])
             if line["ended"] not in {"read", "refused"}:
                 failures.append(line)
-        if len(done) < len(waiting[:batch]):
+        if len(done) < len(waiting):
             number, kind, content = waiting[len(done)]
             counts["failed"] += 1
             died = {"input": number, "kind": kind, "ended": "the process died"}
             failures.append(died | {"size": len(content)})
-            waiting = waiting[len(done) + 1 :]
-        else:
-            waiting = waiting[batch:]
+        waiting = waiting[len(done) + 1 :]
     return counts, failures, most
 
 
@@ -743,6 +745,17 @@ def _work(batch: list[tuple[int, str, bytes]], told: Path) -> None:
             out.flush()
 
 
+def record(cells: dict[str, Any]) -> None:
+    """Keep the figures of a seed, beside those of other seeds on the same kinds."""
+    path = Path(__file__).parent / "results" / "fuzz.jsonl"
+    found = [json.loads(line)["cells"] for line in path.read_text().splitlines()]
+    others = [one for one in found if one["kinds"] == cells["kinds"]]
+    kept = {one["seed"]: one for one in [*others, cells]}
+    rows = [kept[seed] for seed in sorted(kept)]
+    lines = [json.dumps({"table": "fuzz", "cells": one}) + "\n" for one in rows]
+    path.write_text("".join(lines))
+
+
 def main() -> int:
     """Run the inputs and print counts as a JSON line, after the failures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -768,8 +781,7 @@ def main() -> int:
     if options.record:
         cells = {**told, "read": counts["read"], "refused": counts["refused"]}
         cells |= {"failed": counts["failed"], "most memory (MiB)": round(most)}
-        line = json.dumps({"table": "fuzz", "cells": cells})
-        (Path(__file__).parent / "results" / "fuzz.jsonl").write_text(line + "\n")
+        record(cells)
     print(json.dumps({**told, **counts, "memory MiB": most}))
     return bool(failures)
 
