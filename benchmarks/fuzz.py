@@ -206,9 +206,10 @@ def bombs_mat() -> list[bytes]:
     body = flags + dims + struct.pack("<II", 1, 7) + b"maskmat\0"
     body += struct.pack("<II", 2, 2**30 + 2**28)
     folded = zlib.compressobj(1)
-    inside = folded.compress(struct.pack("<II", 14, len(body) + 2**30 + 2**28) + body)
-    inside += b"".join(folded.compress(bytes(2**24)) for _ in range(80))
-    inside += folded.flush()
+    start = struct.pack("<II", 14, len(body) + 2**30 + 2**28) + body
+    inside = folded.compress(start) + folded.flush(zlib.Z_FULL_FLUSH)
+    # What comes after a full flush may be repeated.
+    inside += 80 * (folded.compress(bytes(2**24)) + folded.flush(zlib.Z_FULL_FLUSH))
     wide = head + struct.pack("<II", 15, len(inside)) + inside
     cell = struct.pack("<IIIIIIiiII", 6, 8, 1, 0, 5, 8, 1, 1, 1, 0)
     deep = b""

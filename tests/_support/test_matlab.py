@@ -129,6 +129,15 @@ def test_both_byte_orders_and_an_empty_matrix(tmp_path):
         (file(packed(array(2, b"123"))[:-3]), "cut off"),
         (file(packed(array(2, b"123") + b"more")), "a holds more than it says"),
         (file(element(15, b"nonsense")), "incorrect header check"),
+        (
+            file(
+                element(
+                    14,
+                    array(5, bytes(4), (2**30, 2**30), flags=2)[8:] + element(1, b""),
+                )
+            ),
+            "unfolds to more than 256 MiB",
+        ),
         (file(b"\x0e\0\0"), "unpack requires"),
     ],
 )

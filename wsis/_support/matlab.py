@@ -153,6 +153,7 @@ class _Reader:
                 text[i : i + width].split(b"\0")[0].decode("latin-1")
                 for i in range(0, len(text), width or 1)
             ]
+            self._pay(_EACH * count)
             found = [{name: self._inner() for name in names} for _ in range(count)]
             return found[0] if count == 1 else found
         if code in _OTHERS:

@@ -261,9 +261,10 @@ def _is_area(area: Any) -> bool:
 
 def _if_turned(photo: Reading) -> str:
     """Return what to try where EXIF data turn a photo; else nothing."""
+    if not photo.turned:
+        return ""
     other = str(not photo.upright).lower()
-    hint = f"EXIF data turn these photos: upright={other} may read them right"
-    return hint if photo.turned else ""
+    return f"EXIF data turn these photos: upright={other} may read them right"
 
 
 def _truth(image_id: int, size: Size, objects: Sequence[_Object]) -> GroundTruth:

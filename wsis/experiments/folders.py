@@ -77,6 +77,9 @@ class Kept:
                 _check_figures(
                     self.root / RUNS, run.values(), _matches(self.root, *key)
                 )
+                _check_predictions(
+                    predictions_path(self.root, *key), matches_path(self.root, *key)
+                )
                 self.runs[key] = run
         self._journal.lock()
 
@@ -117,12 +120,11 @@ class Kept:
 
     def predictions(self, label: str, seed: int) -> list[Predictions]:
         """Return a seed's predictions; those of all folds one after another."""
-        found = []
-        for key in self._keys(label, seed):
-            path = predictions_path(self.root, *key)
-            _check_predictions(path, matches_path(self.root, *key))
-            found += read_predictions(path)
-        return found
+        return [
+            one
+            for key in self._keys(label, seed)
+            for one in read_predictions(predictions_path(self.root, *key))
+        ]
 
     def shown(self, label: str) -> Shown | None:
         """Return what reports show of the first seed, of all folds.
