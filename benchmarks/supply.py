@@ -7,15 +7,18 @@
     python benchmarks/supply.py audit      # known vulnerabilities, and licences
 
 ``--keep torch torchvision`` leaves the named packages at what pip resolves, where their
-older builds are large. ``wheel`` and ``sdist`` run the README's bench from an empty
+older builds are large; ``--reuse`` takes all dependencies from the environment that
+runs the script, where downloading them takes too long. ``wheel`` and ``sdist`` run the README's bench from an empty
 folder. Each prints one JSON line last, and exits with 1 where something fails.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
 from pathlib import Path
@@ -44,17 +47,28 @@ print(json.dumps({d.metadata["Name"]: licence(d.metadata) for d in distributions
 class Environment:
     """A new virtual environment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reuse: bool) -> None:
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         self.folder, self.bin = folder, folder / "venv/bin"
+        if reuse:
+            [packages] = folder.glob("venv/lib/*/site-packages")
+            # Last on the path, so that what is installed anew comes first.
+            (packages / "reused.pth").write_text(sysconfig.get_path("purelib"))
 
     def run(
         self, *words: object, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run one of its programs in the empty folder."""
         command = [str(self.bin / str(words[0])), *map(str, words[1:])]
+        # Without the source tree, wherever the script itself finds it.
+        known = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         done = subprocess.run(
-            command, cwd=self.folder, text=True, capture_output=True, check=False
+            command,
+            cwd=self.folder,
+            text=True,
+            capture_output=True,
+            check=False,
+            env=known,
         )
         if check and done.returncode:
             raise SystemExit(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
@@ -158,9 +172,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("lowest", "newest", "wheel", "sdist", "audit"))
     parser.add_argument("--keep", nargs="+", default=[], metavar="PACKAGE")
+    parser.add_argument("--reuse", action="store_true", help="dependencies from here")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        environment = Environment(Path(folder))
+        environment = Environment(Path(folder), reuse=given.reuse)
         if given.what == "audit":
             found = audited(environment)
         elif given.what in ("wheel", "sdist"):
