@@ -48,7 +48,7 @@ from pycocotools import mask as rle
 from safetensors.numpy import save as safetensors
 
 from wsis import FolderData, VocData, evaluate, load
-from wsis._support.files import digest
+from wsis._support.files import digest, parse_json
 from wsis._support.weights import read_state
 from wsis.contracts import GroundTruth
 from wsis.data import read_annotated, read_image, with_points
@@ -293,7 +293,8 @@ def read_results(path: Path) -> None:
         ignore=torch.tensor([False]),
         area=torch.tensor([36.0]),
     )
-    evaluate(from_coco(json.loads(path.read_text()), [truth], (1, 7)), [truth], "ab")
+    found = parse_json(path.read_bytes())
+    evaluate(from_coco(found, [truth], (1, 7)), [truth], "ab")
 
 
 def imported(name: str) -> Read:

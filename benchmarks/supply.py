@@ -8,8 +8,9 @@
 
 ``--keep torch torchvision`` leaves the named packages at what pip resolves, where their
 older builds are large; ``--reuse`` takes all dependencies from the environment that
-runs the script, where downloading them takes too long. ``wheel`` and ``sdist`` run the README's bench from an empty
-folder. Each prints one JSON line last, and exits with 1 where something fails.
+runs the script, where downloading them takes too long. ``wheel`` and ``sdist`` run the
+README's bench from an empty folder. Each prints one JSON line last, and exits with 1
+where something fails.
 """
 
 import argparse

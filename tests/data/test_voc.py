@@ -228,6 +228,12 @@ def test_damaged_annotations_are_named(tmp_path):
     with pytest.raises(ValueError, match=near):
         VocData(root=root).train()
     masks = root / "VOC2012" / "SegmentationObject" / "2007_000003.png"
+    cut = bytearray(masks.read_bytes())
+    cut[cut.index(b"IDAT") - 8 :] = bytes(40)
+    for content in (b"none", bytes(cut)):
+        masks.write_bytes(content)
+        with pytest.raises(ValueError, match=r"2007_000003\.png: expected a PNG"):
+            list(VocData(root=root).val().truths)
     masks.write_bytes(b"none")
     with pytest.raises(ValueError, match=r"2007_000003\.png: expected a PNG"):
         VocData(root=root)._objects("2007_000003")

@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
-from PIL import UnidentifiedImageError
 from pycocotools import mask as rle
 
 from wsis._support.checks import few, warn
@@ -343,7 +342,7 @@ def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
             if picture.mode not in ("P", "L"):
                 raise ValueError(f"got {picture.mode}")
             return np.array(picture, np.uint8)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path}: expected a PNG of numbers: {error}") from None
 
 

@@ -120,7 +120,7 @@ class Shard:
             return cls(
                 name, length, str(values["sha256"]), entries, values.get("token")
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
 
     @classmethod
