@@ -1,10 +1,12 @@
 """Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
 
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 from unicodedata import category, name
@@ -25,6 +27,7 @@ class _Commands(Mapping[str, Any]):
     """The commands by name; a command's file is imported when it is asked for."""
 
     NAMES = (
+        *("start", "run"),
         *("bench", "tune", "train", "predict", "export", "evaluate", "refine"),
         *("report", "proposals", "recipe", "convert", "cues", "parts", "doctor"),
     )
@@ -43,13 +46,21 @@ class _Commands(Mapping[str, Any]):
         return len(self.NAMES)
 
 
+COMMANDS = _Commands()
+
+
 class Guarded(TyperGroup):
     """The group of all commands; turns what they raise into exit codes."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        commands: Any = _Commands()
+        commands: Any = COMMANDS
         self.commands = commands
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Keep what was typed, for the message after an interruption."""
+        ctx.meta[_TYPED] = list(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
@@ -61,7 +72,10 @@ class Guarded(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo("wsis: interrupted; nothing half-written", err=True)
+            again = going_on(ctx.meta[_TYPED], ctx.invoked_subcommand)
+            typer.echo(
+                f"wsis: interrupted; nothing half-written\nto go on: {again}", err=True
+            )
             raise typer.Exit(FAILED) from None
         except Exception as error:
             # Typer's own: exits and wrong options, which it reports itself.
@@ -72,10 +86,34 @@ class Guarded(TyperGroup):
             raise typer.Exit(USAGE if _is_usage(error) else FAILED) from None
 
 
+_TYPED = "wsis.typed"
+
+
+def going_on(typed: list[str], command: str | None) -> str:
+    """Return the command that resumes one that was interrupted.
+
+    Args:
+        typed: its words, without ``wsis``.
+        command: the one among them that names it.
+    """
+    words = list(typed)
+    if command in ("train", "refine") and "--resume" not in words:
+        words.append("--resume")
+    if command in ("bench", "tune"):
+        # They resume by themselves, unless they are told to begin anew.
+        words = [one for one in words if one != "--overwrite"]
+    return shlex.join(["wsis", *words])
+
+
+_shown: ContextVar[tuple[set[str], bool] | None] = ContextVar("shown", default=None)
+"""Warnings that a command around this one has printed, and whether it is strict."""
+
+
 @contextmanager
 def warnings_shown(*, strict: bool) -> Iterator[None]:
     """Print each warning about an input once, as a line; raise the first if strict."""
-    printed: set[str] = set()
+    printed, around = _shown.get() or (set(), False)
+    strict = strict or around
     with warnings.catch_warnings():
         other = warnings.showwarning
 
@@ -88,7 +126,11 @@ def warnings_shown(*, strict: bool) -> Iterator[None]:
 
         warnings.simplefilter("error" if strict else "always", InputWarning)
         warnings.showwarning = show  # type: ignore[assignment]
-        yield
+        before = _shown.set((printed, strict))
+        try:
+            yield
+        finally:
+            _shown.reset(before)
 
 
 def printable(text: str) -> str:

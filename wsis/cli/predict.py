@@ -10,6 +10,7 @@ from wsis._support.checks import few
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home
+from wsis.cli._next import then
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +127,7 @@ def predict(
     skipped = len(paths) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
+    then("report", out, what="a page of the masks, the most doubtful ones first")
 
 
 def _predict(

@@ -13,6 +13,7 @@ from wsis._support.files import parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
+from wsis.cli._next import then
 
 if TYPE_CHECKING:
     from wsis.contracts import Ledger
@@ -341,6 +342,7 @@ def show(
             drawn.append(path)
         tell_unread(paths, drawn)
     typer.echo(f"drawn: {out}")
+    then("start", "PHOTOS", what="if objects have proposals; else try another --source")
 
 
 def _of(data: options.Data) -> "list[Photo]":
@@ -370,6 +372,7 @@ def _fill(out: Path, about: Any, jobs: Any, pool: Any) -> None:
     from wsis.cli._show import Bars
     from wsis.evaluation.proposals import supervision
     from wsis.proposals.making import fill
+    from wsis.runs.settings import Part
 
     with Bars() as bars:
         found: Filled = fill(out, about, jobs, pool, bars)
@@ -384,6 +387,8 @@ def _fill(out: Path, about: Any, jobs: Any, pool: Any) -> None:
         failed = f"{len(found.failed)} of {len(jobs)} photos failed"
         typer.echo(f"wsis: {failed}:{lines}", err=True)
         raise typer.Exit(1)
+    source = Part(name="files", settings={"path": str(out)}).label
+    then("train", "--out", "run", "--set", f"source={source}", what="and its photos")
 
 
 def _ledger(text: str | None) -> "Ledger | None":

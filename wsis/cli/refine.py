@@ -7,6 +7,7 @@ import typer
 
 from wsis.cli import _options as options
 from wsis.cli._files import refuse_existing
+from wsis.cli._next import then
 
 if TYPE_CHECKING:
     from wsis.runs.refine import Coverage, RefineSettings
@@ -106,7 +107,8 @@ def refine(
     typer.echo(f"refined: {out} ({refined.card.images} images, loss {loss:.3f})")
     typer.echo(refined.card.agreement)
     if val is None:
-        typer.echo("no --val, so nothing was measured")
+        typer.echo("no masks to measure by: compare pictures of both on a few photos")
+        then("predict", "PHOTOS", "--run", out, "--out", "found-refined")
         return
     found = {}
     for one in (trained, refined):
@@ -117,6 +119,7 @@ def refine(
     coco = coco_data_set(names, predictions, card.classes, card.category_ids, {})
     write_json(out / "results.json", results_of(coco))
     print_evaluations(found, METRICS, out / "figures.json")
+    then("predict", "PHOTOS", "--run", out, "--out", "found-refined")
 
 
 def _text(covered: "Coverage", settings: "RefineSettings") -> str:

@@ -1,4 +1,4 @@
-"""``wsis report``: builds the page of a bench again."""
+"""``wsis report``: builds the page of a bench or of predictions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,21 +6,28 @@ from typing import Annotated
 import typer
 
 from wsis.cli import _options as options
+from wsis.cli._next import then
 
 app = options.command_group()
 
 
-@app.command(epilog=options.examples("wsis report wsis-bench"))
+@app.command(epilog=options.examples("wsis report wsis-bench", "wsis report found"))
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that wsis bench wrote.")
+        Path,
+        typer.Argument(metavar="DIR", help="Folder that wsis bench or predict wrote."),
     ],
 ) -> None:
-    """Build a bench's report.html again from the files of its folder.
+    """Build report.html from the files of a folder.
 
-    Figures come from results.json and pictures from report.json; without the latter the
-    page has none. Neither photos nor masks are read.
+    Of a bench, figures come from results.json and pictures from report.json; without
+    the latter the page has none. Neither photos nor masks are read. Of predictions, the
+    page has each class in numbers, and the 100 most doubtful photos with their masks.
     """
-    from wsis.report import rebuild
+    from wsis.report import REVIEW, rebuild, write_found
 
-    typer.echo(f"report: {rebuild(folder)}")
+    found = (folder / REVIEW).is_file()
+    page = write_found(folder) if found else rebuild(folder)
+    typer.echo(f"report: {page}")
+    if found:
+        then("export", folder, "--format", "coco", "--out", "masks")

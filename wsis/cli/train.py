@@ -7,6 +7,7 @@ import typer
 
 from wsis.cli import _options as options
 from wsis.cli._files import refuse_existing
+from wsis.cli._next import then
 
 app = options.command_group()
 
@@ -15,7 +16,7 @@ app = options.command_group()
     epilog=options.examples(
         "wsis train --out run",
         "wsis train --out run --data coco --images photos --train tags.json --resume",
-        "wsis train --out run --data folder --root photos",
+        "wsis train --out run --recipe photos-small --root photos",
         "wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit "
         "--set backbone.weights=resnet50.pth",
     )
@@ -76,3 +77,4 @@ def train(
     typer.echo(f"run: {out} ({run.card.images} images{loss})")
     for reason, count in run.card.skipped.items():
         typer.echo(f"skipped: {count} images ({reason})")
+    then("predict", "PHOTOS", "--run", out, "--out", "found")

@@ -21,7 +21,7 @@ SHOWN = 15
 
 @app.command(
     epilog=options.examples(
-        "wsis tune --data folder --root photos",
+        "wsis tune --recipe photos-small --root photos",
         "wsis tune --miner cim --settings 40 --seeds 2 --set schedule.epochs=5",
         "wsis tune --sweep p_seed=0.01..0.3:log --sweep t_cls=0.1..0.5 --by flips",
         "wsis tune --miner pcl --sweep clusters=2..6:int --sweep schedule.lr="

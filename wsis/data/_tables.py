@@ -62,6 +62,19 @@ def read_rows(
         ) from None
 
 
+def header(path: Path) -> list[str]:
+    """Return the columns that the first line of a CSV names.
+
+    Raises:
+        ValueError: if it is no text.
+    """
+    first, *rest = _text(path).splitlines() or [""]
+    if first.strip().strip('"').casefold().startswith("sep="):
+        first = rest[0] if rest else ""
+    comma = max(_SEPARATORS, key=first.count)
+    return [one.strip(' "') for one in first.split(comma)]
+
+
 def _fit(line: str, separator: str, columns: Sequence[str]) -> tuple[int, int]:
     """Return how many columns a separator finds in the first line, and cells."""
     cells = [cell.strip(" \"'\r").casefold() for cell in line.split(separator)]

@@ -74,6 +74,25 @@ class AnnotationFile:
             )
         return cls(path, content["images"], content["annotations"], categories)
 
+    def tags(self) -> dict[str, list[str]]:
+        """Return the classes on each photo, by the photo's name.
+
+        Raises:
+            ValueError: if the annotations are predictions.
+        """
+        if any("score" in one for one in self.annotations):
+            raise ValueError(
+                f"expected tags in {self.path}, its annotations have scores: these are "
+                "predictions, which may be wrong"
+            )
+        names = {number: name for name, number in self.categories.items()}
+        rows: dict[str, list[str]] = {one["file_name"]: [] for one in self.images}
+        photos = {one["id"]: one["file_name"] for one in self.images}
+        for one in self.annotations:
+            if one["category_id"] in names:
+                rows[photos[one["image_id"]]].append(names[one["category_id"]])
+        return rows
+
     def names(self, classes: str | Sequence[str]) -> tuple[str, ...]:
         """Return the names of the chosen classes.
 

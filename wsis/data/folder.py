@@ -235,7 +235,7 @@ def _subfolders(root: Path) -> list[_Photo]:
         inner += [one for one in inside.photos if one.parent != folder]
         empty += [] if inside.photos else [folder]
         top.add(inside)
-    halves = [one.name for one in top.folders if plain(one.name) in _HALVES]
+    halves = [one.name for one in top.folders if plain(one.name) in HALVES]
     if found and len(inner) == len(found) and len(halves) == len(top.folders):
         raise ValueError(
             f"expected one subfolder per tag in {root}, got {few(halves)} with folders "
@@ -254,7 +254,7 @@ def _subfolders(root: Path) -> list[_Photo]:
     return found
 
 
-_HALVES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+HALVES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def _tell(found: Listing, root: Path) -> None:

@@ -93,9 +93,15 @@ def summary(tagged: Tagged) -> str:
 
 
 def tell_untagged(tagged: Tagged) -> None:
-    """Warn of classes that no photo is tagged with, before a model learns them."""
+    """Warn of classes that no photo is tagged with, and of a single tagged photo."""
     tags = torch.zeros(len(tagged.classes), dtype=torch.bool)
-    for image in tagged.images:
+    with_tags = [image for image in tagged.images if image.tags.any()]
+    if len(with_tags) == 1:
+        warn(
+            f"{tagged.name} has a single photo with tags, {with_tags[0].name}: a model "
+            "learns nothing from it that holds for others; use 20 or more of each class"
+        )
+    for image in with_tags:
         tags |= image.tags
     none = [tagged.classes[i] for i in (~tags).nonzero().flatten().tolist()]
     if none:

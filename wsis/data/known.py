@@ -155,13 +155,8 @@ class _Found:
             self.folders(source)
             return
         if table.suffix.lower() == ".json":
-            file = AnnotationFile.read(table)
-            if any("score" in one for one in file.annotations):
-                raise ValueError(
-                    f"expected tags in {table}, its annotations have scores: these are "
-                    "predictions, which may be wrong"
-                )
-            rows = _rows_of(file)
+            told = AnnotationFile.read(table).tags()
+            rows = {name: dict.fromkeys(tags, 0) for name, tags in told.items()}
         else:
             rows = read_tags(table, self._is_class)
         names = Counter(photo.name for photo in photos)
@@ -225,14 +220,3 @@ def _inside(folder: Path, name: str) -> Path:
     """Return where a table of a folder sees a photo; it may be of Windows."""
     path = folder / name
     return path if path.exists() else folder / name.replace("\\", "/")
-
-
-def _rows_of(file: AnnotationFile) -> dict[str, dict[str, int]]:
-    """Return the classes on the photos of an annotation file, which counts none."""
-    names = {number: name for name, number in file.categories.items()}
-    rows: dict[str, dict[str, int]] = {one["file_name"]: {} for one in file.images}
-    photos = {one["id"]: one["file_name"] for one in file.images}
-    for one in file.annotations:
-        if one["category_id"] in names:
-            rows[photos[one["image_id"]]][names[one["category_id"]]] = 0
-    return rows

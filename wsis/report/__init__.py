@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         write_tuned,
     )
     from wsis.report.formats import FORMATS, Exported, Format, Style, export
+    from wsis.report.found import write_found
     from wsis.report.gallery import Panel, Strip, strips
     from wsis.report.page import render, render_tuned
     from wsis.report.tables import (
@@ -67,6 +68,7 @@ __all__ = [
     "to_html",
     "to_markdown",
     "to_text",
+    "write_found",
     "write_report",
     "write_review",
     "write_tuned",

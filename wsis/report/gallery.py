@@ -113,7 +113,7 @@ def _strip(
     tagged, truth, classes = val.tagged.images[i], val.truths[i], val.tagged.classes
     image = tagged.load()
     names = [classes[label - 1] for label in truth.label.tolist()]
-    panels = [Panel(title="image", uri=_uri(overlay(image, [], side=SIDE)))]
+    panels = [Panel(title="image", uri=data_uri(overlay(image, [], side=SIDE)))]
     sources: dict[str, list[str]] = {}
     for name, pipeline in pipelines.items():
         source = json.dumps(pipeline.settings.resolved()["source"], default=str)
@@ -138,7 +138,7 @@ def _strip(
         for name, ignored in zip(names, truth.ignore.tolist(), strict=True)
     ]
     objects = overlay(image, list(truth.masks), captions, side=SIDE)
-    panels.append(Panel(title="ground truth", uri=_uri(objects)))
+    panels.append(Panel(title="ground truth", uri=data_uri(objects)))
     present = tuple(classes[label - 1] for label in truth.label.unique().tolist())
     return Strip(name=tagged.name, panels=panels, classes=present, branches=branches)
 
@@ -163,7 +163,7 @@ def _found(
         ]
         missed = [k for k in shown.objects[truth.image_id] if k in MISSES]
         kinds = dict.fromkeys([*drawn, *missed])
-    uri = _uri(overlay(image, list(found.masks[:count]), captions, side=SIDE))
+    uri = data_uri(overlay(image, list(found.masks[:count]), captions, side=SIDE))
     return Panel(title=strategy, uri=uri, strategy=strategy, kinds=tuple(kinds))
 
 
@@ -193,7 +193,7 @@ def _taught(
     note += " pseudo instances" + (f", {len(grown)} grown from a seed" if grown else "")
     return Panel(
         title=f"{strategy}, branch {mined.branch}",
-        uri=_uri(picture),
+        uri=data_uri(picture),
         strategy=strategy,
         branch=mined.branch,
         note=note,
@@ -210,17 +210,18 @@ def _oracle(
 ) -> str:
     """Draw the best proposal of each object."""
     if not len(proposals) or not names:
-        return _uri(overlay(image, [], side=SIDE))
+        return data_uri(overlay(image, [], side=SIDE))
     best = cross_iou(proposals, truth.masks).cpu().max(0)
     captions = [
         f"{name} IoU {iou:.2f}"
         for name, iou in zip(names, best.values.tolist(), strict=True)
     ]
     index = best.indices.to(proposals.members.device, torch.long)
-    return _uri(overlay(image, masks.rles(proposals, index), captions, side=SIDE))
+    return data_uri(overlay(image, masks.rles(proposals, index), captions, side=SIDE))
 
 
-def _uri(image: UInt8[np.ndarray, "h w 3"]) -> str:
+def data_uri(image: UInt8[np.ndarray, "h w 3"]) -> str:
+    """Return pixels as a JPEG that a page holds within itself."""
     file = io.BytesIO()
     Pillow.fromarray(image).save(file, "JPEG", quality=82, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

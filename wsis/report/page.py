@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from wsis import __version__
 from wsis.evaluation.kinds import FALSE, Kind
 from wsis.geometry.drawing import SHARE, SHOWN
 from wsis.report._charts import Dot, bars, curves, scatter
@@ -22,7 +23,7 @@ from wsis.report.tables import (
 
 BOUNDS = ("oracle", "random")
 
-COMPARISON, TUNING = "report.html", "tune.html"
+COMPARISON, TUNING, FOUND = "report.html", "tune.html", "found.html"
 """Templates."""
 
 VERDICT = "mAP50"
@@ -96,6 +97,25 @@ def render_tuned(results: Mapping[str, Any]) -> str:
     return _template(TUNING).render(**given, charts=_sweeps(results))
 
 
+def render_found(
+    name: str,
+    photos: int,
+    numbers: Mapping[str, tuple[int, float | None, float | None]],
+    shown: Sequence[Any],
+) -> str:
+    """Return the page of predictions; everything in it is escaped.
+
+    Args:
+        name: of their folder.
+        photos: their number.
+        numbers: of each class, photos, and the middle and highest of their best scores.
+        shown: photos with name, uri, doubt and reasons.
+    """
+    return _template(FOUND).render(
+        name=name, photos=photos, numbers=numbers, shown=shown, version=__version__
+    )
+
+
 def check_templates() -> None:
     """Make sure that pages can be made; an incomplete installation has no templates.
 
@@ -103,7 +123,7 @@ def check_templates() -> None:
         ImportError: if Jinja2 is not installed.
         LookupError, ValueError: if a template is missing.
     """
-    for name in (COMPARISON, TUNING):
+    for name in (COMPARISON, TUNING, FOUND):
         _template(name)
 
 

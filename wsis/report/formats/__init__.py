@@ -2,6 +2,7 @@
 
 from wsis.report.formats._export import Exported, export
 from wsis.report.formats._format import FORMATS, Format
+from wsis.report.formats._photos import Photo, photos_of
 from wsis.report.formats._style import Style
 
-__all__ = ["FORMATS", "Exported", "Format", "Style", "export"]
+__all__ = ["FORMATS", "Exported", "Format", "Photo", "Style", "export", "photos_of"]

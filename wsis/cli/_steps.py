@@ -1,0 +1,230 @@
+"""The steps of ``wsis run``: which command does each, and what it depends on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from wsis._support.files import content, digest, parse_json
+from wsis.cli import _options as options
+from wsis.cli._errors import COMMANDS, UsageError, printable
+from wsis.cli._next import command, led
+from wsis.plugins import nearest
+from wsis.runs.project import Journal, Project
+
+if TYPE_CHECKING:
+    from wsis.contracts import Tagged
+
+PREPARE = "proposals and features"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Runs or shows the steps of a project, one after the other.
+
+    Args:
+        project: says what to do.
+        place: device and cache.
+        dry: only show what would be done.
+        seconds: that each step will take; nothing if it is not known.
+    """
+
+    project: Project
+    place: options.Setup
+    dry: bool
+    seconds: Mapping[str, float]
+    journal: Journal
+    left: list[str] = field(default_factory=list)
+
+    def all(self, tagged: "Tagged") -> Path:
+        """Do what is missing; return the folder of the predictions."""
+        project, own = self.project, self._place()
+        miner, settings = project.chosen
+        data = ["--data", project.data.label, "--root", str(project.photos)]
+        sets = [word for one in project.overrides for word in ("--set", one)]
+        inputs: dict[str, Any] = {
+            "miner": miner.label,
+            "settings": settings.model_dump(mode="json"),
+            **_told(project, tagged),
+        }
+        model = self.step(
+            "train",
+            inputs,
+            "run",
+            [*data, "--recipe", project.recipe, *sets, *own, "--resume"],
+            _weights,
+        )
+        if project.passes:
+            inputs = {"run": self._made(model), "passes": project.passes}
+            how = ["--epochs", str(project.passes), *data, *own, "--resume"]
+            run = ["--run", str(model)]
+            model = self.step("refine", inputs, "refined", [*run, *how], _weights)
+        where = project.tags or project.photos
+        inputs = {"run": self._made(model), **_photos(project)}
+        words = [str(project.photos), "--run", str(model), "--tags", str(where), *own]
+        found = self.step("predict", inputs, "found", words, _found)
+        for form in project.export:
+            least = f"{project.min_score:g}"
+            inputs = {"found": self._made(found), "min_score": least}
+            words = [str(found), "--format", form, "--min-score", least]
+            self.step("export", {"format": form, **inputs}, form, words, Path.is_dir)
+        self._report(found)
+        return found
+
+    def step(
+        self,
+        name: str,
+        inputs: Mapping[str, Any],
+        base: str,
+        words: list[str],
+        done: Callable[[Path], bool],
+    ) -> Path:
+        """Do one step, unless its folder has the result of the same inputs."""
+        key = f"{name} {base}" if name == "export" else name
+        folder, changes = self.journal.place(key, inputs, base)
+        if done(folder):
+            typer.echo(printable(f"{key}: reused, {folder}"))
+            return folder
+        if changes:
+            typer.echo(printable(f"{key}: made anew, as {_short(changes)}"))
+        self.left.append(key)
+        if not self.dry:
+            self.journal.begin(key, inputs, folder)
+        resumes = folder.exists() and "--resume" in words
+        self._do([name, *words, "--out", str(folder)], key, resumes=resumes)
+        return folder
+
+    def _report(self, found: Path) -> None:
+        page = found / "report.html"
+        if page.is_file():
+            typer.echo(printable(f"report: reused, {page}"))
+        else:
+            self._do(["report", str(found)], "report", resumes=False)
+
+    def _do(self, words: list[str], key: str, *, resumes: bool) -> None:
+        time = f", about {in_time(self.seconds[key])}" if key in self.seconds else ""
+        state = "resumes" if resumes else "to do" if self.dry else "begins"
+        typer.echo(printable(f"{key}: {state}{time}\n  {command(words)}"))
+        if self.dry:
+            return
+        try:
+            task = COMMANDS[words[0]]
+            with led(), task.make_context(words[0], words[1:]) as context:
+                task.invoke(context)
+        except Exception:
+            typer.echo(
+                f"wsis: {key} failed; what is done is kept, and wsis run goes on from "
+                "there",
+                err=True,
+            )
+            raise
+
+    def _made(self, folder: Path) -> list[str]:
+        """Return what tells a step's result from others; none that is still to do."""
+        known = folder.name, _state(folder)
+        return [str(one) for one in known]
+
+    def _place(self) -> list[str]:
+        cache = [] if self.place.cache is None else ["--cache", str(self.place.cache)]
+        auto = self.place.device == "auto"
+        return [*([] if auto else ["--device", self.place.device]), *cache]
+
+
+def check_formats(project: Project) -> None:
+    """Refuse formats that nothing writes.
+
+    Raises:
+        UsageError: if there is one; names the nearest.
+    """
+    from wsis.report.formats import FORMATS
+
+    for form in project.export:
+        if form not in FORMATS:
+            raise UsageError(
+                f"no format of export is called {form!r}{nearest(form, list(FORMATS))}; "
+                f"they are: {', '.join(FORMATS)}"
+            )
+
+
+def costs(
+    project: Project, tagged: "Tagged", place: options.Setup
+) -> tuple[dict[str, float], float, str]:
+    """Return the seconds of each step, the bytes of all, and the device in words."""
+    from wsis.data.images import images_in
+    from wsis.runs.estimate import REFINE, estimate
+    from wsis.runs.pipeline import Pipeline
+
+    miner, settings = project.chosen
+    pipeline = Pipeline.of(settings=settings, device=place.device, cache=place.cache)
+    one = estimate(pipeline, miner, tagged)
+    photos = images_in([project.photos])
+    trained = sum(bool(image.tags.any()) for image in tagged.images)
+    others = max(0, len(photos) - len(tagged.images))
+    copied = sum(path.stat().st_size for path in photos) * len(project.export)
+    seconds = {
+        "train": one.prepare * len(tagged.images)
+        + one.step * settings.schedule.images(trained),
+        "predict": one.predict * len(photos) + one.prepare * others,
+    }
+    if project.passes:
+        seconds["refine"] = REFINE * project.passes * trained
+    size = (one.kept + one.drawn) * len(photos) + copied
+    return seconds, size, one.device
+
+
+def in_time(seconds: float) -> str:
+    """Return a length of time in words."""
+    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, seconds):.0f} seconds"
+
+
+def _told(project: Project, tagged: "Tagged") -> dict[str, str]:
+    """Return names of all that training sees: photos, tags and points."""
+    paths = [getattr(one.load, "path", None) for one in tagged.images]
+    points = project.points
+    return {
+        "photos": f"{len(paths)} photos, {digest(*(p and content(p) for p in paths))}",
+        "tags": digest(list(tagged.classes), [x.tags.tolist() for x in tagged.images]),
+        **({} if points is None else {"points": content(points)}),
+    }
+
+
+def _photos(project: Project) -> dict[str, str]:
+    """Return names of all that predictions are made of, besides the model."""
+    from wsis.data.images import images_in
+
+    paths = images_in([project.photos])
+    seen = digest(*((str(path), content(path)) for path in paths))
+    tags = project.tags or project.photos / "tags.csv"
+    own = {"tags": content(tags)} if tags.is_file() else {}
+    return {"photos": f"{len(paths)} photos, {seen}", **own}
+
+
+def _short(changes: str) -> str:
+    return changes if len(changes) < 400 else f"{changes[:400]} …"
+
+
+def _weights(folder: Path) -> bool:
+    """Tell whether a model is trained to its end."""
+    return (folder / "model.safetensors").is_file() and bool(_state(folder))
+
+
+def _found(folder: Path) -> bool:
+    return (folder / "predictions.json").is_file()
+
+
+def _state(folder: Path) -> str | None:
+    """Return the digest of a model, or of predictions; None if they are not there."""
+    if _found(folder):
+        return content(folder / "predictions.json")
+    for name in ("refined.json", "run.json"):
+        if (folder / name).is_file():
+            try:
+                return str(parse_json((folder / name).read_bytes())["weights"]) or None
+            except (ValueError, LookupError, TypeError):
+                return None
+    return None

@@ -1,0 +1,55 @@
+"""``wsis run``: from tagged photos to masks, as ``wsis.toml`` says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._next import then
+
+app = options.command_group()
+
+
+@app.command(
+    epilog=options.examples("wsis run", "wsis run --dry-run", "wsis run dogs.toml")
+)
+@options.grouped
+def run(
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="[WSIS.TOML]", help="File that wsis start wrote."),
+    ] = Path("wsis.toml"),
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the steps and their commands only."),
+    ] = False,
+    place: options.Place,
+) -> None:
+    """Train on your photos, find masks on all of them, and export them.
+
+    Each step is a command of its own, which is printed. Stopped, the same command goes
+    on. Steps that are done are reused; those whose settings or photos have changed
+    are made anew in another folder.
+    """
+    from wsis.cli._steps import Steps, check_formats, costs
+    from wsis.data.halves import summary
+    from wsis.runs.project import Journal, Project
+
+    project = Project.read(file)
+    check_formats(project)
+    journal = Journal(project.out)
+    tagged = project.source().train()
+    if dry_run:
+        typer.echo(summary(tagged))
+    seconds = costs(project, tagged, place)[0] if dry_run else {}
+    steps = Steps(
+        project=project, place=place, dry=dry_run, seconds=seconds, journal=journal
+    )
+    found = steps.all(tagged)
+    if dry_run:
+        then("run", *([] if file == Path("wsis.toml") else [file]))
+        return
+    typer.echo(f"report: {found / 'report.html'}")
+    typer.echo(f"photos to look at first: {found / 'review.csv'}")

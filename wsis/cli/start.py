@@ -1,0 +1,192 @@
+"""``wsis start``: looks at a folder of photos and writes ``wsis.toml``."""
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsis._support.checks import few
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError, printable
+from wsis.cli._next import then
+
+if TYPE_CHECKING:
+    from wsis.contracts import Tagged
+    from wsis.data.exports import ExportedTags
+
+app = options.command_group()
+
+FILE, TAGS = Path("wsis.toml"), Path("wsis-tags.csv")
+ENOUGH = 20
+"""Photos of a class, below which it is learned badly."""
+
+
+@app.command(epilog=options.examples("wsis start photos", "wsis start photos --force"))
+@options.grouped
+def start(
+    *,
+    photos: Annotated[
+        Path, typer.Argument(metavar="PHOTOS", help="Folder of photos with tags.")
+    ],
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace wsis.toml and wsis-tags.csv."),
+    ] = False,
+    place: options.Place,
+) -> None:
+    """Look at a folder of tagged photos and write wsis.toml for wsis run.
+
+    Tags come from tags.csv (file,tags), from a subfolder per tag, or from an export in
+    the folder: COCO, PASCAL VOC, YOLO, Label Studio, or a table. Training sees tags
+    only: the classes of boxes and outlines become tags, and wsis-tags.csv lists them.
+
+    Prints what there is, what to mend, and how long a run takes, by a trial on two
+    photos.
+    """
+    for path in (FILE, TAGS):
+        if path.exists() and not force:
+            raise UsageError(f"{path} exists; --force replaces it")
+    if photos.is_dir() and photos.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UsageError(
+            f"expected a current folder outside of the photos, as results go there; "
+            f"type: cd {photos.resolve().parent} && wsis start {photos.resolve().name}"
+        )
+    from wsis._support.files import write_text
+    from wsis.data.exports import exported_tags
+    from wsis.runs.project import Project, project_text
+
+    told = exported_tags(photos)
+    if told.rows is not None:
+        _write_tags(told)
+    try:
+        tags = None if told.rows is None else TAGS
+        tagged = Project(photos=photos, tags=tags).source().train()
+    except BaseException:
+        if told.rows is not None:
+            TAGS.unlink(missing_ok=True)
+        raise
+    _tell_tags(photos, told, tagged)
+    unread = _unread(tagged)
+    _tell_problems([*unread, *_problems(told, tagged)])
+    about = (
+        f"{len(tagged.images)} photos with {len(tagged.classes)} tags, from {photos}"
+    )
+    write_text(FILE, project_text(photos, tags, about.replace("\n", " ")))
+    if not unread:
+        _tell_cost(tagged, place)
+    written = f"{FILE} and {TAGS}" if tags else f"{FILE}"
+    typer.echo(f"written: {written}; look at it, and change what you like")
+    then("run")
+
+
+def _write_tags(told: "ExportedTags") -> None:
+    from wsis._support.files import atomic_write
+
+    with (
+        atomic_write(TAGS) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        rows = csv.writer(file)
+        rows.writerow(["file", "tags"])
+        rows.writerows([name, ";".join(own)] for name, own in (told.rows or {}).items())
+
+
+def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
+    counts = _counts(tagged)
+    none = sum(not bool(one.tags.any()) for one in tagged.images)
+    typer.echo(printable(f"photos: {len(tagged.images)} in {photos}"))
+    places = few([str(one) for one in told.places])
+    typer.echo(printable(f"tags: {told.kind}" + (f" ({places})" if places else "")))
+    if told.places:
+        typer.echo("  classes become tags; places of objects are not read")
+    width = max(map(len, counts))
+    for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+        typer.echo(printable(f"  {name:<{width}}  {count:>6} photos"))
+    if none:
+        typer.echo(f"  {'(no tag)':<{width}}  {none:>6} photos")
+
+
+def _counts(tagged: "Tagged") -> dict[str, int]:
+    """Return the number of photos of each class."""
+    counts = dict.fromkeys(tagged.classes, 0)
+    for image in tagged.images:
+        for name, has in zip(tagged.classes, image.tags.tolist(), strict=True):
+            counts[name] += has
+    return counts
+
+
+def _unread(tagged: "Tagged") -> list[str]:
+    """Return what to do about photos that cannot be read."""
+    from wsis.cli._show import Bars
+
+    broken = []
+    with Bars() as bars:
+        step = bars.start("read photos", len(tagged.images))
+        for image in tagged.images:
+            try:
+                image.load()
+            except (ValueError, OSError):
+                broken.append(image.name)
+            step(image.name)
+    if not broken:
+        return []
+    return [
+        f"photos that cannot be read ({len(broken)}): {few(broken)}; replace them or "
+        "take them out of the folder, as wsis run stops at them"
+    ]
+
+
+def _problems(told: "ExportedTags", tagged: "Tagged") -> Iterator[str]:
+    """Yield what to mend in tags, most important first."""
+    counts = _counts(tagged)
+    with_tags = [one for one in tagged.images if one.tags.any()]
+    always = [name for name, count in counts.items() if count == len(with_tags)]
+    if always:
+        yield (
+            f"tags that every tagged photo has ({len(always)}): {few(always)}; nothing "
+            "shows how photos without look, so background is taken for it; add photos "
+            "of other things with tags of their own"
+        )
+    scarce = [f"{name} ({n})" for name, n in counts.items() if n < ENOUGH]
+    if scarce:
+        yield (
+            f"tags with fewer than {ENOUGH} photos ({len(scarce)}): {few(scarce)}; add "
+            "photos, or expect poor masks of these"
+        )
+    if none := len(tagged.images) - len(with_tags):
+        yield (
+            f"photos without a tag: {none}; training leaves them out, so tag them if "
+            "they show one of the things"
+        )
+    if told.unused:
+        yield (
+            f"classes without a photo ({len(told.unused)}): {few(told.unused)}; they "
+            "are left out"
+        )
+
+
+def _tell_problems(problems: list[str]) -> None:
+    if not problems:
+        typer.echo("nothing to mend")
+        return
+    typer.echo("to mend, what helps most first:")
+    for number, text in enumerate(problems, 1):
+        typer.echo(printable(f"  {number}. {text}"))
+
+
+def _tell_cost(tagged: "Tagged", place: options.Setup) -> None:
+    from wsis.cli._steps import costs, in_time
+    from wsis.runs.project import Project
+
+    seconds, size, device = costs(Project.read(FILE), tagged, place)
+    free = shutil.disk_usage(os.curdir).free
+    typer.echo(
+        f"wsis run takes about {in_time(sum(seconds.values()))} on this machine "
+        f"({device}), by a trial on two photos, and {size / 2**20:,.0f} MiB of disk"
+    )
+    if size > free:
+        typer.echo(f"warning: only {free / 2**20:,.0f} MiB of disk are free", err=True)

@@ -1,0 +1,384 @@
+"""Tags out of what labelling programs export; boxes and outlines are not read."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
+
+import yaml
+
+from wsis._support.checks import few, warn
+from wsis._support.files import parse_json
+from wsis.data._listing import SUFFIXES, listing
+from wsis.data._tables import header, read_rows
+from wsis.data._tags import clean
+from wsis.data.annotations import AnnotationFile
+from wsis.data.folder import HALVES, table_in
+from wsis.data.images import check_folder
+from wsis.data.names import alike, from_end, plain
+
+Row = tuple[str, Sequence[str]]
+"""The name of a photo in a file, and the photo's tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The content of a file: rows, and the classes that it lists."""
+
+    rows: Sequence[Row]
+    classes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedTags:
+    """The tags in a folder of photos.
+
+    Args:
+        kind: in words, such as ``COCO`` or ``a subfolder per tag``.
+        places: the files that told.
+        rows: tags of each photo, by its path from the folder; None where ``FolderData``
+            reads the folder as it is.
+        unused: classes that the files list, and no photo has.
+    """
+
+    kind: str
+    places: Sequence[Path] = ()
+    rows: Mapping[str, Sequence[str]] | None = None
+    unused: Sequence[str] = ()
+
+
+def exported_tags(root: Path) -> ExportedTags:
+    """Return the tags in a folder, whoever wrote them.
+
+    Read are ``tags.csv`` and a subfolder per tag, also within ``train``, ``valid`` and
+    ``test``; and the exports of labelling programs: COCO, PASCAL VOC, YOLO, Label
+    Studio, and tables with a line an object or a column a class. The classes of boxes
+    and outlines become tags. Warns of photos that are listed and not there.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or an export has no photo there.
+        ValueError: if an export cannot be read, or several do not agree.
+    """
+    check_folder(root)
+    if table_in(root) is not None:
+        return ExportedTags(kind="tags.csv")
+    found = {kind: some for kind, read in _READERS.items() if (some := read(root))}
+    if len(found) > 1:
+        kinds = [f"{kind} ({_from(root, some)})" for kind, some in found.items()]
+        raise ValueError(
+            f"expected tags of one kind in {root}, found "
+            f"{' and '.join(kinds)}; move the others out of the folder"
+        )
+    for kind, files in found.items():
+        return _placed(kind, root, files)
+    if rest := _files(root, ".json", ".xml"):
+        warn(
+            f"{root}: files of a kind that is not known are not read ({len(rest)}): "
+            f"{_from(root, rest)}; tags come from COCO, PASCAL VOC, YOLO, Label "
+            "Studio, tables and folders"
+        )
+    halves = [x for x in root.iterdir() if x.is_dir() and plain(x.name) in HALVES]
+    rows = {
+        photo.relative_to(root).as_posix(): [clean(folder.name, str(folder))]
+        for half in halves
+        for folder in listing(half, deep=False).folders
+        for photo in listing(folder).photos
+    }
+    if rows and not any(listing(half, deep=False).photos for half in halves):
+        kind = f"a subfolder per tag in {', '.join(sorted(x.name for x in halves))}"
+        return ExportedTags(kind=kind, rows=rows)
+    return ExportedTags(kind="a subfolder per tag")
+
+
+def _from(root: Path, paths: Iterable[Path]) -> str:
+    return few([path.relative_to(root).as_posix() for path in paths])
+
+
+def _files(root: Path, *suffixes: str) -> list[Path]:
+    """Return files of some suffixes, at any depth, but hidden ones."""
+    return sorted(
+        one
+        for one in root.rglob("*")
+        if one.suffix.lower() in suffixes
+        and not any(x.startswith(".") for x in one.relative_to(root).parts)
+        and one.is_file()
+    )
+
+
+def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
+    """Return the tags by photos of the folder, found again by the names in a file."""
+    photos = listing(root).photos
+    named: dict[str, list[Path]] = defaultdict(list)
+    for photo in photos:
+        # YOLO's and VOC's files are named like the photo, without its suffix.
+        for name in {photo.name, photo.stem}:
+            named[from_end(name)[0]].append(photo)
+    tags: dict[Path, dict[str, None]] = {}
+    missing: list[str] = []
+    rows_of = [(file, *row) for file, one in told.items() for row in one.rows]
+    for file, name, own in rows_of:
+        place = _find(named, root, file, name)
+        if place is None:
+            missing.append(name)
+        else:
+            tags.setdefault(place, {}).update(dict.fromkeys(own))
+    if not tags:
+        raise FileNotFoundError(
+            f"expected photos of the {kind} files in {root} ({_from(root, told)}), "
+            f"none of {len(missing)} is there: {few(missing)}"
+        )
+    if missing:
+        warn(
+            f"{root}: photos that the {kind} files list are not there, or not to be "
+            f"told from others of that name ({len(missing)}): {few(missing)}"
+        )
+    wrong = sorted(
+        {one for some in tags.values() for one in some if re.search("[;,]", one)}
+    )
+    if wrong:
+        raise ValueError(
+            f"expected classes without commas and semicolons in {root}, got "
+            f"{few(wrong)}; rename them"
+        )
+    rows = {one.relative_to(root).as_posix(): list(some) for one, some in tags.items()}
+    used = {plain(one) for some in rows.values() for one in some}
+    listed = dict.fromkeys(one for file in told.values() for one in file.classes)
+    unused = [one for one in listed if plain(one) not in used]
+    return ExportedTags(kind=kind, places=list(told), rows=rows, unused=unused)
+
+
+def _find(
+    named: Mapping[str, Sequence[Path]], root: Path, file: Path, name: str
+) -> Path | None:
+    """Return the photo of a name that a file gives; None if it is not clear."""
+    last, *folders = from_end(name)
+    # Label Studio puts eight digits before the names of photos that were uploaded.
+    some = named.get(last) or named.get(re.sub(r"^[0-9a-f]{8}-", "", last)) or ()
+    near = file.parent.relative_to(root).parts
+
+    def likeness(photo: Path) -> tuple[int, int]:
+        there = photo.relative_to(root).parent
+        return alike(folders, from_end(there.as_posix())), alike(near, there.parts)
+
+    likes = [likeness(photo) for photo in some]
+    best = [one for one, like in zip(some, likes, strict=True) if like == max(likes)]
+    return best[0] if len(best) == 1 else None
+
+
+# --- Kinds of files ----------------------------------------------------------------
+
+
+def _json(root: Path) -> dict[Path, Any]:
+    """Return the content of all files that are JSON."""
+    found = {}
+    for path in _files(root, ".json"):
+        try:
+            found[path] = parse_json(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(
+                f"expected annotations, {path} is not JSON: {error}; if it has none, "
+                "move it out of the folder"
+            ) from None
+    return found
+
+
+def _coco(root: Path) -> dict[Path, _Told]:
+    keys = {"images", "annotations", "categories"}
+    found = {}
+    for path, content in _json(root).items():
+        if isinstance(content, dict) and keys <= content.keys():
+            file = AnnotationFile.read(path)
+            found[path] = _Told(list(file.tags().items()), list(file.categories))
+    return found
+
+
+def _label_studio(root: Path) -> dict[Path, _Told]:
+    found: dict[Path, _Told] = {}
+    for path, tasks in _json(root).items():
+        if not (isinstance(tasks, list) and tasks and isinstance(tasks[0], dict)):
+            continue
+        if {"annotation_id", "annotator"} <= tasks[0].keys():
+            raise ValueError(
+                f"expected Label Studio's export as JSON, {path} is JSON-MIN; export "
+                "the project again as JSON"
+            )
+        if {"data", "annotations"} <= tasks[0].keys():
+            found[path] = _Told([_task(path, i, one) for i, one in enumerate(tasks)])
+    return found
+
+
+def _task(path: Path, index: int, task: Any) -> Row:
+    """Return the photo of a task of Label Studio, and the labels that people gave."""
+    try:
+        values = [one for one in task["data"].values() if isinstance(one, str)]
+        results = [
+            result["value"]
+            for one in task["annotations"]
+            if not one.get("was_cancelled")
+            for result in one["result"]
+            if "value" in result
+        ]
+        tags = [
+            str(tag)
+            for value in results
+            for key, some in value.items()
+            if key == "choices" or key.endswith("labels")
+            for tag in some
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError(
+            f"{path}: expected task {index} as Label Studio exports it: data, and "
+            "annotations with result"
+        ) from None
+    names = [name for one in values if (name := _of_address(one))]
+    if not names:
+        raise ValueError(
+            f"{path}: expected a photo in the data of task {index}, found none"
+        )
+    return names[0], tags
+
+
+def _of_address(text: str) -> str | None:
+    """Return the path of a photo in an address or a path; None if it has none."""
+    parts = urlsplit(text)
+    path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
+    return path if Path(path).suffix.lower() in SUFFIXES else None
+
+
+def _voc(root: Path) -> dict[Path, _Told]:
+    found: dict[Path, _Told] = {}
+    for path in _files(root, ".xml"):
+        try:
+            top = ElementTree.parse(path).getroot()
+        except (ElementTree.ParseError, LookupError, ValueError) as error:
+            raise ValueError(f"{path}: expected XML: {error}") from None
+        if top.tag == "annotation":
+            tags = [
+                (one.findtext("name") or "").strip() for one in top.findall("object")
+            ]
+            if not all(tags):
+                raise ValueError(f"{path}: expected a name in every object")
+            name = (top.findtext("filename") or "").strip()
+            # Programs that rename photos leave the old name in the file.
+            own = name if Path(name).stem == path.stem else path.stem
+            found[path] = _Told([(own, tags)])
+    return found
+
+
+_NUMBERS = re.compile(r"\d+(\s+-?\d+(\.\d*)?(e[-+]?\d+)?){4,}\s*", re.IGNORECASE)
+"""A line of YOLO's: the number of a class, then a box or an outline."""
+
+_LISTS = "classes.txt", "obj.names", "labels.txt", "_darknet.labels"
+
+
+def _yolo(root: Path) -> dict[Path, _Told]:
+    lines: dict[Path, list[str]] = {}
+    for path in _files(root, ".txt"):
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        some = text.splitlines()
+        if all(map(_NUMBERS.fullmatch, some)) and (
+            some or path.parent.name == "labels"
+        ):
+            lines[path] = some
+    if not any(lines.values()):
+        return {}
+    names, told = _yolo_names(root)
+    found: dict[Path, _Told] = {}
+    for path, some in lines.items():
+        numbers = [int(line.split()[0]) for line in some]
+        if wrong := [one for one in numbers if one not in names]:
+            raise ValueError(
+                f"{path}: expected classes of {told}, {_span(names)}; got {wrong[0]}"
+            )
+        # labels/train/a.txt is of images/train/a.jpg, or lies beside its photo.
+        parts = ["images" if x == "labels" else x for x in path.relative_to(root).parts]
+        photo = Path(*parts).with_suffix("").as_posix()
+        row = photo, [names[one] for one in numbers]
+        found[path] = _Told([row], list(names.values()))
+    return found
+
+
+def _yolo_names(root: Path) -> tuple[dict[int, str], Path]:
+    """Return the names of YOLO's classes by number, and the file that tells them."""
+    for path in _files(root, ".yaml", ".yml"):
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path}: expected YAML: {' '.join(str(error).split())}"
+            ) from None
+        names = content.get("names") if isinstance(content, dict) else None
+        if isinstance(names, list):
+            return {i: str(one) for i, one in enumerate(names)}, path
+        if isinstance(names, dict) and all(isinstance(i, int) for i in names):
+            return {i: str(one) for i, one in names.items()}, path
+    for path in (one for one in _files(root, *_SUFFIXES) if one.name in _LISTS):
+        text = path.read_text(encoding="utf-8")
+        return {i: one.strip() for i, one in enumerate(text.splitlines())}, path
+    raise ValueError(
+        f"expected the names of YOLO's classes in {root}: data.yaml with names, or "
+        "classes.txt with a name a line"
+    )
+
+
+_SUFFIXES = tuple({Path(one).suffix for one in _LISTS})
+
+
+def _span(names: Mapping[int, str]) -> str:
+    return f"numbers from {min(names)} to {max(names)}"
+
+
+_PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"
+_TAG = "tags", "tag", "class", "classes", "label", "labels", "category"
+
+
+def _tables(root: Path) -> dict[Path, _Told]:
+    found: dict[Path, _Told] = {}
+    for path in _files(root, ".csv"):
+        names = {one.casefold(): one for one in header(path)}
+        photo = next((one for one in names if one in _PHOTO), None)
+        tag = next((one for one in names if one in _TAG), None)
+        if photo is None or {"x", "y"} <= names.keys():  # points
+            continue
+        if tag is not None:
+            found[path] = _Told(list(_a_line_an_object(path, photo, tag)))
+        elif (told := _a_column_a_class(path, photo, names)) is not None:
+            found[path] = told
+    return found
+
+
+def _a_line_an_object(path: Path, photo: str, tag: str) -> Iterator[Row]:
+    for where, row in read_rows(path, (photo, tag), others=True):
+        if row[tag][:1] in ("[", "{"):
+            raise ValueError(
+                f"{where}: expected names of classes as {tag}, got {row[tag][:40]}; "
+                "export the project as JSON instead"
+            )
+        tags = [clean(one, where) for one in re.split("[;,]", row[tag])]
+        yield row[photo], [one for one in tags if one]
+
+
+def _a_column_a_class(path: Path, photo: str, names: Mapping[str, str]) -> _Told | None:
+    """Return a table with 0 or 1 in the column of each class; None of another one."""
+    classes = [one for one in names if one != photo]
+    rows = [row for _, row in read_rows(path, tuple(names))]
+    cells = {row[one] for row in rows for one in classes}
+    if not cells or cells - {"0", "1"}:
+        return None
+    told = [
+        (row[photo], [names[one] for one in classes if row[one] == "1"]) for row in rows
+    ]
+    return _Told(told, [names[one] for one in classes])
+
+
+_READERS: Mapping[str, Callable[[Path], Mapping[Path, _Told]]] = {
+    "COCO": _coco,
+    "Label Studio": _label_studio,
+    "PASCAL VOC": _voc,
+    "YOLO": _yolo,
+    "table": _tables,
+}

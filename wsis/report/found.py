@@ -1,0 +1,100 @@
+"""The page of predictions: each class in numbers, and photos by doubt."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from wsis._support.files import write_text
+from wsis.report.doubts import REVIEW
+from wsis.report.files import PAGE, ReportError
+from wsis.report.formats import Photo, photos_of
+from wsis.report.gallery import data_uri
+from wsis.report.page import render_found
+
+MOST, SIDE = 100, 480
+"""Photos on the page, the most doubtful ones, and their longer side in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A photo on the page.
+
+    Args:
+        name: of the photo.
+        uri: its likeliest instances, drawn.
+        doubt: as ``review.csv`` has it.
+        reasons: to doubt them.
+    """
+
+    name: str
+    uri: str
+    doubt: str
+    reasons: str
+
+
+def write_found(folder: Path) -> Path:
+    """Write ``report.html`` into a folder that ``wsis predict`` wrote; return its path.
+
+    Raises:
+        FileNotFoundError: if predictions or photos are missing.
+        ReportError: if the folder has no list of photos by doubt.
+    """
+    rows = _rows(folder / REVIEW)
+    photos, classes = photos_of(folder, None)
+    named = {photo.name: photo for photo in photos}
+    shown = []
+    for row in rows[:MOST]:
+        name = row["photo"]
+        photo = named.get(name) or named.get(Path(name).name)
+        if photo is None:
+            raise ReportError(
+                f"{folder / REVIEW} lists {name}, which was not predicted"
+            )
+        drawn = replace(photo.found, load=photo.read).draw(side=SIDE)
+        shown.append(
+            Shown(
+                name=name,
+                uri=data_uri(drawn),
+                doubt=row["doubt"],
+                reasons=row["reasons"],
+            )
+        )
+    page = render_found(folder.name, len(photos), _numbers(photos, classes), shown)
+    write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise ReportError(f"expected {path}, there is none; predict the photos again")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"photo", "doubt", "reasons"} <= rows[0].keys():
+        raise ReportError(f"expected photo, doubt and reasons as columns of {path}")
+    return rows
+
+
+def _numbers(
+    photos: Sequence[Photo], classes: Sequence[str]
+) -> Mapping[str, tuple[int, float | None, float | None]]:
+    """Return photos of each class, and the middle and highest of their best scores."""
+    best: dict[str, list[float]] = defaultdict(list)
+    for photo in photos:
+        first: dict[int, float] = {}
+        for label, score in zip(
+            photo.found.label.tolist(), photo.found.score.tolist(), strict=True
+        ):
+            first[label] = max(score, first.get(label, 0.0))
+        for label, score in first.items():
+            best[classes[label - 1]].append(score)
+    return {
+        name: (
+            len(best[name]),
+            median(best[name]) if best[name] else None,
+            max(best[name], default=None),
+        )
+        for name in classes
+    }

@@ -1,0 +1,253 @@
+"""The file ``wsis.toml``: one's own photos, and what is made of them."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wsis._support.files import differences, in_words, parse_json, write_json
+from wsis.contracts import DataSource
+from wsis.data.folder import FolderData
+from wsis.data.points import Pointed
+from wsis.runs.recipes import Recipe
+from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
+
+PASSES = 25
+"""Passes of the refined detector over the photos. On a folder of 147 photos, 10 passes
+made masks worse than the run's, and 25 made them better."""
+
+
+class Project(BaseModel):
+    """The content of ``wsis.toml``; paths are as the current folder sees them.
+
+    Args:
+        photos: folder of the photos.
+        tags: a CSV (``file,tags``); None takes what ``FolderData`` finds in ``photos``.
+        points: a file of points on objects, which then become the cues.
+        out: folder of all results.
+        recipe: name or TOML file of the settings to begin with.
+        settings: what differs from the recipe, as ``--set`` takes it.
+        refine: whether a Mask R-CNN learns what the run finds, or its number of passes.
+        export: formats that masks are written in.
+        min_score: instances below are not exported.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photos: Path
+    tags: Path | None = None
+    points: Path | None = None
+    out: Path = Path("wsis-out")
+    recipe: str = "photos-small"
+    settings: dict[str, Any] = {}
+    refine: bool | int = Field(default=False, ge=0)
+    export: tuple[str, ...] = ("coco",)
+    min_score: float = Field(default=0.0, ge=0, le=1)
+
+    @classmethod
+    def read(cls, path: Path) -> "Project":
+        """Read a file; its relative paths begin at its own folder.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            SettingsError: if it is no TOML, or a field is unknown or not allowed.
+            LookupError: if there is no such recipe, or a part is not installed.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"expected {path}, there is none; write it with: wsis start PHOTOS"
+            )
+        try:
+            return cls.parse(path.read_text("utf-8"), path.parent)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: expected TOML: {error}") from None
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {error}") from None
+
+    @classmethod
+    def parse(cls, text: str, folder: Path) -> "Project":
+        """Return the project that a text describes, its paths from ``folder``."""
+        content = tomllib.loads(text)
+        for name in content:
+            check_name(name, cls.model_fields)
+        try:
+            found = cls.model_validate(content)
+        except ValidationError as error:
+            raise refused(error) from None
+        paths = {
+            name: folder / path
+            for name in ("photos", "tags", "points", "out")
+            if (path := getattr(found, name)) is not None
+        }
+        if found.recipe.endswith(".toml"):
+            paths["recipe"] = str(folder / found.recipe)
+        found = found.model_copy(update=paths)
+        photos, out = found.photos.resolve(), found.out.resolve()
+        if out == photos or photos in out.parents or out in photos.parents:
+            raise SettingsError(
+                f"expected out apart from the photos, {found.out} and {found.photos} "
+                "hold one another"
+            )
+        _ = found.chosen
+        return found
+
+    @property
+    def passes(self) -> int:
+        """Return the passes of the refined detector; 0 without one."""
+        return PASSES if self.refine is True else int(self.refine)
+
+    @property
+    def overrides(self) -> list[str]:
+        """Return the settings as ``key=value`` texts."""
+        found = dict(_flat(self.settings))
+        if self.points is not None:
+            found.setdefault("cues", "points")
+        return [f"{key}={value}" for key, value in found.items()]
+
+    @property
+    def chosen(self) -> tuple[Part, Settings]:
+        """Return the miner and all settings."""
+        recipe = Recipe.read(self.recipe)
+        return recipe.miner, Settings.read(self.overrides, recipe.settings)
+
+    @property
+    def data(self) -> Part:
+        """Return the data set, as ``--data`` takes it; its root is ``photos``."""
+        given = {"tags": self.tags, "points": self.points}
+        settings = {key: str(one) for key, one in given.items() if one is not None}
+        return Part(name="folder", settings=settings)
+
+    def source(self) -> DataSource:
+        """Return the photos and their tags."""
+        folder = FolderData(root=self.photos, tags=self.tags)
+        if self.points is None:
+            return folder
+        return Pointed(source=folder, file=self.points)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield settings by dotted key, as they are written on the command line."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        elif isinstance(value, list):
+            yield f"{before}{key}", ",".join(map(str, value))
+        else:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            yield f"{before}{key}", text
+
+
+def project_text(photos: Path, tags: Path | None, about: str) -> str:
+    """Return a commented ``wsis.toml``.
+
+    Args:
+        photos: their folder, from that of the file.
+        tags: the CSV of their tags, if they need one.
+        about: one line about the photos.
+    """
+    given = f"tags = {_quoted(tags)}" if tags else '# tags = "tags.csv"'
+    return _TEXT.format(about=about, photos=_quoted(photos), tags=given, passes=PASSES)
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(path.as_posix(), ensure_ascii=False)
+
+
+_TEXT = """\
+# {about}
+# Change what you like, then type: wsis run
+# Steps whose settings have changed are made anew, in other folders of `out`.
+
+photos = {photos}
+{tags}  # a line a photo: file,tags
+out = "wsis-out"  # folder of all results
+
+# Settings to begin with; `wsis recipe list` shows others.
+recipe = "photos-small"
+
+# Does a second detector learn from the masks of the first? Slower; it often finds more
+# objects. `true` is {passes} passes over the photos; far fewer make masks worse.
+refine = false
+
+# Formats of the masks: coco, yolo, voc, labelstudio, cvat, overlays.
+export = ["coco"]
+# Leave out masks with a lower score. What is a good score differs from run to run:
+# look at the report first.
+min_score = 0.0
+
+# Points on objects, if you have some (file,x,y,class): better masks.
+# points = "points.csv"
+
+[settings]
+# Whatever `--set` takes; `wsis recipe show photos-small` lists all settings.
+# schedule.iterations = 3000  # train longer
+# source = "hed:count=600:side=384:scales=1"  # better outlines, some seconds a photo
+"""
+
+
+class Journal:
+    """Tells which folder of a project has the result of which inputs.
+
+    Results of other inputs stay in their folders, and are found again when the inputs
+    are the same again.
+
+    Args:
+        out: folder of all results; it need not exist.
+
+    Raises:
+        SettingsError: if it is not a project's, or the journal is damaged.
+    """
+
+    FILE = "steps.json"
+
+    def __init__(self, out: Path) -> None:
+        self.out, self._file = out, out / self.FILE
+        self._steps: dict[str, dict[str, Any]] = {}
+        if self._file.is_file():
+            try:
+                self._steps = {
+                    k: dict(v) for k, v in parse_json(self._file.read_bytes()).items()
+                }
+            except (ValueError, TypeError, AttributeError):
+                raise SettingsError(
+                    f"{self._file} is damaged; delete it, and all steps are made anew "
+                    "in other folders"
+                ) from None
+        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise SettingsError(
+                f"expected out to be a new folder, {out} holds something else; name "
+                "another one"
+            )
+
+    def place(
+        self, step: str, inputs: Mapping[str, Any], name: str
+    ) -> tuple[Path, str]:
+        """Return the folder of a step's result, and what differs from the last one.
+
+        Args:
+            step: name of the step.
+            inputs: all that the result depends on; JSON-like.
+            name: of the folder, which gets a number if it is another's.
+        """
+        kept, wanted = self._steps.get(step, {}), dict(inputs)
+        for folder, there in kept.items():
+            if there == wanted:
+                return self.out / folder, ""
+        taken = {one for some in self._steps.values() for one in some}
+        number, free = 1, name
+        while free in taken or (self.out / free).exists():
+            number += 1
+            free = f"{name}-{number}"
+        changes = differences(kept[list(kept)[-1]], wanted) if kept else {}
+        return self.out / free, in_words(changes)
+
+    def begin(self, step: str, inputs: Mapping[str, Any], folder: Path) -> None:
+        """Note that a step's result, made of ``inputs``, will be in a folder."""
+        self._steps.setdefault(step, {})[folder.name] = dict(inputs)
+        write_json(self._file, self._steps)
+
+
+__all__ = ["PASSES", "Journal", "Project", "project_text"]
