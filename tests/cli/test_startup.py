@@ -17,6 +17,8 @@ HEAVY = ("scipy", "skimage", "timm", "torch", "torchvision", "transformers")
         ("recipe", "show", "voc12-cim-r50"),
         ("recipe", "diff", "scenes-small"),
         ("parts",),
+        ("start", "--help"),
+        ("run", "--help"),
     ],
     ids=" ".join,
 )

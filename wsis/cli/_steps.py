@@ -106,7 +106,8 @@ class Steps:
     def _do(self, words: list[str], key: str, *, resumes: bool) -> None:
         time = f", about {in_time(self.seconds[key])}" if key in self.seconds else ""
         state = "resumes" if resumes else "to do" if self.dry else "begins"
-        typer.echo(printable(f"{key}: {state}{time}\n  {command(words)}"))
+        typer.echo(f"{key}: {state}{time}")
+        typer.echo(f"  {printable(command(words))}")
         if self.dry:
             return
         try:
@@ -114,17 +115,13 @@ class Steps:
             with led(), task.make_context(words[0], words[1:]) as context:
                 task.invoke(context)
         except Exception:
-            typer.echo(
-                f"wsis: {key} failed; what is done is kept, and wsis run goes on from "
-                "there",
-                err=True,
-            )
+            text = f"wsis: {key} failed; finished steps are kept, and wsis run goes on"
+            typer.echo(text, err=True)
             raise
 
     def _made(self, folder: Path) -> list[str]:
         """Return what tells a step's result from others; none that is still to do."""
-        known = folder.name, _state(folder)
-        return [str(one) for one in known]
+        return [folder.name, str(_state(folder))]
 
     def _place(self) -> list[str]:
         cache = [] if self.place.cache is None else ["--cache", str(self.place.cache)]
@@ -143,8 +140,8 @@ def check_formats(project: Project) -> None:
     for form in project.export:
         if form not in FORMATS:
             raise UsageError(
-                f"no format of export is called {form!r}{nearest(form, list(FORMATS))}; "
-                f"they are: {', '.join(FORMATS)}"
+                f"no format of export is called {form!r}"
+                f"{nearest(form, list(FORMATS))}; they are: {', '.join(FORMATS)}"
             )
 
 

@@ -17,6 +17,7 @@ from wsis.cli._next import then
 if TYPE_CHECKING:
     from wsis.contracts import Tagged
     from wsis.data.exports import ExportedTags
+    from wsis.runs.project import Project
 
 app = options.command_group()
 
@@ -36,7 +37,7 @@ def start(
         bool,
         typer.Option("--force", help="Replace wsis.toml and wsis-tags.csv."),
     ] = False,
-    place: options.Place,
+    place: Annotated[options.Setup, options.Without("settings")],
 ) -> None:
     """Look at a folder of tagged photos and write wsis.toml for wsis run.
 
@@ -57,14 +58,16 @@ def start(
         )
     from wsis._support.files import write_text
     from wsis.data.exports import exported_tags
-    from wsis.runs.project import Project, project_text
+    from wsis.runs.project import RECIPE, Project, project_text
 
+    recipe = place.recipe or RECIPE
     told = exported_tags(photos)
     if told.rows is not None:
         _write_tags(told)
     try:
         tags = None if told.rows is None else TAGS
-        tagged = Project(photos=photos, tags=tags).source().train()
+        project = Project.parse(project_text(photos, tags, recipe), Path())
+        tagged = project.source().train()
     except BaseException:
         if told.rows is not None:
             TAGS.unlink(missing_ok=True)
@@ -72,12 +75,9 @@ def start(
     _tell_tags(photos, told, tagged)
     unread = _unread(tagged)
     _tell_problems([*unread, *_problems(told, tagged)])
-    about = (
-        f"{len(tagged.images)} photos with {len(tagged.classes)} tags, from {photos}"
-    )
-    write_text(FILE, project_text(photos, tags, about.replace("\n", " ")))
     if not unread:
-        _tell_cost(tagged, place)
+        _tell_cost(project, tagged, place)
+    write_text(FILE, project_text(photos, tags, recipe))
     written = f"{FILE} and {TAGS}" if tags else f"{FILE}"
     typer.echo(f"written: {written}; look at it, and change what you like")
     then("run")
@@ -178,11 +178,10 @@ def _tell_problems(problems: list[str]) -> None:
         typer.echo(printable(f"  {number}. {text}"))
 
 
-def _tell_cost(tagged: "Tagged", place: options.Setup) -> None:
+def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:
     from wsis.cli._steps import costs, in_time
-    from wsis.runs.project import Project
 
-    seconds, size, device = costs(Project.read(FILE), tagged, place)
+    seconds, size, device = costs(project, tagged, place)
     free = shutil.disk_usage(os.curdir).free
     typer.echo(
         f"wsis run takes about {in_time(sum(seconds.values()))} on this machine "

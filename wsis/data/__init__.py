@@ -7,6 +7,7 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis.data.annotations import UnknownClassError
     from wsis.data.coco import CocoData, category_ids, read_annotated, read_tagged
+    from wsis.data.exports import ExportedTags, exported_tags
     from wsis.data.folder import FolderData
     from wsis.data.images import images_in, read_image
     from wsis.data.known import KnownTags, known_tags
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CocoData",
+    "ExportedTags",
     "FolderData",
     "Folds",
     "KnownTags",
@@ -26,6 +28,7 @@ __all__ = [
     "UnknownClassError",
     "VocData",
     "category_ids",
+    "exported_tags",
     "images_in",
     "known_tags",
     "read_annotated",

@@ -80,7 +80,7 @@ def estimate(pipeline: Pipeline, miner: Part, tagged: Tagged) -> Estimate:
         step=(steps[-1] - steps[half]) / max(1, len(steps) - 1 - half),
         predict=predict,
         kept=kept,
-        drawn=len(picture.getvalue()),
+        drawn=float(len(picture.getvalue())),
         device=device_in_words(pipeline.device),
     )
 

@@ -15,6 +15,8 @@ from wsis.data.points import Pointed
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
 
+RECIPE = "photos-small"
+
 PASSES = 25
 """Passes of the refined detector over the photos. On a folder of 147 photos, 10 passes
 made masks worse than the run's, and 25 made them better."""
@@ -41,7 +43,7 @@ class Project(BaseModel):
     tags: Path | None = None
     points: Path | None = None
     out: Path = Path("wsis-out")
-    recipe: str = "photos-small"
+    recipe: str = RECIPE
     settings: dict[str, Any] = {}
     refine: bool | int = Field(default=False, ge=0)
     export: tuple[str, ...] = ("coco",)
@@ -140,24 +142,27 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
             yield f"{before}{key}", text
 
 
-def project_text(photos: Path, tags: Path | None, about: str) -> str:
+def project_text(photos: Path, tags: Path | None = None, recipe: str = RECIPE) -> str:
     """Return a commented ``wsis.toml``.
 
     Args:
         photos: their folder, from that of the file.
         tags: the CSV of their tags, if they need one.
-        about: one line about the photos.
+        recipe: name or TOML file of the settings to begin with.
     """
-    given = f"tags = {_quoted(tags)}" if tags else '# tags = "tags.csv"'
-    return _TEXT.format(about=about, photos=_quoted(photos), tags=given, passes=PASSES)
+    return _TEXT.format(
+        photos=_quoted(photos.as_posix()),
+        tags=f"tags = {_quoted(tags.as_posix())}" if tags else '# tags = "tags.csv"',
+        recipe=_quoted(recipe),
+        passes=PASSES,
+    )
 
 
-def _quoted(path: Path) -> str:
-    return json.dumps(path.as_posix(), ensure_ascii=False)
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 _TEXT = """\
-# {about}
 # Change what you like, then type: wsis run
 # Steps whose settings have changed are made anew, in other folders of `out`.
 
@@ -165,8 +170,8 @@ photos = {photos}
 {tags}  # a line a photo: file,tags
 out = "wsis-out"  # folder of all results
 
-# Settings to begin with; `wsis recipe list` shows others.
-recipe = "photos-small"
+# Settings to begin with, by name or from a file; `wsis recipe list` shows others.
+recipe = {recipe}
 
 # Does a second detector learn from the masks of the first? Slower; it often finds more
 # objects. `true` is {passes} passes over the photos; far fewer make masks worse.
@@ -182,7 +187,7 @@ min_score = 0.0
 # points = "points.csv"
 
 [settings]
-# Whatever `--set` takes; `wsis recipe show photos-small` lists all settings.
+# Whatever `--set` takes; `wsis recipe show NAME` lists those of a recipe.
 # schedule.iterations = 3000  # train longer
 # source = "hed:count=600:side=384:scales=1"  # better outlines, some seconds a photo
 """
@@ -250,4 +255,4 @@ class Journal:
         write_json(self._file, self._steps)
 
 
-__all__ = ["PASSES", "Journal", "Project", "project_text"]
+__all__ = ["PASSES", "RECIPE", "Journal", "Project", "project_text"]

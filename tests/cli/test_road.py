@@ -1,0 +1,342 @@
+"""From a folder of tagged photos to masks: wsis start, then wsis run."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from tests.command import wsis
+from tests.photos import draw_photos
+from wsis.cli._errors import going_on
+
+RECIPE = """
+description = "Quick."
+data = "folder"
+miner = "cim"
+[settings]
+backbone = "efficientnet_lite0:weights=random"
+source = "region_tree:nodes=30:pairs=0"
+train_sides = [64]
+test_sides = [64]
+anti_noise = false
+[settings.schedule]
+iterations = 6
+"""
+CPU = ("--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return draw_photos(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture
+def here(drawn, tmp_path, monkeypatch, tmp_path_factory):
+    """A current folder with a folder of photos, a subfolder per tag, and a recipe."""
+    for number, path in enumerate(sorted(drawn.images.iterdir())):
+        folder = tmp_path / "photos" / ("square", "disc")[int(path.stem[-1]) % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / f"{number}.png")
+    (tmp_path / "quick.toml").write_text(RECIPE)
+    monkeypatch.setenv("WSIS_CACHE", str(tmp_path_factory.getbasetemp() / "road-cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def untimed(monkeypatch):
+    """No trial on two photos, which takes a second."""
+    monkeypatch.setattr("wsis.cli.start._tell_cost", lambda *given: None)
+
+
+def start(*args, code=0):
+    return wsis("start", "photos", "--recipe", "quick.toml", *CPU, *args, code=code)
+
+
+def change(here, before, after):
+    path = here / "wsis.toml"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+
+
+def interrupted(*args, **given):
+    raise KeyboardInterrupt
+
+
+def test_from_photos_to_masks_and_again(here):
+    told = start()
+    for text in (
+        "photos: 7 in photos",
+        "tags: a subfolder per tag",
+        "square 4 photos disc 3 photos",
+        "1. tags with fewer than 20 photos (2): disc (3), square (4)",
+        "wsis run takes about",
+        "MiB of disk",
+        "next: wsis run",
+    ):
+        assert text in told
+    assert not (here / "wsis-tags.csv").exists()
+
+    plan = wsis("run", "--dry-run", *CPU)
+    assert "train: to do, about" in plan
+    assert "wsis predict photos --run wsis-out/run --tags photos" in plan
+    assert not (here / "wsis-out").exists()
+
+    done = wsis("run", *CPU)
+    out = here / "wsis-out"
+    images = json.loads((out / "coco/annotations.json").read_text())["images"]
+    assert len(images) == 7
+    assert "tags: 7 of 7 photos" in done
+    assert "report: wsis-out/found/report.html" in done
+    assert done.count("next:") == 0
+    page = (out / "found/report.html").read_text()
+    assert page.count("<figure>") == 7
+    with (out / "found/review.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 7
+
+    again = wsis("run", *CPU)
+    for step in ("train", "predict", "export coco", "report"):
+        assert f"{step}: reused" in again
+    assert "begins" not in again
+
+    # Another format is written; nothing else is made again.
+    change(here, '["coco"]', '["coco", "yolo"]')
+    more = wsis("run", *CPU)
+    assert more.count("begins") == 1
+    assert "export yolo: begins" in more
+
+    # Other settings go into other folders, and the old ones are found again.
+    change(here, "# schedule.iterations = 3000", "schedule.iterations = 7")
+    plan = wsis("run", "--dry-run", *CPU)
+    assert "train: made anew, as settings.schedule.iterations: 6 there, 7 asked" in plan
+    assert plan.count("to do") == 5
+    wsis("run", *CPU)
+    assert json.loads((out / "run-2/run.json").read_text())["images"] == 7
+    assert json.loads((out / "run/run.json").read_text())["images"] == 6
+    assert (out / "found-2/report.html").is_file()
+    change(here, "schedule.iterations = 7", "")
+    assert "begins" not in wsis("run", *CPU)
+
+    # So does another photo.
+    shutil.copy(here / "photos/disc/1.png", here / "photos/disc/new.png")
+    with pytest.raises(AssertionError, match="used once, with all their tags"):
+        wsis("run", "--dry-run", "--strict", *CPU)
+    (here / "photos/disc/new.png").unlink()
+    (here / "photos/disc/1.png").unlink()
+    assert "train: made anew, as photos: '7 photos" in wsis("run", "--dry-run", *CPU)
+
+
+def test_an_export_becomes_a_table_of_tags(here, untimed, drawn):
+    shutil.rmtree(here / "photos")
+    shutil.copytree(drawn.images, here / "photos/images")
+    for half in ("train", "val"):
+        shutil.copy(drawn.train.parent / f"{half}.json", here / "photos")
+
+    told = start()
+    assert "tags: COCO (photos/train.json, photos/val.json)" in told
+    assert "classes become tags; places of objects are not read" in told
+    lines = (here / "wsis-tags.csv").read_text().splitlines()
+    assert lines[:2] == ["file,tags", "images/train0.png,square"]
+    assert len(lines) == 8
+
+    assert "tags: 7 of 7 photos, from wsis-tags.csv" in wsis("run", *CPU)
+
+
+def test_a_refined_detector_predicts_if_the_file_asks_for_it(
+    here, untimed, monkeypatch
+):
+    start()
+    change(here, "refine = false", "refine = 1")
+    from wsis.runs.refine import DETECTORS
+
+    tiny = {
+        "weights": "random",
+        "width": 8,
+        "regions": 20,
+        "sampled": 16,
+        "sides": "48",
+    }
+    monkeypatch.setitem(DETECTORS, "small", tiny)
+
+    text = wsis("run", *CPU)
+
+    assert "refine: begins" in text
+    assert "wsis predict photos --run wsis-out/refined" in text
+    card = json.loads((here / "wsis-out/refined/refined.json").read_text())
+    assert card["settings"]["schedule"]["epochs"] == 1
+
+
+def test_a_run_that_is_stopped_at_any_step_goes_on(here, untimed, monkeypatch):
+    start()
+    with monkeypatch.context() as patch:
+        patch.setattr("wsis.runs.pipeline.Pipeline.prepare", interrupted)
+        text = wsis("run", *CPU, code=1)
+    assert "interrupted; nothing half-written to go on: wsis run --device cpu" in text
+
+    seen = []
+
+    def third(*args, **given):
+        def tick(progress):
+            seen.append(progress)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+        return tick
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wsis.runs.run.counting", third)
+        assert "to go on" in wsis("run", *CPU, code=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("wsis.geometry.predictions.Predictions.draw", interrupted)
+        text = wsis("run", *CPU, code=1)
+    assert "train: resumes" in text
+    assert not (here / "wsis-out/found").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("wsis.report.formats._export.write_names", interrupted)
+        text = wsis("run", *CPU, code=1)
+    assert "train: reused, wsis-out/run predict: begins" in text
+    assert not (here / "wsis-out/coco").exists()
+
+    text = wsis("run", *CPU)
+    assert "predict: reused" in text
+    assert "export coco: begins" in text
+    stopped = json.loads((here / "wsis-out/run/run.json").read_text())
+
+    change(here, '"wsis-out"', '"whole"')
+    wsis("run", *CPU)
+    whole = json.loads((here / "whole/run/run.json").read_text())
+    assert stopped["weights"] == whole["weights"]
+
+
+def test_a_step_that_fails_is_named(here, untimed, monkeypatch):
+    start()
+
+    def full(*args, **given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wsis.runs.pipeline.Pipeline.prepare", full)
+    text = wsis("run", *CPU, code=1)
+
+    assert "train failed; finished steps are kept, and wsis run goes on" in text
+    assert "wsis: no space left on device" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("photos =", "foto =", "no setting is called 'foto'"),
+        (
+            '["coco"]',
+            '["cocco"]',
+            "no format of export is called 'cocco' (did you mean",
+        ),
+        ("quick.toml", "quickly", "no recipe is called 'quickly'"),
+        ('"wsis-out"', '"photos/out"', "expected out apart from the photos"),
+    ],
+)
+def test_refuses_a_wrong_file_before_any_work(here, before, after, says):
+    from wsis.runs.project import project_text
+
+    text = project_text(here / "photos", recipe="quick.toml").replace(before, after)
+    (here / "wsis.toml").write_text(text)
+
+    assert says in wsis("run", *CPU, code=2)
+    assert not (here / "wsis-out").exists()
+
+
+def test_run_without_a_file_says_how_to_begin(here):
+    assert "write it with: wsis start PHOTOS" in wsis("run", code=1)
+
+
+def test_start_keeps_a_file_unless_it_is_forced(here, untimed):
+    (here / "wsis.toml").write_text("# mine")
+
+    assert "wsis.toml exists; --force replaces it" in start(code=2)
+    assert (here / "wsis.toml").read_text() == "# mine"
+    start("--force")
+    assert "photos =" in (here / "wsis.toml").read_text()
+
+
+def test_start_within_the_photos_says_where_to_go(here, monkeypatch):
+    monkeypatch.chdir(here / "photos/disc")
+
+    text = wsis("start", "..", code=2)
+
+    assert f"type: cd {here} && wsis start photos" in text
+
+
+def test_start_says_what_hurts_most_first(here, untimed):
+    (here / "photos/disc/1.png").write_bytes(b"no photo")
+    with (here / "photos/tags.csv").open("w") as file:
+        file.write("file,tags\n")
+        for path in sorted((here / "photos").rglob("*.png")):
+            name = path.relative_to(here / "photos")
+            file.write(f"{name},{'thing' if path.stem != '2' else ''}\n")
+
+    text = start()
+
+    marks = (
+        *("1. photos that cannot be read (1): disc/1.png", "2. tags that every"),
+        *(
+            "3. tags with fewer than 20 photos (1): thing (6)",
+            "4. photos without a tag: 1",
+        ),
+    )
+    places = [text.index(mark) for mark in marks]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda photos: None, "there is no photos"),
+        (lambda photos: photos.write_text("a"), "photos is a file"),
+        (
+            lambda photos: photos.mkdir(),
+            "one subfolder per tag in photos, found neither",
+        ),
+    ],
+)
+def test_start_refuses_what_holds_no_tags(here, make, says):
+    shutil.rmtree(here / "photos")
+    make(here / "photos")
+
+    assert says in start(code=1)
+    assert not (here / "wsis.toml").exists()
+
+
+def test_a_failed_start_leaves_no_table(here):
+    tags = "file,label\ndisc/1.png,Dog\ndisc/3.png,dog\n"
+    (here / "photos/labels.csv").write_text(tags)
+
+    assert "expected one spelling of a tag" in start(code=1)
+    assert not (here / "wsis-tags.csv").exists()
+
+
+def test_training_on_a_single_photo_is_warned_of(here):
+    for path in sorted((here / "photos").rglob("*.png"))[1:]:
+        path.unlink()
+    shutil.rmtree(here / "photos/square")
+    data = ("--data", "folder", "--root", "photos", "--recipe", "quick.toml")
+
+    text = wsis("train", *data, "--out", "run", *CPU)
+
+    assert "warning: photos has a single photo with tags" in text
+    assert "next: wsis predict PHOTOS --run run --out found" in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "command", "again"),
+    [
+        (["train", "--out", "my run"], "train", "wsis train --out 'my run' --resume"),
+        (["train", "--out", "r", "--resume"], "train", "wsis train --out r --resume"),
+        (["refine", "--run", "r"], "refine", "wsis refine --run r --resume"),
+        (["bench", "--overwrite"], "bench", "wsis bench"),
+        (["tune", "--overwrite", "--out", "t"], "tune", "wsis tune --out t"),
+        (["--debug", "run"], "run", "wsis --debug run"),
+        (["predict", "a.jpg"], "predict", "wsis predict a.jpg"),
+    ],
+)
+def test_an_interrupted_command_says_how_to_go_on(typed, command, again):
+    assert going_on(typed, command) == again

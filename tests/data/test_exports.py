@@ -1,0 +1,316 @@
+"""Tags out of every kind of folder that labelling programs write."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from wsis import InputWarning
+from wsis.data import FolderData, exported_tags
+
+WANTED = {"a.png": ["dog"], "b.png": ["dog", "cat"], "c.png": []}
+"""What most folders below say."""
+
+
+def photo(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng([seed, *path.name.encode()])
+    Pillow.fromarray(draw.integers(0, 255, (8, 9, 3)).astype(np.uint8)).save(path)
+
+
+def photos(folder, names=tuple(WANTED)):
+    for name in names:
+        photo(folder / name)
+
+
+def coco(path, rows, **more):
+    names = {"dog": 7, "cat": 3, "owl": 9}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images = [
+        {"id": i, "file_name": name, "width": 9, "height": 8}
+        for i, name in enumerate(rows)
+    ]
+    annotations = [
+        {"id": 10 * i + k, "image_id": i, "category_id": names[tag], **more}
+        for i, own in enumerate(rows.values())
+        for k, tag in enumerate(own)
+    ]
+    categories = [{"id": number, "name": name} for name, number in names.items()]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path.write_text(json.dumps(content))
+
+
+def voc(path, name, tags):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    objects = "".join(f"<object><name>{tag}</name></object>" for tag in tags)
+    path.write_text(f"<annotation><filename>{name}</filename>{objects}</annotation>")
+
+
+def task(image, *tags, **more):
+    result = [
+        {"type": "rectanglelabels", "value": {"rectanglelabels": [x]}} for x in tags
+    ]
+    return {"data": {"image": image}, "annotations": [{"result": result, **more}]}
+
+
+def yolo(folder, rows):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, numbers in rows.items():
+        text = "\n".join(f"{number} 0.5 0.5 0.2 1e-1" for number in numbers)
+        (folder / f"{name}.txt").write_text(text)
+
+
+def test_coco_with_photos_in_another_folder(tmp_path):
+    photos(tmp_path / "images")
+    coco(tmp_path / "annotations/train.json", WANTED, bbox=[1, 1, 2, 2])
+
+    found = exported_tags(tmp_path)
+
+    assert found.kind == "COCO"
+    assert found.rows == {f"images/{name}": tags for name, tags in WANTED.items()}
+    assert found.unused == ["owl"]
+    assert found.places == [tmp_path / "annotations/train.json"]
+
+
+def test_roboflow_has_a_coco_file_beside_the_photos_of_each_half(tmp_path):
+    for half, tag in (("train", "dog"), ("valid", "cat")):
+        photo(tmp_path / half / "a.png")
+        coco(tmp_path / half / "_annotations.coco.json", {"a.png": [tag]})
+
+    found = exported_tags(tmp_path)
+
+    assert found.rows == {"train/a.png": ["dog"], "valid/a.png": ["cat"]}
+
+
+@pytest.mark.parametrize("folder", ["Annotations", "."])
+def test_voc(tmp_path, folder):
+    photos(tmp_path / ("JPEGImages" if folder != "." else "."))
+    for name, tags in WANTED.items():
+        voc(tmp_path / folder / name.replace("png", "xml"), name, tags)
+
+    found = exported_tags(tmp_path)
+
+    assert found.kind == "PASCAL VOC"
+    assert {Path(one).name: tags for one, tags in found.rows.items()} == WANTED
+
+
+def test_voc_files_are_known_by_their_own_name_where_photos_were_renamed(tmp_path):
+    photo(tmp_path / "a.jpg.rf.1234.png")
+    voc(tmp_path / "a.jpg.rf.1234.xml", "a.jpg", ["dog"])
+
+    assert exported_tags(tmp_path).rows == {"a.jpg.rf.1234.png": ["dog"]}
+
+
+@pytest.mark.parametrize(
+    ("labels", "images"), [("labels/{}", "images/{}"), ("{}/labels", "{}/images")]
+)
+def test_yolo_labels_are_of_the_photos_in_the_mirrored_folder(tmp_path, labels, images):
+    for half, rows in (("train", {"a": [0], "b": [0, 1, 0]}), ("val", {"a": [1]})):
+        photos(tmp_path / images.format(half), [f"{name}.png" for name in rows])
+        yolo(tmp_path / labels.format(half), rows)
+    (tmp_path / "data.yaml").write_text("names: [dog, cat, owl]\nnc: 3\n")
+    (tmp_path / "README.txt").write_text("12 photos\n")
+
+    found = exported_tags(tmp_path)
+
+    train, val = images.format("train"), images.format("val")
+    assert found.kind == "YOLO"
+    assert found.rows == {
+        f"{train}/a.png": ["dog"],
+        f"{train}/b.png": ["dog", "cat"],
+        f"{val}/a.png": ["cat"],
+    }
+    assert found.unused == ["owl"]
+
+
+def test_yolo_beside_photos_with_a_list_of_classes(tmp_path):
+    photos(tmp_path)
+    yolo(tmp_path, {"a": [0], "b": [0, 1]})
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["dog", "cat"]}
+
+
+def test_label_studio(tmp_path):
+    photos(tmp_path / "upload")
+    tasks = [
+        task("/data/upload/1/0123abcd-a.png", "dog"),
+        task("/data/local-files/?d=upload/b.png", "dog", "cat"),
+        {"data": {"text": "hello", "image": "s3://bucket/c.png"}, "annotations": []},
+    ]
+    tasks[0]["annotations"].append(
+        task("", "cat", was_cancelled=True)["annotations"][0]
+    )
+    (tmp_path / "project-1.json").write_text(json.dumps(tasks))
+
+    found = exported_tags(tmp_path)
+
+    assert found.kind == "Label Studio"
+    assert {Path(one).name: tags for one, tags in found.rows.items()} == WANTED
+
+
+def test_label_studio_choices(tmp_path):
+    photo(tmp_path / "a.png")
+    result = [{"type": "choices", "value": {"choices": ["dog", "cat"]}}]
+    tasks = [{"data": {"image": "a.png"}, "annotations": [{"result": result}]}]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog", "cat"]}
+
+
+def test_a_table_with_a_line_an_object(tmp_path):
+    photos(tmp_path)
+    (tmp_path / "_annotations.csv").write_text(
+        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+        "a.png,9,8,dog,1,1,2,2\nb.png,9,8,dog,1,1,2,2\nb.png,9,8,cat,1,1,2,2\n"
+    )
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["dog", "cat"]}
+
+
+def test_a_table_with_a_column_a_class_and_one_of_sizes(tmp_path):
+    photos(tmp_path)
+    text = "filename,Dog, cat\na.png,1,0\nb.png,1,1\nc.png,0,0\n"
+    (tmp_path / "_classes.csv").write_text(text)
+    (tmp_path / "sizes.csv").write_text("file,width,height\na.png,9,8\n")
+
+    rows = exported_tags(tmp_path).rows
+
+    assert rows == {"a.png": ["Dog"], "b.png": ["Dog", "cat"], "c.png": []}
+
+
+def test_folders_that_are_read_as_they_are(tmp_path):
+    photo(tmp_path / "one/dog/a.png")
+    photo(tmp_path / "two/a.png")
+    (tmp_path / "two/tags.csv").write_text("file,tags\na.png,dog\n")
+
+    assert exported_tags(tmp_path / "one").kind == "a subfolder per tag"
+    assert exported_tags(tmp_path / "two").kind == "tags.csv"
+    assert exported_tags(tmp_path / "one").rows is None
+
+
+def test_a_subfolder_per_tag_in_each_half(tmp_path):
+    photo(tmp_path / "train/dog/a.png")
+    photo(tmp_path / "valid/cat/a.png", seed=1)
+
+    found = exported_tags(tmp_path)
+
+    assert found.rows == {"train/dog/a.png": ["dog"], "valid/cat/a.png": ["cat"]}
+    assert found.kind == "a subfolder per tag in train, valid"
+
+
+def test_photos_that_are_not_there_are_counted_and_named(tmp_path):
+    photo(tmp_path / "a.png")
+    coco(tmp_path / "tags.json", WANTED)
+
+    with pytest.warns(InputWarning, match=r"not there.*\(2\): b.png, c.png"):
+        rows = exported_tags(tmp_path).rows
+
+    assert rows == {"a.png": ["dog"]}
+
+
+def test_photos_of_one_name_that_nothing_tells_apart_are_not_guessed(tmp_path):
+    for place in ("one/a.png", "two/a.png", "b.png"):
+        photo(tmp_path / place)
+    coco(tmp_path / "tags.json", {"a.png": ["dog"], "b.png": ["cat"]})
+
+    with pytest.warns(InputWarning, match=r"told from others .*\(1\): a.png"):
+        assert exported_tags(tmp_path).rows == {"b.png": ["cat"]}
+
+
+def test_a_file_of_an_unknown_kind_is_named(tmp_path):
+    photo(tmp_path / "dog/a.png")
+    (tmp_path / "boxes.json").write_text('[{"image": "a.png"}]')
+
+    with pytest.warns(InputWarning, match=r"kind that is not known.*boxes.json"):
+        assert exported_tags(tmp_path).rows is None
+
+
+REFUSED = {
+    "no photo": (
+        {"t.json": lambda path: coco(path, {"z.png": ["dog"]})},
+        "none of 1 is there: z.png",
+    ),
+    "two kinds": (
+        {
+            "t.json": lambda path: coco(path, WANTED),
+            "a.xml": lambda path: voc(path, "a.png", ["dog"]),
+        },
+        r"tags of one kind .* COCO \(t.json\) and PASCAL VOC \(a.xml\)",
+    ),
+    "predictions": (
+        {"t.json": lambda path: coco(path, WANTED, score=0.5)},
+        "its annotations have scores",
+    ),
+    "not JSON": ({"t.json": '{"images": ['}, "t.json is not JSON"),
+    "not XML": ({"a.xml": "<annotation>"}, "a.xml: expected XML"),
+    "no name": (
+        {"a.xml": "<annotation><object/></annotation>"},
+        "a.xml: expected a name in every object",
+    ),
+    "no names": (
+        {"a.txt": "0 .5 .5 1 1".replace(".", "0.")},
+        "names of YOLO's classes",
+    ),
+    "a number too high": (
+        {"a.txt": "2 0.5 0.5 1 1", "data.yaml": "names: {0: dog, 1: cat}"},
+        r"a.txt: expected classes of .*data.yaml, numbers from 0 to 1; got 2",
+    ),
+    "not YAML": (
+        {"a.txt": "2 0.5 0.5 1 1", "d.yaml": "names: ["},
+        "d.yaml: expected YAML",
+    ),
+    "JSON-MIN": (
+        {"t.json": '[{"image": "a.png", "annotation_id": 1, "annotator": 1}]'},
+        "is JSON-MIN",
+    ),
+    "Label Studio's CSV": (
+        {"t.csv": 'image,label\na.png,"[{""x"": 1}]"\n'},
+        r"t.csv, line 2: expected names of classes as label, got \[",
+    ),
+    "a broken task": (
+        {"t.json": '[{"data": {"image": "a.png"}, "annotations": [3]}]'},
+        "task 0",
+    ),
+    "a task without photo": (
+        {"t.json": '[{"data": {"a": "b"}, "annotations": []}]'},
+        "photo in",
+    ),
+    "a comma": (
+        {"t.json": json.dumps([task("a.png", "dog, brown")])},
+        "without commas and semicolons",
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "says"), REFUSED.values(), ids=REFUSED)
+def test_refuses_what_cannot_be_read(tmp_path, files, says):
+    photos(tmp_path)
+    for name, content in files.items():
+        if callable(content):
+            content(tmp_path / name)
+        else:
+            (tmp_path / name).write_text(content)
+
+    with pytest.raises((ValueError, FileNotFoundError), match=says):
+        exported_tags(tmp_path)
+
+
+def test_the_rows_make_a_data_set(tmp_path):
+    photos(tmp_path / "images")
+    coco(tmp_path / "all.json", WANTED)
+    table = tmp_path / "tags.txt"
+    rows = exported_tags(tmp_path).rows
+    lines = [f"{name},{';'.join(tags)}" for name, tags in rows.items()]
+    table.write_text("\n".join(["file,tags", *lines]))
+
+    tagged = FolderData(root=tmp_path, tags=table).train()
+
+    assert tagged.classes == ("cat", "dog")
+    assert [one.tags.tolist() for one in tagged.images] == [
+        [False, True],
+        [True, True],
+        [False, False],
+    ]
