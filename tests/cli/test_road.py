@@ -89,7 +89,9 @@ def test_from_photos_to_masks_and_again(here):
     assert len(images) == 7
     assert "tags: 7 of 7 photos" in done
     assert "report: wsis-out/found/report.html" in done
-    assert done.count("next:") == 0
+    assert done.count("next:") == 1
+    assert "next: wsis predict NEW_PHOTOS --run wsis-out/run --out found" in done
+    assert "masks: wsis-out/coco" in done
     page = (out / "found/report.html").read_text()
     assert page.count("<figure>") == 7
     with (out / "found/review.csv").open() as file:
@@ -162,6 +164,8 @@ def test_a_refined_detector_predicts_if_the_file_asks_for_it(
     text = wsis("run", *CPU)
 
     assert "refine: begins" in text
+    assert "hint: the detector will see 7 photos, repeats included" in text
+    assert "--epochs 529 is enough" in text
     assert "wsis predict photos --run wsis-out/refined" in text
     card = json.loads((here / "wsis-out/refined/refined.json").read_text())
     assert card["settings"]["schedule"]["epochs"] == 1

@@ -4,7 +4,7 @@ import pytest
 
 from wsis.data import FolderData, Pointed
 from wsis.runs import SettingsError
-from wsis.runs.project import PASSES, Journal, Project, project_text
+from wsis.runs.project import Journal, Project, project_text
 
 
 def test_what_start_writes_is_read_back_with_all_defaults(tmp_path):
@@ -79,12 +79,14 @@ def test_the_data_set_is_the_folder_with_its_tags_and_points(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "passes"), [("true", PASSES), ("false", 0), ("7", 7)]
+    ("value", "photos", "passes"),
+    [("true", 147, 26), ("true", 20, 185), ("true", 5000, 10), ("false", 9, 0)]
+    + [("7", 9, 7)],
 )
-def test_refine_is_on_off_or_a_number_of_passes(value, passes):
+def test_refine_is_on_off_or_a_number_of_passes(value, photos, passes):
     found = Project.parse(f'photos = "p"\nrefine = {value}', Path())
 
-    assert found.passes == passes
+    assert found.passes(photos) == passes
 
 
 @pytest.mark.parametrize(

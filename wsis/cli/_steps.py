@@ -1,7 +1,7 @@
 """The steps of ``wsis run``: which command does each, and what it depends on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ class Steps:
         project: says what to do.
         place: device and cache.
         dry: only show what would be done.
-        seconds: that each step will take; nothing if it is not known.
+        seconds: that each step will take, where they are known.
+        journal: knows the folders of earlier results.
     """
 
     project: Project
@@ -36,10 +37,9 @@ class Steps:
     dry: bool
     seconds: Mapping[str, float]
     journal: Journal
-    left: list[str] = field(default_factory=list)
 
-    def all(self, tagged: "Tagged") -> Path:
-        """Do what is missing; return the folder of the predictions."""
+    def all(self, tagged: "Tagged") -> tuple[Path, Path, list[Path]]:
+        """Do what is missing; return the folders of model, predictions and exports."""
         project, own = self.project, self._place()
         miner, settings = project.chosen
         data = ["--data", project.data.label, "--root", str(project.photos)]
@@ -56,22 +56,26 @@ class Steps:
             [*data, "--recipe", project.recipe, *sets, *own, "--resume"],
             _weights,
         )
-        if project.passes:
-            inputs = {"run": self._made(model), "passes": project.passes}
-            how = ["--epochs", str(project.passes), *data, *own, "--resume"]
+        if passes := project.passes(_with_tags(tagged)):
+            inputs = {"run": self._made(model), "passes": passes}
+            how = ["--epochs", str(passes), *data, *own, "--resume"]
             run = ["--run", str(model)]
             model = self.step("refine", inputs, "refined", [*run, *how], _weights)
         where = project.tags or project.photos
         inputs = {"run": self._made(model), **_photos(project)}
         words = [str(project.photos), "--run", str(model), "--tags", str(where), *own]
         found = self.step("predict", inputs, "found", words, _found)
+        masks = []
         for form in project.export:
             least = f"{project.min_score:g}"
             inputs = {"found": self._made(found), "min_score": least}
             words = [str(found), "--format", form, "--min-score", least]
-            self.step("export", {"format": form, **inputs}, form, words, Path.is_dir)
+            one = self.step(
+                "export", {"format": form, **inputs}, form, words, Path.is_dir
+            )
+            masks.append(one)
         self._report(found)
-        return found
+        return model, found, masks
 
     def step(
         self,
@@ -89,7 +93,6 @@ class Steps:
             return folder
         if changes:
             typer.echo(printable(f"{key}: made anew, as {_short(changes)}"))
-        self.left.append(key)
         if not self.dry:
             self.journal.begin(key, inputs, folder)
         resumes = folder.exists() and "--resume" in words
@@ -157,7 +160,7 @@ def costs(
     pipeline = Pipeline.of(settings=settings, device=place.device, cache=place.cache)
     one = estimate(pipeline, miner, tagged)
     photos = images_in([project.photos])
-    trained = sum(bool(image.tags.any()) for image in tagged.images)
+    trained = _with_tags(tagged)
     others = max(0, len(photos) - len(tagged.images))
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
     seconds = {
@@ -165,8 +168,7 @@ def costs(
         + one.step * settings.schedule.images(trained),
         "predict": one.predict * len(photos) + one.prepare * others,
     }
-    if project.passes:
-        seconds["refine"] = REFINE * project.passes * trained
+    seconds["refine"] = REFINE * project.passes(trained) * trained
     size = (one.kept + one.drawn) * len(photos) + copied
     return seconds, size, one.device
 
@@ -177,6 +179,10 @@ def in_time(seconds: float) -> str:
         if seconds >= 1.5 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(1, seconds):.0f} seconds"
+
+
+def _with_tags(tagged: "Tagged") -> int:
+    return sum(bool(image.tags.any()) for image in tagged.images)
 
 
 def _told(project: Project, tagged: "Tagged") -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from wsis.cli import _options as options
+from wsis.cli._errors import printable
 from wsis.cli._next import then
 
 app = options.command_group()
@@ -47,9 +48,11 @@ def run(
     steps = Steps(
         project=project, place=place, dry=dry_run, seconds=seconds, journal=journal
     )
-    found = steps.all(tagged)
+    model, found, masks = steps.all(tagged)
     if dry_run:
         then("run", *([] if file == Path("wsis.toml") else [file]))
         return
-    typer.echo(f"report: {found / 'report.html'}")
-    typer.echo(f"photos to look at first: {found / 'review.csv'}")
+    typer.echo(printable(f"photos to look at first: {found / 'review.csv'}"))
+    typer.echo(printable(f"masks: {', '.join(map(str, masks))}"))
+    words = ("predict", "NEW_PHOTOS", "--run", model, "--out", "found")
+    then(*words, what="masks on other photos")

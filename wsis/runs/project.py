@@ -13,13 +13,10 @@ from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
 from wsis.runs.recipes import Recipe
+from wsis.runs.refine.settings import passes_for
 from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
 
 RECIPE = "photos-small"
-
-PASSES = 25
-"""Passes of the refined detector over the photos. On a folder of 147 photos, 10 passes
-made masks worse than the run's, and 25 made them better."""
 
 
 class Project(BaseModel):
@@ -47,7 +44,7 @@ class Project(BaseModel):
     settings: dict[str, Any] = {}
     refine: bool | int = Field(default=False, ge=0)
     export: tuple[str, ...] = ("coco",)
-    min_score: float = Field(default=0.0, ge=0, le=1)
+    min_score: float = Field(default=0.1, ge=0, le=1)
 
     @classmethod
     def read(cls, path: Path) -> "Project":
@@ -96,10 +93,9 @@ class Project(BaseModel):
         _ = found.chosen
         return found
 
-    @property
-    def passes(self) -> int:
-        """Return the passes of the refined detector; 0 without one."""
-        return PASSES if self.refine is True else int(self.refine)
+    def passes(self, photos: int) -> int:
+        """Return the passes of the refined detector over so many; 0 without one."""
+        return passes_for(photos) if self.refine is True else int(self.refine)
 
     @property
     def overrides(self) -> list[str]:
@@ -154,7 +150,6 @@ def project_text(photos: Path, tags: Path | None = None, recipe: str = RECIPE) -
         photos=_quoted(photos.as_posix()),
         tags=f"tags = {_quoted(tags.as_posix())}" if tags else '# tags = "tags.csv"',
         recipe=_quoted(recipe),
-        passes=PASSES,
     )
 
 
@@ -173,15 +168,16 @@ out = "wsis-out"  # folder of all results
 # Settings to begin with, by name or from a file; `wsis recipe list` shows others.
 recipe = {recipe}
 
-# Does a second detector learn from the masks of the first? Slower; it often finds more
-# objects. `true` is {passes} passes over the photos; far fewer make masks worse.
+# Does a second detector learn from the masks of the first? It takes longer than all
+# else, and often finds more objects. A number is that of its passes over the photos;
+# too few make masks worse, and true takes enough.
 refine = false
 
 # Formats of the masks: coco, yolo, voc, labelstudio, cvat, overlays.
 export = ["coco"]
-# Leave out masks with a lower score. What is a good score differs from run to run:
-# look at the report first.
-min_score = 0.0
+# Leave out masks with a lower score; 0 keeps all, up to 100 a photo. What is a good
+# score differs from run to run: look at the report, change it, and type wsis run again.
+min_score = 0.1
 
 # Points on objects, if you have some (file,x,y,class): better masks.
 # points = "points.csv"
@@ -255,4 +251,4 @@ class Journal:
         write_json(self._file, self._steps)
 
 
-__all__ = ["PASSES", "RECIPE", "Journal", "Project", "project_text"]
+__all__ = ["RECIPE", "Journal", "Project", "project_text"]
