@@ -8,7 +8,6 @@ import pytest
 
 from tests.command import wsis
 from tests.photos import draw_photos
-from wsis.cli._errors import going_on
 
 RECIPE = """
 description = "Quick."
@@ -331,16 +330,23 @@ def test_training_on_a_single_photo_is_warned_of(here):
 
 
 @pytest.mark.parametrize(
-    ("typed", "command", "again"),
+    ("typed", "again"),
     [
-        (["train", "--out", "my run"], "train", "wsis train --out 'my run' --resume"),
-        (["train", "--out", "r", "--resume"], "train", "wsis train --out r --resume"),
-        (["refine", "--run", "r"], "refine", "wsis refine --run r --resume"),
-        (["bench", "--overwrite"], "bench", "wsis bench"),
-        (["tune", "--overwrite", "--out", "t"], "tune", "wsis tune --out t"),
-        (["--debug", "run"], "run", "wsis --debug run"),
-        (["predict", "a.jpg"], "predict", "wsis predict a.jpg"),
+        (["train", "--out", "my run"], "wsis train --out 'my run' --resume"),
+        (["train", "--out", "r", "--resume"], "wsis train --out r --resume"),
+        (["--debug", "refine", "--run", "r", "--out", "o"], "--run r --out o --resume"),
+        (["bench", "--overwrite", "--out", "b"], "wsis bench --out b"),
+        (["tune", "--overwrite", "--out", "t"], "wsis tune --out t"),
+        (
+            ["proposals", "make", "--data", "scenes", "--out", "s"],
+            "--data scenes --out s",
+        ),
     ],
 )
-def test_an_interrupted_command_says_how_to_go_on(typed, command, again):
-    assert going_on(typed, command) == again
+def test_an_interrupted_command_says_how_to_go_on(here, monkeypatch, typed, again):
+    monkeypatch.setattr("wsis.cli._options.Data.source", interrupted)
+
+    text = wsis(*typed, code=1)
+
+    assert "interrupted; nothing half-written to go on: wsis " in text
+    assert text.endswith(again)

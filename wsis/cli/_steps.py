@@ -28,14 +28,14 @@ class Steps:
         project: says what to do.
         place: device and cache.
         dry: only show what would be done.
-        seconds: that each step will take, where they are known.
+        seconds: tells how long steps take; asked only if one of them is shown.
         journal: knows the folders of earlier results.
     """
 
     project: Project
     place: options.Setup
     dry: bool
-    seconds: Mapping[str, float]
+    seconds: Callable[[], Mapping[str, float]]
     journal: Journal
 
     def all(self, tagged: "Tagged") -> tuple[Path, Path, list[Path]]:
@@ -107,7 +107,8 @@ class Steps:
             self._do(["report", str(found)], "report", resumes=False)
 
     def _do(self, words: list[str], key: str, *, resumes: bool) -> None:
-        time = f", about {in_time(self.seconds[key])}" if key in self.seconds else ""
+        seconds = self.seconds().get(key) if self.dry else None
+        time = "" if seconds is None else f", about {in_time(seconds)}"
         state = "resumes" if resumes else "to do" if self.dry else "begins"
         typer.echo(f"{key}: {state}{time}")
         typer.echo(f"  {printable(command(words))}")
@@ -197,14 +198,15 @@ def _told(project: Project, tagged: "Tagged") -> dict[str, str]:
 
 
 def _photos(project: Project) -> dict[str, str]:
-    """Return names of all that predictions are made of, besides the model."""
+    """Return names of all that predictions are made of, besides the model.
+
+    Tags need none, as other tags make another model.
+    """
     from wsis.data.images import images_in
 
     paths = images_in([project.photos])
     seen = digest(*((str(path), content(path)) for path in paths))
-    tags = project.tags or project.photos / "tags.csv"
-    own = {"tags": content(tags)} if tags.is_file() else {}
-    return {"photos": f"{len(paths)} photos, {seen}", **own}
+    return {"photos": f"{len(paths)} photos, {seen}"}
 
 
 def _short(changes: str) -> str:

@@ -1,5 +1,6 @@
 """``wsis run``: from tagged photos to masks, as ``wsis.toml`` says."""
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -44,9 +45,12 @@ def run(
     tagged = project.source().train()
     if dry_run:
         typer.echo(summary(tagged))
-    seconds = costs(project, tagged, place)[0] if dry_run else {}
     steps = Steps(
-        project=project, place=place, dry=dry_run, seconds=seconds, journal=journal
+        project=project,
+        place=place,
+        dry=dry_run,
+        seconds=cache(lambda: costs(project, tagged, place)[0]),
+        journal=journal,
     )
     model, found, masks = steps.all(tagged)
     if dry_run:

@@ -1,4 +1,4 @@
-"""How long a run takes, and how much disk, from a short trial on two photos."""
+"""Estimate the time and disk that a run takes, by a short trial on two photos."""
 
 import io
 import tempfile
