@@ -316,6 +316,10 @@ def test_a_failed_start_leaves_no_table(here):
     assert "expected one spelling of a tag" in start(code=1)
     assert not (here / "wsis-tags.csv").exists()
 
+    (here / "wsis-tags.csv").write_text("mine")
+    start("--force", code=1)
+    assert (here / "wsis-tags.csv").read_text() == "mine"
+
 
 def test_training_on_a_single_photo_is_warned_of(here):
     for path in sorted((here / "photos").rglob("*.png"))[1:]:

@@ -17,8 +17,6 @@ from wsis.runs.project import Journal, Project
 if TYPE_CHECKING:
     from wsis.contracts import Tagged
 
-PREPARE = "proposals and features"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
@@ -164,12 +162,12 @@ def costs(
     trained = _with_tags(tagged)
     others = max(0, len(photos) - len(tagged.images))
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
+    steps = settings.schedule.images(trained)
     seconds = {
-        "train": one.prepare * len(tagged.images)
-        + one.step * settings.schedule.images(trained),
+        "train": one.prepare * len(tagged.images) + one.step * steps,
+        "refine": REFINE * project.passes(trained) * trained,
         "predict": one.predict * len(photos) + one.prepare * others,
     }
-    seconds["refine"] = REFINE * project.passes(trained) * trained
     size = (one.kept + one.drawn) * len(photos) + copied
     return seconds, size, one.device
 

@@ -57,6 +57,7 @@ def run(
         then("run", *([] if file == Path("wsis.toml") else [file]))
         return
     typer.echo(printable(f"photos to look at first: {found / 'review.csv'}"))
-    typer.echo(printable(f"masks: {', '.join(map(str, masks))}"))
+    if masks:
+        typer.echo(printable(f"masks: {', '.join(map(str, masks))}"))
     words = ("predict", "NEW_PHOTOS", "--run", model, "--out", "found")
     then(*words, what="masks on other photos")

@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,37 +63,45 @@ def start(
 
     recipe = place.recipe or RECIPE
     told = exported_tags(photos)
-    if told.rows is not None:
-        _write_tags(told)
-    try:
-        tags = None if told.rows is None else TAGS
+    tags = None if told.rows is None else TAGS
+    with _table(told):
         project = Project.parse(project_text(photos, tags, recipe), Path())
         tagged = project.source().train()
-    except BaseException:
-        if told.rows is not None:
-            TAGS.unlink(missing_ok=True)
-        raise
-    _tell_tags(photos, told, tagged)
-    unread = _unread(tagged)
-    _tell_problems([*unread, *_problems(told, tagged)])
-    if not unread:
-        _tell_cost(project, tagged, place)
-    write_text(FILE, project_text(photos, tags, recipe))
+        _tell_tags(photos, told, tagged)
+        unread = _unread(tagged)
+        _tell_problems([*unread, *_problems(told, tagged)])
+        if not unread:
+            _tell_cost(project, tagged, place)
+        write_text(FILE, project_text(photos, tags, recipe))
     written = f"{FILE} and {TAGS}" if tags else f"{FILE}"
     typer.echo(f"written: {written}; look at it, and change what you like")
     then("run")
 
 
-def _write_tags(told: "ExportedTags") -> None:
-    from wsis._support.files import atomic_write
+@contextmanager
+def _table(told: "ExportedTags") -> Iterator[None]:
+    """Write the tags that a table has to list; if the block fails, all is as before."""
+    from wsis._support.files import atomic_write, write_text
 
+    if told.rows is None:
+        yield
+        return
+    before = TAGS.read_text("utf-8") if TAGS.exists() else None
     with (
         atomic_write(TAGS) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         rows = csv.writer(file)
         rows.writerow(["file", "tags"])
-        rows.writerows([name, ";".join(own)] for name, own in (told.rows or {}).items())
+        rows.writerows([name, ";".join(own)] for name, own in told.rows.items())
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            TAGS.unlink()
+        else:
+            write_text(TAGS, before)
+        raise
 
 
 def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
