@@ -160,6 +160,7 @@ def test_a_refined_detector_predicts_if_the_file_asks_for_it(
     }
     monkeypatch.setitem(DETECTORS, "small", tiny)
 
+    assert "refine: to do, about" in wsis("run", "--dry-run", *CPU)
     text = wsis("run", *CPU)
 
     assert "refine: begins" in text
@@ -339,7 +340,7 @@ def test_training_on_a_single_photo_is_warned_of(here):
         (["train", "--out", "my run"], "wsis train --out 'my run' --resume"),
         (["train", "--out", "r", "--resume"], "wsis train --out r --resume"),
         (["--debug", "refine", "--run", "r", "--out", "o"], "--run r --out o --resume"),
-        (["bench", "--overwrite", "--out", "b"], "wsis bench --out b"),
+        (["bench", "--miners", "cim", "--overwrite"], "wsis bench --miners cim"),
         (["tune", "--overwrite", "--out", "t"], "wsis tune --out t"),
         (
             ["proposals", "make", "--data", "scenes", "--out", "s"],

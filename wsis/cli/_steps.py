@@ -152,20 +152,21 @@ def costs(
 ) -> tuple[dict[str, float], float, str]:
     """Return the seconds of each step, the bytes of all, and the device in words."""
     from wsis.data.images import images_in
-    from wsis.runs.estimate import REFINE, estimate
+    from wsis.runs.estimate import estimate
     from wsis.runs.pipeline import Pipeline
 
     miner, settings = project.chosen
     pipeline = Pipeline.of(settings=settings, device=place.device, cache=place.cache)
-    one = estimate(pipeline, miner, tagged)
-    photos = images_in([project.photos])
     trained = _with_tags(tagged)
+    passes = project.passes(trained)
+    one = estimate(pipeline, miner, tagged, refined=passes > 0)
+    photos = images_in([project.photos])
     others = max(0, len(photos) - len(tagged.images))
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
     steps = settings.schedule.images(trained)
     seconds = {
         "train": one.prepare * len(tagged.images) + one.step * steps,
-        "refine": REFINE * project.passes(trained) * trained,
+        "refine": one.refine * passes * trained,
         "predict": one.predict * len(photos) + one.prepare * others,
     }
     size = (one.kept + one.drawn) * len(photos) + copied
