@@ -107,7 +107,7 @@ def refine(
     typer.echo(f"refined: {out} ({refined.card.images} images, loss {loss:.3f})")
     typer.echo(refined.card.agreement)
     if val is None:
-        typer.echo("no masks to measure by: compare pictures of both on a few photos")
+        typer.echo("no --val, so nothing was measured; compare pictures of both")
         then("predict", "PHOTOS", "--run", out, "--out", "found-refined")
         return
     found = {}
