@@ -80,10 +80,16 @@ def test_classes_that_nobody_tagged_are_named():
     classes = ("a", "b", "c", "d", "e")
 
     with pytest.warns(InputWarning, match=r"tagged b, c, d, …: nothing teaches 4 of 5"):
-        tell_untagged(half(classes, photo("a", 1, 0, 0, 0, 0), photo("b", *5 * [0])))
+        one, other = photo("a", 1, 0, 0, 0, 0), photo("b", 1, 0, 0, 0, 0)
+        tell_untagged(half(classes, one, other, photo("c", *5 * [0])))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tell_untagged(half(("a", "b"), photo("a", 1, 0), photo("b", 0, 1)))
+
+
+def test_a_single_tagged_photo_is_told():
+    with pytest.warns(InputWarning, match="mine has a single photo with tags, a:"):
+        tell_untagged(half(("x",), photo("a", 1), photo("b", 0)))
 
 
 def test_one_photo_with_different_tags_is_told():
