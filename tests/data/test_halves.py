@@ -79,8 +79,8 @@ def test_data_without_one_class_are_refused():
 def test_classes_that_nobody_tagged_are_named():
     classes = ("a", "b", "c", "d", "e")
 
+    one, other = photo("a", 1, 0, 0, 0, 0), photo("b", 1, 0, 0, 0, 0)
     with pytest.warns(InputWarning, match=r"tagged b, c, d, …: nothing teaches 4 of 5"):
-        one, other = photo("a", 1, 0, 0, 0, 0), photo("b", 1, 0, 0, 0, 0)
         tell_untagged(half(classes, one, other, photo("c", *5 * [0])))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
