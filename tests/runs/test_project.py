@@ -79,16 +79,14 @@ def test_the_data_set_is_the_folder_with_its_tags_and_points(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "photos", "passes"),
-    [
-        *(("true", 147, 26), ("true", 20, 185), ("true", 5000, 10)),
-        *(("false", 9, 0), ("7", 9, 7)),
-    ],
+    ("value", "on", "option"),
+    [("true", True, []), ("false", False, []), ("7", True, ["--epochs", "7"])],
 )
-def test_refine_is_on_off_or_a_number_of_passes(value, photos, passes):
+def test_refine_is_on_off_or_a_number_of_passes(value, on, option):
     found = Project.parse(f'photos = "p"\nrefine = {value}', Path())
 
-    assert found.passes(photos) == passes
+    assert bool(found.refine) == on
+    assert found.passes == option
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ class Steps:
             [*data, "--recipe", project.recipe, *sets, *own, "--resume"],
             _weights,
         )
-        if passes := project.passes(_with_tags(tagged)):
-            inputs = {"run": self._made(model), "passes": passes}
-            how = ["--epochs", str(passes), *data, *own, "--resume"]
+        if project.refine:
+            inputs = {"run": self._made(model), "refine": project.refine}
+            how = [*project.passes, *data, *own, "--resume"]
             run = ["--run", str(model)]
             model = self.step("refine", inputs, "refined", [*run, *how], _weights)
         where = project.tags or project.photos
@@ -154,19 +154,21 @@ def costs(
     from wsis.data.images import images_in
     from wsis.runs.estimate import estimate
     from wsis.runs.pipeline import Pipeline
+    from wsis.runs.refine import DETECTORS, RefineSettings
 
     miner, settings = project.chosen
     pipeline = Pipeline.of(settings=settings, device=place.device, cache=place.cache)
     trained = _with_tags(tagged)
-    passes = project.passes(trained)
-    one = estimate(pipeline, miner, tagged, refined=passes > 0)
+    one = estimate(pipeline, miner, tagged, refined=bool(project.refine))
+    length = [f"schedule.epochs={number}" for number in project.passes[1:]]
+    refined = RefineSettings.read(DETECTORS["small"], length).paced.images(trained)
     photos = images_in([project.photos])
     others = max(0, len(photos) - len(tagged.images))
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
     steps = settings.schedule.images(trained)
     seconds = {
         "train": one.prepare * len(tagged.images) + one.step * steps,
-        "refine": one.refine * passes * trained,
+        "refine": one.refine * refined,
         "predict": one.predict * len(photos) + one.prepare * others,
     }
     size = (one.kept + one.drawn) * len(photos) + copied

@@ -123,20 +123,11 @@ def refine(
 
 
 def _text(covered: "Coverage", settings: "RefineSettings") -> str:
-    from wsis.runs.refine import ENOUGH, passes_for
-
     text = (
         f"{covered.labels} pseudo labels on {covered.labelled} of {covered.photos} "
         f"tagged photos, for {covered.covered} of {covered.tags} tags; a tag's best "
         f"score is {covered.best:.2f} (median)"
     )
-    seen = settings.paced.images(covered.labelled)
-    if seen < ENOUGH:
-        text += (
-            f"\nhint: the detector will see {seen} photos, repeats included; with "
-            f"fewer than about {ENOUGH} its masks are often worse than the run's; "
-            f"--epochs {passes_for(covered.labelled)} is enough"
-        )
     if settings.trust.top_per_tag or not covered.scarce:
         return text
     return (

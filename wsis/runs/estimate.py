@@ -92,12 +92,15 @@ def estimate(
 
 
 class _Clock(Silent):
-    """Notes when the steps of the last stage end."""
+    """Notes when the steps of training end."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
 
     def start(self, title: str, total: int) -> Callable[[str], None]:
         """Begin a stage."""
-        del title, total
-        self.ends = list[float]()
+        if not title.endswith("train"):
+            return super().start(title, total)
         return lambda note: self.ends.append(time.perf_counter())
 
 

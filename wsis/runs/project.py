@@ -13,7 +13,6 @@ from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
 from wsis.runs.recipes import Recipe
-from wsis.runs.refine.settings import passes_for
 from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
 
 RECIPE = "photos-small"
@@ -93,9 +92,10 @@ class Project(BaseModel):
         _ = found.chosen
         return found
 
-    def passes(self, photos: int) -> int:
-        """Return the passes of the refined detector over so many; 0 without one."""
-        return passes_for(photos) if self.refine is True else int(self.refine)
+    @property
+    def passes(self) -> list[str]:
+        """Return the option of ``wsis refine`` for passes, if their number is set."""
+        return [] if isinstance(self.refine, bool) else ["--epochs", str(self.refine)]
 
     @property
     def overrides(self) -> list[str]:
@@ -169,8 +169,8 @@ out = "wsis-out"  # folder of all results
 recipe = {recipe}
 
 # Does a second detector learn from the masks of the first? It takes longer than all
-# else, and often finds more objects. A number is that of its passes over the photos;
-# too few make masks worse, and true takes enough.
+# else, and often finds more objects. `true` passes over the photos often enough; or
+# give a number of passes.
 refine = false
 
 # Formats of the masks: coco, yolo, voc, labelstudio, cvat, overlays.

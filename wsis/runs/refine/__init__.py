@@ -16,17 +16,11 @@ if TYPE_CHECKING:
         pseudo_labels,
         refine,
     )
-    from wsis.runs.refine.settings import (
-        DETECTORS,
-        ENOUGH,
-        RefineSettings,
-        passes_for,
-    )
+    from wsis.runs.refine.settings import DETECTORS, RefineSettings
     from wsis.runs.refine.training import detect, fit_detector
 
 __all__ = [
     "DETECTORS",
-    "ENOUGH",
     "PSEUDO_LABELS",
     "REFINED",
     "Coverage",
@@ -38,7 +32,6 @@ __all__ = [
     "fit_detector",
     "load_refined",
     "mask_rcnn",
-    "passes_for",
     "pseudo_labels",
     "refine",
 ]

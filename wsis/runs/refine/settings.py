@@ -1,6 +1,5 @@
 """The settings of a refinement: trust in labels, the detector, its training."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -12,15 +11,6 @@ from wsis.features.backbones import RANDOM
 from wsis.runs.refine.labels import Trust
 from wsis.runs.settings import Overrides, Sides, overridden, refused
 from wsis.training.schedule import Schedule
-
-ENOUGH = 3700
-"""Photos that a detector has to see, repeats included. On a folder of 147 photos, 10
-passes made masks worse than the run's, and 25 made them better."""
-
-
-def passes_for(photos: int) -> int:
-    """Return the passes after which a detector has seen enough of so many photos."""
-    return max(10, math.ceil(ENOUGH / max(1, photos)))
 
 
 class RefineSettings(BaseModel):
