@@ -278,6 +278,7 @@ REFUSED = {
         {"t.json": '[{"data": {"a": "b"}, "annotations": []}]'},
         "photo in",
     ),
+    "a count": ({"t.csv": "file,label\na.png,dog:2\n"}, "dog:2; rename them, or write"),
     "a comma": (
         {"t.json": json.dumps([task("a.png", "dog, brown")])},
         "without commas and semicolons",

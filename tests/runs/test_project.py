@@ -70,10 +70,13 @@ def test_points_become_cues_unless_others_are_named():
 def test_the_data_set_is_the_folder_with_its_tags_and_points(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "t.csv").touch()
-    plain = Project.parse('photos = "photos"\ntags = "t.csv"', tmp_path)
+    text = 'photos = "photos"\ntags = "t.csv"\nsingle = true'
+    plain = Project.parse(text, tmp_path)
     pointed = Project.parse('photos = "photos"\npoints = "p.csv"', tmp_path)
 
-    data = FolderData(root=tmp_path / "photos", tags=tmp_path / "t.csv")
+    table = tmp_path / "t.csv"
+    data = FolderData(root=tmp_path / "photos", tags=table, single=True)
+    assert plain.data.label == f"folder:tags={table}:single=true"
     assert plain.source() == data
     assert isinstance(pointed.source(), Pointed)
 

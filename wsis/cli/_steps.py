@@ -193,7 +193,11 @@ def _told(project: Project, tagged: "Tagged") -> dict[str, str]:
     points = project.points
     return {
         "photos": f"{len(paths)} photos, {digest(*(p and content(p) for p in paths))}",
-        "tags": digest(list(tagged.classes), [x.tags.tolist() for x in tagged.images]),
+        "tags": digest(
+            list(tagged.classes),
+            [x.tags.tolist() for x in tagged.images],
+            [None if x.counts is None else x.counts.tolist() for x in tagged.images],
+        ),
         **({} if points is None else {"points": content(points)}),
     }
 

@@ -137,12 +137,18 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
             f"told from others of that name ({len(missing)}): {few(missing)}"
         )
     wrong = sorted(
-        {one for some in tags.values() for one in some if re.search("[;,]", one)}
+        {
+            one
+            for some in tags.values()
+            for one in some
+            if re.search(r"[;,]|:\s*\d+$", one)
+        }
     )
     if wrong:
         raise ValueError(
-            f"expected classes without commas and semicolons in {root}, got "
-            f"{few(wrong)}; rename them"
+            f"expected classes without commas and semicolons in {root}, and without "
+            f"a number behind a colon, got {few(wrong)}; rename them, or write tags "
+            "with counts, such as dog:2, into tags.csv"
         )
     rows = {one.relative_to(root).as_posix(): list(some) for one, some in tags.items()}
     used = {plain(one) for some in rows.values() for one in some}

@@ -24,6 +24,7 @@ class Project(BaseModel):
     Args:
         photos: folder of the photos.
         tags: a CSV (``file,tags``); None takes what ``FolderData`` finds in ``photos``.
+        single: whether every photo has one object of each of its tags.
         points: a file of points on objects, which then become the cues.
         out: folder of all results.
         recipe: name or TOML file of the settings to begin with.
@@ -37,6 +38,7 @@ class Project(BaseModel):
 
     photos: Path
     tags: Path | None = None
+    single: bool = False
     points: Path | None = None
     out: Path = Path("wsis-out")
     recipe: str = RECIPE
@@ -114,13 +116,14 @@ class Project(BaseModel):
     @property
     def data(self) -> Part:
         """Return the data set, as ``--data`` takes it; its root is ``photos``."""
-        given = {"tags": self.tags, "points": self.points}
+        one = "true" if self.single else None
+        given = {"tags": self.tags, "single": one, "points": self.points}
         settings = {key: str(one) for key, one in given.items() if one is not None}
         return Part(name="folder", settings=settings)
 
     def source(self) -> DataSource:
         """Return the photos and their tags."""
-        folder = FolderData(root=self.photos, tags=self.tags)
+        folder = FolderData(root=self.photos, tags=self.tags, single=self.single)
         if self.points is None:
             return folder
         return Pointed(source=folder, file=self.points)
@@ -163,6 +166,7 @@ _TEXT = """\
 
 photos = {photos}
 {tags}  # a line a photo: file,tags
+single = false  # true if every photo has one object of each of its tags
 out = "wsis-out"  # folder of all results
 
 # Settings to begin with, by name or from a file; `wsis recipe list` shows others.
