@@ -3,7 +3,8 @@ import pytest
 from skimage.color import rgb2lab
 
 from wsis.proposals._growing import ByHistograms
-from wsis.proposals._superpixels import enlarged, shrunk, superpixels
+from wsis.geometry.frame import sampled, shrunk
+from wsis.proposals._superpixels import superpixels
 from wsis.proposals.contours import lab_gradient
 
 
@@ -86,7 +87,7 @@ def test_an_image_that_is_small_stays_as_it_is():
 def test_each_pixel_takes_the_label_under_its_centre():
     labels = np.array([[0, 1], [2, 3]])
 
-    large = enlarged(labels, (4, 3))
+    large = sampled(labels, (4, 3))
 
     # The middle one of three columns has its centre on the border, hence the right.
     assert large.tolist() == [[0, 1, 1], [0, 1, 1], [2, 3, 3], [2, 3, 3]]
@@ -95,4 +96,4 @@ def test_each_pixel_takes_the_label_under_its_centre():
 def test_labels_stay_where_they_are_without_a_change_of_size():
     labels = np.arange(12).reshape(3, 4)
 
-    assert (enlarged(labels, (3, 4)) == labels).all()
+    assert (sampled(labels, (3, 4)) == labels).all()

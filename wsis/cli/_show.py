@@ -34,6 +34,7 @@ class Bars:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -48,14 +49,35 @@ class Bars:
 
     def start(self, title: str, total: int) -> Callable[[str], None]:
         """Begin a stage; the returned function is called after each of its steps."""
-        number = self._progress.add_task(title, total=total, speed="")
+        return self.parted(title, total, 1)[0]
+
+    def parted(
+        self, title: str, total: int, parts: int
+    ) -> tuple[Callable[[str], None], Callable[[str], None]]:
+        """Begin a stage whose bar also moves within a step.
+
+        Returns:
+            A function called after each step, and one called after each of its parts,
+            of which there are ``parts`` at most.
+        """
+        number = self._progress.add_task(title, total=total, speed="", note="")
+        done = inside = 0
 
         def step(note: str) -> None:
-            self._progress.update(number, advance=1)
+            nonlocal done, inside
+            done, inside = done + 1, 0
+            self._progress.update(number, completed=done, note="")
             [task] = [task for task in self._progress.tasks if task.id == number]
             self._progress.update(number, speed=_speed(task))
 
-        return step
+        def part(note: str) -> None:
+            nonlocal inside
+            inside += 1
+            self._progress.update(
+                number, completed=done + min(inside, parts) / (parts + 1), note=note
+            )
+
+        return step, part
 
     def say(self, text: str) -> None:
         """Print a line above the bars, on stderr."""

@@ -13,10 +13,11 @@ from wsis.cli._files import refuse_existing, refuse_home
 from wsis.cli._next import then
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from wsis.geometry.predictions import Predictions
     from wsis.runs import Run
+    from wsis.runs.predicting import Kept, Task
     from wsis.runs.refine import Refined
 
 app = options.command_group()
@@ -56,13 +57,15 @@ def predict(
             "named as classes."
         ),
     ] = None,
+    jobs: options.Jobs = 1,
     place: options.Place,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Find instances on photos with a trained run.
 
     For every photo there is a PNG with its likeliest instances drawn: at most five, of
-    scores near the photo's best. predictions.json has all of them, as a COCO data set
+    scores near the photo's best. A photo of more than 1,280 pixels on its longer side
+    is worked on, and drawn, at that size; masks have the photo's own. predictions.json has all of them, as a COCO data set
     of images, annotations with scores, and categories; results.json is COCO's list of
     results, with the names of photo and class; its numbers are not those of your own
     data set. A photo that cannot be read is reported and left out.
@@ -73,18 +76,22 @@ def predict(
     refuse_existing(out, overwrite=overwrite)
     if tags is not None and not trust_tags:
         raise UsageError("expected --tags or --no-trust-tags, got both")
+    from functools import partial
+
     from wsis._support.files import write_json
-    from wsis._support.folders import new_folder
+    from wsis._support.folders import new_folder, unique
     from wsis.data import known_tags
     from wsis.data.annotations import classes_in
     from wsis.data.images import images_in, tell_unread
     from wsis.evaluation import TRUSTED, coco_data_set, results_of
     from wsis.report import REVIEW, review, write_review
     from wsis.runs import load
+    from wsis.runs.predicting import Kept, Task
 
     paths = images_in(photos)
     refuse_home(out, paths)
-    trained = load(run, device=place.device, cache=place.cache)
+    loading = partial(load, run, device=place.device, cache=place.cache)
+    trained = loading()
     wanted = None if classes is None else classes_in(classes, trained.classes)
     allowed: list[frozenset[str] | None] = [None] * len(paths)
     tagged: list[dict[str, int] | None] = [None] * len(paths)
@@ -99,7 +106,16 @@ def predict(
         if counted := sum(bool(one) for one in known.counts):
             typer.echo(f"counts: on {counted} photos; further instances are left out")
     with new_folder(out, overwrite=overwrite) as folder:
-        found = _predict(trained, paths, folder, min_score, wanted, tagged)
+        names = unique([path.stem for path in paths])
+        tasks = [
+            Task(path=path, picture=folder / f"{name}.png", number=number, tags=tags)
+            for number, (path, name, tags) in enumerate(
+                zip(paths, names, tagged, strict=True), 1
+            )
+        ]
+        again = (lambda: trained) if jobs == 1 else loading
+        kept = Kept(min_score=min_score, classes=wanted)
+        found = _predicted(again, trained.parts, tasks, kept, jobs)
         tell_unread(paths, list(found))
         card = trained.card
         coco = coco_data_set(
@@ -117,10 +133,12 @@ def predict(
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)
         write_json(folder / "results.json", results)
-        kept = [one for one, path in zip(allowed, paths, strict=True) if path in found]
+        known_tagged = [
+            one for one, path in zip(allowed, paths, strict=True) if path in found
+        ]
         chosen = [
             some if some is None or wanted is None else some.intersection(wanted)
-            for some in kept
+            for some in known_tagged
         ]
         doubts = review(list(found.values()), chosen)
         write_review(folder / REVIEW, [str(path) for path in found], doubts)
@@ -130,40 +148,31 @@ def predict(
     then("report", out, what="a page of the masks, the most doubtful ones first")
 
 
-def _predict(
-    run: "Run | Refined",
-    paths: list[Path],
-    folder: Path,
-    min_score: float,
-    classes: list[str] | None,
-    tagged: "Sequence[dict[str, int] | None]",
+def _predicted(
+    load: "Callable[[], Run | Refined]",
+    parts: int,
+    tasks: "Sequence[Task]",
+    kept: "Kept",
+    jobs: int,
 ) -> "dict[Path, Predictions]":
-    """Return the predictions of every readable photo; draw them into ``folder``."""
-    from dataclasses import replace
+    """Return the predictions of every readable photo; report the others."""
+    from contextlib import closing
 
-    from PIL import Image
-
-    from wsis._support.folders import unique
     from wsis.cli._show import Bars
-    from wsis.data.images import read_image
+    from wsis.geometry.predictions import Predictions
+    from wsis.runs.predicting import predict_files
 
     found: dict[Path, Predictions] = {}
-    names = unique([path.stem for path in paths])
     with Bars() as bars:
-        step = bars.start("predict", len(paths))
-        rows = zip(paths, names, tagged, strict=True)
-        for number, (path, name, tags) in enumerate(rows, 1):
-            try:
-                pixels = read_image(path)
-            except (ValueError, OSError) as error:
-                bars.say(f"skipped: {message(error)}")
-            else:
-                one = run.predict(pixels, tags=tags)
-                one = one.filter(min_score=min_score, classes=classes)
-                Image.fromarray(one.draw()).save(folder / f"{name}.png")
-                # Without the photo, which would stay in memory.
-                found[path] = replace(one, image_id=number, load=None)
-            step(path.name)
+        # Reading the photo is one more part.
+        step, tick = bars.parted("predict", len(tasks), parts + 1)
+        with closing(predict_files(load, tasks, kept, jobs, tick)) as outcomes:
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                if isinstance(outcome, Predictions):
+                    found[task.path] = outcome
+                else:
+                    bars.say(f"skipped: {message(outcome)}")
+                step(task.path.name)
     return found
 
 

@@ -320,6 +320,7 @@ def show(
 
     from wsis._support.folders import new_folder, unique
     from wsis.data.images import images_in, read_image, tell_unread
+    from wsis.geometry.frame import framed
     from wsis.report.looks import proposal_page
     from wsis.runs.settings import Part
 
@@ -329,7 +330,7 @@ def show(
     with new_folder(out, overwrite=overwrite) as folder:
         for path, name in zip(paths, unique([p.stem for p in paths]), strict=True):
             try:
-                image = read_image(path)
+                image = framed(read_image(path))
             except (ValueError, OSError) as error:
                 typer.echo(f"skipped: {message(error)}", err=True)
                 continue

@@ -67,7 +67,7 @@ class Cues:
             return None
         proposals = bag.proposals
         found = labeller(
-            bag.image,
+            bag.image_at(proposals.size),
             self.features.map(bag, self.scale),
             proposals,
             self.shared(bag).overlaps(),

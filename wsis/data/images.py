@@ -90,9 +90,10 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
             # Pillow warns of odd metadata, which is fine here.
             warnings.simplefilter("ignore")
             with opened(path) as photo:
-                return _rgb(
-                    ImageOps.exif_transpose(photo) if upright else _stored(photo)
-                )
+                if upright:  # in place, as a large photo takes much memory
+                    ImageOps.exif_transpose(photo, in_place=True)
+                    return _rgb(photo)
+                return _rgb(_stored(photo))
     except PermissionError:
         raise
     except UnidentifiedImageError:
@@ -401,4 +402,13 @@ def _rgb(photo: Pillow.Image) -> Image:
         photo = photo.convert("RGBA")
         white = Pillow.new("RGBA", photo.size, "white")
         photo = Pillow.alpha_composite(white, photo)
-    return np.array(photo.convert("RGB"))
+    photo = photo if photo.mode == "RGB" else photo.convert("RGB")
+    pixels = np.empty((photo.height, photo.width, 3), np.uint8)
+    for top in range(0, photo.height, _ROWS):  # all at once would be in memory thrice
+        below = min(top + _ROWS, photo.height)
+        pixels[top:below] = photo.crop((0, top, photo.width, below))
+    return pixels
+
+
+_ROWS = 256
+"""Rows of a photo that are taken over at once."""

@@ -7,6 +7,7 @@ from itertools import zip_longest
 import torch
 
 from wsis.contracts import GroundTruth, Proposals
+from wsis.geometry.frame import enlarged
 from wsis.geometry.predictions import Predictions
 
 
@@ -48,6 +49,8 @@ def together(
 ) -> Iterator[tuple[Proposals, GroundTruth]]:
     """Give each image's proposals and ground truth, one at a time.
 
+    Proposals in the frame of a large photo are enlarged to its size.
+
     Raises:
         ValueError: if there are more or fewer of one, or sizes differ.
     """
@@ -57,6 +60,7 @@ def together(
                 f"expected proposals of each of the {len(truths)} images of the ground "
                 f"truth, got {'fewer' if image is None else 'more'}"
             )
+        image = enlarged(image, truth.size)
         _same_size("proposals", image, truth)
         yield image, truth
 

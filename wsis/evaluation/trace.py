@@ -13,6 +13,7 @@ from torch import Tensor
 from wsis.contracts import DataSource, GroundTruth, Proposals, Traceable
 from wsis.evaluation.kinds import FOUND, IGNORED, Kind, Rules, kinds_of
 from wsis.evaluation.matches import Meeting
+from wsis.geometry.frame import enlarged
 from wsis.geometry.overlap import cross_shared
 from wsis.proposals.bags import Bag
 from wsis.proposals.store import KeptSource
@@ -149,7 +150,8 @@ class _Image:
         cls, proposals: Proposals, truth: GroundTruth, classes: int, rules: Rules
     ) -> "_Image":
         count = len(proposals)
-        meeting = Meeting(*map(_numpy, cross_shared(proposals, truth.masks)))
+        whole = enlarged(proposals, truth.size)
+        meeting = Meeting(*map(_numpy, cross_shared(whole, truth.masks)))
         iou, area, theirs = meeting.iou, meeting.area, meeting.object_area
         label, ignore = _numpy(truth.label), _numpy(truth.ignore)
         code = np.full((classes + 1, count), CODES.index(Kind.BACKGROUND), np.int8)

@@ -87,7 +87,7 @@ class LiveFeatures:
 
     def lay(self, feature_map: Float[Tensor, "D h w"], bag: Bag, scale: Scale) -> View:
         """Lay a bag's proposals over its map, with the evidence that the head reads."""
-        return lay(feature_map, bag.image.load, bag.proposals, scale, self.head)
+        return lay(feature_map, lambda: bag.pixels, bag.proposals, scale, self.head)
 
     def pool(self, laid: View) -> Float[Tensor, "N ..."]:
         """Return pooled features of the proposals of a view.

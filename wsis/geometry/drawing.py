@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
+from pycocotools import mask as coco
 from scipy import ndimage
 
 from wsis.contracts import Image, Points, Rle
-from wsis.geometry.masks import fitted, to_dense
+from wsis.geometry.frame import frame, framed, sampled_masks
+from wsis.geometry.masks import fitted
 from wsis.geometry.predictions import Predictions
 
 Colour = tuple[int, int, int]
@@ -60,10 +62,11 @@ def overlay(
     without any room it is left out.
 
     Args:
-        image: the photo.
-        masks: of the photo's size.
+        image: the photo, or the frame of a large one.
+        masks: of the photo's size, or its frame's.
         captions: one for each mask, or none at all.
-        side: longer side of the result in pixels; None keeps the photo's.
+        side: longer side of the result in pixels; None keeps the photo's, or its
+            frame's if it is large.
         opacity: of the tint, in [0, 1].
         inner: masks drawn over all others as a white line with a dark rim, such as the
             seeds that the others were grown from.
@@ -78,13 +81,14 @@ def overlay(
         )
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be in [0, 1], got {opacity}")
+    whole = image.shape[0], image.shape[1]
     for i, mask in enumerate([*masks, *inner]):
-        if tuple(mask["size"]) != image.shape[:2]:
+        own = int(mask["size"][0]), int(mask["size"][1])
+        if own not in (whole, frame(whole)) and frame(own) != whole:
             raise ValueError(
-                f"expected masks of the photo's size {image.shape[:2]}, mask {i} is of "
-                f"size {tuple(mask['size'])}"
+                f"expected masks of the photo's size {whole}, mask {i} is of size {own}"
             )
-    small = resized(image, side)
+    small = framed(image) if side is None else resized(image, side)
     canvas = small.astype(np.float32)
     thickness = max(1, max(small.shape) // 300)
     size = small.shape[0], small.shape[1]
@@ -183,8 +187,8 @@ def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    pixels = Pillow.fromarray(to_dense([mask])[0].numpy().astype(np.uint8))
-    return np.asarray(pixels.resize(size[::-1], Pillow.Resampling.NEAREST), bool)
+    [one] = sampled_masks([mask], size)
+    return np.asarray(coco.decode(dict(one)).astype(bool))
 
 
 def _outline(mask: Bool[np.ndarray, "h w"], thickness: int) -> Bool[np.ndarray, "h w"]:

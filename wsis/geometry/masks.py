@@ -91,10 +91,48 @@ def chunks(
 
 def rles(proposals: Proposals, index: Int[Tensor, " M"]) -> list[Rle]:
     """Return COCO's encoding of some proposals, in the order of ``index``."""
-    # Masks laid out as (M, W, H), so that their transpose has COCO's column order.
-    turned = replace(proposals, regions=proposals.regions.T)
-    blocks = (encode(masks.mT) for _, masks in chunks(select(turned, index)))
-    return [one for block in blocks for one in block]
+    flat = proposals.regions.T.flatten().cpu().numpy()  # COCO's order is by column
+    starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
+    region = flat[starts]
+    rows = (row[region] for row in proposals.members[index].cpu().numpy())
+    changes = (np.flatnonzero(np.diff(row, prepend=False)) for row in rows)
+    return [encode_runs(starts[change], proposals.size) for change in changes]
+
+
+def encode_runs(ends: Int[np.ndarray, " _"], size: tuple[int, int]) -> Rle:
+    """Return COCO's encoding of a mask by the pixels at which its runs begin and end.
+
+    Args:
+        ends: places in column order, rising: a begin, an end, and so on.
+        size: (H, W) of the mask.
+    """
+    counts = np.diff(ends, prepend=0, append=size[0] * size[1])
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    plain = {"size": list(size), "counts": counts.tolist()}
+    found: Rle = coco.frPyObjects(plain, *size)
+    return found
+
+
+def run_ends(mask: Rle) -> Int[np.ndarray, " _"]:
+    """Return the pixels at which the runs of an encoded mask begin and end.
+
+    COCO writes each length in digits of five bits, lowest first, the sixth telling that
+    more follow; from the fourth on, less the length of the one before the last.
+    """
+    text = mask["counts"]
+    text = text.encode() if isinstance(text, str) else text
+    digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(digits & 32 == 0)
+    first = np.append(0, last[:-1] + 1)
+    place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
+    counts = np.add.reduceat((digits & 31) << (5 * place), first)
+    counts -= np.where(digits[last] & 16, 1 << (5 * (last - first + 1)), 0)
+    for chain in (counts[1::2], counts[2::2]):
+        chain[:] = chain.cumsum()
+    ends = counts.cumsum()
+    # The last run ends the picture, unless it is one of the mask's.
+    return ends if len(ends) % 2 == 0 else ends[:-1]
 
 
 def encode(masks: Bool[Tensor, "M H W"]) -> list[Rle]:

@@ -14,6 +14,7 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from wsis.contracts import Image, Ledger, Rle
+from wsis.geometry.frame import Size, frame, sampled_masks
 
 if TYPE_CHECKING:
     import supervision
@@ -38,7 +39,8 @@ class Predictions:
             the instance by an IoU of 0.5; None where there are no branches.
         ledger: the labels consumed in finding them.
         classes: names of labels 1…C, where they are known.
-        load: reads the photo, for pictures; None where it is not known.
+        load: reads the photo, or the frame of a large one, for pictures; None where it
+            is not known.
     """
 
     image_id: int
@@ -158,6 +160,30 @@ class Predictions:
         boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
         return replace(self, masks=masks, boxes=boxes).chosen(some)
 
+    def enlarged(self, size: Size) -> "Predictions":
+        """Return the instances found in the frame of a photo at the photo's (H, W).
+
+        Each pixel of a mask takes the value of the frame's pixel under its centre.
+        """
+        if size == self.size:
+            return self
+        masks = sampled_masks(self.masks, size)
+        boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
+        return replace(self, size=size, masks=masks, boxes=boxes)
+
+    def framed(self) -> "Predictions":
+        """Return the instances in the frame of a large photo, as ``enlarged`` takes them.
+
+        Those that have no pixel there are left out.
+        """
+        size = frame(self.size)
+        if size == self.size:
+            return self
+        masks = sampled_masks(self.masks, size)
+        boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
+        found = replace(self, size=size, masks=masks, boxes=boxes)
+        return found.chosen((boxes[:, 2:] > boxes[:, :2]).all(1))
+
     def captions(self) -> list[str]:
         """Return ``class score`` of each; the label where names are not known."""
         labels, scores = self.label.tolist(), self.score.tolist()
@@ -168,7 +194,8 @@ class Predictions:
         """Return the photo with its likeliest instances tinted and captioned.
 
         Args:
-            side: longer side of the picture in pixels; None keeps the photo's.
+            side: longer side of the picture in pixels; None keeps the photo's, or its
+                frame's if it is large.
 
         Raises:
             ValueError: if the photo is not known.

@@ -7,14 +7,14 @@ from functools import cached_property
 import higra as hg
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
-from PIL import Image as Pillow
+from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 from skimage.color import rgb2lab
 
 from wsis._support.memory import give_back
 from wsis.contracts import Contours, Image, Proposals
-from wsis.geometry.masks import compact, fitted
+from wsis.geometry.frame import sampled, shrunk
+from wsis.geometry.masks import compact
 from wsis.proposals.contours import derivative, lab_gradient
 
 _COLOURS, _SLOPES = 25, 10
@@ -123,32 +123,13 @@ def propose(
     give_back()
     return compact(
         Proposals(
-            regions=torch.from_numpy(enlarged(base.labels, image.shape[:2])),
+            regions=torch.from_numpy(sampled(base.labels, image.shape[:2])),
             members=torch.from_numpy(members),
             objectness=objectness,
             source=source,
             ledger=contours.ledger,
         )
     )
-
-
-def shrunk(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the image with a longer side of at most ``side`` pixels."""
-    size = image.shape[0], image.shape[1]
-    height, width = fitted(size, min(side, max(size)))
-    photo = Pillow.fromarray(image)
-    return np.asarray(photo.resize((width, height), Pillow.Resampling.BICUBIC))
-
-
-def enlarged(
-    labels: Int[np.ndarray, "h w"], size: tuple[int, int]
-) -> Int[np.ndarray, "H W"]:
-    """Return a label map of (H, W); each pixel takes the label under its centre."""
-    rows, columns = (
-        (2 * np.arange(long) + 1) * short // (2 * long)
-        for long, short in zip(size, labels.shape, strict=True)
-    )
-    return np.asarray(labels[rows][:, columns])
 
 
 def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:

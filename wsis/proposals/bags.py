@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wsis._support.files import Cache, digest
-from wsis.contracts import Image, Proposals, TaggedImage
+from wsis.contracts import Image, Points, Proposals, TaggedImage
 from wsis.data.images import Reading
+from wsis.geometry.frame import Framed, Size, framed, key_of
 from wsis.geometry.overlap import Shared
 from wsis.proposals.store import KeptSource
 
@@ -23,6 +24,9 @@ _SETTLED = 2.0
 @dataclass(frozen=True, eq=False)
 class Bag:
     """One tagged image and its proposals; both are read on demand and not kept.
+
+    A large photo is worked on in its frame (``wsis.geometry.frame``): pixels and
+    proposals are of the frame's size, unless a store has proposals of the photo's own.
 
     Args:
         image: the photo and its tags.
@@ -41,16 +45,49 @@ class Bag:
 
     @property
     def pixels(self) -> Image:
-        """The photo."""
-        return self.image.load()
+        """The photo in its frame."""
+        return framed(self.image.load())
 
     @cached_property
-    def key(self) -> str:
-        """A digest of the photo's content."""
+    def _known(self) -> tuple[str, Size]:
         load = self.image.load
-        if self.keys is None or not isinstance(load, Reading):
-            return digest(self.pixels)
-        return _kept_key(load, self.keys)
+        if isinstance(load, Framed):
+            return load.key, load.size
+        if self.keys is not None and isinstance(load, Reading) and all(load.size):
+            return key_of(_kept_digest(load, self.keys), load.size), load.size
+        image = load()
+        size = image.shape[0], image.shape[1]
+        return key_of(digest(image), size), size
+
+    @property
+    def key(self) -> str:
+        """A digest of the photo's content, which tells its frame too."""
+        return self._known[0]
+
+    @property
+    def size(self) -> Size:
+        """(H, W) of the photo, which its frame may be smaller than."""
+        return self._known[1]
+
+    def once(self) -> "Bag":
+        """Return the bag with its frame in memory: the photo is read now, not again."""
+        if isinstance(self.image.load, Framed):
+            return self
+        return replace(self, image=read_once(self.image))
+
+    def image_at(self, size: Size) -> TaggedImage:
+        """Return the image as parts see it beside proposals of ``size`` (H, W).
+
+        It loads the frame, and its points are in pixels of ``size``.
+        """
+        points = self.image.points
+        if points is not None and self.size != size:
+            # The pixel of the frame that lies under the centre of a point's pixel.
+            ratio = points.xy.new_tensor(
+                [size[1] / self.size[1], size[0] / self.size[0]]
+            )
+            points = Points(xy=(points.xy.floor() + 0.5) * ratio, label=points.label)
+        return replace(self.image, load=lambda: self.pixels, points=points)
 
     @property
     def origin(self) -> str:
@@ -69,6 +106,11 @@ class Bag:
     def proposals(self) -> Proposals:
         """The photo's proposals."""
         return self.source.get(self.key, self.image.load)
+
+
+def read_once(image: TaggedImage) -> TaggedImage:
+    """Return an image whose photo was read and of which the frame stays in memory."""
+    return replace(image, load=Framed.of(image.load()))
 
 
 SharedOf = Callable[[Bag], Shared]
@@ -105,7 +147,7 @@ class KeptShared:
         return Shared(**self.cache.get(f"{bag.key}-{bag.origin}", count))
 
 
-def _kept_key(reading: Reading, kept: Cache) -> str:
+def _kept_digest(reading: Reading, kept: Cache) -> str:
     """Return the digest of a photo's pixels; once kept, while its file is as then.
 
     The file's times, length and number tell, as git goes by them.

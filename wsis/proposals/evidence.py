@@ -12,7 +12,8 @@ from torch import Tensor
 from wsis import plugins
 from wsis._support.checks import at_least
 from wsis.contracts import Contours, Image, Ledger, Proposals
-from wsis.proposals._superpixels import Superpixels, borders, enlarged, shrunk
+from wsis.geometry.frame import sampled, shrunk
+from wsis.proposals._superpixels import Superpixels, borders
 from wsis.proposals.grouping import named_contours
 
 _WEAK = 0.1
@@ -84,7 +85,7 @@ class PixelEvidence:
         """
         small = shrunk(image, self.side)
         contour = self._contours()(small)
-        labels = enlarged(proposals.regions.numpy(), contour.shape)
+        labels = sampled(proposals.regions.numpy(), contour.shape)
         # A region smaller than a pixel at work has none.
         left, labels = np.unique(labels, return_inverse=True)
         labels = labels.reshape(contour.shape)

@@ -7,6 +7,7 @@ import torch
 from pycocotools import mask as rle
 
 from wsis._support.files import atomic_write
+from wsis.geometry.frame import sampled_masks
 from wsis.geometry.masks import rles
 from wsis.proposals.shards import Store
 
@@ -34,9 +35,12 @@ def export_coco(store: Store, path: Path) -> tuple[int, int]:
             size = {"height": entry.height, "width": entry.width}
             file.write(("," if number > 1 else "") + "\n" + json.dumps(image | size))
         file.write('],\n"annotations": [')
-        for number, key in enumerate(store.entries, 1):
+        for number, (key, entry) in enumerate(store.entries.items(), 1):
             proposals = store.get(key)
-            encoded = rles(proposals, torch.arange(len(proposals)))
+            encoded = sampled_masks(
+                rles(proposals, torch.arange(len(proposals))),
+                (entry.height, entry.width),
+            )
             for mask, score in zip(encoded, proposals.objectness.tolist(), strict=True):
                 masks += 1
                 annotation = {

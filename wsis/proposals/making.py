@@ -17,11 +17,11 @@ import numpy as np
 
 from wsis import plugins
 from wsis._support.checks import InputWarning, few, warn
-from wsis._support.files import digest
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource, TaggedImage
 from wsis.data.images import read_image
+from wsis.geometry.frame import Size, frame, framed, photo_key
 from wsis.proposals._packing import pack, unpack
 from wsis.proposals.shards import About, Writer
 from wsis.proposals.store import StoredProposals
@@ -74,7 +74,7 @@ def make_jobs(
 
 
 def _propose(source: str, settings: str, image: Image) -> Proposals:
-    return _built(source, settings)(image)
+    return _built(source, settings)(framed(image))
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +90,8 @@ class Outcome:
 
     Args:
         name: of the photo.
-        key: ``digest`` of its pixels.
+        key: ``photo_key`` of it.
+        size: (H, W) of it.
         packed: its proposals, as ``packing.pack`` makes them; None if it failed.
         seconds: that proposing took, if that tells anything.
         error: why it failed.
@@ -99,6 +100,7 @@ class Outcome:
 
     name: str
     key: str = ""
+    size: Size = (0, 0)
     packed: Mapping[str, np.ndarray] | None = None
     seconds: float | None = None
     error: str = ""
@@ -120,10 +122,13 @@ def attempt(job: Job) -> Outcome:
             if not issubclass(one.category, InputWarning):
                 warnings.warn_explicit(text, one.category, one.filename, one.lineno)
                 del notes[text]
-        check_size("proposals", proposals.size, image.shape[:2])
+        size = image.shape[0], image.shape[1]
+        if proposals.size != frame(size):
+            check_size("proposals", proposals.size, size)
         return Outcome(
             name=job.photo.name,
-            key=digest(image),
+            key=photo_key(image),
+            size=size,
             packed=pack(proposals),
             seconds=seconds if job.timed else None,
             notes=tuple(notes),
@@ -362,7 +367,11 @@ def fill(
                 found.known += 1
             else:
                 writer.add_packed(
-                    outcome.key, outcome.name, outcome.packed, outcome.seconds
+                    outcome.key,
+                    outcome.name,
+                    outcome.packed,
+                    outcome.seconds,
+                    outcome.size,
                 )
                 found.added += 1
                 found.masks += len(outcome.packed["objectness"])
@@ -404,14 +413,14 @@ def stored(
     for image in images:
         pixels = image.load()
         yield source(pixels)
-        took = source.store.entries[digest(pixels)].seconds
-        if took is not None:
-            seconds.append(took)
+        entry = source.store.entry(photo_key(pixels))
+        if entry is not None and entry.seconds is not None:
+            seconds.append(entry.seconds)
 
 
 def _known(photo: Photo, writer: Writer) -> bool:
     try:
-        return digest(photo.load()) in writer
+        return photo_key(photo.load()) in writer
     except (ValueError, OSError):
         # Its job will say why.
         return False

@@ -30,6 +30,7 @@ from wsis._support.files import (
     write_new,
 )
 from wsis.contracts import Ledger, Proposals, Supervision
+from wsis.geometry.frame import Size
 from wsis.proposals._packing import PARTS, pack, unpack
 
 STAMP, INDEX, SHARDS = "store.json", "index.jsonl", "shards"
@@ -71,7 +72,7 @@ class Entry:
     """One photo's proposals, as the index lists them.
 
     Args:
-        key: ``digest`` of the photo's pixels.
+        key: ``photo_key`` of the photo.
         photo: its file name.
         height: of the photo in pixels.
         width: likewise.
@@ -210,8 +211,16 @@ class Store:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self.entries
+    def __contains__(self, key: str) -> bool:
+        return self.entry(key) is not None
+
+    def entry(self, key: str) -> Entry | None:
+        """Return the entry of a photo by its ``photo_key``; None if there is none.
+
+        Stores of wsis before November 2026 have large photos at their own size, under
+        the digest of their pixels alone.
+        """
+        return self.entries.get(key) or self.entries.get(key.partition("-")[0])
 
     def get(self, key: str) -> Proposals:
         """Return the proposals of one photo.
@@ -220,9 +229,12 @@ class Store:
             KeyError: if the store has none of that photo.
             StoreError: if the file that has them is damaged.
         """
-        shard = self.shards[self.entries[key].shard]
+        entry = self.entry(key)
+        if entry is None:
+            raise KeyError(key)
+        shard = self.shards[entry.shard]
         file = _opened(self.folder / SHARDS / shard.name, shard, self.token)
-        kept = {part: file.get_tensor(f"{key}.{part}") for part in PARTS}
+        kept = {part: file.get_tensor(f"{entry.key}.{part}") for part in PARTS}
         return unpack(kept, self.about.source, self.about.ledger)
 
     def absence(self, key: str) -> str:
@@ -358,20 +370,22 @@ class Writer:
         photo: str,
         packed: Mapping[str, np.ndarray],
         seconds: float | None = None,
+        size: Size | None = None,
     ) -> None:
         """Add one photo's proposals, unless the store has some of that photo.
 
         Args:
-            key: ``digest`` of the photo's pixels.
+            key: ``photo_key`` of the photo.
             photo: its file name.
             packed: as ``packing.pack`` makes them.
             seconds: that making them took.
+            size: of the photo, where they are in its frame; None takes theirs.
         """
         if key in self._keys:
             return
         if not self._entries:
             self._since = time.monotonic()
-        height, width = packed["size"].tolist()
+        height, width = size or packed["size"].tolist()
         entry = Entry(
             key=key,
             photo=photo,
@@ -384,8 +398,8 @@ class Writer:
         self._keys.add(key)
         self._entries.append(entry)
         self._arrays |= {f"{key}.{part}": packed[part] for part in PARTS}
-        size = sum(array.nbytes for array in self._arrays.values())
-        full = len(self._entries) >= self.photos or size >= self.megabytes * 2**20
+        held = sum(array.nbytes for array in self._arrays.values())
+        full = len(self._entries) >= self.photos or held >= self.megabytes * 2**20
         if full or time.monotonic() - self._since >= self.seconds:
             self.flush()
 

@@ -13,6 +13,7 @@ from wsis import plugins
 from wsis._support.checks import at_least
 from wsis._support.files import Cache, digest, state
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource
+from wsis.geometry.frame import framed, photo_key
 from wsis.geometry.masks import compact, select
 from wsis.proposals._packing import pack, unpack
 from wsis.proposals.shards import INDEX, STAMP, Store, StoreError
@@ -30,7 +31,7 @@ class KeptSource(Protocol):
         """Return what tells a photo's proposals from others that it had or may have."""
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
-        """Return the proposals of the photo whose ``digest`` is ``key``."""
+        """Return the proposals of the photo whose ``photo_key`` is ``key``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,18 +85,20 @@ class CachedSource:
 
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals, from the cache or made."""
-        return self.get(digest(image), lambda: image)
+        return self.get(photo_key(image), lambda: image)
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
         """Return the proposals kept under ``key``; load the image if there are none.
 
+        Of a large photo they are in its frame.
+
         Args:
-            key: ``digest`` of the image's pixels.
+            key: ``photo_key`` of the image.
             load: reads the image.
         """
 
         def made() -> dict[str, Tensor]:
-            proposals = self.source(load())
+            proposals = self.source(framed(load()))
             name = torch.tensor(list(proposals.source.encode()), dtype=torch.uint8)
             arrays = pack(proposals)
             return {"source": name} | {k: torch.tensor(v) for k, v in arrays.items()}
@@ -142,15 +145,15 @@ class StoredProposals:
 
     def origin(self, key: str) -> str:
         """Return a name of the store, wherever its folder, and of the photo's shard."""
-        entry = self.store.entries.get(key)
+        entry = self.store.entry(key)
         return digest(self.store.token, entry and entry.shard, self.limit)
 
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals."""
-        return self.get(digest(image), lambda: image)
+        return self.get(photo_key(image), lambda: image)
 
     def get(self, key: str, load: Callable[[], Image]) -> Proposals:
-        """Return the proposals of the photo whose ``digest`` is ``key``.
+        """Return the proposals of the photo whose ``photo_key`` is ``key``.
 
         The photo is loaded only where the store has none of it, for the message.
         """

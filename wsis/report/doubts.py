@@ -11,6 +11,7 @@ from statistics import median
 from pycocotools import mask as rle
 
 from wsis._support.files import atomic_write
+from wsis.contracts import Rle
 from wsis.geometry.predictions import Predictions
 
 REVIEW = "review.csv"
@@ -156,15 +157,26 @@ def _best(found: Predictions) -> dict[str, Best]:
     for i in found.score.argsort(descending=True, stable=True).tolist():
         name = found.classes[labels[i] - 1]
         if name not in best and rle.area(dict(found.masks[i])):
-            mask = rle.decode(dict(found.masks[i]))
-            sides = (mask[0], mask[-1], mask[:, 0], mask[:, -1])
+            mask = found.masks[i]
             best[name] = Best(
                 score=float(found.score[i]),
-                size=float(mask.mean()),
-                fills=sum(bool(side.mean() > _ALONG) for side in sides) >= _SIDES,
+                size=float(rle.area(dict(mask))) / math.prod(found.size),
+                fills=_fills(mask),
                 agreement=None if agreement is None else float(agreement[i]),
             )
     return best
+
+
+def _fills(mask: Rle) -> bool:
+    """Tell whether a mask lies along most sides of the photo."""
+    height, width = mask["size"]
+    left, top, wide, high = rle.toBbox(dict(mask))
+    touched = (left == 0, top == 0, left + wide == width, top + high == height)
+    if sum(touched) < _SIDES:
+        return False  # without unfolding it
+    inside = rle.decode(dict(mask))
+    sides = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+    return sum(bool(side.mean() > _ALONG) for side in sides) >= _SIDES
 
 
 def _doubt(

@@ -15,6 +15,7 @@ from wsis.contracts import Annotated, GroundTruth, Image, Proposals, Rle
 from wsis.evaluation.kinds import FOUND, MISSES
 from wsis.geometry import masks
 from wsis.geometry.drawing import legible, overlay
+from wsis.geometry.frame import enlarged, framed
 from wsis.geometry.overlap import cross_iou
 from wsis.geometry.predictions import Predictions
 from wsis.report.shown import Mined, Shown, spread
@@ -111,7 +112,7 @@ def _strip(
     shown: Mapping[str, Shown],
 ) -> Strip:
     tagged, truth, classes = val.tagged.images[i], val.truths[i], val.tagged.classes
-    image = tagged.load()
+    image = framed(tagged.load())
     names = [classes[label - 1] for label in truth.label.tolist()]
     panels = [Panel(title="image", uri=data_uri(overlay(image, [], side=SIDE)))]
     sources: dict[str, list[str]] = {}
@@ -211,7 +212,7 @@ def _oracle(
     """Draw the best proposal of each object."""
     if not len(proposals) or not names:
         return data_uri(overlay(image, [], side=SIDE))
-    best = cross_iou(proposals, truth.masks).cpu().max(0)
+    best = cross_iou(enlarged(proposals, truth.size), truth.masks).cpu().max(0)
     captions = [
         f"{name} IoU {iou:.2f}"
         for name, iou in zip(names, best.values.tolist(), strict=True)

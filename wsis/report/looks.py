@@ -40,7 +40,8 @@ def cue_page(
     tiles = [overlay(image, [], side=CUE_SIDE)]
     if isinstance(labeller, Pointing):
         map = cues.features.map(bag, cues.scale)
-        points = labeller.peaks(bag.image, map, bag.proposals.size)
+        size = image.shape[0], image.shape[1]
+        points = labeller.peaks(bag.image_at(size), map, size)
         tiles = [pointed(image, points, side=CUE_SIDE)]
     shown = _clusters(labels, bag.proposals, classes)
     tiles.append(overlay(image, *shown, side=CUE_SIDE))

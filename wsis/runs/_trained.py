@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +18,9 @@ from wsis.data.annotations import known_classes
 from wsis.data.halves import for_classes
 from wsis.data.images import read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
+from wsis.geometry.frame import Framed
 from wsis.geometry.predictions import Predictions
+from wsis.proposals.bags import read_once
 from wsis.training.checkpoints import Progress
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from wsis.runs.run import Card
 
 T = TypeVar("T", bound="Trained")
+
+Tick = Callable[[str], None]
+"""Is called with what was done."""
 
 Picture = TaggedImage | str | Path | np.ndarray | Pillow.Image
 """A photo: a file, RGB pixels, a Pillow image, or one of a data set."""
@@ -54,15 +58,27 @@ class Trained(ABC):
         """Its name in tables."""
         return self.card.name
 
+    @property
+    @abstractmethod
+    def parts(self) -> int:
+        """The parts of the work on one image that ``find`` tells of, at most."""
+
     @abstractmethod
     def find(
-        self, image: TaggedImage, allowed: Bool[Tensor, " C"] | None = None
+        self,
+        image: TaggedImage,
+        allowed: Bool[Tensor, " C"] | None = None,
+        tick: Tick = lambda done: None,
     ) -> Predictions:
         """Return the instances on one image, of the classes allowed.
+
+        A large photo is worked on in its frame (``wsis.geometry.frame``); masks are of
+        the photo's own size.
 
         Args:
             image: of a data set; its tags are not looked at.
             allowed: the classes that instances may have; None allows all.
+            tick: is called after each part of the work.
         """
 
     def save(self: T, folder: str | Path) -> T:
@@ -79,9 +95,16 @@ class Trained(ABC):
         return replace(self, card=self.card.save(place, self.model))
 
     def predict(
-        self, photo: Picture, *, tags: Iterable[str] | Mapping[str, int] | None = None
+        self,
+        photo: Picture,
+        *,
+        tags: Iterable[str] | Mapping[str, int] | None = None,
+        tick: Tick = lambda done: None,
     ) -> Predictions:
         """Return the instances on one photo, best first.
+
+        A photo whose longer side has more than ``wsis.geometry.frame.LONGEST`` pixels
+        is shrunk to it; masks and boxes are of the photo's own size.
 
         Args:
             photo: a file, RGB pixels (H, W, 3) of uint8, a Pillow image, or an image of
@@ -89,18 +112,19 @@ class Trained(ABC):
             tags: the classes on the photo, where they are known: no instance is of
                 another class. None allows all. With counts, as ``{"dog": 2}``, a class
                 has as many instances at most, the best; 0 leaves all.
+            tick: is called with what was done after each of ``parts``.
 
         Raises:
             FileNotFoundError: if there is no such file.
             LookupError: if a tag is no class of the model.
             ValueError: if it is not a photo.
         """
-        image = _as_image(photo, len(self.classes))
+        image = as_image(photo, len(self.classes))
         allowed = None
         if tags is not None:
             known = known_classes(tags, self.classes)
             allowed = torch.tensor([name in known for name in self.classes])
-        found = self.find(image, allowed)
+        found = self.find(image, allowed, tick)
         found = replace(found, classes=self.classes, load=image.load)
         if isinstance(tags, Mapping):
             found = found.at_most(
@@ -117,11 +141,15 @@ class Trained(ABC):
             ValueError: if photos cannot be read; names all.
         """
         images = annotated.tagged.images
-        read_all([image.load for image in images])
         step = (monitor or Silent()).start("predict", len(images))
         found = []
         for image in images:
-            found.append(self.find(image))
+            try:
+                seen = read_once(image)
+            except (ValueError, OSError):
+                read_all([one.load for one in images])
+                raise
+            found.append(self.find(seen))
             step(image.name)
         return found
 
@@ -146,13 +174,18 @@ class Trained(ABC):
         return evaluate(self.predict_all(val, monitor), val.truths, self.classes)
 
 
-def _as_image(photo: Picture, classes: int) -> TaggedImage:
-    """Return a photo as an image of a data set, without tags."""
+def as_image(photo: Picture, classes: int) -> TaggedImage:
+    """Return a photo as an image of a data set, read and without tags.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not a photo.
+    """
     if isinstance(photo, TaggedImage):
         return photo
     name, pixels = _read(photo)
     tags = torch.zeros(classes, dtype=torch.bool)
-    return TaggedImage(id=1, name=name, tags=tags, load=partial(np.array, pixels))
+    return TaggedImage(id=1, name=name, tags=tags, load=Framed.of(pixels))
 
 
 def _read(photo: Picture) -> tuple[str, Image]:

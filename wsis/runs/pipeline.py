@@ -25,6 +25,7 @@ from wsis.contracts import (
     Supervision,
     Tagged,
     TaggedImage,
+    View,
 )
 from wsis.cues.kept import Cues, Learned, Maps, label_key
 from wsis.data.images import read_all
@@ -451,21 +452,38 @@ class Pipeline:
         return model, progress
 
     def predict(
-        self, model: Model, bag: Bag, allowed: Bool[Tensor, " C"] | None = None
+        self,
+        model: Model,
+        bag: Bag,
+        allowed: Bool[Tensor, " C"] | None = None,
+        tick: Callable[[str], None] = lambda done: None,
     ) -> Predictions:
         """The instances on one image, scores averaged over the test views.
 
-        With ``allowed``, they are of these classes alone.
+        With ``allowed``, they are of these classes alone. Masks found in the frame of a
+        large photo are enlarged to the photo's size in the end. ``tick`` is called with
+        what was done.
         """
-        return predict(
+        features = self.features(model)
+
+        def told(bag: Bag, scale: Scale) -> Tensor | View:
+            found = features(bag, scale)
+            tick(f"features {scale.name}")
+            return found
+
+        _ = bag.proposals
+        tick("proposals")
+        found = predict(
             model,
             bag,
-            self.features(model),
+            told,
             self.test_views,
             self.settings.selection,
             self.ledger,
             allowed,
-        )
+        ).enlarged(bag.size)
+        tick("masks")
+        return found
 
     @property
     def train_views(self) -> list[Scale]:

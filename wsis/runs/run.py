@@ -22,7 +22,7 @@ from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
-from wsis.runs._trained import Trained, counting
+from wsis.runs._trained import Tick, Trained, counting
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
@@ -107,12 +107,20 @@ class Run(Trained):
     model: Model
     pipeline: Pipeline
 
+    @property
+    def parts(self) -> int:
+        """Proposals, the scores of each view, and masks."""
+        return 2 + len(self.pipeline.test_views)
+
     def find(
-        self, image: TaggedImage, allowed: Bool[Tensor, " C"] | None = None
+        self,
+        image: TaggedImage,
+        allowed: Bool[Tensor, " C"] | None = None,
+        tick: Tick = lambda done: None,
     ) -> Predictions:
         """Return the instances on one image, of the classes allowed."""
         [bag] = self.pipeline.bags([image])
-        return self.pipeline.predict(self.model, bag, allowed)
+        return self.pipeline.predict(self.model, bag.once(), allowed, tick)
 
 
 def train(

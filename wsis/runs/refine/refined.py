@@ -15,7 +15,7 @@ from wsis.contracts import Supervision, Tagged, TaggedImage
 from wsis.data.halves import tagged_for
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, check_room
-from wsis.runs._trained import Trained, counting
+from wsis.runs._trained import Tick, Trained, counting
 from wsis.runs.refine.detector import mask_rcnn
 from wsis.runs.refine.labels import (
     Coverage,
@@ -115,11 +115,20 @@ class Refined(Trained):
 
     card: RefinedCard
 
+    @property
+    def parts(self) -> int:
+        """The one look at the photo."""
+        return 1
+
     def find(
-        self, image: TaggedImage, allowed: Bool[Tensor, " C"] | None = None
+        self,
+        image: TaggedImage,
+        allowed: Bool[Tensor, " C"] | None = None,
+        tick: Tick = lambda done: None,
     ) -> Predictions:
         """Return the instances on one image, of the classes allowed."""
         found = detect(self.model, image, self.card.ledger)
+        tick("masks")
         return found if allowed is None else found.chosen(allowed[found.label - 1])
 
 

@@ -13,6 +13,7 @@ from wsis._support.files import digest
 from wsis._support.randomness import generator, seeded
 from wsis._support.weights import check_finite
 from wsis.contracts import Ledger, TaggedImage
+from wsis.geometry.frame import Framed, framed
 from wsis.geometry.masks import encode, to_dense
 from wsis.geometry.predictions import Predictions
 from wsis.runs.refine.detector import image_tensor
@@ -131,10 +132,13 @@ def detect(model: nn.Module, image: TaggedImage, ledger: Ledger) -> Predictions:
     """The instances on one photo, best first; its tags are not looked at.
 
     A pixel is in a mask where the mask head says 0.5 or more; empty masks are left out.
-    ``index`` is −1, as there are no proposals to name.
+    ``index`` is −1, as there are no proposals to name. A large photo is looked at in its
+    frame.
     """
     model.eval()
-    pixels = image.load()
+    load = image.load
+    photo = load if isinstance(load, Framed) else Framed.of(load())
+    pixels = photo.pixels
     [found] = model([image_tensor(pixels).to(_device(model))])
     if not len(found["scores"]):
         # Scores of weights that are not finite are above no threshold.
@@ -148,18 +152,20 @@ def detect(model: nn.Module, image: TaggedImage, ledger: Ledger) -> Predictions:
         label=found["labels"].cpu()[keep],
         score=found["scores"].cpu()[keep],
         ledger=ledger,
-    )
+    ).enlarged(photo.size)
 
 
 def _example(
     image: TaggedImage, labels: Predictions, *, flip: bool
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    pixels = image_tensor(image.load())
-    if pixels.shape[1:] != labels.size:
+    photo = image.load()
+    if photo.shape[:2] != labels.size:
         raise ValueError(
             f"{image.name}: expected {labels.size} pixels (height, width) as its "
-            f"pseudo labels have, got {tuple(pixels.shape[1:])}"
+            f"pseudo labels have, got {photo.shape[:2]}"
         )
+    labels = labels.framed()
+    pixels = image_tensor(framed(photo))
     boxes, masks = labels.boxes, to_dense(labels.masks)
     if flip:
         pixels, masks = pixels.flip(-1), masks.flip(-1)
