@@ -12,6 +12,7 @@ the seconds of each by those of the first. ``--record`` writes the table ``large
 """
 
 import argparse
+import datetime
 import json
 import subprocess
 import sys
@@ -23,8 +24,11 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from wsis.contracts import Tagged
+
 SIZES = (1.0, 12.0, 48.0, 108.0)
 SHAPES = 12
+RESULTS = Path(__file__).parent / "results" / "large.jsonl"
 RATIO = 1.5
 """The highest ratio that 12 megapixels should have to 1."""
 MEGABYTES = 2000
@@ -66,8 +70,27 @@ def main() -> None:
         )
 
 
+def record(rows: list[dict[str, float]], ratios: dict[str, float]) -> None:
+    """Write the table ``large``, in place of the one before."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
+    known = {"date": datetime.date.today().isoformat(), "commit": commit}
+    lines = []
+    for row in rows:
+        name = f"{row['megapixels']:g}"
+        cells = {
+            "megapixels": name,
+            "seconds": f"{row['seconds']:.2f}",
+            "ratio": f"{ratios[name]:.2f}",
+            "peak MB": f"{row['peak_mb']:.0f}",
+        }
+        lines.append(json.dumps({"table": "large", **known, "cells": cells}))
+    RESULTS.write_text("\n".join(lines) + "\n")
+
+
 def draw(megapixels: float, path: Path) -> None:
-    """Save a photo of 4 by 3: soft colours, shapes and grain, the same at every size."""
+    """Save a photo of 4 by 3: soft colours, shapes and grain, alike at every size."""
     width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
     height = round(width * 3 / 4)
     random = np.random.default_rng(0)
@@ -134,10 +157,8 @@ def predicted(photo: Path, cache: Path, settings: list[str]) -> dict[str, float]
     }
 
 
-def classes() -> "Tagged":
+def classes() -> Tagged:
     """Return a data set of 20 classes and no photos."""
-    from wsis.contracts import Tagged
-
     names = tuple(f"class {number}" for number in range(1, 21))
     return Tagged(name="none", classes=names, images=())
 

@@ -14,6 +14,7 @@ from tests.photos import draw_photos
 from wsis import plugins
 from wsis._support.places import cache_folder
 from wsis.cli import app
+from wsis.cli._show import Bars
 from wsis.contracts import Supervision
 from wsis.cues import balance
 from wsis.experiments import runner as benching
@@ -691,3 +692,33 @@ def test_a_file_is_no_cache(tmp_path):
 
     assert f"cannot write to the cache: {file} is a file; choose a folder" in text
     assert not (tmp_path / "out").exists()
+
+
+def test_predict_gives_the_same_with_several_processes(run, photos, tmp_path):
+    predict = ("predict", photos.images / "val*.png", "--run", run, "--out")
+    wsis(*predict, tmp_path / "one")
+    text = wsis(*predict, tmp_path / "two", "--jobs", 2)
+
+    assert "on 3 photos" in text
+    one, two = (sorted((tmp_path / name).iterdir()) for name in ("one", "two"))
+    assert [path.name for path in one] == [path.name for path in two]
+    for a, b in zip(one, two, strict=True):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_a_bar_moves_within_a_step():
+    bars = Bars()
+    step, part = bars.parted("predict", 2, 3)
+    [task] = bars._progress.tasks
+    seen = []
+
+    for _ in range(2):
+        for note in ("read", "proposals", "masks"):
+            part(note)
+            seen.append((task.completed, task.fields["note"]))
+        step("a.jpg")
+        seen.append((task.completed, task.fields["note"]))
+
+    assert seen[:4] == [(0.25, "read"), (0.5, "proposals"), (0.75, "masks"), (1, "")]
+    assert seen[-1] == (2, "")
+    assert task.finished

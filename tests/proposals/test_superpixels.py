@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
-from wsis.proposals._growing import ByHistograms
 from wsis.geometry.frame import sampled, shrunk
+from wsis.proposals._growing import ByHistograms
 from wsis.proposals._superpixels import superpixels
 from wsis.proposals.contours import lab_gradient
 

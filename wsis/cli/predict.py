@@ -64,11 +64,12 @@ def predict(
     """Find instances on photos with a trained run.
 
     For every photo there is a PNG with its likeliest instances drawn: at most five, of
-    scores near the photo's best. A photo of more than 1,280 pixels on its longer side
-    is worked on, and drawn, at that size; masks have the photo's own. predictions.json has all of them, as a COCO data set
+    scores near the photo's best. predictions.json has all of them, as a COCO data set
     of images, annotations with scores, and categories; results.json is COCO's list of
     results, with the names of photo and class; its numbers are not those of your own
-    data set. A photo that cannot be read is reported and left out.
+    data set. A photo that cannot be read is reported and left out. One whose longer
+    side has more than 1,280 pixels is worked on and drawn at that length; its masks
+    have the photo's own size.
 
     Tags that are known are trusted, unless --no-trust-tags is given. Measure a run with
     wsis evaluate --run, which looks at no tags. review.csv lists the photos by doubt.

@@ -30,7 +30,7 @@ def frame(size: Size) -> Size:
     return fitted(size, min(LONGEST, max(size)))
 
 
-def framed(image: Image) -> Image:
+def framed(image: Image) -> UInt8[np.ndarray, "_ _ 3"]:
     """Return a photo in its frame: itself, or shrunk as by ``shrunk``."""
     return image if max(image.shape[:2]) <= LONGEST else shrunk(image, LONGEST)
 

@@ -172,7 +172,7 @@ class Predictions:
         return replace(self, size=size, masks=masks, boxes=boxes)
 
     def framed(self) -> "Predictions":
-        """Return the instances in the frame of a large photo, as ``enlarged`` takes them.
+        """Return the instances in the frame of a large photo, by the same rule.
 
         Those that have no pixel there are left out.
         """

@@ -132,7 +132,7 @@ def detect(model: nn.Module, image: TaggedImage, ledger: Ledger) -> Predictions:
     """The instances on one photo, best first; its tags are not looked at.
 
     A pixel is in a mask where the mask head says 0.5 or more; empty masks are left out.
-    ``index`` is −1, as there are no proposals to name. A large photo is looked at in its
+    ``index`` is −1, as there are no proposals to name. A large photo is seen in its
     frame.
     """
     model.eval()

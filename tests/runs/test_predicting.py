@@ -1,0 +1,82 @@
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from tests.photos import draw_photos
+from wsis.data.coco import CocoData
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.predicting import Kept, Task, predict_files
+from wsis.runs.run import Card, Run, load
+from wsis.runs.settings import Part, Settings
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return draw_photos(tmp_path_factory.mktemp("photos"), train=2, val=3)
+
+
+@pytest.fixture(scope="module")
+def loading(tmp_path_factory, photos):
+    settings = Settings.read(
+        ["backbone.weights=random", "source.nodes=20", "test_sides=64"]
+    )
+    folder = tmp_path_factory.mktemp("run")
+    pipeline = Pipeline(settings, folder / "cache")
+    tagged = CocoData(images=photos.images, train_json=photos.train).train()
+    card = Card.of(pipeline, Part.parse("cim"), 0, tagged)
+    model = pipeline.model(2, 0).eval()
+    Run(card=card, model=model, pipeline=pipeline).save(folder / "run")
+    return partial(load, folder / "run", device="cpu", cache=folder / "cache")
+
+
+def tasks(photos, folder):
+    folder.mkdir()
+    torn = folder / "torn.jpg"
+    torn.write_bytes(b"torn")
+    paths = [*sorted(photos.images.glob("val*.png")), torn]
+    paths.insert(1, paths.pop())
+    return [
+        Task(
+            path=path,
+            picture=folder / f"{i}.png",
+            number=i,
+            tags=frozenset({"disc"}) if i == 2 else None,
+        )
+        for i, path in enumerate(paths)
+    ]
+
+
+def test_several_processes_find_what_one_finds(loading, photos, tmp_path):
+    kept = Kept(min_score=0.001, classes=["disc", "square"])
+    some = [tasks(photos, tmp_path / name) for name in ("one", "two")]
+    told = []
+
+    one = list(predict_files(loading, some[0], kept, 1, told.append))
+    two = list(predict_files(loading, some[1], kept, 2))
+
+    assert [type(a) for a in one] == [type(b) for b in two]
+    assert isinstance(one[1], ValueError)
+    assert "torn.jpg" in str(two[1])
+    for i in (0, 2, 3):
+        assert len(one[i]) > 0
+        assert (one[i].image_id, one[i].load) == (i, None)
+        assert one[i].score.equal(two[i].score)
+        assert one[i].masks == two[i].masks
+        a, b = (np.asarray(Pillow.open(half[i].picture)) for half in some)
+        assert a.shape == (64, 80, 3)
+        assert (a == b).all()
+    assert set(one[2].label.tolist()) == {2}
+    assert told == 3 * ["read", "proposals", "features 64", "masks"]
+
+
+def test_a_killed_process_is_told_with_a_way_out(photos, tmp_path):
+    with pytest.raises(ValueError, match="was killed, .* fewer --jobs"):
+        list(predict_files(die, tasks(photos, tmp_path / "out"), Kept(), 2))
+
+
+def die():
+    import os
+
+    os._exit(9)
