@@ -220,7 +220,7 @@ def test_a_photo_that_cannot_be_read_stops_with_all_names(run, data):
     images = [replace(one, load=broken(one.name)) for one in val.tagged.images]
     torn = replace(val, tagged=replace(val.tagged, images=images))
 
-    with pytest.raises(ValueError, match="2 of 2 photos .*val0.png is torn; val1.png"):
+    with pytest.raises(ValueError, match=r"2 of 2 photos .*val0.png is torn; val1.png"):
         run.predict_all(torn)
 
 

@@ -72,7 +72,7 @@ def test_several_processes_find_what_one_finds(loading, photos, tmp_path):
 
 
 def test_a_killed_process_is_told_with_a_way_out(photos, tmp_path):
-    with pytest.raises(ValueError, match="was killed, .* fewer --jobs"):
+    with pytest.raises(ValueError, match=r"was killed, .* fewer --jobs"):
         list(predict_files(die, tasks(photos, tmp_path / "out"), Kept(), 2))
 
 

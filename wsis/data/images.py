@@ -406,7 +406,7 @@ def _rgb(photo: Pillow.Image) -> Image:
     pixels = np.empty((photo.height, photo.width, 3), np.uint8)
     for top in range(0, photo.height, _ROWS):  # all at once would be in memory thrice
         below = min(top + _ROWS, photo.height)
-        pixels[top:below] = photo.crop((0, top, photo.width, below))
+        pixels[top:below] = np.asarray(photo.crop((0, top, photo.width, below)))
     return pixels
 
 

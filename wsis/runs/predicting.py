@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -59,7 +59,7 @@ def predict_files(
     kept: Kept,
     jobs: int = 1,
     tick: Tick = lambda done: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Yield the outcome of each task, in order; the pictures are drawn on the way.
 
     Args:
