@@ -6,10 +6,12 @@
 
 Each size is a process of its own, which reads a JPEG, proposes, scores, maps masks back
 and draws, as ``wsis predict`` does for one photo; a small photo goes before, so that
-libraries are loaded. Seconds are those of the processor, on one thread, as others may
-work on the machine too; ``clock_s`` tells the clock's. The model is an untrained one with
-the default settings: every image gets as many instances as one may have. Prints a JSON
-line for each size, and last the seconds of each by those of the first. ``--record`` writes the table ``large``.
+libraries are loaded. The model is an untrained one with the default settings: every
+image gets as many instances as one may have. Seconds are those of the processor, on one
+thread, as others may work on the machine too; ``clock_s`` are those of the clock.
+
+Prints a JSON line for each size, and last the seconds of each by those of the first.
+``--record`` writes the table ``large``.
 """
 
 import argparse
