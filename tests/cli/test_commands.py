@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from rich.progress import Progress
 from typer.testing import CliRunner
 
 from tests.command import wsis
@@ -14,7 +15,6 @@ from tests.photos import draw_photos
 from wsis import plugins
 from wsis._support.places import cache_folder
 from wsis.cli import app
-from wsis.cli._show import Bars
 from wsis.contracts import Supervision
 from wsis.cues import balance
 from wsis.experiments import runner as benching
@@ -706,19 +706,20 @@ def test_predict_gives_the_same_with_several_processes(run, photos, tmp_path):
         assert a.read_bytes() == b.read_bytes()
 
 
-def test_a_bar_moves_within_a_step():
-    bars = Bars()
-    step, part = bars.parted("predict", 2, 3)
-    [task] = bars._progress.tasks
+def test_the_bar_moves_within_a_photo(run, photos, tmp_path, monkeypatch):
     seen = []
+    update = Progress.update
 
-    for _ in range(2):
-        for note in ("read", "proposals", "masks"):
-            part(note)
-            seen.append((task.completed, task.fields["note"]))
-        step("a.jpg")
-        seen.append((task.completed, task.fields["note"]))
+    def watched(bars, task, **what):
+        seen.append((what.get("completed"), what.get("note")))
+        update(bars, task, **what)
 
-    assert seen[:4] == [(0.25, "read"), (0.5, "proposals"), (0.75, "masks"), (1, "")]
-    assert seen[-1] == (2, "")
-    assert task.finished
+    monkeypatch.setattr(Progress, "update", watched)
+    wsis("predict", photos.images / "val0.png", "--run", run, "--out", tmp_path / "out")
+
+    told = [one for one in seen if one[0] is not None]
+    assert [note for _, note in told][:2] == ["read", "proposals"]
+    assert told[-2][1] == "masks"
+    assert told[-1] == (1, "")
+    assert sorted(told) == told
+    assert 0 < told[0][0] < told[-2][0] < 1
