@@ -1,6 +1,7 @@
 """Photos larger than their frame, from reading to figures; the bound is 40 pixels."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,15 @@ def test_training_works_in_the_frame(pipeline, data):
     assert {bag.size for bag in bags} == {(64, 80)}
     assert all(bag.key.endswith("-40") for bag in bags)
     pipeline.train(tagged, "cim", 0, bags=bags, steps=2)
+
+
+def test_keys_that_are_kept_tell_the_frame(pipeline, data, photos):
+    [bag, _] = pipeline.bags(data.train().images)
+    os.utime(photos.images / "train0.png", (0, 0))
+
+    assert bag.key == photo_key(read_image(photos.images / "train0.png"))
+    [again, _] = pipeline.bags(data.train().images)
+    assert (again.key, again.size) == (bag.key, (64, 80))
 
 
 def test_points_lie_in_the_frame_of_the_proposals(pipeline, data):

@@ -134,12 +134,12 @@ def predict(
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)
         write_json(folder / "results.json", results)
-        known_tagged = [
+        kept_tags = [
             one for one, path in zip(allowed, paths, strict=True) if path in found
         ]
         chosen = [
             some if some is None or wanted is None else some.intersection(wanted)
-            for some in known_tagged
+            for some in kept_tags
         ]
         doubts = review(list(found.values()), chosen)
         write_review(folder / REVIEW, [str(path) for path in found], doubts)

@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,13 +24,13 @@ class Task:
         path: of the photo.
         picture: the PNG in which its instances are drawn.
         number: ``image_id`` of its predictions.
-        tags: the classes that its instances may have; None allows all.
+        tags: as in ``Trained.predict``.
     """
 
     path: Path
     picture: Path
     number: int
-    tags: frozenset[str] | None = None
+    tags: Iterable[str] | Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
