@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
+from pycocotools import mask as coco
 
 from tests.photos import draw_photos
-from wsis.contracts import Points
+from wsis.contracts import Annotated, Points
 from wsis.data.coco import CocoData
 from wsis.data.images import read_image
+from wsis.evaluation import MaskTeacher
 from wsis.experiments import bounds
 from wsis.geometry import frame as frames
-from wsis.geometry.frame import framed, photo_key, sampled_masks
-from wsis.geometry.masks import encode
+from wsis.geometry.frame import enlarged, framed, photo_key, sampled_masks
+from wsis.geometry.masks import encode, rles
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.exporting import export_coco
 from wsis.proposals.making import Photo, attempt, here, make_jobs
@@ -121,6 +123,19 @@ def test_training_works_in_the_frame(pipeline, data):
     assert {bag.size for bag in bags} == {(64, 80)}
     assert all(bag.key.endswith("-40") for bag in bags)
     pipeline.train(tagged, "cim", 0, bags=bags, steps=2)
+
+
+def test_masks_of_large_photos_teach_a_ceiling(pipeline, data):
+    tagged, truths = data.train(), data.train_truths()
+    teacher = MaskTeacher(Annotated(tagged=tagged, truths=truths))
+
+    for bag, truth in zip(pipeline.bags(tagged.images), truths, strict=True):
+        found = teacher(bag)
+
+        whole = rles(enlarged(bag.proposals, truth.size), found.index)
+        [[overlap]] = coco.iou(whole, truth.masks, [0])
+        assert found.label.tolist() == truth.label.tolist()
+        assert overlap > 0.4
 
 
 def test_keys_that_are_kept_tell_the_frame(pipeline, data, photos):

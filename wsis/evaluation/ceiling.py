@@ -15,6 +15,7 @@ from wsis.contracts import (
     PseudoInstances,
     Supervision,
 )
+from wsis.geometry.frame import enlarged
 from wsis.geometry.overlap import cross_iou
 from wsis.proposals.bags import Bag
 
@@ -70,14 +71,16 @@ def best_proposals(
     Objects of classes that are not tagged, ignored ones (crowds, difficult ones) and
     those that no proposal touches have none. A proposal that is the best of several
     objects of a class comes once. The order is that of the objects; ties: the lowest
-    proposal. All weights are 1.
+    proposal. All weights are 1. Proposals in the frame of a large photo are compared at
+    the photo's size.
 
     Raises:
         ValueError: if masks are of another size than the proposals.
     """
     pairs: list[tuple[int, int]] = []
     if len(proposals):
-        best, index = cross_iou(proposals, truth.masks).max(0)
+        whole = enlarged(proposals, truth.size)
+        best, index = cross_iou(whole, truth.masks).max(0)
         wanted = tags[truth.label - 1] & ~truth.ignore & (best > 0).cpu()
         pairs = [
             (int(index[g]), int(truth.label[g]))
