@@ -167,6 +167,9 @@ def test_a_refined_detector_predicts_if_the_file_asks_for_it(
     assert "wsis predict photos --run wsis-out/refined" in text
     card = json.loads((here / "wsis-out/refined/refined.json").read_text())
     assert card["settings"]["schedule"]["epochs"] == 1
+    assert "refine: reused" in wsis("run", "--dry-run", *CPU)
+    change(here, "refine = 1", "refine = true")
+    assert "refine: made anew" in wsis("run", "--dry-run", *CPU)
 
 
 def test_a_run_that_is_stopped_at_any_step_goes_on(here, untimed, monkeypatch):

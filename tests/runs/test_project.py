@@ -146,6 +146,22 @@ def test_folders_of_others_are_not_written_into(tmp_path):
     assert Journal(tmp_path).place("train", {}, "run")[0] == tmp_path / "run-2"
 
 
+def test_one_process_works_in_a_folder_and_sees_what_others_noted(tmp_path):
+    out = tmp_path / "out"
+    journal, other = Journal(out), Journal(out)
+
+    with other.locked():
+        other.begin("train", {"lr": 1}, other.place("train", {"lr": 1}, "run")[0])
+        with (
+            pytest.raises(ValueError, match=r"another wsis run is working in .*out"),
+            journal.locked(),
+        ):
+            pass
+
+    with journal.locked():
+        assert journal.place("train", {"lr": 2}, "run")[0] == out / "run-2"
+
+
 def test_refuses_another_folder_and_a_damaged_journal(tmp_path):
     (tmp_path / "letter.txt").touch()
     with pytest.raises(SettingsError, match="holds something else"):

@@ -1,5 +1,6 @@
 """Folders of results that are whole or not there, and names that are told apart."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsis._support.files import publish
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -33,6 +39,28 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def locked(folder: Path) -> int | None:
+    """Keep other processes from working in a folder; return what ends it once closed.
+
+    The end of the process, however it ends, gives the folder free. Where the system or
+    the folder's disk knows no locks, there is none.
+
+    Raises:
+        BlockingIOError: if another process is working there.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None
+    return handle
 
 
 def unique(names: list[str]) -> list[str]:

@@ -15,11 +15,7 @@ from wsis._support.files import (
     parse_json,
     write_json,
 )
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from wsis._support.folders import locked
 
 _ELSEWHERE = "choose another folder (--out), or overwrite it (--overwrite, fresh=True)"
 
@@ -95,25 +91,18 @@ class Journal:
     def lock(self) -> None:
         """Keep other processes from working in the folder, until ``close``.
 
-        The end of the process, however it ends, gives the folder free. Where the system
-        or the folder's disk knows no locks, there is none.
-
         Raises:
             JournalError: if another process is working there.
         """
-        if fcntl is None or self._lock is not None or not self.root.is_dir():
+        if self._lock is not None or not self.root.is_dir():
             return
-        self._lock = os.open(self.root, os.O_RDONLY)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = locked(self.root)
         except BlockingIOError:
-            self.close()
             raise JournalError(
                 f"another process is working on the {self.what} in {self.root}; wait "
                 "until it has finished, or choose another folder (--out)"
             ) from None
-        except OSError:
-            self.close()
 
     def close(self) -> None:
         """Let other processes work in the folder."""

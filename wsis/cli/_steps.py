@@ -55,7 +55,9 @@ class Steps:
             _weights,
         )
         if project.refine:
-            inputs = {"run": self._made(model), "refine": project.refine}
+            # Neither true nor 1, which are equal.
+            passes = project.passes or "enough passes"
+            inputs = {"run": self._made(model), "refine": passes}
             how = [*project.passes, *data, *own, "--resume"]
             run = ["--run", str(model)]
             model = self.step("refine", inputs, "refined", [*run, *how], _weights)

@@ -35,6 +35,8 @@ def run(
     on. Steps that are done are reused; those whose settings or photos have changed
     are made anew in another folder.
     """
+    from contextlib import nullcontext
+
     from wsis.cli._steps import Steps, check_formats, costs
     from wsis.data.halves import summary
     from wsis.runs.project import Journal, Project
@@ -52,7 +54,8 @@ def run(
         seconds=cache(lambda: costs(project, tagged, place)[0]),
         journal=journal,
     )
-    model, found, masks = steps.all(tagged)
+    with nullcontext() if dry_run else journal.locked():
+        model, found, masks = steps.all(tagged)
     if dry_run:
         then("run", *([] if file == Path("wsis.toml") else [file]))
         return

@@ -1,14 +1,17 @@
 """The file ``wsis.toml``: one's own photos, and what is made of them."""
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsis._support.files import differences, in_words, parse_json, write_json
+from wsis._support.folders import locked
 from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
@@ -210,6 +213,33 @@ class Journal:
 
     def __init__(self, out: Path) -> None:
         self.out, self._file = out, out / self.FILE
+        self._read()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working in the folder, which is made if need be.
+
+        Raises:
+            ValueError: if another process is working there.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = locked(self.out)
+        except BlockingIOError:
+            raise ValueError(
+                f"another wsis run is working in {self.out}; wait until it has "
+                "finished, or name another folder as out"
+            ) from None
+        try:
+            # Others may have noted steps in the meantime.
+            self._read()
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def _read(self) -> None:
+        out = self.out
         self._steps: dict[str, dict[str, Any]] = {}
         if self._file.is_file():
             try:
