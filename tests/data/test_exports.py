@@ -279,6 +279,14 @@ REFUSED = {
         "photo in",
     ),
     "a count": ({"t.csv": "file,label\na.png,dog:2\n"}, "dog:2; rename them, or write"),
+    "a count with a wide colon": (
+        {"t.csv": "file,label\na.png,dog：2\n"},
+        "dog：2; rename them, or write",
+    ),
+    "what seems a wrong count": (
+        {"t.csv": "file,label\na.png,scale:1.5\n"},
+        "scale:1.5; rename them, or write",
+    ),
     "a comma": (
         {"t.json": json.dumps([task("a.png", "dog, brown")])},
         "without commas and semicolons",

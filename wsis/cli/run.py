@@ -1,5 +1,6 @@
 """``wsis run``: from tagged photos to masks, as ``wsis.toml`` says."""
 
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -35,8 +36,6 @@ def run(
     on. Steps that are done are reused; those whose settings or photos have changed
     are made anew in another folder.
     """
-    from contextlib import nullcontext
-
     from wsis.cli._steps import Steps, check_formats, costs
     from wsis.data.halves import summary
     from wsis.runs.project import Journal, Project

@@ -34,7 +34,7 @@ def counted(tag: str, where: str) -> tuple[str, int]:
     Raises:
         ValueError: if there is another number than a count behind the colon.
     """
-    found = re.fullmatch(r"(.*\S)\s*[:\uff1a]\s*([+-]?\d[\d.]*)", tag)
+    found = _COUNT.fullmatch(tag)
     if found is None:
         return tag, 0
     name, number = found.groups()
@@ -47,8 +47,15 @@ def counted(tag: str, where: str) -> tuple[str, int]:
     return clean(name, where), int(number)
 
 
+_COUNT = re.compile(r"(.*\S)\s*[:\uff1a]\s*([+-]?\d[\d.]*)")
+
 MOST = 1000
 """The largest count of a tag."""
+
+
+def seems_counted(tag: str) -> bool:
+    """Tell whether a table's tag would be read as one with a count, or refused."""
+    return _COUNT.fullmatch(tag) is not None
 
 
 def tallied(tags: Iterable[tuple[str, int]], where: str) -> dict[str, int]:

@@ -15,7 +15,7 @@ from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
 from wsis.data._listing import SUFFIXES, listing
 from wsis.data._tables import header, read_rows
-from wsis.data._tags import clean
+from wsis.data._tags import clean, seems_counted
 from wsis.data.annotations import AnnotationFile
 from wsis.data.folder import HALVES, table_in
 from wsis.data.images import check_folder
@@ -125,7 +125,8 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
         if place is None:
             missing.append(name)
         else:
-            tags.setdefault(place, {}).update(dict.fromkeys(own))
+            cleaned = [clean(one, str(file)) for one in own]
+            tags.setdefault(place, {}).update(dict.fromkeys(cleaned))
     if not tags:
         raise FileNotFoundError(
             f"expected photos of the {kind} files in {root} ({_from(root, told)}), "
@@ -141,7 +142,7 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
             one
             for some in tags.values()
             for one in some
-            if re.search(r"[;,]|:\s*\d+$", one)
+            if re.search("[;,]", one) or seems_counted(one)
         }
     )
     if wrong:

@@ -15,7 +15,7 @@ from wsis.contracts import Tagged, TaggedImage
 from wsis.data._listing import Listing, listing
 from wsis.data._same import first_alike
 from wsis.data._tables import read_rows
-from wsis.data._tags import classes_of, clean, counted, tallied
+from wsis.data._tags import classes_of, clean, counted, seems_counted, tallied
 from wsis.data.images import Reading, check_files, check_folder, readings
 from wsis.data.names import plain
 
@@ -241,7 +241,7 @@ def _subfolders(root: Path) -> list[_Photo]:
             f"expected one subfolder per tag in {root}, got {few(halves)} with folders "
             f"inside; is {root / halves[0]} the root?"
         )
-    numbered = [one for one in top.folders if re.search(r"[:\uff1a]\s*\d+$", one.name)]
+    numbered = [one for one in top.folders if seems_counted(one.name)]
     for paths, what in (
         (numbered, "numbers at the end of subfolders' names are part of the tag"),
         (loose, "photos in no tag's subfolder are left out"),
