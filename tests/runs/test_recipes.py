@@ -1,7 +1,7 @@
 import pytest
 
 from tests.drawn import Squares
-from wsis.data import Scenes
+from wsis.data import Pointed, Scenes
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs import recipes
 from wsis.runs.pipeline import Pipeline
@@ -143,6 +143,8 @@ def test_photos_have_a_recipe_of_their_own_where_none_is_named(tmp_path):
 
     assert photos.settings == Recipe.read("photos-small").settings
     assert scenes.settings == Settings()
+    pointed = Pointed(source=Scenes(), file=tmp_path / "points.csv")
+    assert recipes.suited(pointed) == recipes.suited(Scenes())
     assert changed.settings.schedule.images(10) == 30
     assert not changed.settings.anti_noise
 

@@ -125,11 +125,13 @@ def described() -> dict[str, str]:
 def suited(data: object = None) -> Recipe:
     """Return the recipe that a data set is learned with where none is named.
 
-    Photos of every data set take ``photos-small``; drawn scenes take the defaults of
-    ``Settings``, and so does what has no data set, None.
+    Photos of every data set take ``photos-small``; drawn scenes, also with points,
+    take the defaults of ``Settings``, and so does what has no data set, None.
     """
-    from wsis.data import Scenes
+    from wsis.data import Pointed, Scenes
 
+    while isinstance(data, Pointed):
+        data = data.source
     if data is not None and not isinstance(data, Scenes):
         return Recipe.read(PHOTOS)
     return Recipe(
