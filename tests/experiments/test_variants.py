@@ -1,7 +1,7 @@
 import pytest
 
 from wsis._support.files import differences
-from wsis.experiments.variants import ablation, common, vary
+from wsis.experiments.variants import ablation, common, vary, written
 from wsis.runs.settings import Part, Settings, SettingsError
 
 CIM = Part(name="cim")
@@ -131,3 +131,11 @@ def test_colons_in_values_survive(path):
 
     for [one] in (bare, field):
         assert one.settings(shared).source.settings == {"path": path}
+
+
+def test_folders_of_before_lack_the_least_iterations_and_are_resumed():
+    named = written(Settings.read(["schedule.min_iterations=0"]))
+    paced = written(Settings.read(["schedule.min_iterations=9"]))
+
+    assert "min_iterations" not in named["schedule"]
+    assert paced["schedule"]["min_iterations"] == 9

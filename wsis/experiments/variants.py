@@ -161,7 +161,7 @@ def ablation(miner: Part, sampler: Part) -> list[Variant]:
 def identity(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:
     """Return all that a variant's figures depend on besides the data and the seed."""
     return {
-        **pipeline.settings.resolved(),
+        **written(pipeline.settings),
         "miner": {
             "name": variant.miner.name,
             "settings": variant.miner.resolved("miners"),
@@ -169,6 +169,14 @@ def identity(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:
         "sampler": pipeline.sampler(variant.miner).model_dump(mode="json"),
         "device": str(pipeline.device),
     }
+
+
+def written(settings: Settings) -> dict[str, Any]:
+    """Return settings as folders name them, without what older ones lack if it is 0."""
+    found = settings.resolved()
+    if not found["schedule"]["min_iterations"]:
+        del found["schedule"]["min_iterations"]
+    return found
 
 
 def common(values: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wsis._support.files import differences, parse_json
 from wsis._support.journal import Journal, JournalError
 from wsis.experiments._lines import check_version, records
 from wsis.experiments.tuning.trial import Trial
-from wsis.experiments.variants import Variant
+from wsis.experiments.variants import Variant, written
 from wsis.runs.settings import Part, Settings
 
 DESIGN, TRIALS, RESULTS = "design.json", "trials.jsonl", "tune.json"
@@ -105,7 +105,7 @@ class Choice:
 
     def elsewhere(self, settings: Settings) -> dict[str, tuple[Any, ...]]:
         """Return in which other settings the tuning differed from these."""
-        wanted = self.variant.settings(settings).resolved()
+        wanted = written(self.variant.settings(settings))
         del wanted["sampler"]  # It may be the miner's own.
         own = {name.partition("=")[0] for name in self.variant.overrides}
         found = differences({key: self.design.get(key) for key in wanted}, wanted)
