@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from tests.command import wsis
-from wsis.cli._errors import message
 
 
 def shown(folder: Path, text: str) -> str:
@@ -33,7 +32,7 @@ def test_signs_that_join_words_are_printed_as_they_are(
     ],
 )
 def test_quoted_names_are_readable(name: str, shown: str) -> None:
-    assert message(ValueError(f"got {name!r}")) == f"got '{shown}'"
+    assert f"no recipe is called '{shown}'" in wsis("recipe", "show", name, code=2)
 
 
 def test_signs_that_steer_a_terminal_or_turn_a_text_are_spelled_out(
