@@ -217,7 +217,7 @@ def differences(
     return dict(sorted(found.items()))
 
 
-def moved(changes: Mapping[str, tuple[Any, ...]]) -> bool:
+def only_moved(changes: Mapping[str, tuple[Any, ...]]) -> bool:
     """Tell whether ``differences`` are only where a backbone's weights lie.
 
     Their content is compared by itself.

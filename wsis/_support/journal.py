@@ -11,7 +11,7 @@ from wsis._support.files import (
     append_json,
     differences,
     in_words,
-    moved,
+    only_moved,
     parse_json,
     write_json,
 )
@@ -81,7 +81,7 @@ class Journal:
             {key: asked[key] for key in shared if key in asked},
         )
         changes = {name: pair for name, pair in changes.items() if pair[1] != UNREAD}
-        if not moved(changes):
+        if not only_moved(changes):
             raise JournalError(
                 f"{self.root} holds another {self.what} ({in_words(changes)}); "
                 f"{_ELSEWHERE}"

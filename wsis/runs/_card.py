@@ -14,7 +14,7 @@ from wsis._support.files import (
     atomic_write,
     differences,
     in_words,
-    moved,
+    only_moved,
     parse_json,
     sha256,
     write_json,
@@ -159,7 +159,7 @@ class BaseCard(BaseModel):
             one._identity(inputs=bool(self.inputs)) for one in (there, self)
         )
         changes = differences(found, wanted)
-        if not moved(changes):
+        if not only_moved(changes):
             raise RunError(
                 f"{folder} holds another {self.WHAT} ({in_words(changes)}); choose "
                 "another folder"
