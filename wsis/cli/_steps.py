@@ -182,7 +182,7 @@ def in_time(seconds: float) -> str:
     for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
         if seconds >= 1.5 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{max(1, seconds):.0f} seconds"
+    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
 
 
 def _with_tags(tagged: "Tagged") -> int:
