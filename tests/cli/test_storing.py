@@ -148,7 +148,7 @@ def test_import_matches_numbers_by_the_annotations(photos, tmp_path):
     # The second photo of the file; its digits say 1.
     assert len(of(tmp_path / "s", photos.images / "val1.png")) == 1
     text = wsis("import", path, *into, "--supervision", "tastes", code=2)
-    assert "expected --supervision none, or of tags, points, boundaries" in text
+    assert "expected --supervision none, or of tags, counts, points, boundaries" in text
 
 
 def test_import_failures_are_one_photos(photos, tmp_path):

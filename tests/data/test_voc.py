@@ -232,11 +232,9 @@ def test_damaged_annotations_are_named(tmp_path):
     cut[cut.index(b"IDAT") - 8 :] = bytes(40)
     for content in (b"none", bytes(cut)):
         masks.write_bytes(content)
+        # Not through ``val()``, whose truths the run-time check of types would ask for.
         with pytest.raises(ValueError, match=r"2007_000003\.png: expected a PNG"):
-            list(VocData(root=root).val().truths)
-    masks.write_bytes(b"none")
-    with pytest.raises(ValueError, match=r"2007_000003\.png: expected a PNG"):
-        VocData(root=root)._objects("2007_000003")
+            VocData(root=root)._objects("2007_000003")
 
 
 def test_damaged_files_of_sbd_are_named(tmp_path):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import torch
@@ -28,9 +29,15 @@ def pool(
 def _begin(begin: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
     # Threads of their own would only be in each other's way.
     torch.set_num_threads(1)
+    # Results come back by value: in shared memory each tensor holds a file open.
+    ForkingPickler.register(torch.Tensor, _by_value)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if begin is not None:
         begin(*given)
+
+
+def _by_value(tensor: torch.Tensor) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    return torch.from_numpy, (tensor.detach().cpu().numpy(),)
 
 
 def _end_with_parent() -> None:

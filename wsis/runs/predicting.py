@@ -1,6 +1,5 @@
 """Finds and draws the instances on many photos, here or in several processes."""
 
-import pickle
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -80,8 +79,7 @@ def predict_files(
         return
     with pool(jobs, _begin, (load,)) as workers:
         try:
-            for told in workers.map(partial(_called, kept), tasks):
-                outcome, notes = pickle.loads(told)
+            for outcome, notes in workers.map(partial(_called, kept), tasks):
                 for text in notes:
                     warn(text)
                 yield outcome
@@ -116,10 +114,10 @@ def _begin(load: Callable[[], Trained]) -> None:
         _run[:] = [load()]
 
 
-def _called(kept: Kept, task: Task) -> bytes:
-    """Return the outcome and warnings; pickled here, tensors need no shared memory."""
+def _called(kept: Kept, task: Task) -> tuple[Outcome, list[str]]:
+    """Return the outcome and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
         outcome = _predicted(_run[0], kept, lambda done: None, task)
     notes = [str(one.message) for one in caught if one.category is InputWarning]
-    return pickle.dumps((outcome, notes))
+    return outcome, notes

@@ -185,8 +185,8 @@ def pcl_loss(cls: Float[Tensor, "N C1"], targets: Targets) -> Float[Tensor, ""]:
 
 
 def _mean_by(
-    group: Int[Tensor, " N"], values: Float[Tensor, " N *C1"]
-) -> Float[Tensor, " N *C1"]:
+    group: Int[Tensor, " N"], values: Float[Tensor, " N *shape"]
+) -> Float[Tensor, " N *shape"]:
     """Return each one's mean over those of its group."""
     # As ``unique`` does, but its results' sizes would have to be waited for.
     number, order = group.sort()

@@ -128,12 +128,14 @@ def suited(data: object = None) -> Recipe:
     Photos of every data set take ``photos-small``; drawn scenes, also with points,
     take the defaults of ``Settings``, and so does what has no data set, None.
     """
-    from wsis.data import Pointed, Scenes
+    if data is not None:
+        # Not before: ``wsis recipe`` starts without torch.
+        from wsis.data import Pointed, Scenes
 
-    while isinstance(data, Pointed):
-        data = data.source
-    if data is not None and not isinstance(data, Scenes):
-        return Recipe.read(PHOTOS)
+        while isinstance(data, Pointed):
+            data = data.source
+        if not isinstance(data, Scenes):
+            return Recipe.read(PHOTOS)
     return Recipe(
         name="defaults",
         description="Drawn scenes without a recipe.",
