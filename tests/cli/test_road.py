@@ -5,9 +5,11 @@ import json
 import shutil
 
 import pytest
+from safetensors.torch import save_file
 
 from tests.command import wsis
 from tests.photos import draw_photos
+from wsis.features.backbones import efficientnet_lite0
 
 RECIPE = """
 description = "Quick."
@@ -356,3 +358,22 @@ def test_an_interrupted_command_says_how_to_go_on(here, monkeypatch, typed, agai
 
     assert "interrupted; nothing half-written to go on: wsis " in text
     assert text.endswith(again)
+
+
+def test_other_weights_under_the_same_name_make_another_model(here, untimed):
+    weights = here / "weights.safetensors"
+    write_weights(weights, times=1)
+    recipe = here / "quick.toml"
+    named = RECIPE.replace("weights=random", f"weights={weights}")
+    recipe.write_text(named)
+    start()
+    wsis("run", *CPU)
+    assert "train: reused" in wsis("run", "--dry-run", *CPU)
+
+    write_weights(weights, times=2)
+    assert "train: made anew, as files" in wsis("run", "--dry-run", *CPU)
+
+
+def write_weights(path, times):
+    state = efficientnet_lite0(weights="random").state_dict()
+    save_file({key: (times * value).contiguous() for key, value in state.items()}, path)

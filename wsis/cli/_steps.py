@@ -45,6 +45,7 @@ class Steps:
         inputs: dict[str, Any] = {
             "miner": miner.label,
             "settings": settings.model_dump(mode="json"),
+            "files": digest(*_files(settings.model_dump(mode="json"))),
             **_told(project, tagged),
         }
         model = self.step(
@@ -202,6 +203,18 @@ def _told(project: Project, tagged: "Tagged") -> dict[str, str]:
         ),
         **({} if points is None else {"points": content(points)}),
     }
+
+
+def _files(settings: Any) -> list[str]:
+    """Return digests of the files that settings name, such as weights, in order."""
+    match settings:
+        case Mapping():
+            return _files(list(settings.values()))
+        case list():
+            return [digested for one in settings for digested in _files(one)]
+        case str() if settings and Path(settings).is_file():
+            return [content(Path(settings))]
+    return []
 
 
 def _photos(project: Project) -> dict[str, str]:
