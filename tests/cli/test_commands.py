@@ -405,7 +405,7 @@ def test_training_goes_on_where_it_stopped(tmp_path, photos):
     wsis("train", *options, "--steps", 4)
     text = wsis("train", *options, "--resume")
 
-    assert "8 images" in text
+    assert "8 photos seen" in text
     assert len(json.loads((run / "run.json").read_text())["losses"]) == 2
     other = wsis("train", *options, "--resume", "--seed", 1, code=1)
     assert "holds another run (seed: 0 there, 1 asked for)" in other
