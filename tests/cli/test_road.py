@@ -271,6 +271,17 @@ def test_start_within_the_photos_says_where_to_go(here, monkeypatch):
     assert f"type: cd {here} && wsis start photos" in text
 
 
+def test_a_log_gets_lines_of_progress(here, untimed, monkeypatch):
+    assert "read photos: " not in start()
+    monkeypatch.setattr("wsis.cli._show.QUIET", 0.0)
+
+    text = start("--force")
+
+    assert "read photos: 1 of 7" in text
+    assert "read photos: 6 of 7, about 1 second left" in text
+    assert "read photos: 7 of 7" not in text
+
+
 def test_start_says_what_hurts_most_first(here, untimed):
     (here / "photos/disc/1.png").write_bytes(b"no photo")
     with (here / "photos/tags.csv").open("w") as file:
