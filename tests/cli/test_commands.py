@@ -363,7 +363,7 @@ def test_train_needs_only_tags_and_describes_its_run(tmp_path, photos):
     text = wsis("train", "--out", tmp_path / "run", *files, *TINY)
 
     written = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "4 images, loss" in text
+    assert "4 photos seen, with repeats, loss" in text
     assert written["classes"] == ["square", "disc"]
     assert written["category_ids"] == [5, 9]
     assert Supervision.MASKS not in written["supervision"]
@@ -405,7 +405,7 @@ def test_training_goes_on_where_it_stopped(tmp_path, photos):
     wsis("train", *options, "--steps", 4)
     text = wsis("train", *options, "--resume")
 
-    assert "8 images" in text
+    assert "8 photos seen" in text
     assert len(json.loads((run / "run.json").read_text())["losses"]) == 2
     other = wsis("train", *options, "--resume", "--seed", 1, code=1)
     assert "holds another run (seed: 0 there, 1 asked for)" in other
@@ -513,7 +513,7 @@ def test_predict_trusts_tags_and_lists_photos_by_doubt(run, photos, tmp_path):
         for name, i in ids.items()
     }
 
-    assert "tags: 2 of 7 photos, from " in text
+    assert "tags: known for 2 of 7 photos, from " in text
     assert classes["val0.png"] == {9}
     assert classes["val1.png"] == {5}
     assert classes["val2.png"] == {5, 9}
@@ -574,7 +574,16 @@ def test_predict_needs_a_run(photos, tmp_path):
     out = ("--out", tmp_path / "out")
     text = wsis("predict", photos.images, "--run", tmp_path / "no", *out, code=1)
 
-    assert "it has no run.json" in text
+    assert (
+        f"expected {tmp_path / 'no'} to be the folder of a run, there is none" in text
+    )
+
+
+def test_a_report_needs_a_folder_with_results(tmp_path):
+    text = wsis("report", tmp_path, code=1)
+
+    assert "a folder that wsis predict or wsis bench wrote" in text
+    assert "it has neither review.csv nor results.json" in text
 
 
 @pytest.mark.parametrize("name", ["results.json", "predictions.json"])

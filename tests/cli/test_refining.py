@@ -73,7 +73,7 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     assert [one["id"] for one in written["categories"]] == [5, 9]
 
     resumed = wsis("refine", *options, "--epochs", 1, "--resume")
-    assert "4 images" in resumed
+    assert "4 photos seen" in resumed
     assert json.loads((out / "figures.json").read_text()) == figures
 
 

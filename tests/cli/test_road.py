@@ -88,7 +88,7 @@ def test_from_photos_to_masks_and_again(here):
     out = here / "wsis-out"
     images = json.loads((out / "coco/annotations.json").read_text())["images"]
     assert len(images) == 7
-    assert "tags: 7 of 7 photos" in done
+    assert "tags: known for 7 of 7 photos" in done
     assert "report: wsis-out/found/report.html" in done
     assert done.count("next:") == 1
     assert "next: wsis predict NEW_PHOTOS --run wsis-out/run --out found" in done
@@ -113,6 +113,7 @@ def test_from_photos_to_masks_and_again(here):
     change(here, "# schedule.iterations = 3000", "schedule.iterations = 7")
     plan = wsis("run", "--dry-run", *CPU)
     assert "train: made anew, as settings.schedule.iterations: 6 there, 7 asked" in plan
+    assert "predict: made anew, as it was made from run, and is now from run-2" in plan
     assert plan.count("to do") == 5
     wsis("run", *CPU)
     assert json.loads((out / "run-2/run.json").read_text())["images"] == 7
@@ -127,7 +128,9 @@ def test_from_photos_to_masks_and_again(here):
         wsis("run", "--dry-run", "--strict", *CPU)
     (here / "photos/disc/new.png").unlink()
     (here / "photos/disc/1.png").unlink()
-    assert "train: made anew, as photos: '7 photos" in wsis("run", "--dry-run", *CPU)
+    assert "train: made anew, as photos have changed (7 before, 6 now)" in (
+        wsis("run", "--dry-run", *CPU)
+    )
 
 
 def test_an_export_becomes_a_table_of_tags(here, untimed, drawn):
@@ -143,7 +146,7 @@ def test_an_export_becomes_a_table_of_tags(here, untimed, drawn):
     assert lines[:2] == ["file,tags", "images/train0.png,square"]
     assert len(lines) == 8
 
-    assert "tags: 7 of 7 photos, from wsis-tags.csv" in wsis("run", *CPU)
+    assert "tags: known for 7 of 7 photos, from wsis-tags.csv" in wsis("run", *CPU)
 
 
 def test_a_refined_detector_predicts_if_the_file_asks_for_it(
@@ -225,7 +228,7 @@ def test_a_step_that_fails_is_named(here, untimed, monkeypatch):
     monkeypatch.setattr("wsis.runs.pipeline.Pipeline.prepare", full)
     text = wsis("run", *CPU, code=1)
 
-    assert "train failed; finished steps are kept, and wsis run goes on" in text
+    assert "train failed; finished steps are kept: mend what" in text
     assert "wsis: no space left on device" in text
 
 
@@ -273,6 +276,17 @@ def test_start_within_the_photos_says_where_to_go(here, monkeypatch):
     assert f"type: cd {here} && wsis start photos" in text
 
 
+def test_a_log_gets_lines_of_progress(here, untimed, monkeypatch):
+    assert "read photos: " not in start()
+    monkeypatch.setattr("wsis.cli._show.QUIET", 0.0)
+
+    text = start("--force")
+
+    assert "read photos: 1 of 7" in text
+    assert "read photos: 6 of 7, about 1 second left" in text
+    assert "read photos: 7 of 7" not in text
+
+
 def test_start_says_what_hurts_most_first(here, untimed):
     (here / "photos/disc/1.png").write_bytes(b"no photo")
     with (here / "photos/tags.csv").open("w") as file:
@@ -292,6 +306,7 @@ def test_start_says_what_hurts_most_first(here, untimed):
     )
     places = [text.index(mark) for mark in marks]
     assert places == sorted(places)
+    assert "next: wsis run # once these photos are mended" in text
 
 
 @pytest.mark.parametrize(
@@ -301,7 +316,7 @@ def test_start_says_what_hurts_most_first(here, untimed):
         (lambda photos: photos.write_text("a"), "photos is a file"),
         (
             lambda photos: photos.mkdir(),
-            "one subfolder per tag in photos, found neither",
+            "one subfolder per tag in photos, found no photos",
         ),
     ],
 )

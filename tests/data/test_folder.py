@@ -371,7 +371,10 @@ def test_tables_of_spreadsheets_are_read(tmp_path, content):
 
 
 def test_folders_without_tags_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="found neither"):
+    with pytest.raises(ValueError, match="found no photos"):
+        FolderData(root=tmp_path).train()
+    photos(tmp_path, "a.png", "b.png")
+    with pytest.raises(ValueError, match=r"found photos without tags \(2\)"):
         FolderData(root=tmp_path).train()
     with pytest.raises(FileNotFoundError, match="a folder of photos"):
         FolderData(root=tmp_path / "none")

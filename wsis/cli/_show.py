@@ -1,6 +1,7 @@
 """Progress bars on stderr, tables on stdout."""
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,15 @@ from wsis.cli._errors import printable
 from wsis.evaluation import Evaluation
 from wsis.report import METRICS, SHARED, Row, figure, said, shared, spread, table
 
+QUIET = 60.0
+"""Seconds between two lines of progress where no terminal shows bars."""
+
 
 class Bars:
-    """A ``Monitor``: a bar a stage, with images done, speed, time gone and left."""
+    """A ``Monitor``: a bar a stage, with images done, speed, time gone and left.
+
+    A file that takes stderr gets a line a minute for the longer stages.
+    """
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -62,13 +69,18 @@ class Bars:
         """
         number = self._progress.add_task(title, total=total, speed="", note="")
         done = inside = 0
+        said = time.monotonic()
 
         def step(note: str) -> None:
-            nonlocal done, inside
+            nonlocal done, inside, said
             done, inside = done + 1, 0
             self._progress.update(number, completed=done, note="")
             [task] = [task for task in self._progress.tasks if task.id == number]
             self._progress.update(number, speed=_speed(task))
+            watched = self._progress.console.is_terminal
+            if not watched and done < total and time.monotonic() - said >= QUIET:
+                said = time.monotonic()
+                self.say(f"{title.strip()}: {done} of {total}{_left(task)}")
 
         def part(note: str) -> None:
             nonlocal inside
@@ -86,6 +98,19 @@ class Bars:
 
 def _speed(task: Task) -> str:
     return "" if task.speed is None else f"{task.speed:.1f}/s"
+
+
+def _left(task: Task) -> str:
+    seconds = task.time_remaining
+    return "" if seconds is None else f", about {in_time(float(seconds))} left"
+
+
+def in_time(seconds: float) -> str:
+    """Return a length of time in words."""
+    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
 
 
 def percent(name: str) -> Column:

@@ -1,5 +1,6 @@
 """The steps of ``wsis run``: which command does each, and what it depends on."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from wsis._support.files import content, digest, parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import COMMANDS, UsageError, printable
 from wsis.cli._next import command, led
+from wsis.cli._show import in_time
 from wsis.plugins import nearest
 from wsis.runs.project import Journal, Project
 
@@ -120,8 +122,8 @@ class Steps:
             with led(), task.make_context(words[0], words[1:]) as context:
                 task.invoke(context)
         except Exception:
-            text = f"wsis: {key} failed; finished steps are kept, and wsis run goes on"
-            typer.echo(text, err=True)
+            text = f"wsis: {key} failed; finished steps are kept: mend what the next"
+            typer.echo(f"{text} line says, then type wsis run again", err=True)
             raise
 
     def _made(self, folder: Path) -> list[str]:
@@ -178,14 +180,6 @@ def costs(
     return seconds, size, one.device
 
 
-def in_time(seconds: float) -> str:
-    """Return a length of time in words."""
-    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
-
-
 def _with_tags(tagged: "Tagged") -> int:
     return sum(bool(image.tags.any()) for image in tagged.images)
 
@@ -229,7 +223,24 @@ def _photos(project: Project) -> dict[str, str]:
     return {"photos": f"{len(paths)} photos, {seen}"}
 
 
+_PLAIN = (
+    (
+        r"photos: '(\d+) photos, \w+' there, '(\d+) photos, \w+' asked for",
+        r"photos have changed (\1 before, \2 now)",
+    ),
+    (r"(tags|points): '\w+' there, '\w+' asked for", r"\1 have changed"),
+    (
+        r"(?:run|found): \['(\S+)', '\w+'\] there, \['(\S+)', '\w+'\] asked for",
+        r"it was made from \1, and is now from \2",
+    ),
+)
+"""What tells inputs apart, as digests, and how to say it."""
+
+
 def _short(changes: str) -> str:
+    """Return changes without digests, and not too long."""
+    for pattern, words in _PLAIN:
+        changes = re.sub(pattern, words, changes)
     return changes if len(changes) < 400 else f"{changes[:400]} …"
 
 

@@ -90,6 +90,8 @@ def export(
         style=Style(polygons=polygons, tolerance=simplify),
     )
     notes = [f"{done.instances} instances on {done.photos} photos: {out}"]
+    if done.empty:
+        notes.append(f"photos without an instance: {done.empty}")
     if done.hidden:
         notes.append(f"{done.hidden} instances lie behind better ones and are left out")
     if done.renamed:

@@ -183,8 +183,8 @@ def _told(allowed: "Sequence[frozenset[str] | None]", places: "Sequence[str]") -
     if not count:
         return "tags: none known; every class is allowed on every photo"
     return (
-        f"tags: {count} of {len(allowed)} photos, from {few(list(places))}; other "
-        "classes are left out there (--no-trust-tags keeps them)"
+        f"tags: known for {count} of {len(allowed)} photos, from {few(list(places))}; "
+        "these get masks of their own tags only (--no-trust-tags allows every class)"
     )
 
 

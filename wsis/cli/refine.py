@@ -104,7 +104,10 @@ def refine(
             covered=lambda covered: bars.say(_text(covered, wanted)),
         )
     loss = refined.card.losses[-1]["total"]
-    typer.echo(f"refined: {out} ({refined.card.images} images, loss {loss:.3f})")
+    typer.echo(
+        f"refined: {out} ({refined.card.images} photos seen, with repeats, "
+        f"loss {loss:.3f})"
+    )
     typer.echo(refined.card.agreement)
     if val is None:
         typer.echo("no --val, so nothing was measured; compare pictures of both")

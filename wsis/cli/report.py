@@ -24,10 +24,16 @@ def report(
     the latter the page has none. Neither photos nor masks are read. Of predictions, the
     page has each class in numbers, and the 100 most doubtful photos with their masks.
     """
-    from wsis.report import REVIEW, rebuild, write_found
+    from wsis.report import RESULTS, REVIEW, rebuild, write_found
 
     found = (folder / REVIEW).is_file()
+    if not found and not (folder / RESULTS).is_file():
+        raise FileNotFoundError(
+            f"expected {folder} to be a folder that wsis predict or wsis bench wrote, "
+            f"it has neither {REVIEW} nor {RESULTS}"
+        )
     page = write_found(folder) if found else rebuild(folder)
     typer.echo(f"report: {page}")
     if found:
-        then("export", folder, "--format", "coco", "--out", "masks")
+        score = ("--min-score", "0.1")
+        then("export", folder, "--format", "coco", *score, "--out", "masks")

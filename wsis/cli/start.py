@@ -75,7 +75,7 @@ def start(
         write_text(FILE, project_text(photos, tags, recipe))
     written = f"{FILE} and {TAGS}" if tags else f"{FILE}"
     typer.echo(f"written: {written}; look at it, and change what you like")
-    then("run")
+    then("run", what="once these photos are mended" if unread else "")
 
 
 @contextmanager
@@ -188,13 +188,15 @@ def _tell_problems(problems: list[str]) -> None:
 
 
 def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:
-    from wsis.cli._steps import costs, in_time
+    from wsis.cli._show import in_time
+    from wsis.cli._steps import costs
 
     seconds, size, device = costs(project, tagged, place)
     free = shutil.disk_usage(os.curdir).free
     typer.echo(
         f"wsis run takes about {in_time(sum(seconds.values()))} on this machine "
-        f"({device}), by a trial on two photos, and {size / 2**20:,.0f} MiB of disk"
+        f"({device.replace(', 1 threads', ', 1 thread')}), by a trial on two photos, "
+        f"and {size / 2**20:,.0f} MiB of disk"
     )
     if size > free:
         typer.echo(f"warning: only {free / 2**20:,.0f} MiB of disk are free", err=True)

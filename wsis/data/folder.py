@@ -218,9 +218,11 @@ def _subfolders(root: Path) -> list[_Photo]:
     """Return photos and their tag, the folder that they lie in; warn of others."""
     top = listing(root, deep=False)
     if not top.folders:
+        count = len(top.photos)
+        got = f"photos without tags ({count})" if count else "no photos"
         raise ValueError(
             f"expected tags.csv (file,tags) or one subfolder per tag in {root}, found "
-            "neither"
+            f"{got}"
         )
     loose, found = list(top.photos), list[_Photo]()
     inner, empty = list[Path](), list[Path]()

@@ -97,9 +97,9 @@ class BaseCard(BaseModel):
         """
         path = folder / cls.FILE
         if not path.is_file():
+            lacks = f"it has no {cls.FILE}" if folder.is_dir() else "there is none"
             raise RunError(
-                f"expected {folder} to be the folder of a {cls.WHAT}, it has no "
-                f"{cls.FILE}"
+                f"expected {folder} to be the folder of a {cls.WHAT}, {lacks}"
             )
         try:
             return cls.model_validate(parse_json(path.read_bytes()))

@@ -18,12 +18,14 @@ class Exported:
     Args:
         photos: all of the file, those without instances included.
         instances: written.
+        empty: photos on which no instance is left.
         hidden: instances that lost all their pixels to better ones.
         renamed: photos that have another name than before.
     """
 
     photos: int
     instances: int
+    empty: int
     hidden: int
     renamed: int
 
@@ -88,6 +90,7 @@ def export(
     return Exported(
         photos=len(chosen),
         instances=count,
+        empty=sum(not len(photo.found) for photo in chosen),
         hidden=hidden,
         renamed=sum(Path(photo.name).stem != photo.stem for photo in chosen),
     )
