@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -50,10 +51,12 @@ def test_it_ends_with_the_options_of_a_bench(tuned):
 
     _, text = tuned
 
-    words = text[text.rindex("wsis bench --miners") :].split()
-    assert Part.parse(words[3]).build("miners")
-    assert words[4::2] == ["--set"] * len(words[4::2])
-    Settings.read(words[5::2])
+    words = shlex.split(text[text.rindex("wsis bench --data") :])
+    assert words[2:4] == SCENES
+    assert Part.parse(words[words.index("--miners") + 1]).build("miners")
+    sets = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    assert sets[: len(SETTINGS)] == SETTINGS
+    Settings.read(sets)
 
 
 def test_a_bench_compares_what_was_chosen(tuned, tmp_path):
@@ -167,7 +170,8 @@ def test_photos_of_ones_own_with_nothing_but_tags(tmp_path):
     text = wsis("tune", *data, *TINY, "--out", tmp_path / "out", "--held-out", 0.5)
 
     assert "no masks judged" in text
-    assert "wsis bench --miners cim" in text
+    assert f"wsis train --data folder --root {photos} --set backbone" in text
+    assert " --miner cim" in text
     results = json.loads((tmp_path / "out" / "tune.json").read_text())
     assert results["verdict"] is None
     assert results["settings"][0]["criteria"]["tag-ap"] is not None

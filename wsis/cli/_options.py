@@ -156,6 +156,20 @@ class Data:
         _data("--single", help="Photos of a folder have one object of each tag."),
     ] = False
 
+    def words(self) -> list[str]:
+        """Return the options as they are typed."""
+        given = {
+            "--data": self.name,
+            "--root": self.root,
+            "--images": self.images,
+            "--train": self.train,
+            "--val": self.val,
+            "--val-images": self.val_images,
+            "--classes": self.classes,
+        }
+        single = ["--single"] if self.single else []
+        return [*(w for k, v in given.items() if v for w in (k, str(v))), *single]
+
     def source(self, default: str = "scenes", *, train: bool = False) -> "DataSource":
         """Build the data set; every one takes ``points=FILE``, training photos' points.
 
@@ -248,6 +262,12 @@ class Setup:
             help="Folder that keeps proposals and frozen features between commands.",
         ),
     ] = None
+
+    def words(self) -> list[str]:
+        """Return recipe and settings as they are typed."""
+        sets = [word for one in self.settings or () for word in ("--set", one)]
+        recipe = [] if self.recipe is None else ["--recipe", self.recipe]
+        return [*recipe, *sets]
 
     def pipeline(self, data: "DataSource") -> "Pipeline":
         """Return the parts that the options name, ready to run; say a recipe chosen."""

@@ -1,14 +1,18 @@
 """``wsis tune``: sets thresholds from tags alone."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wsis.cli import _options as options
-from wsis.cli._errors import UsageError
+from wsis.cli._errors import UsageError, printable
 from wsis.cli._files import refuse_other
+
+if TYPE_CHECKING:
+    from wsis.contracts import DataSource
 
 app = options.command_group()
 
@@ -108,8 +112,8 @@ def tune(
 
     Settings are drawn evenly over their ranges, trained, and ranked by what their
     models do on held-out photos of which only the tags are known. If there are masks,
-    they tell afterwards how well each criterion ranks. Ends with the options of wsis
-    bench for the choice.
+    they tell afterwards how well each criterion ranks. Ends with the command that
+    compares the choice with masks, or trains it where there are none.
 
     Every finished trial is kept in --out: after an interruption, the same command does
     what is missing.
@@ -162,7 +166,17 @@ def tune(
     _warn(results)
     typer.echo(f"curves: {out / 'tune.html'}")
     typer.echo(f"chosen by {results['by']}: {results['chosen']['label']}")
-    typer.echo(f"wsis bench {results['chosen']['options']}")
+    typer.echo(printable(_next(results, [*data.words(), *setup.words()], source)))
+
+
+def _next(results: Mapping[str, Any], words: list[str], source: "DataSource") -> str:
+    """Return the command that uses what was chosen, on the same data."""
+    options = str(results["chosen"]["options"])
+    if source.val() is None:
+        # No masks, so nothing that a bench could measure by.
+        options = options.replace("--miners", "--miner", 1) + " --out run"
+    name = "train" if source.val() is None else "bench"
+    return " ".join((f"wsis {name}", *([shlex.join(words)] if words else []), options))
 
 
 def _print_settings(results: Mapping[str, Any]) -> None:
