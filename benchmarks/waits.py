@@ -25,6 +25,8 @@ CARD = torch.device("meta")
 """The device that stands in for CUDA."""
 
 _OWN = Path(__file__).resolve()
+_INSTALLED = Path(sys.prefix).resolve()
+"""An environment, which may lie within the repository; its code is others'."""
 
 _aten = torch.ops.aten
 _WAITING = {
@@ -206,7 +208,7 @@ def _place() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if path != _OWN and ROOT in path.parents:
+        if path != _OWN and ROOT in path.parents and _INSTALLED not in path.parents:
             return f"{path.relative_to(ROOT)}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return "elsewhere"
