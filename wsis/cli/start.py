@@ -59,9 +59,10 @@ def start(
         )
     from wsis._support.files import write_text
     from wsis.data.exports import exported_tags
-    from wsis.runs.project import RECIPE, Project, project_text
+    from wsis.runs.project import Project, project_text
+    from wsis.runs.recipes import PHOTOS
 
-    recipe = place.recipe or RECIPE
+    recipe = place.recipe or PHOTOS
     told = exported_tags(photos)
     tags = None if told.rows is None else TAGS
     with _table(told):
@@ -105,7 +106,9 @@ def _table(told: "ExportedTags") -> Iterator[None]:
 
 
 def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
-    counts = _counts(tagged)
+    from wsis.data.halves import photos_of_each
+
+    counts = photos_of_each(tagged)
     none = sum(not bool(one.tags.any()) for one in tagged.images)
     typer.echo(printable(f"photos: {len(tagged.images)} in {photos}"))
     places = few([str(one) for one in told.places])
@@ -117,15 +120,6 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
         typer.echo(printable(f"  {name:<{width}}  {count:>6} photos"))
     if none:
         typer.echo(f"  {'(no tag)':<{width}}  {none:>6} photos")
-
-
-def _counts(tagged: "Tagged") -> dict[str, int]:
-    """Return the number of photos of each class."""
-    counts = dict.fromkeys(tagged.classes, 0)
-    for image in tagged.images:
-        for name, has in zip(tagged.classes, image.tags.tolist(), strict=True):
-            counts[name] += has
-    return counts
 
 
 def _unread(tagged: "Tagged") -> list[str]:
@@ -151,7 +145,9 @@ def _unread(tagged: "Tagged") -> list[str]:
 
 def _problems(told: "ExportedTags", tagged: "Tagged") -> Iterator[str]:
     """Yield what to mend in tags, most important first."""
-    counts = _counts(tagged)
+    from wsis.data.halves import photos_of_each
+
+    counts = photos_of_each(tagged)
     with_tags = [one for one in tagged.images if one.tags.any()]
     always = [name for name, count in counts.items() if count == len(with_tags)]
     if always:

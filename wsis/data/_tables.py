@@ -26,12 +26,8 @@ def read_rows(
     Raises:
         ValueError: if the file is no such CSV; names the line.
     """
-    text = _text(path)
-    first, _, rest = text.partition("\n")
-    before, given = 0, None
-    if first.strip().strip('"').casefold().startswith("sep="):
-        given, text, before = first.strip().strip('"')[4:5] or "\t", rest, 1
-        first = text.partition("\n")[0]
+    text, given = _unmarked(_text(path))
+    first, before = text.partition("\n")[0], int(given is not None)
     comma = given or max(_SEPARATORS, key=lambda sign: _fit(first, sign, columns))
     rows = csv.DictReader(
         io.StringIO(text, newline=""),
@@ -68,11 +64,19 @@ def header(path: Path) -> list[str]:
     Raises:
         ValueError: if it is no text.
     """
-    first, *rest = _text(path).splitlines() or [""]
-    if first.strip().strip('"').casefold().startswith("sep="):
-        first = rest[0] if rest else ""
-    comma = max(_SEPARATORS, key=first.count)
-    return [one.strip(' "') for one in first.split(comma)]
+    text, given = _unmarked(_text(path))
+    first = text.partition("\n")[0]
+    comma = given or max(_SEPARATORS, key=first.count)
+    return [one.strip(' "\r') for one in first.split(comma)]
+
+
+def _unmarked(text: str) -> tuple[str, str | None]:
+    """Return a text without Excel's first line ``sep=;``, and what that line names."""
+    first, _, rest = text.partition("\n")
+    mark = first.strip().strip('"')
+    if mark.casefold().startswith("sep="):
+        return rest, mark[4:5] or "\t"
+    return text, None
 
 
 def _fit(line: str, separator: str, columns: Sequence[str]) -> tuple[int, int]:

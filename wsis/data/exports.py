@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -66,16 +67,17 @@ def exported_tags(root: Path) -> ExportedTags:
     check_folder(root)
     if table_in(root) is not None:
         return ExportedTags(kind="tags.csv")
-    found = {kind: some for kind, read in _READERS.items() if (some := read(root))}
+    files = _Files(root)
+    found = {kind: some for kind, read in _READERS.items() if (some := read(files))}
     if len(found) > 1:
         kinds = [f"{kind} ({_from(root, some)})" for kind, some in found.items()]
         raise ValueError(
             f"expected tags of one kind in {root}, found "
             f"{' and '.join(kinds)}; move the others out of the folder"
         )
-    for kind, files in found.items():
-        return _placed(kind, root, files)
-    if rest := _files(root, ".json", ".xml"):
+    for kind, some in found.items():
+        return _placed(kind, root, some)
+    if rest := files.of(".json", ".xml"):
         warn(
             f"{root}: files of a kind that is not known are not read ({len(rest)}): "
             f"{_from(root, rest)}; tags come from COCO, PASCAL VOC, YOLO, Label "
@@ -98,15 +100,35 @@ def _from(root: Path, paths: Iterable[Path]) -> str:
     return few([path.relative_to(root).as_posix() for path in paths])
 
 
-def _files(root: Path, *suffixes: str) -> list[Path]:
-    """Return files of some suffixes, at any depth, but hidden ones."""
-    return sorted(
-        one
-        for one in root.rglob("*")
-        if one.suffix.lower() in suffixes
-        and not any(x.startswith(".") for x in one.relative_to(root).parts)
-        and one.is_file()
-    )
+class _Files:
+    """The files of a folder at any depth, but hidden ones: found and parsed once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._all = sorted(
+            one
+            for one in root.rglob("*")
+            if not any(x.startswith(".") for x in one.relative_to(root).parts)
+            and one.is_file()
+        )
+
+    def of(self, *suffixes: str) -> list[Path]:
+        """Return those of some suffixes."""
+        return [one for one in self._all if one.suffix.lower() in suffixes]
+
+    @cached_property
+    def json(self) -> dict[Path, Any]:
+        """The content of those that are JSON."""
+        found = {}
+        for path in self.of(".json"):
+            try:
+                found[path] = parse_json(path.read_bytes())
+            except ValueError as error:
+                raise ValueError(
+                    f"expected annotations, {path} is not JSON: {error}; if it has "
+                    "none, move it out of the folder"
+                ) from None
+        return found
 
 
 def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
@@ -179,33 +201,19 @@ def _find(
 # --- Kinds of files ----------------------------------------------------------------
 
 
-def _json(root: Path) -> dict[Path, Any]:
-    """Return the content of all files that are JSON."""
-    found = {}
-    for path in _files(root, ".json"):
-        try:
-            found[path] = parse_json(path.read_bytes())
-        except ValueError as error:
-            raise ValueError(
-                f"expected annotations, {path} is not JSON: {error}; if it has none, "
-                "move it out of the folder"
-            ) from None
-    return found
-
-
-def _coco(root: Path) -> dict[Path, _Told]:
+def _coco(files: _Files) -> dict[Path, _Told]:
     keys = {"images", "annotations", "categories"}
     found = {}
-    for path, content in _json(root).items():
+    for path, content in files.json.items():
         if isinstance(content, dict) and keys <= content.keys():
             file = AnnotationFile.read(path)
             found[path] = _Told(list(file.tags().items()), list(file.categories))
     return found
 
 
-def _label_studio(root: Path) -> dict[Path, _Told]:
+def _label_studio(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
-    for path, tasks in _json(root).items():
+    for path, tasks in files.json.items():
         if not (isinstance(tasks, list) and tasks and isinstance(tasks[0], dict)):
             continue
         if {"annotation_id", "annotator"} <= tasks[0].keys():
@@ -256,9 +264,9 @@ def _of_address(text: str) -> str | None:
     return path if Path(path).suffix.lower() in SUFFIXES else None
 
 
-def _voc(root: Path) -> dict[Path, _Told]:
+def _voc(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
-    for path in _files(root, ".xml"):
+    for path in files.of(".xml"):
         try:
             top = ElementTree.parse(path).getroot()
         except (ElementTree.ParseError, LookupError, ValueError) as error:
@@ -282,9 +290,9 @@ _NUMBERS = re.compile(r"\d+(\s+-?\d+(\.\d*)?(e[-+]?\d+)?){4,}\s*", re.IGNORECASE
 _LISTS = "classes.txt", "obj.names", "labels.txt", "_darknet.labels"
 
 
-def _yolo(root: Path) -> dict[Path, _Told]:
+def _yolo(files: _Files) -> dict[Path, _Told]:
     lines: dict[Path, list[str]] = {}
-    for path in _files(root, ".txt"):
+    for path in files.of(".txt"):
         text = path.read_text(encoding="utf-8", errors="replace").strip()
         some = text.splitlines()
         if all(map(_NUMBERS.fullmatch, some)) and (
@@ -293,7 +301,7 @@ def _yolo(root: Path) -> dict[Path, _Told]:
             lines[path] = some
     if not any(lines.values()):
         return {}
-    names, told = _yolo_names(root)
+    names, told = _yolo_names(files)
     found: dict[Path, _Told] = {}
     for path, some in lines.items():
         numbers = [int(line.split()[0]) for line in some]
@@ -302,16 +310,18 @@ def _yolo(root: Path) -> dict[Path, _Told]:
                 f"{path}: expected classes of {told}, {_span(names)}; got {wrong[0]}"
             )
         # labels/train/a.txt is of images/train/a.jpg, or lies beside its photo.
-        parts = ["images" if x == "labels" else x for x in path.relative_to(root).parts]
+        parts = [
+            "images" if x == "labels" else x for x in path.relative_to(files.root).parts
+        ]
         photo = Path(*parts).with_suffix("").as_posix()
         row = photo, [names[one] for one in numbers]
         found[path] = _Told([row], list(names.values()))
     return found
 
 
-def _yolo_names(root: Path) -> tuple[dict[int, str], Path]:
+def _yolo_names(files: _Files) -> tuple[dict[int, str], Path]:
     """Return the names of YOLO's classes by number, and the file that tells them."""
-    for path in _files(root, ".yaml", ".yml"):
+    for path in files.of(".yaml", ".yml"):
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -323,12 +333,12 @@ def _yolo_names(root: Path) -> tuple[dict[int, str], Path]:
             return {i: str(one) for i, one in enumerate(names)}, path
         if isinstance(names, dict) and all(isinstance(i, int) for i in names):
             return {i: str(one) for i, one in names.items()}, path
-    for path in (one for one in _files(root, *_SUFFIXES) if one.name in _LISTS):
+    for path in (one for one in files.of(*_SUFFIXES) if one.name in _LISTS):
         text = path.read_text(encoding="utf-8")
         return {i: one.strip() for i, one in enumerate(text.splitlines())}, path
     raise ValueError(
-        f"expected the names of YOLO's classes in {root}: data.yaml with names, or "
-        "classes.txt with a name a line"
+        f"expected the names of YOLO's classes in {files.root}: data.yaml with names, "
+        "or classes.txt with a name a line"
     )
 
 
@@ -343,9 +353,9 @@ _PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"
 _TAG = "tags", "tag", "class", "classes", "label", "labels", "category"
 
 
-def _tables(root: Path) -> dict[Path, _Told]:
+def _tables(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
-    for path in _files(root, ".csv"):
+    for path in files.of(".csv"):
         names = {one.casefold(): one for one in header(path)}
         photo = next((one for one in names if one in _PHOTO), None)
         tag = next((one for one in names if one in _TAG), None)
@@ -382,7 +392,7 @@ def _a_column_a_class(path: Path, photo: str, names: Mapping[str, str]) -> _Told
     return _Told(told, [names[one] for one in classes])
 
 
-_READERS: Mapping[str, Callable[[Path], Mapping[Path, _Told]]] = {
+_READERS: Mapping[str, Callable[[_Files], Mapping[Path, _Told]]] = {
     "COCO": _coco,
     "Label Studio": _label_studio,
     "PASCAL VOC": _voc,

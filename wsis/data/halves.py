@@ -76,20 +76,25 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
 
 def summary(tagged: Tagged) -> str:
     """Return one line about the photos, classes and points of training data."""
-    classes = tagged.classes
-    none_yet = torch.zeros(0, len(classes), dtype=torch.bool)
-    tags = torch.cat([none_yet, *(one.tags[None] for one in tagged.images)])
-    none = int((~tags.any(1)).sum())
+    counts = photos_of_each(tagged)
+    none = sum(not bool(one.tags.any()) for one in tagged.images)
     points = sum(len(one.points) for one in tagged.images if one.points is not None)
     objects = sum(int(x.counts.sum()) for x in tagged.images if x.counts is not None)
-    photos = zip(classes, tags.sum(0).tolist(), strict=True)
     return (
-        f"data: {tagged.name}: {len(tags)} photos of {len(classes)} classes "
-        f"({few([f'{name} {count}' for name, count in photos])})"
+        f"data: {tagged.name}: {len(tagged.images)} photos of {len(counts)} classes "
+        f"({few([f'{name} {count}' for name, count in counts.items()])})"
         + (f"; without tags: {none}" if none else "")
         + (f"; points: {points}" if points else "")
         + (f"; objects counted: {objects}" if objects else "")
     )
+
+
+def photos_of_each(tagged: Tagged) -> dict[str, int]:
+    """Return the number of photos of each class."""
+    counts = torch.zeros(len(tagged.classes), dtype=torch.long)
+    for image in tagged.images:
+        counts += image.tags
+    return dict(zip(tagged.classes, counts.tolist(), strict=True))
 
 
 def tell_untagged(tagged: Tagged) -> None:

@@ -157,8 +157,7 @@ class Predictions:
             if (left != mask).any():
                 masks[i] = coco.encode(np.asfortranarray(left, np.uint8))
         some = torch.tensor(sorted(kept), dtype=torch.long)
-        boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
-        return replace(self, masks=masks, boxes=boxes).chosen(some)
+        return self._with(masks, self.size).chosen(some)
 
     def enlarged(self, size: Size) -> "Predictions":
         """Return the instances found in the frame of a photo at the photo's (H, W).
@@ -167,9 +166,7 @@ class Predictions:
         """
         if size == self.size:
             return self
-        masks = sampled_masks(self.masks, size)
-        boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
-        return replace(self, size=size, masks=masks, boxes=boxes)
+        return self._with(sampled_masks(self.masks, size), size)
 
     def framed(self) -> "Predictions":
         """Return the instances in the frame of a large photo, by the same rule.
@@ -179,10 +176,12 @@ class Predictions:
         size = frame(self.size)
         if size == self.size:
             return self
-        masks = sampled_masks(self.masks, size)
+        found = self._with(sampled_masks(self.masks, size), size)
+        return found.chosen((found.boxes[:, 2:] > found.boxes[:, :2]).all(1))
+
+    def _with(self, masks: Sequence[Rle], size: Size) -> "Predictions":
         boxes = self.boxes.new_tensor(_boxes(masks)).reshape(-1, 4)
-        found = replace(self, size=size, masks=masks, boxes=boxes)
-        return found.chosen((boxes[:, 2:] > boxes[:, :2]).all(1))
+        return replace(self, size=size, masks=masks, boxes=boxes)
 
     def captions(self) -> list[str]:
         """Return ``class score`` of each; the label where names are not known."""

@@ -15,10 +15,8 @@ from wsis._support.folders import locked
 from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
-from wsis.runs.recipes import Recipe
+from wsis.runs.recipes import PHOTOS, Recipe
 from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
-
-RECIPE = "photos-small"
 
 
 class Project(BaseModel):
@@ -44,7 +42,7 @@ class Project(BaseModel):
     single: bool = False
     points: Path | None = None
     out: Path = Path("wsis-out")
-    recipe: str = RECIPE
+    recipe: str = PHOTOS
     settings: dict[str, Any] = {}
     refine: bool | int = Field(default=False, ge=0)
     export: tuple[str, ...] = ("coco",)
@@ -144,7 +142,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
             yield f"{before}{key}", text
 
 
-def project_text(photos: Path, tags: Path | None = None, recipe: str = RECIPE) -> str:
+def project_text(photos: Path, tags: Path | None = None, recipe: str = PHOTOS) -> str:
     """Return a commented ``wsis.toml``.
 
     Args:
@@ -285,4 +283,4 @@ class Journal:
         write_json(self._file, self._steps)
 
 
-__all__ = ["RECIPE", "Journal", "Project", "project_text"]
+__all__ = ["Journal", "Project", "project_text"]
