@@ -323,3 +323,25 @@ def test_the_rows_make_a_data_set(tmp_path):
         [True, True],
         [False, False],
     ]
+
+
+def test_numbers_of_yolo_may_begin_with_a_point(tmp_path):
+    photos(tmp_path / "images", ["a.png"])
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 .5 -.5 .2 1.\n")
+    (tmp_path / "classes.txt").write_text("dog\n")
+
+    assert exported_tags(tmp_path).rows == {"images/a.png": ["dog"]}
+
+    (tmp_path / "classes.txt").write_bytes("Käfer\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"classes\.txt: expected names .* in UTF-8"):
+        exported_tags(tmp_path)
+
+
+def test_labels_of_an_unknown_kind_are_told(tmp_path):
+    photos(tmp_path / "images", ["a.png"])
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("dog 1 2 3 4\n")
+
+    with pytest.warns(InputWarning, match=r"not read \(1\): labels/a\.txt; tags come"):
+        assert exported_tags(tmp_path).kind == "a subfolder per tag"

@@ -77,7 +77,8 @@ def exported_tags(root: Path) -> ExportedTags:
         )
     for kind, some in found.items():
         return _placed(kind, root, some)
-    if rest := files.of(".json", ".xml"):
+    rest = [x for x in files.of(".txt") if "labels" in x.relative_to(root).parts]
+    if rest := [*files.of(".json", ".xml"), *rest]:
         warn(
             f"{root}: files of a kind that is not known are not read ({len(rest)}): "
             f"{_from(root, rest)}; tags come from COCO, PASCAL VOC, YOLO, Label "
@@ -284,7 +285,7 @@ def _voc(files: _Files) -> dict[Path, _Told]:
     return found
 
 
-_NUMBERS = re.compile(r"\d+(\s+-?\d+(\.\d*)?(e[-+]?\d+)?){4,}\s*", re.IGNORECASE)
+_NUMBERS = re.compile(r"\d+(\s+-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?){4,}\s*", re.IGNORECASE)
 """A line of YOLO's: the number of a class, then a box or an outline."""
 
 _LISTS = "classes.txt", "obj.names", "labels.txt", "_darknet.labels"
@@ -334,7 +335,13 @@ def _yolo_names(files: _Files) -> tuple[dict[int, str], Path]:
         if isinstance(names, dict) and all(isinstance(i, int) for i in names):
             return {i: str(one) for i, one in names.items()}, path
     for path in (one for one in files.of(*_SUFFIXES) if one.name in _LISTS):
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path}: expected names of classes in UTF-8: {error}; save it so, or: "
+                "iconv -f WINDOWS-1252 -t UTF-8"
+            ) from None
         return {i: one.strip() for i, one in enumerate(text.splitlines())}, path
     raise ValueError(
         f"expected the names of YOLO's classes in {files.root}: data.yaml with names, "
