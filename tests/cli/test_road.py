@@ -109,6 +109,12 @@ def test_from_photos_to_masks_and_again(here):
     assert more.count("begins") == 1
     assert "export yolo: begins" in more
 
+    # One object of each tag is what training and predictions are told.
+    change(here, "single = false", "single = true")
+    plan = wsis("run", "--dry-run", *CPU)
+    assert "--tags photos --single" in plan
+    change(here, "single = true", "single = false")
+
     # Other settings go into other folders, and the old ones are found again.
     change(here, "# schedule.iterations = 3000", "schedule.iterations = 7")
     plan = wsis("run", "--dry-run", *CPU)

@@ -154,3 +154,15 @@ def test_tags_may_count_unless_a_class_has_that_name(root):
     known = known_tags(photos, [root], (*CLASSES, "dog:2"))
     assert known.of[0] == {"cat", "dog:2"}
     assert list(known.counts) == [{}, {"dog": 1, "Polar bear": 3}]
+
+
+def test_single_counts_one_of_each_tag_and_refuses_more(root):
+    table(root, "cat/a.png,dog;CAT")
+    photos = images_in([root / "cat/a.png", root / "new/d.png"])
+
+    known = known_tags(photos, [root], CLASSES, single=True)
+    assert list(known.counts) == [{"cat": 1, "dog": 1}, {}]
+
+    table(root, "cat/a.png,dog:2;CAT")
+    with pytest.raises(ValueError, match=r"on 1: .*a\.png \(dog 2\); leave one"):
+        known_tags(photos, [root], CLASSES, single=True)

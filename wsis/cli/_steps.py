@@ -66,7 +66,11 @@ class Steps:
             model = self.step("refine", inputs, "refined", [*run, *how], _weights)
         where = project.tags or project.photos
         inputs = {"run": self._made(model), **_photos(project)}
-        words = [str(project.photos), "--run", str(model), "--tags", str(where), *own]
+        words = [str(project.photos), "--run", str(model), "--tags", str(where)]
+        if project.single:
+            inputs["single"] = True
+            words.append("--single")
+        words += own
         found = self.step("predict", inputs, "found", words, _found)
         masks = []
         for form in project.export:

@@ -57,6 +57,9 @@ def predict(
             "named as classes."
         ),
     ] = None,
+    single: Annotated[
+        bool, typer.Option("--single", help="Photos have one object of each tag.")
+    ] = False,
     jobs: options.Jobs = 1,
     place: options.Place,
     overwrite: options.Overwrite = False,
@@ -77,6 +80,8 @@ def predict(
     refuse_existing(out, overwrite=overwrite)
     if tags is not None and not trust_tags:
         raise UsageError("expected --tags or --no-trust-tags, got both")
+    if single and not trust_tags:
+        raise UsageError("expected --single or --no-trust-tags, got both")
     from functools import partial
 
     from wsis._support.files import write_json
@@ -97,7 +102,7 @@ def predict(
     allowed: list[frozenset[str] | None] = [None] * len(paths)
     tagged: list[dict[str, int] | None] = [None] * len(paths)
     if trust_tags:
-        known = known_tags(paths, photos, trained.classes, tags)
+        known = known_tags(paths, photos, trained.classes, tags, single=single)
         allowed = list(known.of)
         tagged = [
             some if some is None else dict.fromkeys(some, 0) | counts

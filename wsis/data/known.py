@@ -36,6 +36,8 @@ def known_tags(
     given: Iterable[Path],
     classes: Sequence[str],
     source: Path | None = None,
+    *,
+    single: bool = False,
 ) -> KnownTags:
     """Return the tags of photos as classes of a model; other tags are none of them.
 
@@ -50,11 +52,12 @@ def known_tags(
         given: the files and folders that they were found by.
         classes: names of the model's classes.
         source: a CSV, a json in COCO's format, or a tagged folder.
+        single: whether a photo has one object of each of its tags.
 
     Raises:
         FileNotFoundError: if there is no ``source``.
         ValueError: if tags cannot be read, contradict each other in a count, or
-            ``source`` has none of the photos'.
+            ``single``, or ``source`` has none of the photos'.
     """
     bases = list(dict.fromkeys(_base(one.absolute()) for one in given))
     found = _Found(classes)
@@ -81,9 +84,24 @@ def known_tags(
         for some in tags
     ]
     counts = [
-        {known[plain(x)]: n for x, n in some.items() if n and plain(x) in known}
+        {
+            known[plain(x)]: n or 1
+            for x, n in some.items()
+            if (n or single) and plain(x) in known
+        }
         for some in tags
     ]
+    if single:
+        several = [
+            f"{photo} ({few([f'{name} {n}' for name, n in count.items() if n > 1])})"
+            for photo, count in zip(photos, counts, strict=True)
+            if max(count.values(), default=0) > 1
+        ]
+        if several:
+            raise ValueError(
+                "single says that photos have one object of each tag, tags count more "
+                f"on {len(several)}: {few(several)}; leave one of them out"
+            )
     return KnownTags(
         of=of, counts=counts, places=sorted(found.places) if any(tags) else []
     )
