@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import relpath
 from pathlib import Path
 
 from wsis._support.files import publish
@@ -75,3 +76,11 @@ def unique(names: list[str]) -> list[str]:
         taken.add(free.lower())
         result.append(free)
     return result
+
+
+def way(path: Path, folder: Path) -> str:
+    """Return the way to a path from a folder, for as long as neither moves."""
+    try:
+        return Path(relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()

@@ -27,7 +27,7 @@ class _Commands(Mapping[str, Any]):
     """The commands by name; a command's file is imported when it is asked for."""
 
     NAMES = (
-        *("start", "run"),
+        *("start", "run", "show"),
         *("bench", "tune", "train", "predict", "export", "evaluate", "refine"),
         *("report", "proposals", "recipe", "convert", "cues", "parts", "doctor"),
     )

@@ -46,6 +46,12 @@ def export(
             "--exclusive", help="Leave every pixel to its best instance. Always in voc."
         ),
     ] = False,
+    accepted: Annotated[
+        bool,
+        typer.Option(
+            "--accepted", help="Write what was accepted with wsis show, nothing else."
+        ),
+    ] = False,
     polygons: Annotated[
         bool,
         typer.Option(
@@ -68,7 +74,7 @@ def export(
     the likeliest instances.
 
     Copies get safe names, no two alike; photos.csv lists the original ones. Without
-    --min-score all instances are written, most of which are wrong.
+    --min-score or --accepted all instances are written, most of which are wrong.
     """
     refuse_existing(out, instead="delete it first")
     if polygons and kind != "coco":
@@ -87,9 +93,12 @@ def export(
         min_score=min_score,
         classes=classes,
         exclusive=exclusive,
+        accepted=accepted,
         style=Style(polygons=polygons, tolerance=simplify),
     )
     notes = [f"{done.instances} instances on {done.photos} photos: {out}"]
+    if done.undecided:
+        notes.append(f"photos left out, nothing accepted on them: {done.undecided}")
     if done.empty:
         notes.append(f"photos without an instance: {done.empty}")
     if done.hidden:

@@ -1,6 +1,5 @@
 """``wsis predict``: finds instances on photos."""
 
-from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,7 +84,7 @@ def predict(
     from functools import partial
 
     from wsis._support.files import write_json
-    from wsis._support.folders import new_folder, unique
+    from wsis._support.folders import new_folder, unique, way
     from wsis.data import known_tags
     from wsis.data.annotations import classes_in
     from wsis.data.images import images_in, tell_unread
@@ -132,9 +131,10 @@ def predict(
             {
                 "supervision": list(card.supervision),
                 "versions": card.versions,
+                "run": way(run, out),
                 TRUSTED: sum(one is not None for one in allowed),
             },
-            [_from(path, out) for path in found],
+            [way(path, out) for path in found],
         )
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)
@@ -191,14 +191,6 @@ def _told(allowed: "Sequence[frozenset[str] | None]", places: "Sequence[str]") -
         f"tags: known for {count} of {len(allowed)} photos, from {few(list(places))}; "
         "these get masks of their own tags only (--no-trust-tags allows every class)"
     )
-
-
-def _from(path: Path, folder: Path) -> str:
-    """Return the way to a photo from a folder, for as long as neither moves."""
-    try:
-        return Path(relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:  # another drive
-        return path.resolve().as_posix()
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -75,7 +75,8 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
 
     A ``.csv`` has a first line ``file,x,y,class`` and then a line a point; a ``.json``
     is in COCO's format, with ``"point": [x, y]`` in its annotations. Files are image
-    names as the data set has them; x and y are pixels from the left and the top. Names
+    names as the data set has them, or ways to the photos from the file's folder, as
+    ``wsis show`` writes them; x and y are pixels from the left and the top. Names
     of classes match whatever their case, and with a space, ``-`` or ``_`` between
     words. The points of an image keep the file's order.
 
@@ -101,6 +102,8 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
             f"{file}: points that are listed several times count as several objects "
             f"({len(again)}): {few(again, '; ')}"
         )
+    if any(normalize("NFC", one[1]) not in images for one in given):
+        images = _ways(tagged, {one[1] for one in given}, file.parent) | images
     for where, photo, x, y, name in given:
         image, label = images.get(normalize("NFC", photo)), labels.get(plain(name))
         try:
@@ -137,6 +140,17 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
             image = replace(image, points=points)
         pointed.append(image)
     return replace(tagged, images=pointed)
+
+
+def _ways(tagged: Tagged, ways: set[str], folder: Path) -> dict[str, TaggedImage]:
+    """Return the images to which ways from a folder lead."""
+    places = {
+        one.load.path.resolve(): one
+        for one in tagged.images
+        if isinstance(one.load, Reading)
+    }
+    led = {one: places.get((folder / one).resolve()) for one in ways}
+    return {normalize("NFC", one): image for one, image in led.items() if image}
 
 
 class _Place(NamedTuple):

@@ -42,29 +42,55 @@ def write_found(folder: Path) -> Path:
         FileNotFoundError: if predictions or photos are missing.
         ReportError: if the folder has no list of photos by doubt.
     """
-    rows = _rows(folder / REVIEW)
-    photos, classes = photos_of(folder, None)
-    named = {photo.name: photo for photo in photos}
+    doubted, classes = by_doubt(folder)
     shown = []
-    for row in rows[:MOST]:
+    for photo, row in doubted[:MOST]:
+        drawn = replace(photo.found, load=photo.read).draw(side=SIDE)
+        shown.append(
+            Shown(
+                name=row["photo"],
+                uri=data_uri(drawn),
+                doubt=row["doubt"],
+                reasons=row["reasons"],
+            )
+        )
+    photos = [photo for photo, _ in doubted]
+    page = render_found(folder.name, len(photos), _numbers(photos, classes), shown)
+    write_text(folder / PAGE, page)
+    return folder / PAGE
+
+
+def by_doubt(
+    folder: Path, images: Path | None = None
+) -> tuple[list[tuple[Photo, dict[str, str]]], tuple[str, ...]]:
+    """Return the photos of predictions, each with its row of doubts, and the classes.
+
+    Photos that the list of doubts lacks come last.
+
+    Args:
+        folder: that ``wsis predict`` wrote.
+        images: folder of the photos; None takes the places that the file tells.
+
+    Raises:
+        FileNotFoundError: if predictions or photos are missing.
+        ReportError: if the list of doubts is missing, or lists other photos.
+    """
+    photos, classes = photos_of(folder, images)
+    rows = _rows(folder / REVIEW)
+    named = {photo.name: photo for photo in photos}
+    found = []
+    for row in rows:
         name = row["photo"]
         photo = named.get(name) or named.get(Path(name).name)
         if photo is None:
             raise ReportError(
                 f"{folder / REVIEW} lists {name}, which was not predicted"
             )
-        drawn = replace(photo.found, load=photo.read).draw(side=SIDE)
-        shown.append(
-            Shown(
-                name=name,
-                uri=data_uri(drawn),
-                doubt=row["doubt"],
-                reasons=row["reasons"],
-            )
-        )
-    page = render_found(folder.name, len(photos), _numbers(photos, classes), shown)
-    write_text(folder / PAGE, page)
-    return folder / PAGE
+        found.append((photo, row))
+    listed = {id(photo) for photo, _ in found}
+    rest = [photo for photo in photos if id(photo) not in listed]
+    none = {"doubt": "–", "reasons": f"not in {REVIEW}"}
+    return [*found, *((one, {"photo": one.name, **none}) for one in rest)], classes
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

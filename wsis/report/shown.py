@@ -47,9 +47,11 @@ class Mined:
     weight: list[float]
 
     @classmethod
-    def of(cls, branch: int, found: PseudoInstances) -> "Mined":
-        """Keep the heaviest; of equal weights, those found first."""
-        order = found.weight.argsort(descending=True, stable=True)[:HEAVIEST]
+    def of(
+        cls, branch: int, found: PseudoInstances, most: int | None = HEAVIEST
+    ) -> "Mined":
+        """Keep the heaviest, or all; of equal weights, those found first."""
+        order = found.weight.argsort(descending=True, stable=True)[:most]
         some = found.chosen(order)
         index = some.index.tolist()
         return cls(
@@ -125,19 +127,25 @@ def spread(count: int, images: int) -> list[int]:
 
 @torch.no_grad()
 def mine(
-    pipeline: Pipeline, model: Model, strategy: Strategy, bag: Bag, cues: Cues
+    pipeline: Pipeline,
+    model: Model,
+    strategy: Strategy,
+    bag: Bag,
+    cues: Cues | None,
+    most: int | None = HEAVIEST,
 ) -> list[Mined]:
     """Return what each branch would be taught on an image by the model as it is.
 
     The model sees the image once, as prediction shows it first, and its tags, no mask.
     The list is empty if the image has no tags, no proposals, or lacks the points that
-    would teach a branch.
+    would teach a branch. Without cues, it lacks the branch that they would teach.
     """
     proposals = bag.proposals
     if not len(proposals) or not bag.tags.any():
         return []
     clusters = None
-    if not strategy.anti_noise:
+    unknown = cues is None and not strategy.anti_noise
+    if cues is not None and not strategy.anti_noise:
         labels = cues(bag)
         if labels is None or not bool(labels.any()):
             return []
@@ -151,6 +159,7 @@ def mine(
     if counts is not None:
         counts = counts.to(model.device)
     return [
-        Mined.of(k, strategy.mine(k, branch, meeting, tags, clusters, counts))
+        Mined.of(k, strategy.mine(k, branch, meeting, tags, clusters, counts), most)
         for k, branch in enumerate(previous)
+        if not (k == 0 and unknown)
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from wsis._support.checks import warn
 from wsis._support.folders import new_folder
 from wsis.data.annotations import classes_in
+from wsis.report.decisions import decided
 from wsis.report.formats._format import FORMATS
 from wsis.report.formats._photos import Photo, photos_of, write_names
 from wsis.report.formats._style import Style
@@ -21,6 +22,7 @@ class Exported:
         empty: photos on which no instance is left.
         hidden: instances that lost all their pixels to better ones.
         renamed: photos that have another name than before.
+        undecided: photos left out, as no instance on them is accepted.
     """
 
     photos: int
@@ -28,6 +30,7 @@ class Exported:
     empty: int
     hidden: int
     renamed: int
+    undecided: int = 0
 
 
 def export(
@@ -39,6 +42,7 @@ def export(
     min_score: float = 0.0,
     classes: str | None = None,
     exclusive: bool = False,
+    accepted: bool = False,
     style: Style | None = None,
 ) -> Exported:
     """Write predictions, and copies of their photos, into a new folder.
@@ -54,6 +58,9 @@ def export(
         min_score: instances below are left out.
         classes: comma-separated names; None keeps all. The others stay listed.
         exclusive: leave a pixel to its best instance alone.
+        accepted: only instances that are accepted in ``decisions.jsonl`` beside the
+            predictions, and photos that have one; warns of points for missed objects,
+            which have no mask.
         style: of the masks.
 
     Raises:
@@ -68,6 +75,11 @@ def export(
         raise FileExistsError(f"expected a new folder, {out} exists")
     form = FORMATS[kind]
     photos, names = photos_of(source, images)
+    undecided = 0
+    if accepted:
+        decisions = decided(source if source.is_dir() else source.parent, photos)
+        undecided, photos = len(photos), decisions.accepted()
+        undecided -= len(photos)
     wanted = None if classes is None else classes_in(classes, names)
     chosen: list[Photo] = []
     hidden = 0
@@ -79,6 +91,10 @@ def export(
             hidden += before - len(found)
         chosen.append(replace(photo, found=replace(found, load=photo.read)))
     count = sum(len(photo.found) for photo in chosen)
+    if accepted and not photos:
+        raise ValueError(
+            f"no instance of {source} is accepted; accept some with: wsis show {source}"
+        )
     if not count:
         warn(
             f"no instance of {source} is left to export; the best score in the file is "
@@ -93,4 +109,5 @@ def export(
         empty=sum(not len(photo.found) for photo in chosen),
         hidden=hidden,
         renamed=sum(Path(photo.name).stem != photo.stem for photo in chosen),
+        undecided=undecided,
     )

@@ -115,9 +115,15 @@ def _file(source: Path) -> Path:
     if source.is_file():
         return source
     if not (source / PREDICTIONS).is_file():
+        within = [one.parent for one in sorted(source.glob(f"*/{PREDICTIONS}"))]
         raise FileNotFoundError(
-            f"expected {PREDICTIONS} in {source}, there is none; make it with: wsis "
-            f"predict PHOTOS --run {source} --out found, and export found"
+            f"expected {PREDICTIONS} in {source}, there is none; "
+            + (
+                f"{few(list(map(str, within)))} has one"
+                if within
+                else f"make it with: wsis predict PHOTOS --run {source} --out found, "
+                "and take found"
+            )
         )
     return source / PREDICTIONS
 

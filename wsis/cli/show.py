@@ -1,0 +1,89 @@
+"""``wsis show``: a page on this machine to look through predictions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError
+from wsis.cli._next import then
+
+app = options.command_group()
+
+
+@app.command(
+    epilog=options.examples(
+        "wsis show wsis-out/found", "wsis show found --run run --port 8000 --open"
+    )
+)
+@options.grouped
+def show(
+    *,
+    found: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOUND", help="Folder that wsis predict wrote, or its json."
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the photos, if they have moved since."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The run that predicted them, if it has moved since."),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Show instances from this score on, at first; 0.1, or less where most "
+            "photos would show none.",
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 takes any.")
+    ] = 0,
+    browse: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.")
+    ] = False,
+    place: options.Place,
+) -> None:
+    """Look through predictions in the browser, and accept or reject them.
+
+    The page lists the photos by doubt, as review.csv does, and shows what each instance
+    grew from, branch by branch. Decisions are kept at once in decisions.jsonl beside
+    the predictions, and points on missed objects in points.csv, which cues=points
+    reads. wsis export --accepted writes what was accepted.
+
+    Only this machine can open the page, and only with the whole address, which is
+    another one each time. Nothing is loaded from the internet. Ctrl-C ends it.
+    """
+    try:
+        from wsis.report.viewer import View, serve
+    except ImportError as error:
+        raise UsageError(str(error)) from None
+    view = View.of(
+        found,
+        images=images,
+        run=run,
+        device=place.device,
+        cache=place.cache,
+        least=min_score,
+    )
+
+    def told(address: str) -> None:
+        typer.echo(f"{len(view.photos)} photos: {address}")
+        typer.echo("Ctrl-C ends it; decisions are kept at once")
+        if browse:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    try:
+        serve(view, port, told)
+    except KeyboardInterrupt:
+        typer.echo(f"decisions: {view.decisions.path}")
+        then("export", found, "--accepted", "--format", "coco", "--out", "accepted")

@@ -1,0 +1,217 @@
+"""Decisions about predictions: instances accepted or rejected, points for missed ones.
+
+They are lines of ``decisions.jsonl`` beside the predictions. Each is on disk before
+anything else is done; the last one about an instance or a point holds. So any number of
+pages and processes decide at once, and none undoes what another has decided.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from wsis._support.checks import few, warn
+from wsis._support.files import (
+    append_json,
+    atomic_write,
+    digest,
+    numbered_json_lines,
+    state,
+)
+from wsis._support.folders import way
+
+if TYPE_CHECKING:
+    from wsis.report.formats import Photo
+
+DECISIONS, POINTS = "decisions.jsonl", "points.csv"
+
+ACCEPTED, REJECTED, OPEN, POINTED, REMOVED = (
+    *("accepted", "rejected", "open"),
+    *("pointed", "removed"),
+)
+"""What is decided about an instance, the first three, or about a point."""
+
+_Key = tuple[str, str, str]
+"""A photo's name, a class, and a mask's digest or a point's ``x,y``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A point on an object that no instance shows.
+
+    Args:
+        x: pixels from the left of the photo.
+        y: pixels from its top.
+        name: the object's class.
+    """
+
+    x: float
+    y: float
+    name: str
+
+
+class Decisions:
+    """The decisions about the predictions in a folder.
+
+    An instance is known by its photo, class and mask, so that predictions made anew
+    keep the decisions about equal masks alone.
+
+    Args:
+        folder: of the predictions; ``points.csv`` is kept there, too.
+        photos: with their instances.
+
+    Attributes:
+        version: changes with the decisions.
+    """
+
+    def __init__(self, folder: Path, photos: "Sequence[Photo]") -> None:
+        self.folder, self.photos = folder, photos
+        self._keys = [_keys(photo) for photo in photos]
+        self._last: dict[_Key, str] = {}
+        self.version: tuple[int, ...] | None = None
+        self.read()
+        known = {key for keys in self._keys for key in keys}
+        names = {photo.name for photo in photos}
+        lost = [
+            f"{photo} ({name})"
+            for (photo, name, what), decision in self._last.items()
+            if (photo, name, what) not in known
+            and (decision in (ACCEPTED, REJECTED) or photo not in names)
+        ]
+        if lost:
+            warn(
+                f"{self.path}: decisions about instances that are not among the "
+                f"predictions are left out ({len(lost)}): {few(lost)}"
+            )
+
+    @property
+    def path(self) -> Path:
+        """Return the file of the decisions."""
+        return self.folder / DECISIONS
+
+    def read(self) -> bool:
+        """Take in what others have decided meanwhile; tell whether there is any."""
+        now = state(self.path)
+        if now == self.version:
+            return False
+        last: dict[_Key, str] = {}
+        damaged = []
+        for number, line in numbered_json_lines(self.path):
+            match line:
+                case {
+                    "photo": str(photo),
+                    "class": str(name),
+                    "mask": str(mask),
+                    "is": "accepted" | "rejected" | "open" as decision,
+                }:
+                    last[photo, name, mask] = decision
+                case {
+                    "photo": str(photo),
+                    "class": str(name),
+                    "point": [float() | int() as x, float() | int() as y],
+                    "is": "pointed" | "removed" as decision,
+                }:
+                    last[photo, name, f"{x:g},{y:g}"] = decision
+                case _:
+                    damaged.append(f"line {number}")
+        if damaged:
+            warn(f"{self.path}: {len(damaged)} damaged are left out: {few(damaged)}")
+        self.version, self._last = now, last
+        return True
+
+    def of(self, photo: int) -> list[str]:
+        """Return the decision about each instance of a photo, in their order."""
+        return [self._last.get(key, OPEN) for key in self._keys[photo]]
+
+    def spots(self, photo: int) -> list[Spot]:
+        """Return the points on a photo, in the order of their first lines."""
+        own = self.photos[photo].name
+        return [
+            Spot(x=float(x), y=float(y), name=name)
+            for (of, name, what), decision in self._last.items()
+            if of == own and decision == POINTED
+            for x, _, y in [what.partition(",")]
+        ]
+
+    def decide(self, photo: int, instance: int, decision: str) -> None:
+        """Keep a decision about an instance of a photo; ``open`` takes one back."""
+        name, kind, mask = self._keys[photo][instance]
+        self._keep({"photo": name, "class": kind, "mask": mask, "is": decision})
+
+    def point(self, photo: int, spot: Spot, *, there: bool = True) -> None:
+        """Keep a point on a missed object, or take one back.
+
+        Raises:
+            ValueError: if it lies outside of the photo.
+        """
+        one = self.photos[photo]
+        height, width = one.found.size
+        if not (0 <= spot.x < width and 0 <= spot.y < height):
+            raise ValueError(
+                f"expected a point in {one.name}, {width} x {height} pixels, got "
+                f"{spot.x:g}, {spot.y:g}"
+            )
+        place = [round(spot.x, 1), round(spot.y, 1)]
+        self._keep(
+            {
+                "photo": one.name,
+                "class": spot.name,
+                "point": place,
+                "is": POINTED if there else REMOVED,
+            }
+        )
+        self._write_points()
+
+    def accepted(self) -> "list[Photo]":
+        """Return the photos that have an accepted instance, with these alone."""
+        found = []
+        for number, photo in enumerate(self.photos):
+            keep = torch.tensor([one == ACCEPTED for one in self.of(number)])
+            if keep.any():
+                found.append(replace(photo, found=photo.found.chosen(keep)))
+        return found
+
+    def _keep(self, line: Mapping[str, Any]) -> None:
+        append_json(self.path, line)
+        self.read()
+
+    def _write_points(self) -> None:
+        """Write all points as ``cues=points`` reads them; no file if there are none."""
+        rows = [
+            (way(photo.read.path, self.folder), f"{one.x:g}", f"{one.y:g}", one.name)
+            for number, photo in enumerate(self.photos)
+            for one in self.spots(number)
+        ]
+        if not rows:
+            (self.folder / POINTS).unlink(missing_ok=True)
+            return
+        with (
+            atomic_write(self.folder / POINTS) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows([("file", "x", "y", "class"), *rows])
+
+
+def decided(folder: Path, photos: "Sequence[Photo]") -> Decisions:
+    """Return the decisions about predictions, which somebody must have made.
+
+    Raises:
+        FileNotFoundError: if nobody has.
+    """
+    if not (folder / DECISIONS).is_file():
+        raise FileNotFoundError(
+            f"expected {DECISIONS} in {folder}, there is none; accept instances with: "
+            f"wsis show {folder}"
+        )
+    return Decisions(folder, photos)
+
+
+def _keys(photo: "Photo") -> list[_Key]:
+    found = photo.found
+    return [
+        (photo.name, found.classes[label - 1], digest(str(mask["counts"])))
+        for label, mask in zip(found.label.tolist(), found.masks, strict=True)
+    ]
