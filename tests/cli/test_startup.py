@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-HEAVY = ("scipy", "skimage", "timm", "torch", "torchvision", "transformers")
+HEAVY = ("nicegui", "scipy", "skimage", "timm", "torch", "torchvision", "transformers")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ HEAVY = ("scipy", "skimage", "timm", "torch", "torchvision", "transformers")
         ("parts",),
         ("start", "--help"),
         ("run", "--help"),
+        ("show", "--help"),
     ],
     ids=" ".join,
 )

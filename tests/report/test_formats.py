@@ -352,6 +352,8 @@ def test_lists_of_results_and_runs_are_refused_with_what_to_do(found, tmp_path):
     with pytest.raises(ValueError, match=r"results.json: .* predictions.json is one"):
         export(tmp_path / "results.json", tmp_path / "out", "coco")
     with pytest.raises(FileNotFoundError, match="wsis predict PHOTOS --run"):
+        export(tmp_path / "photos", tmp_path / "out", "coco")
+    with pytest.raises(FileNotFoundError, match=r"there is none; .*found has one"):
         export(tmp_path, tmp_path / "out", "coco")
     with pytest.raises(LookupError, match="expected a format among coco, yolo"):
         export(found, tmp_path / "out", "pascal")

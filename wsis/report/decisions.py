@@ -21,7 +21,7 @@ from wsis._support.files import (
     numbered_json_lines,
     state,
 )
-from wsis._support.folders import way
+from wsis._support.folders import unique, way
 
 if TYPE_CHECKING:
     from wsis.report.formats import Photo
@@ -166,12 +166,21 @@ class Decisions:
         self._write_points()
 
     def accepted(self) -> "list[Photo]":
-        """Return the photos that have an accepted instance, with these alone."""
-        found = []
+        """Return the photos that have an accepted instance, with these alone.
+
+        Warns of points on them.
+        """
+        found, missed = [], []
         for number, photo in enumerate(self.photos):
             keep = torch.tensor([one == ACCEPTED for one in self.of(number)])
             if keep.any():
                 found.append(replace(photo, found=photo.found.chosen(keep)))
+                missed += [photo.name] * len(self.spots(number))
+        if missed:
+            warn(
+                f"{len(missed)} points on missed objects have no mask; who learns from "
+                f"these photos, learns that nothing is there: {few(missed)}"
+            )
         return found
 
     def _keep(self, line: Mapping[str, Any]) -> None:
@@ -211,7 +220,13 @@ def decided(folder: Path, photos: "Sequence[Photo]") -> Decisions:
 
 def _keys(photo: "Photo") -> list[_Key]:
     found = photo.found
+    names = [found.classes[label - 1] for label in found.label.tolist()]
+    kinds = [
+        f"{name}/{digest(str(mask['counts']))}"
+        for name, mask in zip(names, found.masks, strict=True)
+    ]
+    # Equal masks of a class are told apart by their order.
     return [
-        (photo.name, found.classes[label - 1], digest(str(mask["counts"])))
-        for label, mask in zip(found.label.tolist(), found.masks, strict=True)
+        (photo.name, name, kind.rpartition("/")[2])
+        for name, kind in zip(names, unique(kinds), strict=True)
     ]

@@ -24,10 +24,12 @@ _LOOK = {
 """Masks on a photo by decision."""
 
 
-# The colours of the report; filled buttons are dark on light at night.
+# The colours of the report, in place of Quasar's.
 _COLOURS = """
-:root { --q-primary: #0072b2; --q-positive: #00704f; --q-negative: #b34700; }
-.body--dark { --q-primary: #56b4e9; --q-positive: #4fd1a5; --q-negative: #ff9d5c; }
+body { --q-primary: #0072b2 !important; --q-positive: #00704f !important;
+  --q-negative: #b34700 !important; }
+.body--dark { --q-primary: #56b4e9 !important; --q-positive: #4fd1a5 !important;
+  --q-negative: #ff9d5c !important; }
 .body--dark .q-btn.bg-positive, .body--dark .q-btn.bg-negative, .body--dark .bg-primary
   { color: #14171a !important; }
 .top.q-header { background: #005a8c; color: #fff !important; }
@@ -115,6 +117,7 @@ class Page:
             first = LISTED * (self.leaf - 1)
             for i, row in list(enumerate(rows))[first : first + LISTED]:
                 with ui.item(on_click=lambda i=i: self._go(i)) as item:
+                    item.mark(f"photo-{i}")
                     item.props(add="active" if i == self.photo else "")
                     with ui.item_section().props("avatar"):
                         ui.image(f"/picture/{i}?small=true").classes("w-12 h-12")
@@ -328,7 +331,7 @@ class Page:
         x, y = event.image_x * across, event.image_y * down
         if self.pointing:
             height, width = self.found.size
-            x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
+            x, y = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
             self.view.decisions.point(self.photo, Spot(x=x, y=y, name=self.kind.value))
             self._refresh()
         else:

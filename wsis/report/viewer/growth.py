@@ -93,10 +93,10 @@ class Growth:
             inner = [masks[seed]] if seed != index else []
             grown = "grown from its seed" if inner else "the seed itself"
             drawn = overlay(image, [masks[index]], side=SIDE, inner=inner)
-            note = f"{grown}, weight {weight:.2f}, IoU with the mask {iou:.2f}"
+            note = f"{grown}, weight {weight:.2g}, IoU with the mask {iou:.2f}"
             stages.append(Stage(title=title, note=note, uri=data_uri(drawn)))
         drawn = overlay(image, [own], side=SIDE)
-        note = f"{name} {float(found.score[instance]):.2f}"
+        note = f"{name} {float(found.score[instance]):.2g}"
         return [*stages, Stage(title="prediction", note=note, uri=data_uri(drawn))]
 
     def _loaded(self) -> Run:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import uvicorn
 from fastapi import FastAPI, Response
 from nicegui import app, ui
@@ -126,7 +127,8 @@ class View:
         height, width = self.photos[number].found.size
         if not (0 <= x < width and 0 <= y < height):
             return None
-        pixel = rle.frPyObjects([[int(x), int(y), 1, 1]], height, width)
+        box = np.array([[int(x), int(y), 1, 1]], float)
+        pixel = rle.frPyObjects(box, height, width)
         there = [i for i in some if rle.area(rle.merge([dict(masks[i]), *pixel], True))]
         return min(there, key=lambda i: int(rle.area(dict(masks[i]))), default=None)
 
@@ -186,6 +188,7 @@ def serve(view: View, port: int, told: Callable[[str], None]) -> None:
     Raises:
         OSError: if the port is taken.
     """
+    place = listening(port)
     token = secrets.token_urlsafe(24)
     around = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     ui.run_with(
@@ -197,13 +200,6 @@ def serve(view: View, port: int, told: Callable[[str], None]) -> None:
         mount_path=f"/{token}",
         show_welcome_message=False,
     )
-    try:
-        listening = socket.create_server((HOME, port))
-    except OSError as error:
-        raise OSError(
-            f"port {port} of {HOME} cannot be used ({error.strerror}); choose another "
-            "one: --port"
-        ) from None
     config = uvicorn.Config(
         Guard(around, token),
         log_level="warning",
@@ -211,6 +207,23 @@ def serve(view: View, port: int, told: Callable[[str], None]) -> None:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    with listening:
-        told(f"http://{HOME}:{listening.getsockname()[1]}/{token}/")
-        uvicorn.Server(config).run(sockets=[listening])
+    with place, warnings.catch_warnings():
+        # NiceGUI looks at every object there is, which some of torch's warn of.
+        warnings.simplefilter("ignore", FutureWarning)
+        told(f"http://{HOME}:{place.getsockname()[1]}/{token}/")
+        uvicorn.Server(config).run(sockets=[place])
+
+
+def listening(port: int) -> socket.socket:
+    """Return a socket on the loopback interface.
+
+    Raises:
+        OSError: if the port is taken.
+    """
+    try:
+        return socket.create_server((HOME, port))
+    except OSError as error:
+        raise OSError(
+            f"port {port} of {HOME} cannot be used ({error.strerror}); choose another "
+            "one: --port"
+        ) from None
