@@ -239,7 +239,10 @@ class Page:
             colour = self._colour(self._name(i))
             look = _LOOK[decisions[i]]
             if i == self.chosen:
-                look = 'fill-opacity="0.6" stroke-width="5"'
+                drawn.append(
+                    f'<path d="{self.outline(i)}" fill="none" stroke="white" '
+                    'stroke-width="8" vector-effect="non-scaling-stroke"/>'
+                )
             drawn.append(
                 f'<path d="{self.outline(i)}" fill="{colour}" stroke="{colour}" {look} '
                 f'fill-rule="evenodd" vector-effect="non-scaling-stroke">'
