@@ -9,7 +9,7 @@ from wsis import InputWarning
 from wsis.data.folder import FolderData
 from wsis.data.points import with_points
 from wsis.report import export
-from wsis.report.decisions import (
+from wsis.report._decisions import (
     ACCEPTED,
     DECISIONS,
     OPEN,

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from wsis.report.decisions import ACCEPTED, OPEN, POINTS, REJECTED, Decisions
+from wsis.report._decisions import ACCEPTED, OPEN, POINTS, REJECTED, Decisions
 from wsis.report.formats import photos_of
 
 pytest.importorskip("nicegui", reason="the extra 'viewer' is not installed")
@@ -79,7 +79,7 @@ def test_photos_are_looked_through_decided_and_exported(found, address, browser)
     other.get_by_label("next photo").click()
     other.locator("[aria-label=reject][aria-pressed=true]").wait_for()
     other.get_by_text("Add points for missed objects of").click()
-    box = other.locator("img[draggable=false]").bounding_box()
+    box = other.get_by_role("main").locator("img").bounding_box()
     other.mouse.click(box["x"] + box["width"] / 3, box["y"] + box["height"] / 4)
     other.get_by_text("missed: dog at 10, 5").wait_for()
     page.get_by_text("missed: dog at 10, 5").wait_for()

@@ -14,7 +14,7 @@ from wsis.report.found import by_doubt
 
 pytest.importorskip("nicegui", reason="the extra 'viewer' is not installed")
 
-from wsis.report.viewer.growth import Growth
+from wsis.report.viewer._growth import Growth
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image as Pillow
 
-from wsis.report.decisions import ACCEPTED, OPEN, POINTS, REJECTED, Decisions
+from wsis.report._decisions import ACCEPTED, OPEN, POINTS, REJECTED, Decisions
 
 pytest.importorskip("nicegui", reason="the extra 'viewer' is not installed")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from wsis._support.checks import warn
 from wsis._support.folders import new_folder
 from wsis.data.annotations import classes_in
-from wsis.report.decisions import decided
+from wsis.report._decisions import decided
 from wsis.report.formats._format import FORMATS
 from wsis.report.formats._photos import Photo, photos_of, write_names
 from wsis.report.formats._style import Style

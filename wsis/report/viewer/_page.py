@@ -7,7 +7,7 @@ from nicegui import run, ui
 
 from wsis.geometry.drawing import PALETTE
 from wsis.geometry.frame import frame
-from wsis.report.decisions import ACCEPTED, OPEN, REJECTED, Spot
+from wsis.report._decisions import ACCEPTED, OPEN, REJECTED, Spot
 from wsis.report.formats import FORMATS
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from wsis._support.folders import unique
 from wsis.geometry.drawing import SHARE
 from wsis.geometry.frame import framed, sampled_masks
 from wsis.geometry.polygons import polygons
-from wsis.report.decisions import Decisions
+from wsis.report._decisions import Decisions
 from wsis.report.formats import Exported, Photo, Style, export
 from wsis.report.found import by_doubt
+from wsis.report.viewer._growth import Growth
 from wsis.report.viewer._guard import HOME, Guard
 from wsis.report.viewer._page import Page
-from wsis.report.viewer.growth import Growth
 
 THUMB = 96
 """Longer side of the pictures in the list, in pixels."""
