@@ -2,19 +2,19 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from wsis.contracts import Points, Proposals, TaggedImage
 from wsis.geometry.masks import from_masks
+from wsis.testing import random_masks, random_proposals, strips
 
-
-def strips(*spans: tuple[int, int], width: int = 10) -> Proposals:
-    """Columns start:stop of a one-pixel-high image, best first."""
-    columns = torch.arange(width)
-    masks = torch.stack([(a <= columns) & (columns < b) for a, b in spans])
-    return from_masks(
-        masks[:, None], objectness=torch.linspace(1, 0, len(spans)), source="strips"
-    )
+__all__ = [
+    "points",
+    "random_masks",
+    "random_proposals",
+    "rectangles",
+    "strips",
+    "tagged",
+]
 
 
 def rectangles(
@@ -27,23 +27,6 @@ def rectangles(
     return from_masks(
         masks, objectness=torch.linspace(1, 0, len(boxes)), source="rectangles"
     )
-
-
-def random_masks(count: int, size: tuple[int, int], seed: int) -> Tensor:
-    """Speckled masks of every density; none is empty; (N, H, W)."""
-    generator = torch.Generator().manual_seed(seed)
-    density = torch.rand(count, 1, 1, generator=generator)
-    masks = torch.rand(count, *size, generator=generator) < density
-    corner = torch.randint(size[0] * size[1], (count,), generator=generator)
-    masks.flatten(1)[torch.arange(count), corner] = True
-    return masks
-
-
-def random_proposals(
-    count: int, size: tuple[int, int] = (6, 7), seed: int = 0
-) -> Proposals:
-    """Speckled proposals in a random order of preference."""
-    return from_masks(random_masks(count, size, seed), source="random")
 
 
 def tagged(

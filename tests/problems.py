@@ -5,6 +5,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wsis.contracts import BranchScores, Overlaps, PseudoInstances
+from wsis.testing import drawn
+
+__all__ = [
+    "drawn",
+    "overlaps_of",
+    "probabilities",
+    "pseudo_of",
+    "scores_of",
+    "spans",
+    "tags_of",
+]
 
 
 def overlaps_of(masks: Bool[Tensor, "N P"]) -> Overlaps:
@@ -44,26 +55,6 @@ def pseudo_of(*found: tuple[int, int, float]) -> PseudoInstances:
         torch.tensor([label for _, label, _ in found], dtype=torch.long),
         torch.tensor([weight for _, _, weight in found], dtype=torch.float32),
     )
-
-
-def drawn(
-    seed: int, count: int, classes: int, levels: int = 16
-) -> tuple[BranchScores, Overlaps, Bool[Tensor, " C"]]:
-    """A problem full of ties: few score levels, nested and repeated rectangles."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def integers(high: int, *shape: int) -> Tensor:
-        return torch.randint(high, shape, generator=generator)
-
-    shape = (count, classes + 1)
-    scores = BranchScores(
-        (1 + integers(levels, *shape)) / levels, (1 + integers(levels, *shape)) / levels
-    )
-    side = torch.arange(7)
-    start, size = integers(5, count, 2, 1), 1 + integers(4, count, 2, 1)
-    inside = (start <= side) & (side < start + size)  # (N, 2, 7)
-    masks = (inside[:, 0, :, None] & inside[:, 1, None, :]).flatten(1)
-    return scores, overlaps_of(masks), integers(3, classes) > 0
 
 
 def probabilities(

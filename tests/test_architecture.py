@@ -21,6 +21,7 @@ ROOMS = [
     "runs",
     "report",
     "experiments",
+    "testing",
     "cli",
 ]
 PACKAGE = Path(wsis.__file__).parent

@@ -53,38 +53,32 @@ def test_two_parts_of_one_name_are_refused(monkeypatch):
 
 
 def test_a_third_partys_miner_shows_up_and_conforms(tmp_path):
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    """A package that ``wsis new`` wrote installs and passes its own test as it is."""
+    package, installed = tmp_path / "largest", tmp_path / "installed"
+    environment = {**os.environ, "PYTHONPATH": f"{installed}:{TESTS.parent}"}
+
+    def output(*command, folder=tmp_path):
+        run = [sys.executable, "-m", *map(str, command)]
+        done = subprocess.run(
+            run, env=environment, capture_output=True, text=True, cwd=folder
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    output("wsis", "new", "miner", "largest")
+    pip = ["pip", "install", "--quiet", "--no-deps", "--no-index"]
     pip += ["--no-build-isolation", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--target", tmp_path, TESTS / "acme"], check=True)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    output(*pip, "--target", installed, package)
 
-    parts = subprocess.run(
-        [sys.executable, "-m", "wsis", "parts", "miners"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    conformance = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-k",
-            "large",
-            "tests/test_conformance.py",
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=TESTS.parent,
-    )
+    parts = output("wsis", "parts", "miners")
+    own = output("pytest", "-q", "-W", "error", package)
+    conformance = ["pytest", "-q", "-k", "largest", "tests/test_conformance.py"]
+    checked = output(*conformance, folder=TESTS.parent)
 
-    assert "large" in parts.stdout
-    assert "gamma" in parts.stdout
-    assert conformance.returncode == 0, conformance.stdout
-    assert "10 passed" in conformance.stdout
+    assert "largest: Takes one proposal a class" in parts
+    assert "gamma = 0.5" in parts
+    assert "4 passed" in own
+    assert "1 passed" in checked
 
 
 PARTS = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]

@@ -20,6 +20,7 @@ HEAVY = ("nicegui", "scipy", "skimage", "timm", "torch", "torchvision", "transfo
         ("start", "--help"),
         ("run", "--help"),
         ("show", "--help"),
+        ("new", "--help"),
     ],
     ids=" ".join,
 )

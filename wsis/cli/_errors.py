@@ -29,7 +29,7 @@ class _Commands(Mapping[str, Any]):
     NAMES = (
         *("start", "run", "show"),
         *("bench", "tune", "train", "predict", "export", "evaluate", "refine"),
-        *("report", "proposals", "recipe", "convert", "cues", "parts", "doctor"),
+        *("report", "proposals", "recipe", "convert", "cues", "parts", "new", "doctor"),
     )
 
     def __getitem__(self, name: str) -> Any:

@@ -1,0 +1,136 @@
+"""``wsis new``: writes a package with a part of one's own."""
+
+import importlib.metadata
+import importlib.util
+import keyword
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wsis import plugins
+from wsis.cli import _options as options
+from wsis.cli._errors import UsageError, printable
+from wsis.cli._files import refuse_existing
+
+app = options.command_group()
+
+Kind = Literal["miner", "sampler", "assigner", "source", "cues", "head"]
+GROUPS: dict[Kind, plugins.Kind] = {
+    "miner": "miners",
+    "sampler": "samplers",
+    "assigner": "assigners",
+    "source": "sources",
+    "cues": "cues",
+    "head": "heads",
+}
+NEXT: dict[Kind, str] = {
+    "miner": "wsis bench --miners cim,{name}",
+    "sampler": "wsis bench --miners cim --vary sampler=anti_noise,{name}",
+    "assigner": "wsis bench --miners cim --vary assigner=cascade,{name}",
+    "source": "wsis bench --miners cim --vary proposals=lab,{name}",
+    "cues": "wsis bench --miners cim --vary cues=cam,{name}",
+    "head": "wsis bench --miners cim --vary head=mask_pool,{name}",
+}
+"""The command that tries a part; the package's README has it, too."""
+
+
+@app.command(
+    epilog=options.examples("wsis new miner largest", "wsis new head texture --out lab")
+)
+@options.grouped
+def new(
+    *,
+    kind: Annotated[Kind, typer.Argument(help="Kind of the part.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the part and its package.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New folder of the package; ./NAME if not given."),
+    ] = None,
+) -> None:
+    """Write a package with a part of your own: code, test, entry point, README.
+
+    It installs and passes its test as it is; then change its code.
+    """
+    _check(kind, name)
+    folder = Path(name) if out is None else out
+    refuse_existing(folder, instead="remove it")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from wsis._support.folders import new_folder
+
+    # Names of Python are put in, so nothing is escaped.
+    templates = Environment(
+        loader=PackageLoader("wsis.cli"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    words = name.removesuffix(f"_{kind}").split("_")
+    given = {
+        "kind": kind,
+        "name": name,
+        "part": "".join(map(str.title, [*words, kind])),
+        "group": GROUPS[kind],
+        "command": NEXT[kind].format(name=name),
+    }
+    code = PackageLoader("wsis.cli").get_source(templates, f"{kind}.py")[0]
+    code = code.replace("NewPart", given["part"]).replace("new_part", name)
+    files = {f"{name}.py": code}
+    for file in ("pyproject.toml", "README.md", "test_part.py"):
+        text = templates.get_template(f"{file}.jinja").render(given)
+        files[file.replace("part", name)] = text
+    with new_folder(folder) as temporary:
+        for file, text in files.items():
+            (temporary / file).write_text(text, encoding="utf-8")
+    typer.echo(printable(f"written: {folder} ({', '.join(sorted(files))})"))
+    place = shlex.quote(str(folder if folder.is_absolute() else f"./{folder}"))
+    typer.echo(printable(f"next: pip install -e {place} && pytest {place}"))
+    typer.echo(printable(f"then: {given['command']}"))
+
+
+def _check(kind: Kind, name: str) -> None:
+    """Refuse names that Python or pip cannot take, or that hide something installed.
+
+    Raises:
+        UsageError: if the name is one of these; the message names another.
+    """
+    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name):
+        better = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
+        hint = f", such as {better}" if better and name.isascii() else ""
+        raise UsageError(
+            "expected a name that Python can import: lower-case letters, digits and _, "
+            f"the first a letter, the last no _{hint}; got {name!r}"
+        )
+    if keyword.iskeyword(name) or name == "none":
+        raise UsageError(f"{name!r} is a word of its own; try {name}_{kind}")
+    if name in plugins.names(GROUPS[kind]):
+        raise UsageError(
+            f"a {kind} {name!r} is installed; choose another name, such as my_{name}, "
+            f"or uninstall its package (wsis parts {GROUPS[kind]} lists all)"
+        )
+    if name in ("oracle", "random", "ceiling"):
+        raise UsageError(f"tables have a row {name!r} of their own; try {name}_{kind}")
+    if _is_taken(name):
+        raise UsageError(
+            f"a package {name!r} is installed, which this one would hide; choose "
+            f"another name, such as {name}_{kind}"
+        )
+
+
+def _is_taken(name: str) -> bool:
+    """Tell whether Python imports, or pip knows, something by that name."""
+    if name in sys.stdlib_module_names:
+        return True
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        spec = importlib.util.find_spec(name)
+        # A folder of that name in the current one is no package.
+        return spec is not None and spec.origin is not None
+    return True

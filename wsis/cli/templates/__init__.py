@@ -1,0 +1,1 @@
+"""Parts to begin with; ``wsis new`` copies one and renames its class."""
