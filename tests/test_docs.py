@@ -35,7 +35,22 @@ def test_python_snippets_run(code, tmp_path, monkeypatch):
     exec(compile(code, "snippet", "exec"), {"__name__": "snippet"})
 
 
-@pytest.mark.parametrize("code", list(blocks("sh")))
+def inline(page):
+    """The ``wsis`` commands in a page's text, and its options as one of a command."""
+    for code in re.findall(r"`([^`]+)`", (ROOT / "docs" / page).read_text()):
+        if code.startswith("wsis ") and code != "wsis convert":
+            yield code
+        elif code.startswith("--") and code != "--set" and "cfg-options" not in code:
+            yield f"wsis {OPTIONS.get(code.split()[0], 'train')} {code}"
+
+
+OPTIONS = {"--min-score": "predict", "--val": "evaluate"}
+"""Commands of options that ``wsis train`` lacks."""
+
+
+@pytest.mark.parametrize(
+    "code", [*blocks("sh"), *inline("coming-from.md"), *inline("when-not.md")]
+)
 def test_commands_in_the_docs_are_understood(code):
     """Every ``wsis`` command names what exists: options, miners, settings."""
     import typer
@@ -43,6 +58,7 @@ def test_commands_in_the_docs_are_understood(code):
     from wsis import plugins
     from wsis.cli import app
     from wsis.experiments import vary
+    from wsis.runs.recipes import Recipe
     from wsis.runs.settings import Part, Settings
 
     group = typer.main.get_command(app)
@@ -66,8 +82,10 @@ def test_commands_in_the_docs_are_understood(code):
                 assert all(
                     v.settings(Settings()) for v in vary(value, Part(name="cim"))
                 )
-            if name == "--set":
+            if name == "--set" and not value.startswith("weights="):  # of refine
                 Settings.read([value])
+            if name == "--recipe" and not value.endswith(".toml"):
+                assert Recipe.read(value), line
             if name == "--data":
                 assert Part.parse(value).name in plugins.names("datasets")
 
