@@ -1,4 +1,4 @@
-.PHONY: check fix test docs
+.PHONY: check fix test docs release-check
 
 check: test  ## what CI runs, in the environment that is active
 	.ci/checks
@@ -11,3 +11,6 @@ test:
 
 docs:
 	mkdocs serve
+
+release-check:  ## what has to hold before a version is tagged
+	python .ci/release_check.py
