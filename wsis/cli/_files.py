@@ -1,6 +1,7 @@
-"""Refuses, before any work, to write where results or inputs would be lost."""
+"""Refuses to write where results or inputs would be lost; writes tables of tags."""
 
-from collections.abc import Iterable
+import csv
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from wsis.cli._errors import UsageError
@@ -72,3 +73,16 @@ def refuse_home(out: Path, photos: Iterable[Path]) -> None:
             raise UsageError(
                 f"expected --out apart from the photos, {photo} lies in {out}"
             )
+
+
+def write_tags(path: Path, rows: Mapping[str, Sequence[str]]) -> None:
+    """Write the tags of photos as a table that ``--data folder:tags=`` reads."""
+    from wsis._support.files import atomic_write
+
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(["file", "tags"])
+        table.writerows([name, ";".join(own)] for name, own in rows.items())

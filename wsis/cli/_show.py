@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +213,11 @@ def print_coverage(results: Mapping[str, Any]) -> None:
     )
     typer.echo(f"oracle mAP50: {100 * results['oracle']['mAP50']:.1f}")
     typer.echo(f"supervision: {results['supervision']}")
+
+
+def tell_problems(found: Iterable[str]) -> None:
+    """Print problems by number, most important first."""
+    lines = [f"  {number}. {text}" for number, text in enumerate(found, 1)]
+    typer.echo("to mend, what helps most first:" if lines else "nothing to mend")
+    for line in lines:
+        typer.echo(printable(line))

@@ -1,25 +1,144 @@
-"""``wsis doctor``: tells what works here and what does not."""
+"""``wsis doctor``: tells what does not work here, or will spoil masks."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsis import plugins
 from wsis.cli import _options as options
-from wsis.cli._errors import message
+from wsis.cli._errors import UsageError, message, printable
+from wsis.cli._files import write_tags
+
+if TYPE_CHECKING:
+    from wsis.contracts import DataSource
+    from wsis.runs import Pipeline
+    from wsis.runs._card import BaseCard
+    from wsis.runs.advice import Advice
 
 app = options.command_group()
 
 
-@app.command()
+@app.command(
+    epilog=options.examples(
+        "wsis doctor",
+        "wsis doctor photos",
+        "wsis doctor --data coco --images photos --train tags.json --val masks.json",
+        "wsis doctor wsis-out/run --root photos",
+    )
+)
 @options.grouped
 def doctor(
-    setup: Annotated[options.Setup, options.Without("recipe", "settings", "device")],
+    *,
+    place: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]", help="A folder of tagged photos, or that of a run."
+        ),
+    ] = None,
+    data: options.Data,
+    setup: options.Setup,
 ) -> None:
-    """Check versions, devices, weights, parts, the cache; exit 1 if one is broken."""
+    """Check the installation; or photos and tags; or a run: what helps most, first.
+
+    Alone: versions, devices, weights, parts and the cache; the exit code is 1 if one is
+    broken. For photos: tags and, where validation photos have masks, proposals. For a
+    run: the length of its training and, where data are named, tags, cues and proposals.
+    """
+    named = data.words()
+    if place is None and not named:
+        _installation(setup)
+    elif place is None:
+        _advise(_of_data(data.source(train=True), setup.pipeline))
+    elif (run := _run(place)) is not None:
+        typer.echo(printable(f"run: {place}"))
+        _advise(_of_run(place, run, data, setup))
+    elif named:
+        raise UsageError(
+            f"expected a run in {place}, as data are named; leave it or {named[0]} out"
+        )
+    else:
+        _advise(_of_folder(place))
+
+
+def _run(place: Path) -> "BaseCard | None":
+    """Return the card of a folder; None if it is no run's."""
+    from wsis.runs.refine.refined import RefinedCard
+    from wsis.runs.run import Card
+
+    for kind in (RefinedCard, Card):
+        if (place / kind.FILE).is_file():
+            return kind.read(place)
+    return None
+
+
+def _of_run(
+    place: Path, card: "BaseCard", data: options.Data, setup: options.Setup
+) -> "Iterator[Advice]":
+    from wsis.runs.advice import of_cues, of_length
+    from wsis.runs.run import Card, load_run
+
+    yield from of_length(card)
+    if not data.words():
+        typer.echo("tags, cues and proposals: not looked at; name the data for that")
+        return
+    if not isinstance(card, Card):
+        raise UsageError(f"expected no data, {place} holds a {card.WHAT}")
+    pipeline = load_run(place, device=setup.device, cache=setup.cache).pipeline
+    source = data.source("folder", train=True)
+    yield from _of_data(source, lambda data: pipeline)
+    bags = pipeline.bags(source.train().images)
+    yield from of_cues(pipeline.cues(bags, card.seed), bags)
+
+
+def _of_folder(place: Path) -> "Iterator[Advice]":
+    from tempfile import TemporaryDirectory
+
+    from wsis.data import FolderData
+    from wsis.data.exports import exported_tags
+    from wsis.data.halves import summary
+    from wsis.runs.advice import of_tags
+
+    told = exported_tags(place)
+    with TemporaryDirectory() as folder:
+        table = None
+        if told.rows is not None:
+            table = Path(folder) / "tags.csv"
+            write_tags(table, told.rows)
+        tagged = FolderData(root=place, tags=table).train()
+    typer.echo(printable(summary(tagged)))
+    yield from of_tags(tagged, told.unused)
+
+
+def _of_data(
+    source: "DataSource", pipeline: "Callable[[DataSource], Pipeline]"
+) -> "Iterator[Advice]":
+    from wsis.data.halves import summary
+    from wsis.runs.advice import LOOK, of_proposals, of_tags
+
+    tagged, val = source.train(), source.val()
+    typer.echo(printable(summary(tagged)))
+    yield from of_tags(tagged)
+    if val is None:
+        typer.echo("proposals: not looked at, as no validation photo has masks")
+        return
+    parts, step = pipeline(source), max(1, len(val.truths) // LOOK)
+    images, truths = val.tagged.images[::step][:LOOK], list(val.truths)[::step][:LOOK]
+    proposals = (bag.proposals for bag in parts.bags(images))
+    label = parts.settings.source.label
+    yield from of_proposals(proposals, truths, tagged.classes, label)
+
+
+def _advise(found: "Iterable[Advice]") -> None:
+    from wsis.cli._show import tell_problems
+    from wsis.runs.advice import by_effect
+
+    tell_problems(map(str, by_effect(found)))
+
+
+def _installation(setup: options.Setup) -> None:
     from wsis._support.places import cache_folder
 
     checks: dict[str, Callable[[], str]] = {

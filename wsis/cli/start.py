@@ -1,6 +1,5 @@
 """``wsis start``: looks at a folder of photos and writes ``wsis.toml``."""
 
-import csv
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import typer
 from wsis._support.checks import few
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, printable
+from wsis.cli._files import write_tags
 from wsis.cli._next import then
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 app = options.command_group()
 
 FILE, TAGS = Path("wsis.toml"), Path("wsis-tags.csv")
-ENOUGH = 20
-"""Photos of a class, below which it is learned badly."""
 
 
 @app.command(epilog=options.examples("wsis start photos", "wsis start photos --force"))
@@ -58,7 +56,9 @@ def start(
             f"type: cd {photos.resolve().parent} && wsis start {photos.resolve().name}"
         )
     from wsis._support.files import write_text
+    from wsis.cli._show import tell_problems
     from wsis.data.exports import exported_tags
+    from wsis.runs.advice import by_effect, of_tags
     from wsis.runs.project import Project, project_text
     from wsis.runs.recipes import PHOTOS
 
@@ -70,7 +70,8 @@ def start(
         tagged = project.source().train()
         _tell_tags(photos, told, tagged)
         unread = _unread(tagged)
-        _tell_problems([*unread, *_problems(told, tagged)])
+        advice = by_effect(of_tags(tagged, told.unused))
+        tell_problems([*unread, *map(str, advice)])
         if not unread:
             _tell_cost(project, tagged, place)
         write_text(FILE, project_text(photos, tags, recipe))
@@ -82,19 +83,13 @@ def start(
 @contextmanager
 def _table(told: "ExportedTags") -> Iterator[None]:
     """Write the tags that a table has to list; if the block fails, all is as before."""
-    from wsis._support.files import atomic_write, write_text
+    from wsis._support.files import write_text
 
     if told.rows is None:
         yield
         return
     before = TAGS.read_text("utf-8") if TAGS.exists() else None
-    with (
-        atomic_write(TAGS) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        rows = csv.writer(file)
-        rows.writerow(["file", "tags"])
-        rows.writerows([name, ";".join(own)] for name, own in told.rows.items())
+    write_tags(TAGS, told.rows)
     try:
         yield
     except BaseException:
@@ -141,46 +136,6 @@ def _unread(tagged: "Tagged") -> list[str]:
         f"photos that cannot be read ({len(broken)}): {few(broken)}; replace them or "
         "take them out of the folder, as wsis run stops at them"
     ]
-
-
-def _problems(told: "ExportedTags", tagged: "Tagged") -> Iterator[str]:
-    """Yield what to mend in tags, most important first."""
-    from wsis.data.halves import photos_of_each
-
-    counts = photos_of_each(tagged)
-    with_tags = [one for one in tagged.images if one.tags.any()]
-    always = [name for name, count in counts.items() if count == len(with_tags)]
-    if always:
-        yield (
-            f"tags that every tagged photo has ({len(always)}): {few(always)}; nothing "
-            "shows how photos without look, so background is taken for it; add photos "
-            "of other things with tags of their own"
-        )
-    scarce = [f"{name} ({n})" for name, n in counts.items() if n < ENOUGH]
-    if scarce:
-        yield (
-            f"tags with fewer than {ENOUGH} photos ({len(scarce)}): {few(scarce)}; add "
-            "photos, or expect poor masks of these"
-        )
-    if none := len(tagged.images) - len(with_tags):
-        yield (
-            f"photos without a tag: {none}; training leaves them out, so tag them if "
-            "they show one of the things"
-        )
-    if told.unused:
-        yield (
-            f"classes without a photo ({len(told.unused)}): {few(told.unused)}; they "
-            "are left out"
-        )
-
-
-def _tell_problems(problems: list[str]) -> None:
-    if not problems:
-        typer.echo("nothing to mend")
-        return
-    typer.echo("to mend, what helps most first:")
-    for number, text in enumerate(problems, 1):
-        typer.echo(printable(f"  {number}. {text}"))
 
 
 def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:
