@@ -89,6 +89,7 @@ def predict(
     from wsis.data.annotations import classes_in
     from wsis.data.images import images_in, tell_unread
     from wsis.evaluation import TRUSTED, coco_data_set, results_of
+    from wsis.geometry.drawing import SHOWN, legible
     from wsis.report import REVIEW, review, write_review
     from wsis.runs import load
     from wsis.runs.predicting import Kept, Task
@@ -151,6 +152,11 @@ def predict(
     skipped = len(paths) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
+    likely = sum(map(legible, found.values()))
+    typer.echo(
+        f"likely ones: {likely}, which are drawn: up to {SHOWN} a photo, of scores near "
+        f"its best; a score ranks and promises nothing, so look at {REVIEW} first"
+    )
     then("report", out, what="a page of the masks, the most doubtful ones first")
 
 

@@ -222,7 +222,8 @@ def _subfolders(root: Path) -> list[_Photo]:
         got = f"photos without tags ({count})" if count else "no photos"
         raise ValueError(
             f"expected tags.csv (file,tags) or one subfolder per tag in {root}, found "
-            f"{got}"
+            f"{got}; wsis start reads these tags, too: COCO, PASCAL VOC, YOLO, Label "
+            "Studio, and tables with a line an object or a column a class"
         )
     loose, found = list(top.photos), list[_Photo]()
     inner, empty = list[Path](), list[Path]()
