@@ -70,6 +70,7 @@ def test_training_and_predicting_count_the_same_photos(root, tmp_path):
         assert text.replace("): ", "): disc/") in trained
         assert text.split(":")[0] in found
     assert "on 2 photos" in found
+    assert "likely ones: " in found
     images = json.loads((tmp_path / "found/predictions.json").read_text())["images"]
     assert [image["file_name"] for image in images] == ["a.png", "b.png"]
 

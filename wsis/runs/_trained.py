@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from wsis.proposals.bags import read_once
 from wsis.training.checkpoints import Progress
 
 if TYPE_CHECKING:
-    from wsis.runs.refine.refined import RefinedCard
-    from wsis.runs.run import Card
+    from wsis.runs.refine.refined import Refined, RefinedCard
+    from wsis.runs.run import Card, Run
 
 T = TypeVar("T", bound="Trained")
 
@@ -93,6 +93,60 @@ class Trained(ABC):
         place = Path(folder)
         self.card.begin(place, resume=True)
         return replace(self, card=self.card.save(place, self.model))
+
+    def push_to_hub(
+        self, repo: str, *, private: bool | None = None, token: str | None = None
+    ) -> str:
+        """Upload weights, card and a description to the Hugging Face Hub.
+
+        Everything in ``run.json`` goes along: names of classes and data set, settings
+        with the paths of weights and stores, devices.
+
+        Args:
+            repo: ``user/name``; it is made if there is none.
+            private: whether only its owner sees a new repository; None leaves that to
+                the owner's settings.
+            token: of the owner; None takes that of ``hf auth login``.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            RunError: if the hub refuses it or does not answer.
+        """
+        from wsis.runs._hub import push
+
+        return push(self, repo, private=private, token=token)
+
+    @staticmethod
+    def from_pretrained(
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        **given: Any,
+    ) -> "Run | Refined":
+        """Return a model from a folder or the Hugging Face Hub; nothing is unpickled.
+
+        Args:
+            name: a folder, or ``user/name`` of a repository, which is downloaded and
+                kept by huggingface_hub.
+            revision: branch, tag or commit of the repository.
+            token: for a private repository; None takes that of ``hf auth login``.
+            **given: further arguments of ``wsis.load``.
+
+        Raises:
+            RunError: as ``wsis.load``, and if there is no such repository.
+        """
+        from wsis.runs._hub import fetch
+        from wsis.runs.refine.refined import RefinedCard
+        from wsis.runs.run import Card, load
+
+        folder = Path(name)
+        if not folder.is_dir():
+            names = (Card.FILE, RefinedCard.FILE)
+            folder = fetch(str(name), names, revision, token)
+        return load(folder, **given)
 
     def predict(
         self,
