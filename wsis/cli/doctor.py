@@ -14,9 +14,9 @@ from wsis.cli._files import write_tags
 
 if TYPE_CHECKING:
     from wsis.contracts import DataSource
-    from wsis.runs import Pipeline
-    from wsis.runs._card import BaseCard
+    from wsis.runs import Card, Pipeline
     from wsis.runs.advice import Advice
+    from wsis.runs.refine.refined import RefinedCard
 
 app = options.command_group()
 
@@ -63,22 +63,22 @@ def doctor(
         _advise(_of_folder(place))
 
 
-def _run(place: Path) -> "BaseCard | None":
+def _run(place: Path) -> "Card | RefinedCard | None":
     """Return the card of a folder; None if it is no run's."""
     from wsis.runs.refine.refined import RefinedCard
     from wsis.runs.run import Card
 
-    for kind in (RefinedCard, Card):
-        if (place / kind.FILE).is_file():
-            return kind.read(place)
-    return None
+    if (place / RefinedCard.FILE).is_file():
+        return RefinedCard.read(place)
+    return Card.read(place) if (place / Card.FILE).is_file() else None
 
 
 def _of_run(
-    place: Path, card: "BaseCard", data: options.Data, setup: options.Setup
+    place: Path, card: "Card | RefinedCard", data: options.Data, setup: options.Setup
 ) -> "Iterator[Advice]":
+    from wsis.runs import Card
     from wsis.runs.advice import of_cues, of_length
-    from wsis.runs.run import Card, load_run
+    from wsis.runs.run import load_run
 
     yield from of_length(card)
     if not data.words():
