@@ -1,11 +1,14 @@
 """The command line: one file a command, imported when the command is asked for."""
 
+import os
+import sys
+import time
 from typing import Annotated
 
 import typer
 
 import wsis
-from wsis.cli._errors import Guarded
+from wsis.cli._errors import USAGE, Guarded, processes
 
 app = typer.Typer(
     name="wsis",
@@ -46,8 +49,20 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; of several processes that torchrun starts, one speaks."""
+    if not processes() or os.environ["RANK"] == "0":
+        app()
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        try:
+            app()
+        except SystemExit as ended:
+            if ended.code == USAGE and sys.stderr is nowhere:
+                time.sleep(10)  # torchrun ends all with the first: that one speaks
+            raise
+        finally:
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
 __all__ = ["app", "main"]

@@ -1,5 +1,6 @@
 """Errors as one line on stderr and an exit code: 1 failed at work, 2 wrong usage."""
 
+import os
 import re
 import shlex
 import sys
@@ -62,6 +63,20 @@ class Guarded(TyperGroup):
         ctx.meta[_TYPED] = list(args)
         return super().parse_args(ctx, args)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; only training is shared by processes of torchrun.
+
+        Raises:
+            UsageError: if torchrun started another command.
+        """
+        found = super().resolve_command(ctx, args)
+        if processes() and found[0] != "train":
+            raise UsageError(
+                "expected torchrun with wsis train alone, got wsis "
+                f"{found[0]}: start it without torchrun"
+            )
+        return found
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command.
 
@@ -89,6 +104,12 @@ class Guarded(TyperGroup):
 _TYPED = "wsis.typed"
 
 
+def processes() -> int:
+    """Return how many processes torchrun started on this machine; 0 without it."""
+    several = "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1"
+    return int(os.environ["LOCAL_WORLD_SIZE"]) if several else 0
+
+
 def going_on(typed: list[str], command: str | None) -> str:
     """Return the command that resumes one that was interrupted.
 
@@ -102,7 +123,8 @@ def going_on(typed: list[str], command: str | None) -> str:
     if command in ("bench", "tune"):
         # They resume by themselves, unless they are told to begin anew.
         words = [one for one in words if one != "--overwrite"]
-    return shlex.join(["wsis", *words])
+    several = ["torchrun", "--nproc-per-node", str(processes()), "-m"]
+    return shlex.join([*(several if processes() else ()), "wsis", *words])
 
 
 _shown: ContextVar[tuple[set[str], bool] | None] = ContextVar("shown", default=None)

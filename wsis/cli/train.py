@@ -19,6 +19,7 @@ app = options.command_group()
         "wsis train --out run --recipe photos-small --root photos",
         "wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit "
         "--set backbone.weights=resnet50.pth",
+        "torchrun --nproc-per-node 2 -m wsis train --out run --set schedule.batch=2",
     )
 )
 @options.grouped
@@ -47,31 +48,37 @@ def train(
     A checkpoint is written after every epoch, and when training stops; --resume
     continues from there, with the same result. The folder holds model.safetensors and
     run.json: settings, classes, labels consumed, versions, losses.
+
+    Started by torchrun, several processes share the photos of each batch.
     """
+    from wsis._support.places import torch_device
     from wsis.cli._show import Bars
     from wsis.runs import Card, train
+    from wsis.training import joined
 
-    if not resume and Card.begun(out):
-        refuse_existing(out, instead="--resume to resume its run")
-    chosen = options.miner_of(miner or setup.chosen().miner.label)
-    source = data.source(setup.chosen().data.label, train=True)
-    setup.pipeline(source).strategy(chosen)
-    val = None if data.val is None else source.val()
-    with Bars() as bars:
-        run = train(
-            source,
-            chosen,
-            val=None if val is None else val.tagged,
-            recipe=setup.recipe,
-            settings=setup.settings or (),
-            seed=seed,
-            device=setup.device,
-            cache=setup.cache,
-            folder=out,
-            resume=resume,
-            steps=steps,
-            monitor=bars,
-        )
+    with joined(torch_device(setup.device)) as ranks:
+        if ranks.first and not resume and Card.begun(out):
+            refuse_existing(out, instead="--resume to resume its run")
+        chosen = options.miner_of(miner or setup.chosen().miner.label)
+        source = data.source(setup.chosen().data.label, train=True)
+        setup.pipeline(source).strategy(chosen)
+        val = None if data.val is None else source.val()
+        with Bars() as bars:
+            run = train(
+                source,
+                chosen,
+                val=None if val is None else val.tagged,
+                recipe=setup.recipe,
+                settings=setup.settings or (),
+                seed=seed,
+                device=setup.device,
+                cache=setup.cache,
+                folder=out,
+                resume=resume,
+                steps=steps,
+                monitor=bars,
+                ranks=ranks,
+            )
     losses = run.card.losses
     loss = f", loss {losses[-1]['total']:.3f}" if losses else ""
     typer.echo(f"run: {out} ({run.card.images} photos seen, with repeats{loss})")

@@ -42,6 +42,7 @@ from wsis.training.checkpoints import Progress
 from wsis.training.inference import predict
 from wsis.training.loop import fit
 from wsis.training.network import Model
+from wsis.training.ranks import ALONE, Ranks
 from wsis.training.supervision import (
     Observer,
     PartError,
@@ -418,6 +419,7 @@ class Pipeline:
         observer: Observer | None = None,
         teacher: Teacher | None = None,
         tick: Callable[[Progress], None] = lambda progress: None,
+        ranks: Ranks = ALONE,
     ) -> tuple[Model, Progress]:
         """A model trained on tagged images with ``miner``; the rest as in ``fit``.
 
@@ -448,6 +450,7 @@ class Pipeline:
             observer=observer,
             teacher=teacher,
             tick=tick,
+            ranks=ranks,
         )
         return model, progress
 

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from wsis import plugins
-from wsis._support.checks import at_least
+from wsis._support.checks import at_least, warn
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
@@ -27,6 +27,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
 from wsis.training.network import Model
+from wsis.training.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from wsis.runs.refine.refined import Refined
@@ -137,6 +138,7 @@ def train(
     resume: bool = False,
     steps: int | None = None,
     monitor: Monitor | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """Train a model from tags alone.
 
@@ -158,6 +160,8 @@ def train(
             stopped.
         steps: stops after so many images in all, resumed ones included.
         monitor: is told of progress.
+        ranks: the processes that train the model together, which each call this with
+            the same arguments; the first one writes. See ``wsis.training.joined``.
 
     Raises:
         LookupError: if a part or recipe is not installed.
@@ -182,8 +186,9 @@ def train(
     tell_untagged(tagged)
     monitor.say(summary(tagged))
     numbers = data.category_ids() if isinstance(data, Numbered) else ()
+    _check_batch(parts.settings.schedule.batch, ranks)
     card = Card.of(parts, part, seed, tagged, tuple(numbers))
-    place = None if folder is None else Path(folder)
+    place = None if folder is None or not ranks.first else Path(folder)
     if place is not None:
         card = card.begin(place, resume=resume)
     bags = parts.bags(tagged.images)
@@ -193,8 +198,10 @@ def train(
     if place is not None:
         card = card.begin(place, resume=True)
         check_room(place, blank)
-    step = monitor.start("proposals and features", len(tagged.images))
-    parts.prepare(bags, lambda bag: step(bag.image.name))
+    own = bags[ranks.rank :: ranks.count]
+    step = monitor.start("proposals and features", len(own))
+    parts.prepare(own, lambda bag: step(bag.image.name))
+    ranks.wait()
     keys = [bag.key for bag in bags]
     tell_repeated(tagged.images, keys)
     if val is not None:
@@ -213,9 +220,25 @@ def train(
         checkpoint=None if place is None else place / CHECKPOINT,
         steps=steps,
         tick=tell,
+        ranks=ranks,
     )
     run = Run(card=card.trained(progress), model=model, pipeline=parts)
     return run if place is None else run.save(place)
+
+
+def _check_batch(batch: int, ranks: Ranks) -> None:
+    """Refuse batches that leave processes without an image; warn of uneven shares."""
+    if batch < ranks.count:
+        raise SettingsError(
+            f"expected schedule.batch of at least {ranks.count}, an image for each "
+            f"process, got {batch}; give --set schedule.batch={ranks.count}, or start "
+            "fewer processes"
+        )
+    if batch % ranks.count:
+        warn(
+            f"schedule.batch={batch} is no multiple of {ranks.count} processes, so "
+            "some of them wait at the end of every batch"
+        )
 
 
 def load(

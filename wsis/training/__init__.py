@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         refinement_losses,
     )
     from wsis.training.network import Model, Scores
+    from wsis.training.ranks import Ranks, joined
     from wsis.training.schedule import Schedule
     from wsis.training.selection import Selection
     from wsis.training.supervision import Strategy, supervise
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Model",
     "Progress",
+    "Ranks",
     "Schedule",
     "Scores",
     "Selection",
@@ -34,6 +36,7 @@ __all__ = [
     "cluster_loss",
     "fit",
     "integrity_loss",
+    "joined",
     "mil_loss",
     "pcl_loss",
     "predict",

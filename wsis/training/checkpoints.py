@@ -22,6 +22,7 @@ from wsis._support.files import (
 )
 from wsis._support.provenance import versions
 from wsis._support.weights import named_arrays, not_finite
+from wsis.training.ranks import ALONE, Ranks
 
 PATIENCE = 5
 """So many images or steps in a row that are not finite end training."""
@@ -172,6 +173,7 @@ class TrainingState:
         about: all that the result depends on, JSON-like; a checkpoint of anything else
             is refused.
         path: of the checkpoint; None keeps none.
+        ranks: the processes that train together; the first one's path counts.
     """
 
     model: nn.Module
@@ -180,6 +182,7 @@ class TrainingState:
     generators: Mapping[str, torch.Generator]
     about: Mapping[str, Any]
     path: Path | None
+    ranks: Ranks = ALONE
 
     def save(self, progress: Progress) -> None:
         """Write everything atomically, where there is a path.
@@ -187,8 +190,11 @@ class TrainingState:
         Raises:
             DivergedError: if something is not finite; the last checkpoint stays.
         """
-        if self.path is None:
-            return
+        if self.path is not None:
+            self._write(self.path, progress)
+        self.ranks.wait()
+
+    def _write(self, path: Path, progress: Progress) -> None:
         weights = self.model.state_dict()
         tensors = {f"model.{key}": value for key, value in weights.items()}
         for name, parameter in self.model.named_parameters():
@@ -209,7 +215,7 @@ class TrainingState:
             "left": str(len(self.order.left)),
             "progress": json.dumps(asdict(progress)),
         }
-        with atomic_write(self.path) as temporary:
+        with atomic_write(path) as temporary:
             save_file(
                 {k: v.contiguous() for k, v in tensors.items()}, temporary, metadata
             )
@@ -221,6 +227,28 @@ class TrainingState:
             CheckpointError: if the file is damaged or belongs to another run; says
                 what differs.
         """
+        found = self.ranks.given(self._read)
+        if found is None:
+            return None
+        tensors, metadata = found
+        self.model.load_state_dict(_under(tensors, "model."))
+        gradients = _under(tensors, "gradient.")
+        for name, parameter in self.model.named_parameters():
+            one = gradients.get(name)
+            parameter.grad = None if one is None else one.to(parameter.device)
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(tensors, "optimizer.").items():
+            i, _, name = key.partition(".")
+            state.setdefault(int(i), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        for name, source in self.generators.items():
+            source.set_state(tensors[f"generator.{name}"])
+        now = tensors["order.now"]
+        self.order.resume(tensors["order.begun"], int(metadata["left"]), now)
+        return Progress(**parse_json(metadata["progress"]))
+
+    def _read(self) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         if self.path is None or not self.path.exists():
             return None
         try:
@@ -236,8 +264,8 @@ class TrainingState:
                 f"{self.path} is of an earlier version of wsis, which did not keep "
                 "what a run is made from; finish it with that version, or train anew"
             )
-        wanted = json.loads(json.dumps(self.about))
-        if changes := differences(parse_json(metadata["about"]), wanted):
+        there, wanted = _comparable(parse_json(metadata["about"]), self.about)
+        if changes := differences(there, wanted):
             raise CheckpointError(
                 f"expected {self.path} to be a checkpoint of this run, it is of "
                 f"another ({in_words(changes)}); choose another folder or delete it"
@@ -248,22 +276,24 @@ class TrainingState:
                 f"{self.path} is damaged (its content is not what was written); delete "
                 "it to begin again"
             )
-        self.model.load_state_dict(_under(tensors, "model."))
-        gradients = _under(tensors, "gradient.")
-        for name, parameter in self.model.named_parameters():
-            found = gradients.get(name)
-            parameter.grad = None if found is None else found.to(parameter.device)
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(tensors, "optimizer.").items():
-            i, _, name = key.partition(".")
-            state.setdefault(int(i), {})[name] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        for name, source in self.generators.items():
-            source.set_state(tensors[f"generator.{name}"])
-        now = tensors["order.now"]
-        self.order.resume(tensors["order.begun"], int(metadata["left"]), now)
-        return Progress(**parse_json(metadata["progress"]))
+        return tensors, metadata
+
+
+def _comparable(
+    there: dict[str, Any], here: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a checkpoint and a run are made from, without last digits.
+
+    On another machine, or with another number of threads, those of features and of the
+    cues that are learned from them differ.
+    """
+    wanted = json.loads(json.dumps(here))
+    other = there.get("machine") not in (None, wanted.get("machine"))
+    left = ("machine", *(("features", "cues") if other else ()))
+    for one in (there, wanted):
+        for name in left:
+            one.pop(name, None)
+    return there, wanted
 
 
 def check_learned(tensors: Mapping[str, Tensor], progress: Progress) -> None:

@@ -17,14 +17,16 @@ from wsis._support.checks import few, warn
 from wsis._support.files import digest
 from wsis._support.interrupts import held_back
 from wsis._support.places import moved
+from wsis._support.provenance import machine
 from wsis._support.randomness import generator, seeded
-from wsis.contracts import Calibrating
+from wsis.contracts import Calibrating, PseudoInstances
 from wsis.features.frozen import Features, LiveFeatures, sample
 from wsis.features.scale import Scale
 from wsis.proposals.bags import Bag, SharedOf, counted
 from wsis.training.checkpoints import Order, Progress, TrainingState, made_from
 from wsis.training.inference import NOT_FINITE, finite
 from wsis.training.network import Model
+from wsis.training.ranks import ALONE, Ranks, check_statistics
 from wsis.training.schedule import Schedule
 from wsis.training.supervision import (
     Observer,
@@ -58,6 +60,7 @@ def fit(
     observer: Observer | None = None,
     teacher: Teacher | None = None,
     tick: Callable[[Progress], None] = lambda progress: None,
+    ranks: Ranks = ALONE,
 ) -> Progress:
     """Train ``model`` in place on bags of proposals and their tags.
 
@@ -79,7 +82,10 @@ def fit(
         shared: counts the pixels that a bag's proposals share, or finds them kept.
         observer: sees what every branch is taught.
         teacher: tells what every branch is taught, in place of cues and miner.
-        tick: called after every image.
+        tick: called after every image, or every one that processes learn at once.
+        ranks: the processes that train the model together, each with all that is given
+            here but the checkpoint, which the first one's is. They learn from the
+            images of a batch side by side, with the result of one process.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or of another run.
@@ -101,42 +107,63 @@ def fit(
             strategy=repr(strategy),
             seed=seed,
             scales=[scale.name for scale in scales],
+            machine=machine(model.device),
             **_inputs(bags, features, clusters, scales[0]),
         )
     drawn = {"sampling": sampling}
-    state = TrainingState(model, descent.optimizer, order, drawn, about, checkpoint)
+    state = TrainingState(
+        model, descent.optimizer, order, drawn, about, checkpoint, ranks
+    )
     found = state.load()
     if found is None and isinstance(model.head, Calibrating):
         with torch.no_grad():
             some = (bag for bag in sample(bags) if len(bag.proposals))
             pooled = (features(bag, scales[0]) for bag in some)
             model.head.calibrate(one for one in pooled if isinstance(one, Tensor))
+    ranks.agree(model)
     progress = found or Progress()
+    last = schedule.images(len(bags)) if steps is None else steps
 
     def learn() -> None:
-        i, j = next(order)
-        bag, before = bags[i], progress.step
-        progress.step += 1
-        watch = _watching(observer, bag, before // len(bags))
-        try:
-            # Parts that draw from the global state, as dropout does, repeat as well.
-            with seeded(crc32(f"step {seed} {before}".encode())):
-                loss, named = _losses(
-                    *(model, bag, scales[j], features, clusters, shared),
-                    *(strategy, sampling, watch, teacher),
-                )
-        except _SkipError as reason:
-            progress.skip(str(reason))
-        except _NotFiniteError as error:
-            progress.drop("loss", f"{bag.image.name} ({error})")
-        else:
-            about = f"{bag.image.name} (loss {named['total']:g})"
-            descent.add(loss, about, progress)
-            progress.add(named)
+        before = progress.step
+        # One image for each process, of one batch and one epoch.
+        ends = (one - before % one for one in (schedule.batch, len(bags)))
+        places = [next(order) for _ in range(min(ranks.count, last - before, *ends))]
+        draws = _Draws(ranks, strategy, sampling)
+        outcome: _Outcome = None
+        with ranks.adding_up(model):
+            if ranks.rank < len(places):
+                outcome = attempt(*places[ranks.rank], before + ranks.rank, draws)
+            draws.end()
+        for (i, _), one in zip(places, ranks.shared(outcome), strict=False):
+            progress.step += 1
+            name = bags[i].image.name
+            if isinstance(one, _SkipError):
+                progress.skip(str(one))
+            elif isinstance(one, _NotFiniteError):
+                progress.drop("loss", f"{name} ({one})")
+            elif one is not None:
+                progress.waiting.append(f"{name} (loss {one['total']:g})")
+                progress.add(one)
         descent.step(progress)
 
+    def attempt(i: int, j: int, step: int, draws: _Draws) -> _Outcome:
+        bag = bags[i]
+        watch = _watching(observer, bag, step // len(bags))
+        try:
+            # Parts that draw from the global state, as dropout does, repeat as well.
+            with seeded(crc32(f"step {seed} {step}".encode())):
+                loss, named = _losses(
+                    *(model, bag, scales[j], features, clusters, shared),
+                    *(strategy, sampling, draws, watch, teacher),
+                )
+        except (_SkipError, _NotFiniteError) as error:
+            return error
+        descent.add(loss)
+        return named
+
     model.train()
-    last = schedule.images(len(bags)) if steps is None else steps
+    check_statistics(model, ranks)
     if progress.step > last:
         warn(
             f"expected to stop after {last} images, {checkpoint} is at {progress.step} "
@@ -158,7 +185,9 @@ def repeat(
     tick: Callable[[Progress], None],
 ) -> None:
     """Call ``learn`` until ``last`` images are seen; close epochs, keep checkpoints."""
-    with held_back() if state.path else nullcontext(bool) as interrupted:
+    ranks = state.ranks
+    held = state.path is not None or ranks.count > 1
+    with held_back() if held else nullcontext(bool) as interrupted:
         kept = monotonic()
         while progress.step < last:
             before = progress.step // images
@@ -167,11 +196,12 @@ def repeat(
             if ended:
                 progress.close()
             tick(progress)
-            stopped = interrupted() or progress.step >= last
-            if ended or stopped or monotonic() - kept > EVERY:
+            stopped, due = ranks.any(interrupted(), monotonic() - kept > EVERY)
+            if ended or stopped or due or progress.step >= last:
                 state.save(progress)
                 kept = monotonic()
-            if interrupted():
+                [stopped] = ranks.any(interrupted())
+            if stopped:
                 raise KeyboardInterrupt
 
 
@@ -188,10 +218,9 @@ class Descent:
         self.model, self.schedule, self.images = model, schedule, images
         self.optimizer = schedule.build(model)
 
-    def add(self, loss: Float[Tensor, ""], name: str, progress: Progress) -> None:
-        """Add one image's gradient to those that wait for the next step; name it."""
+    def add(self, loss: Float[Tensor, ""]) -> None:
+        """Add one image's gradient to those that wait for the next step."""
         (loss / self.schedule.batch).backward()
-        progress.waiting.append(name)
 
     def step(self, progress: Progress, *, now: bool = False) -> None:
         """Take a step if gradients wait and a batch is full, or ``now``.
@@ -272,6 +301,35 @@ class _NotFiniteError(Exception):
     """Says which numbers are not finite."""
 
 
+_Outcome = dict[str, float] | _SkipError | _NotFiniteError | None
+"""An image's losses by name, or why there are none; None without an image."""
+
+
+class _Draws:
+    """Samples what each process mined in its image, in the order of the images.
+
+    Every process draws for all of them, so that all keep the one stream.
+    """
+
+    def __init__(
+        self, ranks: Ranks, strategy: Strategy, sampling: torch.Generator
+    ) -> None:
+        self.ranks, self.strategy, self.sampling = ranks, strategy, sampling
+        self.ended = False
+
+    def __call__(self, mined: Sequence[PseudoInstances]) -> list[PseudoInstances]:
+        """Return what is kept of the process's own."""
+        self.ended = True
+        everywhere = self.ranks.shared(list(mined))
+        kept = [self.strategy.sampled(one, self.sampling) for one in everywhere]
+        return kept[self.ranks.rank]
+
+    def end(self) -> None:
+        """Draw for the others if there was nothing to sample here."""
+        if not self.ended:
+            self([])
+
+
 def _losses(
     model: Model,
     bag: Bag,
@@ -281,6 +339,7 @@ def _losses(
     shared: SharedOf,
     strategy: Strategy,
     sampling: torch.Generator,
+    draws: _Draws,
     observer: Observer | None,
     teacher: Teacher | None,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
@@ -318,6 +377,7 @@ def _losses(
             observer,
             counts=None if counts is None else counts.to(model.device),
             taught=taught,
+            draw=draws,
         )
     except PartError as error:
         raise PartError(f"{bag.image.name}: {error}") from None

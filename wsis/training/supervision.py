@@ -125,6 +125,12 @@ class Strategy:
             return found
         return [at_most(counts, one.to(device), overlaps).to("cpu") for one in found]
 
+    def sampled(
+        self, mined: Sequence[PseudoInstances], generator: torch.Generator
+    ) -> list[PseudoInstances]:
+        """Return what the sampler keeps for each branch."""
+        return [self.sampler(one, generator) for one in mined]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
@@ -187,6 +193,9 @@ class BranchStep:
 
 Observer = Callable[[BranchStep], None]
 
+Draw = Callable[[Sequence[PseudoInstances]], list[PseudoInstances]]
+"""Samples what was mined for each branch; on the CPU."""
+
 
 def supervise(
     scores: Scores,
@@ -199,12 +208,14 @@ def supervise(
     *,
     counts: Int[Tensor, " C"] | None = None,
     taught: PseudoInstances | None = None,
+    draw: Draw | None = None,
 ) -> Losses:
     """Mine each branch's targets from the branch before and compare (CIM, section 3).
 
     Branch 0 learns from the anti-noise branch's scores, branch k from branch k−1's; a
     branch for which nothing was mined contributes nothing. What a teacher has
     ``taught`` takes the place of mining, sampling and cues, alike for all branches.
+    ``draw`` samples in place of the strategy and ``generator``.
     """
     if taught is not None:
         clusters = around(overlaps.iou[taught.index], taught.label, len(tags))
@@ -214,7 +225,8 @@ def supervise(
     teachers = [one.detach() for one in (scores.anti_noise, *scores.branches[:-1])]
     if taught is None:
         mined = strategy.mined(0, teachers, overlaps, tags, clusters, counts)
-        chosen = [strategy.sampler(one, generator).to(tags.device) for one in mined]
+        kept = draw(mined) if draw else strategy.sampled(mined, generator)
+        chosen = [one.to(tags.device) for one in kept]
     else:
         chosen = [taught] * len(teachers)
     for k, (teacher, branch) in enumerate(zip(teachers, scores.branches, strict=True)):
