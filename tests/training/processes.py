@@ -1,6 +1,7 @@
 """Two processes as torchrun starts them; as a program: one of them fails."""
 
 import os
+import runpy
 import signal
 import socket
 import sys
@@ -28,11 +29,9 @@ def spoil(how):
 
 def command(how, words):
     """Run the command line in a process that was forked, spoilt."""
-    from wsis.cli import main
-
     spoil(how)
     sys.argv = ["wsis", *words]
-    main()
+    runpy.run_module("wsis", run_name="__main__")
 
 
 def two(folder, function, *given):

@@ -331,6 +331,15 @@ Jobs = Annotated[
         "--jobs", min=1, help="Processes; if several, each has a single thread."
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers do the work instead, such as "
+        "tcp://10.0.0.1:8786; they see the same files.",
+    ),
+]
 Figures = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file.")
 ]

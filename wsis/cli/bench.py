@@ -104,6 +104,7 @@ def bench(
         ),
     ] = None,
     jobs: options.Jobs = options.JOBS,
+    cluster: options.Cluster = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -157,6 +158,7 @@ def bench(
                 pipeline,
                 seeds=range(seeds),
                 jobs=jobs,
+                cluster=cluster,
                 monitor=bars,
                 folder=out,
                 fresh=overwrite,

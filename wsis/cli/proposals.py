@@ -38,15 +38,6 @@ StoreOption = Annotated[
         "--out", help="Folder of the store: a new one, or one to add photos to."
     ),
 ]
-ClusterOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        metavar="ADDRESS",
-        help="Dask scheduler whose workers do the work instead, such as "
-        "tcp://10.0.0.1:8786; they see the same files.",
-    ),
-]
 
 
 @app.command(
@@ -71,7 +62,7 @@ def make(
     ] = None,
     source: SourceOption = "region_tree",
     jobs: options.Jobs = options.JOBS,
-    cluster: ClusterOption = None,
+    cluster: options.Cluster = None,
     data: Annotated[options.Data, options.Without("classes")],
 ) -> None:
     """Make the proposals of many photos and keep them in a store.
@@ -136,7 +127,7 @@ def import_(
         ),
     ] = None,
     jobs: options.Jobs = options.JOBS,
-    cluster: ClusterOption = None,
+    cluster: options.Cluster = None,
     data: Annotated[options.Data, options.Without("name", "root", "images", "classes")],
 ) -> None:
     """Read proposals that others made into a store.
@@ -238,7 +229,7 @@ def evaluate(
         typer.Option(help="A file that --out wrote, drawn as well; repeatable."),
     ] = None,
     jobs: options.Jobs = 1,
-    cluster: ClusterOption = None,
+    cluster: options.Cluster = None,
     data: Annotated[options.Data, options.Without("train")],
 ) -> None:
     """Measure how well proposals cover annotated objects.

@@ -97,6 +97,7 @@ def tune(
         ),
     ] = None,
     jobs: options.Jobs = options.JOBS,
+    cluster: options.Cluster = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -149,6 +150,7 @@ def tune(
                 judged=judged,
                 by=by,
                 jobs=jobs,
+                cluster=cluster,
                 monitor=bars,
                 folder=out,
                 fresh=overwrite,

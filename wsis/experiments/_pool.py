@@ -1,19 +1,30 @@
-"""Calls functions on a state, here or in several processes that each make their own."""
+"""Calls functions on a state, here or in other processes, which each make their own."""
 
 import io
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from socket import gethostname
+from tempfile import TemporaryDirectory
+from threading import Lock
 from types import FunctionType
 from typing import Any
 
+import torch
+
 from wsis._support.checks import InputWarning
+from wsis._support.cluster import connected
+from wsis._support.files import differences, in_words
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
+from wsis._support.provenance import versions
 from wsis.experiments.runner import Plan, Work
+from wsis.report.shown import spread
 
 Do = Callable[[Callable[..., Any], Sequence[tuple[Any, ...]], Monitor | None], Any]
 """Calls a function with ``Work`` and each of some arguments; results as they come."""
@@ -38,32 +49,50 @@ def check_pickle(name: str, value: Any) -> None:
 
 
 @contextmanager
-def doing(work: Work, jobs: int) -> Iterator[Do]:
-    """Give what calls functions with ``work``, in ``jobs`` processes."""
+def doing(work: Work, jobs: int, cluster: str | None = None) -> Iterator[Do]:
+    """Give what calls functions with ``work``, in ``jobs`` processes.
+
+    Args:
+        work: to call them with; other processes make their own, of its plan.
+        jobs: how many processes.
+        cluster: the address of a Dask scheduler, whose workers take the place of these
+            processes; what a lost worker had to do is done by another.
+
+    Raises:
+        ValueError: if a worker does not see the same data and cache, or has other
+            versions than this process.
+    """
+    if cluster is not None:
+        with _on_cluster(work, cluster) as do:
+            yield do
+        return
     if jobs == 1:
         yield lambda function, calls, monitor: (
             function(work, *call, monitor) for call in calls
         )
         return
     with pool(jobs, _begin, (work.plan,)) as workers:
-
-        def do(
-            function: Callable[..., Any],
-            calls: Sequence[tuple[Any, ...]],
-            monitor: Monitor | None,
-        ) -> Iterator[Any]:
-            step = monitor.start("runs", len(calls)) if monitor and calls else None
-            futures = [workers.submit(_call, function, call) for call in calls]
-            for future in as_completed(futures):
-                if step is not None:
-                    step("")
-                yield future.result()
-
         try:
-            yield do
+            submit: Callable[..., Any] = workers.submit
+            yield partial(_each, partial(submit, _call), as_completed)
         except BaseException:
             workers.shutdown(cancel_futures=True)
             raise
+
+
+def _each(
+    submit: Callable[..., Any],
+    completed: Callable[[list[Any]], Iterable[Any]],
+    function: Callable[..., Any],
+    calls: Sequence[tuple[Any, ...]],
+    monitor: Monitor | None,
+) -> Iterator[Any]:
+    """Yield results as they come; tell of them if there is a monitor."""
+    step = monitor.start("runs", len(calls)) if monitor and calls else None
+    for future in completed([submit(function, call) for call in calls]):
+        if step is not None:
+            step("")
+        yield future.result()
 
 
 def _begin(plan: Plan) -> None:
@@ -74,6 +103,106 @@ def _begin(plan: Plan) -> None:
 
 def _call(function: Callable[..., Any], call: tuple[Any, ...]) -> Any:
     return function(_work[0], *call, None)
+
+
+@contextmanager
+def _on_cluster(work: Work, address: str) -> Iterator[Do]:
+    with (
+        connected(address) as client,
+        TemporaryDirectory(prefix="cluster-", dir=_made(work.plan.cache)) as here,
+    ):
+        from cloudpickle import dumps
+        from distributed import KilledWorker
+        from distributed import as_completed as completed
+
+        several = sum(threads > 1 for threads in client.nthreads().values())
+        if several:
+            raise ValueError(
+                f"expected workers of one thread each (dask worker --nthreads 1), "
+                f"{several} of {len(client.nthreads())} have more"
+            )
+        try:
+            given = dumps((work.plan, _versions(), _seen(work), here))
+        except Exception as error:  # whatever a class of the user's raises
+            raise ValueError(
+                f"miners or data cannot be sent to a cluster ({error}); put what they "
+                "are made of into a module that the workers have"
+            ) from error
+        # Not pure: every call is one of its own.
+        submit = partial(client.submit, _call_there, given, pure=False)
+        try:
+            yield partial(_each, submit, completed)
+        except KilledWorker as error:
+            raise ValueError(
+                f"the cluster gave up, as workers were lost again and again: {error}"
+            ) from error
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _seen(work: Work) -> dict[str, Any]:
+    """Return what figures depend on that a worker must have in common."""
+    bags = work.photos(work.plan.variants[0].label)
+    some = [bags[i] for i in spread(_LOOKED_AT, len(bags))]
+    photos = {bag.image.name: bag.key for bag in some}
+    return {"data": work.fingerprint, "photos": photos}
+
+
+def _versions() -> dict[str, str]:
+    return {name: one for name, one in versions().items() if name != "python"}
+
+
+_LOOKED_AT = 5
+"""Photos that a worker compares; the others are read when they are worked on."""
+
+
+def _call_there(
+    given: bytes, function: Callable[..., Any], call: tuple[Any, ...]
+) -> Any:
+    # One at a time, whatever the worker's threads: runs draw from the global state.
+    with _alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)
+        torch.set_num_threads(1)
+        return function(_work_of(given), *call, None)
+
+
+_alone = Lock()
+
+
+@lru_cache(maxsize=1)
+def _work_of(given: bytes) -> Work:
+    """Make the work of a plan once a worker.
+
+    Raises:
+        ValueError: if the worker does not have in common what it must.
+    """
+    plan, known, wanted, folder = pickle.loads(given)
+    where = f"a worker on {gethostname()}"
+    if changes := differences(known, _versions()):
+        raise ValueError(
+            f"expected the versions of this process on {where}: {in_words(changes)}"
+        )
+    if not Path(folder).is_dir():
+        raise ValueError(
+            f"{where} does not see the cache {plan.cache}: give --cache a folder that "
+            "all workers see under this path"
+        )
+    try:
+        work = Work(plan)
+        found = _seen(work)
+    except (ValueError, LookupError, OSError) as error:
+        raise ValueError(
+            f"{where} does not see the data, which must have the same paths there: "
+            f"{error}"
+        ) from error
+    if changes := differences(wanted, found):
+        raise ValueError(
+            f"{where} sees other data under these paths: {in_words(changes)}"
+        )
+    return work
 
 
 class _Pickler(pickle.Pickler):

@@ -43,6 +43,7 @@ def compare(
     device: str | torch.device = "auto",
     cache: str | Path | None = None,
     jobs: int = 1,
+    cluster: str | None = None,
     folder: str | Path | None = None,
     fresh: bool = False,
     folds: int | None = None,
@@ -70,6 +71,8 @@ def compare(
         cache: folder for proposals, features and cues; None takes the user's.
         jobs: processes, of one thread each if there are several; figures depend on the
             number of threads in the last digits only.
+        cluster: address of a Dask scheduler whose workers do the work instead; they
+            have one thread each and see data and cache under the same paths.
         folder: keeps every finished run, so that the same call resumes there.
         fresh: forgets the runs that the folder has.
         folds: splits both halves anew into so many parts and holds out each in turn;
@@ -95,6 +98,7 @@ def compare(
         ),
         seeds=range(seeds) if isinstance(seeds, int) else seeds,
         jobs=jobs,
+        cluster=cluster,
         monitor=monitor,
         folder=None if folder is None else Path(folder),
         fresh=fresh,
@@ -112,6 +116,7 @@ def compare_variants(
     seeds: Sequence[int] = (0,),
     watch: Watch | None = None,
     jobs: int = 1,
+    cluster: str | None = None,
     monitor: Monitor | None = None,
     folder: Path | None = None,
     fresh: bool = False,
@@ -138,6 +143,7 @@ def compare_variants(
                 seeds=seeds,
                 watch=watch,
                 jobs=jobs,
+                cluster=cluster,
                 monitor=monitor,
                 folder=Path(place),
                 folds=folds,
@@ -159,7 +165,7 @@ def compare_variants(
         folds=None if folds is None else Folds(count=folds),
         ceiling=ceiling,
     )
-    work = ready(plan, jobs, folder)
+    work = ready(plan, jobs if cluster is None else 1, folder)
     of, first = work.pipelines, seeds[0]
     began = time.perf_counter()
     monitor.say(summary(work.train))
@@ -185,7 +191,7 @@ def compare_variants(
     with (
         opened(folder, design) as kept,
         opened(folder / CEILING, tops) as above,
-        doing(work, jobs) as do,
+        doing(work, jobs, cluster) as do,
     ):
         single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
         missing = [

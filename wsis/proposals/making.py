@@ -17,6 +17,7 @@ import numpy as np
 
 from wsis import plugins
 from wsis._support.checks import InputWarning, few, warn
+from wsis._support.cluster import connected
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource, TaggedImage
@@ -199,20 +200,7 @@ def cluster(address: str) -> Iterator[Work]:
     Raises:
         ValueError: if Dask's distributed is not installed, or no worker answers.
     """
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise ValueError(
-            "a cluster needs Dask's distributed: pip install 'wsis[cluster]'"
-        ) from None
-    try:
-        client = Client(address, timeout=20)
-        client.wait_for_workers(1, timeout=20)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise ValueError(
-            f"expected a Dask scheduler with workers at {address}: {error}"
-        ) from error
-    with client:
+    with connected(address) as client:
         yield partial(_on_cluster, client)
 
 

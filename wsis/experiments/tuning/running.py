@@ -42,6 +42,7 @@ def tune(
     judged: bool = True,
     by: str = BY,
     jobs: int = 1,
+    cluster: str | None = None,
     monitor: Monitor | None = None,
     folder: Path | None = None,
     fresh: bool = False,
@@ -63,6 +64,8 @@ def tune(
         judged: whether the validation photos' masks judge; else nobody asks for them.
         by: the criterion that chooses.
         jobs: processes, of one thread each where there are several.
+        cluster: address of a Dask scheduler whose workers do the work instead, as in
+            ``compare``.
         monitor: is told of progress.
         folder: where every finished trial is kept; those that are there already are not
             done again.
@@ -90,7 +93,8 @@ def tune(
         cache=pipeline.cache,
         device=pipeline.device,
     )
-    work, held = ready(plan, jobs, folder), split.held().images
+    work = ready(plan, jobs if cluster is None else 1, folder)
+    held = split.held().images
     design = {
         **identity(variants[0], pipeline),
         "sweep": [axis.text for axis in space.axes],
@@ -125,7 +129,7 @@ def tune(
         if (variant.label, seed) not in finished
     ]
     if missing:
-        with closing(kept) if kept else nullcontext(), doing(work, jobs) as do:
+        with closing(kept) if kept else nullcontext(), doing(work, jobs, cluster) as do:
             chores, looks = work.chores(), [(i, views) for i in range(len(held))]
             step = monitor.start("proposals and features", len(chores) + len(looks))
             done = do(Work.prepare, chores, None), do(prepare, looks, None)

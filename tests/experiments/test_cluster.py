@@ -1,0 +1,181 @@
+"""Benches and tunings on a Dask cluster: the same figures, whoever is lost."""
+
+import json
+import os
+import pickle
+import signal
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+
+from tests.drawn import Squares, settings
+from wsis.experiments import _pool, compare_variants, variants_of
+from wsis.experiments._pool import _on_cluster, _seen, _versions, _work_of
+from wsis.experiments.runner import Plan, Work
+from wsis.experiments.tuning import Space, tune
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import Part
+
+distributed = pytest.importorskip("distributed")
+MINERS = [Part(name="cim"), Part(name="oicr")]
+OWN = {"train_seconds", "predict_seconds", "peak_memory_mb"}
+"""What differs between two runs of the same."""
+
+
+@pytest.fixture(scope="module")
+def local():
+    given = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**given, silence_logs=50) as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def bench(cache, folder, **given):
+    return compare_variants(
+        variants_of(MINERS),
+        Squares(),
+        Pipeline(settings(), cache),
+        seeds=[0, 1],
+        folder=folder,
+        **given,
+    )
+
+
+def figures(found, folder):
+    """Everything of a bench that does not depend on the moment."""
+    kept = [json.loads(x) for x in (folder / "runs.jsonl").read_text().splitlines()]
+    lines = {json.dumps({k: v for k, v in x.items() if k not in OWN}) for x in kept}
+    runs = [{k: v for k, v in asdict(x).items() if k not in OWN} for x in found.runs]
+    masks = [
+        (one.image_id, one.score.tolist(), one.masks)
+        for label in found.pictures
+        for one in found.pictures[label]
+    ]
+    return lines, runs, masks, found.verdict
+
+
+class Killing:
+    """A monitor that kills a worker once the first run is done."""
+
+    def __init__(self, local):
+        [*workers] = local.workers.values()
+        self.pid = workers[0].process.process.pid
+        self.killed = False
+
+    def start(self, title, total):
+        def step(note):
+            if title == "runs" and not self.killed:
+                os.kill(self.pid, signal.SIGKILL)
+                self.killed = True
+
+        return step
+
+    def say(self, text):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_bench_on_a_cluster_that_loses_a_worker_has_the_same_figures(
+    local, cache, tmp_path
+):
+    killing = Killing(local)
+    alone = bench(cache, tmp_path / "alone")
+
+    found = bench(
+        cache, tmp_path / "far", cluster=local.scheduler_address, monitor=killing
+    )
+
+    assert killing.killed
+    assert figures(found, tmp_path / "far") == figures(alone, tmp_path / "alone")
+    assert not list(cache.glob("cluster-*"))
+
+
+def test_a_tuning_on_a_cluster_has_the_same_figures(local, cache):
+    def run(**given):
+        pipeline = Pipeline(settings(), cache)
+        space = Space.of(MINERS[0], pipeline.settings, ["p_seed=0.05..0.3"])
+        found = tune(Squares(), space, pipeline, settings=2, views=1, **given)
+        return [(x.label, x.criteria, x.metrics, x.losses) for x in found.trials]
+
+    assert run(cluster=local.scheduler_address) == run()
+
+
+def given(cache, **other):
+    """What a worker is given, and its work."""
+    plan = Plan(
+        data=Squares(),
+        variants=variants_of(MINERS),
+        settings=settings(),
+        cache=cache,
+        device=Pipeline(settings(), cache).device,
+    )
+    work = Work(plan)
+    parts = [plan, _versions(), _seen(work), str(cache)]
+    for name, value in other.items():
+        parts[["plan", "versions", "seen", "folder"].index(name)] = value
+    return work, pickle.dumps(tuple(parts))
+
+
+def test_a_worker_with_other_versions_is_told(cache):
+    _, other = given(cache, versions={**_versions(), "wsis": "0.0.1"})
+
+    with pytest.raises(ValueError, match=r"a worker on .*: wsis: '0\.0\.1' there"):
+        _work_of(other)
+
+
+def test_a_worker_without_the_cache_is_told(cache):
+    _, other = given(cache, folder=str(cache / "nowhere"))
+
+    with pytest.raises(ValueError, match=r"does not see the cache .*: give --cache"):
+        _work_of(other)
+
+
+class Missing(Squares):
+    """Photos that are not where they were."""
+
+    def train(self):
+        raise FileNotFoundError("photos/train.json")
+
+
+def test_a_worker_that_sees_no_data_or_other_data_is_told(cache):
+    work, _ = given(cache)
+
+    for data, text in [
+        (Missing(), r"does not see the data, .*: photos/train\.json"),
+        (Squares(seed=1), "sees other data under these paths: photos"),
+        (Squares(train=5), r"sees other data under these paths: .*train"),
+    ]:
+        _, other = given(cache, plan=replace(work.plan, data=data))
+        with pytest.raises(ValueError, match=text):
+            _work_of(other)
+
+
+def test_workers_of_several_threads_are_refused(cache, monkeypatch):
+    class Client:
+        def nthreads(self):
+            return {"a": 1, "b": 4}
+
+    work, _ = given(cache)
+    monkeypatch.setattr(_pool, "connected", lambda address: _Given(Client()))
+
+    with (
+        pytest.raises(ValueError, match=r"one thread each .*, 1 of 2 have more"),
+        _on_cluster(work, "tcp://x"),
+    ):
+        pass
+
+
+class _Given:
+    def __init__(self, client):
+        self.client = client
+
+    def __enter__(self):
+        return self.client
+
+    def __exit__(self, *raised):
+        pass
