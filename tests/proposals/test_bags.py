@@ -119,6 +119,41 @@ def test_shared_pixels_are_counted_once_for_every_photo_and_source(tmp_path):
     assert len(kept(Bag(tagged(True), other))) == 3
 
 
+def test_counts_beyond_the_budget_are_made_anew_and_told_once(tmp_path, caplog):
+    def bag(value):
+        pixels = np.full((8, 10, 3), value, np.uint8)
+        return Bag(replace(tagged(True), load=lambda: pixels), source)
+
+    source = Source()
+    several = [bag(i) for i in range(4)]
+    one = counted(several[0])
+    room = 2.5 * (one.pixels.nbytes + one.area.nbytes) / 1e9
+    kept, source.asked = KeptShared.under(tmp_path, room), 0
+
+    found = [kept(bag) for bag in [*several, *several]]
+
+    files = list(tmp_path.rglob("*.safetensors"))
+    assert len(files) == 2
+    assert source.asked == 4 + 2
+    for one in found:
+        assert one.overlaps().iou.equal(overlaps(source.proposals).iou)
+    [record] = caplog.records
+    assert "those of other photos are counted at every visit" in record.message
+    # What another process kept counts, too.
+    KeptShared.under(tmp_path, room)(bag(9))
+    assert list(tmp_path.rglob("*.safetensors")) == files
+
+
+@pytest.mark.parametrize("said", ["-1", "inf", "nan", "much"])
+def test_a_budget_that_is_none_is_refused(monkeypatch, said):
+    monkeypatch.setenv(bags.OVERLAPS, said)
+
+    with pytest.raises(ValueError, match=rf"gigabytes in WSIS_OVERLAPS_GB, .*'{said}'"):
+        bags.overlaps_gigabytes()
+    monkeypatch.setenv(bags.OVERLAPS, "0.5")
+    assert bags.overlaps_gigabytes() == 0.5
+
+
 def test_damaged_counts_are_made_again(tmp_path):
     source, kept = Source(), KeptShared.under(tmp_path)
     bag = Bag(tagged(True), source)

@@ -345,8 +345,16 @@ class Cache:
             )
         return cls(folder=folder, settings=stamped)
 
-    def get(self, key: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Return the tensors kept under ``key``; make them if missing or damaged."""
+    def get(
+        self,
+        key: str,
+        make: Callable[[], dict[str, Tensor]],
+        keep: Callable[[dict[str, Tensor]], bool] = lambda made: True,
+    ) -> dict[str, Tensor]:
+        """Return the tensors kept under ``key``; make them if missing or damaged.
+
+        ``keep`` tells whether what was made is written.
+        """
         from safetensors.torch import save_file
 
         path = self.folder / f"{key}.safetensors"
@@ -354,6 +362,8 @@ class Cache:
         if kept:
             return kept[0]
         made = {name: tensor.contiguous() for name, tensor in make().items()}
+        if not keep(made):
+            return made
         with self._named(), atomic_write(path) as temporary:
             save_file(made, temporary, {"checksum": self._checksum(key, made)})
         if kept is None:

@@ -1,7 +1,11 @@
 """Images as multiple-instance learning takes them: tags and a bag of proposals."""
 
+import logging
+import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -127,15 +131,24 @@ class KeptShared:
     """Counts the pixels that proposals share once per photo, and keeps them on disk.
 
     Args:
-        cache: keeps them; about 2 MB for 1,000 proposals.
+        cache: keeps them; about 2 MB for 1,000 proposals, four times that for 2,000.
+        budget: of the disk; beyond it they are counted at every visit.
     """
 
     cache: Cache
+    budget: "Budget"
 
     @classmethod
-    def under(cls, root: Path) -> "KeptShared":
-        """Keep them in a folder of ``root``, by photo and proposals."""
-        return cls(Cache.keyed(root, {}, {}))
+    def under(cls, root: Path, gigabytes: float | None = None) -> "KeptShared":
+        """Keep them in a folder of ``root``, by photo and proposals.
+
+        Args:
+            root: the folder.
+            gigabytes: at most; None takes ``overlaps_gigabytes``.
+        """
+        cache = Cache.keyed(root, {}, {})
+        most = overlaps_gigabytes() if gigabytes is None else gigabytes
+        return cls(cache, Budget(cache.folder, most))
 
     def __call__(self, bag: Bag) -> Shared:
         """Return the pixels that a bag's proposals share."""
@@ -144,7 +157,71 @@ class KeptShared:
             shared = counted(bag)
             return {"pixels": shared.pixels, "area": shared.area}
 
-        return Shared(**self.cache.get(f"{bag.key}-{bag.origin}", count))
+        name = f"{bag.key}-{bag.origin}"
+        return Shared(**self.cache.get(name, count, self.budget.has_room))
+
+
+OVERLAPS = "WSIS_OVERLAPS_GB"
+"""Names the variable that says how much disk kept overlaps may take."""
+
+
+def overlaps_gigabytes() -> float:
+    """Return how much disk kept overlaps may take; 20 GB unless somebody says.
+
+    Raises:
+        ValueError: if what was said is no number from 0 on.
+    """
+    said = os.environ.get(OVERLAPS, "20")
+    try:
+        found = float(said)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < math.inf:
+        raise ValueError(
+            f"expected gigabytes in {OVERLAPS}, a number from 0 on, got {said!r}"
+        )
+    return found
+
+
+class Budget:
+    """The room that files of a folder have, other processes' included.
+
+    Args:
+        folder: of the files.
+        gigabytes: that they may take together.
+    """
+
+    def __init__(self, folder: Path, gigabytes: float) -> None:
+        self.folder, self.gigabytes = folder, gigabytes
+        self._used = self._asked = 0
+        self._told = False
+
+    def has_room(self, made: Mapping[str, Tensor]) -> bool:
+        """Tell whether there is room for tensors; say once, in the log, if not."""
+        if self._asked % _COUNTED == 0:
+            self._used = 0
+            for file in self.folder.glob("*.safetensors"):
+                with suppress(FileNotFoundError):  # somebody makes room
+                    self._used += file.stat().st_size
+        self._asked += 1
+        size = sum(one.nbytes for one in made.values())
+        if self._used + size <= 1e9 * self.gigabytes:
+            self._used += size
+            return True
+        if not self._told:
+            self._told = True
+            # Not a warning about an input: results are the same.
+            logging.getLogger("wsis").warning(
+                "kept overlaps fill the %g GB that they may take in %s; those of other "
+                "photos are counted at every visit, which makes training slower; set "
+                "%s to allow more",
+                *(self.gigabytes, self.folder, OVERLAPS),
+            )
+        return False
+
+
+_COUNTED = 100
+"""Files after which those of other processes are counted, too."""
 
 
 def _kept_digest(reading: Reading, kept: Cache) -> str:

@@ -34,7 +34,13 @@ from wsis.features.scale import Scale, scales
 from wsis.geometry.masks import from_masks
 from wsis.geometry.overlap import overlaps
 from wsis.geometry.predictions import Predictions
-from wsis.proposals.bags import Bag, KeptShared, SharedOf, counted
+from wsis.proposals.bags import (
+    Bag,
+    KeptShared,
+    SharedOf,
+    counted,
+    overlaps_gigabytes,
+)
 from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
@@ -81,6 +87,7 @@ class Pipeline:
             self.frozen,
             self.settings.build("cues"),
             self.settings.build("assigner"),
+            overlaps_gigabytes(),
         )
         if self.settings.sampler is not None:
             _ = self.settings.build("sampler")
