@@ -7,6 +7,7 @@ and a change that moves less would leave figures as they are.
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from tests.drawn import Squares, settings
 from tests.tiny_hed import tiny_hed
 from tests.tiny_sam import tiny_sam
 from wsis import plugins
+from wsis._support.files import CacheMismatchError
 from wsis.contracts import (
     Image,
     Ledger,
@@ -193,6 +195,26 @@ def test_sam_is_known_by_the_content_of_its_weights(tmp_path):
     assert before["weights"][0] == after["weights"][0]
     assert before["weights"][1] != after["weights"][1]
     assert before.keys() >= {"version", "transformers", "torch", "device"}
+
+
+def test_sam_at_another_path_makes_what_is_kept_already(tmp_path):
+    if find_spec("transformers") is None:
+        pytest.skip("transformers is not installed")
+    here = tiny_sam(tmp_path / "here")
+    shutil.copytree(here, tmp_path / "there")
+
+    def kept():
+        for name in ("here", "there"):
+            sam = f"sam:points=4:weights={tmp_path / name}"
+            source = Pipeline(settings(f"source={sam}"), tmp_path / "cache").source
+            at = CachedSource.at(tmp_path / "at", source.source)
+            yield source.cache.folder, source.origin("a"), at.cache.settings
+
+    one, other = kept()
+    assert one == other
+    tiny_sam(tmp_path / "there", seed=1)
+    with pytest.raises(CacheMismatchError, match=r"made_by\.weights"):
+        list(kept())
 
 
 def test_backbone_weights_replaced_in_place_give_new_features(tmp_path):

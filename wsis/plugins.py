@@ -25,6 +25,9 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+WEIGHTS = "weights"
+"""The setting that names a file, and what ``depends_on`` tells of its content."""
+
 
 class UnknownPartError(LookupError):
     """No part of that kind has that name."""
@@ -147,6 +150,23 @@ def identity(part: object) -> dict[str, Any]:
     if package != "wsis":
         found |= {"package": _version(package), "code": digest(_code(kind))}
     return found
+
+
+def unplaced(settings: Mapping[str, Any], part: object) -> dict[str, Any]:
+    """Return a part's settings without where its weights lie, if it tells them."""
+    told = WEIGHTS in settings and WEIGHTS in identity(part)
+    return {**settings, WEIGHTS: ""} if told else dict(settings)
+
+
+def weights_of(part: object) -> dict[str, Any]:
+    """Return the content of the weights of a part, or of one in it, as it tells them.
+
+    They are under ``WEIGHTS``; there is nothing if none are told.
+    """
+    about: Any = identity(part)
+    while about and WEIGHTS not in about:
+        about = next((one for one in about.values() if isinstance(one, Mapping)), None)
+    return {WEIGHTS: about[WEIGHTS]} if about else {}
 
 
 def _version(package: str) -> str | None:

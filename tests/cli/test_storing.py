@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.io import savemat
 
 from tests import command
 from tests.photos import draw_photos
+from tests.tiny_hed import tiny_hed
+from tests.tiny_sam import tiny_sam
 from wsis._support.files import digest
 from wsis.contracts import Supervision
 from wsis.data.images import read_image
@@ -64,6 +67,41 @@ def test_make_goes_on_where_it_was(photos, tmp_path):
     other = ("--source", "region_tree:nodes=21:pairs=0", "--jobs", 1)
     text = wsis("make", photos.images, "--out", tmp_path / "s", *other, code=1)
     assert "nodes: 20 there, 21 asked for" in text
+
+
+def test_weights_at_another_path_go_on_and_others_in_their_place_do_not(
+    photos, tmp_path, monkeypatch
+):
+    """The content of weights that only the environment names is kept."""
+    first, second = sorted(photos.images.iterdir())[:2]
+    given = {name: str(tmp_path / name) for name in ("a", "b")}
+    for path in given.values():
+        tiny_hed(Path(path))
+    out = ("--out", tmp_path / "s", "--jobs", 1)
+    hed = ("--source", "region_tree:nodes=5:pairs=0:side=32:contours=hed")
+
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", given["a"])
+    wsis("make", first, *out, *hed)
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", given["b"])
+    assert ", 1 were there;" in wsis("make", first, second, *out, *hed)
+
+    tiny_hed(Path(given["b"]), seed=1)
+    text = wsis("make", first, second, *out, *hed, code=1)
+    assert re.search(r"has other proposals \(settings\.weights: '\w+' there", text)
+
+
+def test_sams_weights_at_another_path_go_on(photos, tmp_path):
+    if find_spec("transformers") is None:
+        pytest.skip("transformers is not installed")
+    first, second = sorted(photos.images.iterdir())[:2]
+    here, there = (tiny_sam(tmp_path / name) for name in ("here", "there"))
+    for given, images in ((here, [first]), (there, [first, second])):
+        wsis(
+            *("make", *images, "--out", tmp_path / "s", "--jobs", 1),
+            *("--source", f"sam:points=2:weights={given}"),
+        )
+
+    assert len(Store.open(tmp_path / "s")) == 2
 
 
 def test_a_photo_that_fails_is_reported_and_left_out(photos, tmp_path):

@@ -25,6 +25,7 @@ from wsis.experiments.folders import (
     predictions_path,
     read_predictions,
     read_runs,
+    shown_path,
     write_predictions,
 )
 from wsis.features.backbones import efficientnet_lite0
@@ -143,6 +144,19 @@ def test_predictions_that_were_exchanged_or_changed_are_noticed(copied):
             JournalError, match=rf"{mine.name} is not the file that was"
         ):
             bench(cache, folder)
+    mine.write_bytes(whole)
+    bench(cache, folder)
+
+
+def test_what_reports_show_of_another_run_is_noticed(copied):
+    cache, folder = copied
+    mine, other = (shown_path(folder, label, 0) for label in ("cim", "oicr"))
+    whole = mine.read_bytes()
+    mine.write_bytes(other.read_bytes())
+
+    with pytest.raises(JournalError, match=rf"{mine.name} is not the file that was"):
+        bench(cache, folder)
+
     mine.write_bytes(whole)
     bench(cache, folder)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,14 @@ from wsis.geometry.masks import (
     compact,
     crops,
     dense,
+    empty,
+    encode,
+    encode_runs,
+    fitted,
     flip,
     from_masks,
     rles,
+    run_ends,
     select,
     to_dense,
 )
@@ -262,3 +269,163 @@ def test_compact_leaves_what_is_compact(drawing):
 
     assert torch.equal(same.regions, proposals.regions)
     assert torch.equal(same.members, proposals.members)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "ends"),
+    [
+        ([0, 0, 1, 1, 0, 1], [2, 4, 5, 6]),
+        ([1, 1, 0, 0, 0, 0], [0, 2]),
+        ([1, 1, 1, 1, 1, 1], [0, 6]),
+        ([0, 0, 0, 0, 0, 1], [5, 6]),
+        ([0, 1, 0, 1, 0, 1], [1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_runs_begin_and_end_at_pixels_by_column(pixels, ends):
+    size = 2, 3
+    mask = np.asfortranarray(np.array(pixels, np.uint8).reshape(3, 2).T)
+    encoded = coco.encode(mask)
+
+    assert encode_runs(np.array(ends), size) == encoded
+    assert run_ends(encoded).tolist() == ends
+    text = {**encoded, "counts": encoded["counts"].decode()}
+    assert run_ends(text).tolist() == ends
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 100_000), min_size=2, max_size=12))
+def test_runs_of_any_length_are_read_back(lengths):
+    """Lengths of one to four digits, rising and falling by any amount."""
+    ends = np.cumsum(lengths[: len(lengths) // 2 * 2])
+    size = 1, int(ends[-1]) + lengths[-1]
+
+    assert run_ends(encode_runs(ends, size)).tolist() == ends.tolist()
+
+
+def test_dense_masks_are_encoded_as_pycocotools_does():
+    drawing = random_masks(5, (7, 4), 2)
+
+    pixels = np.asfortranarray(drawing.permute(1, 2, 0).byte().numpy())
+    assert encode(drawing) == coco.encode(pixels)
+    assert encode(drawing[:0]) == []
+
+
+def test_no_proposals_are_one_region():
+    ledger = frozenset({Supervision.BOUNDARIES})
+
+    none = empty((2, 3), source="mine", ledger=ledger)
+
+    assert none.regions.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert none.members.shape == (0, 1)
+    assert none.objectness.shape == (0,)
+    assert (none.source, none.ledger) == ("mine", ledger)
+    assert (none.regions.dtype, none.members.dtype) == (torch.long, torch.bool)
+    assert empty((2, 3)).source == "none"
+    assert (boxes(none).shape, areas(none).shape) == ((0, 4), (0,))
+    assert list(chunks(none)) == []
+    assert rles(none, torch.tensor([], dtype=torch.long)) == []
+    assert compact(none).members.shape == (0, 1)
+
+
+def test_masks_without_scores_have_none_and_a_name():
+    proposals = from_masks(random_masks(3, (4, 5), 0))
+
+    assert proposals.objectness.tolist() == [0, 0, 0]
+    assert proposals.source == "masks"
+    assert proposals.ledger == frozenset()
+
+
+def test_single_precision_areas_and_boxes():
+    proposals = random_proposals(4, (9, 7))
+
+    assert areas(proposals).dtype == boxes(proposals).dtype == torch.float32
+    assert crops(proposals, 2).dtype == torch.float32
+    assert crops(proposals).shape == (4, 7, 7)
+    short = replace(proposals, regions=proposals.regions.int())
+    assert boxes(short).equal(boxes(proposals))
+    assert crops(short, 3).equal(crops(proposals, 3))
+    assert everything(short).equal(everything(proposals))
+    assert rles(short, torch.tensor([2])) == rles(proposals, torch.tensor([2]))
+    assert areas(short).equal(areas(proposals))
+
+
+def test_rows_are_taken_some_at_a_time(monkeypatch):
+    members = torch.zeros(5, 3, dtype=torch.bool)
+
+    def rows(entries, some=members):
+        monkeypatch.setattr(masks, "_ENTRIES", entries)
+        return [len(block) for block in masks._rows(some)]
+
+    assert rows(6) == [2, 2, 1]
+    assert rows(8) == [2, 2, 1]
+    assert rows(1) == [1] * 5
+    assert rows(3, members[:, :1]) == [3, 2]
+    assert rows(4, members[:, :0]) == [4, 1]
+    assert rows(6, members[:0]) in ([], [0])
+
+
+def test_encoded_masks_are_decoded_some_at_a_time(monkeypatch):
+    drawing = random_masks(130, (3, 4), 1)
+    encoded, taken = encode(drawing), []
+
+    def counted(some):
+        taken.append(len(some))
+        return to_dense(some)
+
+    monkeypatch.setattr(masks, "to_dense", counted)
+
+    assert torch.equal(everything(from_masks(encoded)), drawing)
+    assert taken == [64, 64, 2]
+
+
+def test_chunks_have_64_megabytes():
+    proposals = rectangles(*[(0, 0, i + 1, 1) for i in range(65)], size=(1024, 1024))
+
+    assert [part for part, _ in chunks(proposals)] == [slice(0, 64), slice(64, 65)]
+    wide = rectangles((0, 0, 1, 1), (0, 0, 2, 1), size=(1025, 1024))
+    assert [part for part, _ in chunks(wide, 1)] == [slice(0, 1), slice(1, 2)]
+
+
+def test_compact_numbers_regions_by_their_first_pixel():
+    proposals = Proposals(
+        regions=torch.tensor([[3, 1, 3, 0], [2, 2, 1, 0]]),
+        members=torch.tensor([[True, False, True, False], [False, True, True, False]]),
+        objectness=torch.tensor([0.5, 0.25]),
+        source="test",
+    )
+
+    found = compact(proposals)
+
+    assert found.regions.tolist() == [[0, 1, 0, 2], [3, 3, 1, 2]]
+    assert found.members.tolist() == [
+        [False, False, True, True],
+        [False, True, False, True],
+    ]
+    assert found.objectness.tolist() == [0.5, 0.25]
+
+
+def test_names_all_that_is_wrong_with_chunks_crops_and_masks():
+    proposals = strips((0, 4))
+
+    with pytest.raises(ValueError, match=r"^size must be at least 1, got 0$"):
+        crops(proposals, 0)
+    assert crops(proposals, 1).tolist() == [[[1.0]]]
+    with pytest.raises(ValueError, match=r"^megabytes must be at least 1, got 0$"):
+        list(chunks(proposals, megabytes=0))
+    drawing = torch.zeros(1, 2, 2, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"^expected masks with pixels, mask 0 has"):
+        from_masks(drawing)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [
+        ((480, 640), 320, (240, 320)),
+        ((640, 480), 320, (320, 240)),
+        ((10, 1000), 50, (1, 50)),
+        ((1000, 10), 50, (50, 1)),
+        ((3, 7), 10, (4, 10)),
+    ],
+)
+def test_the_longer_side_becomes_so_long(size, side, expected):
+    assert fitted(size, side) == expected

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,14 @@ from pycocotools import mask as coco
 from tests.builders import random_masks, random_proposals, rectangles, strips
 from wsis.geometry import overlap as module
 from wsis.geometry.masks import boxes, empty, from_masks, rles
-from wsis.geometry.overlap import Shared, box_overlaps, cross_iou, overlaps
+from wsis.geometry.overlap import (
+    Shared,
+    box_overlaps,
+    cross_iou,
+    cross_shared,
+    overlaps,
+    rle_shared,
+)
 
 
 def counted(masks: torch.Tensor, others: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -170,8 +179,9 @@ def test_shared_pixels_are_kept_once_a_pair_and_tell_all(count, monkeypatch):
     shared = Shared.of(proposals)
 
     assert len(shared) == count
-    # Half of all pairs, and what blocks of 64 rows keep twice.
-    assert len(shared.pixels) <= count * (count + 64) / 2 + count
+    # Half of all pairs, and what blocks of 64 rows keep twice; caches hold them so.
+    ends = [min(start + 64, count) for start in range(0, count, 64)]
+    assert len(shared.pixels) == sum((e - i * 64) * e for i, e in enumerate(ends))
     iou, containment = counted(masks, masks)
     found = shared.overlaps("cpu")
     assert np.array_equal(found.iou.numpy(), iou)
@@ -191,3 +201,110 @@ def test_areas_whose_sum_float32_has_not_give_the_exact_iou():
 
     assert found.iou[0, 1] == np.float32((part - 1) / (whole + 1))
     assert found.containment[0, 1] == np.float32((part - 1) / part)
+    assert found.area.dtype == found.iou.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("pixels", "precision", "expected"),
+    [
+        (100, "highest", torch.float32),
+        (2**24, "highest", torch.float32),
+        (2**24 + 1, "highest", torch.float64),
+        (100, "high", torch.float64),
+        (100, "medium", torch.float64),
+    ],
+)
+def test_products_are_in_the_smallest_numbers_that_are_exact(
+    pixels, precision, expected
+):
+    proposals = empty((1, pixels))
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        assert module._number(proposals) == expected
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def neighbourhoods(regions):
+    return [some.tolist() for some in module._neighbourhoods(regions)]
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_regions_come_by_the_tile_of_their_last_pixel(dtype):
+    """Tiles of 32 pixels, row by row; of one tile by number."""
+    regions = torch.zeros(70, 100, dtype=dtype)
+    places = [
+        *((69, 99), (31, 95), (0, 32), (5, 31), (32, 31), (31, 96), (64, 0)),
+        *((63, 63), (0, 64), (31, 31)),
+    ]
+    for number, (y, x) in enumerate(places, start=1):
+        regions[y, x] = number
+    # Region 11 has pixels in two tiles and counts for the last.
+    regions[0, 0] = regions[40, 40] = 11
+
+    assert neighbourhoods(regions) == [[4, 10, 3, 2, 9, 6, 5, 8, 11, 7, 0, 1]]
+
+
+def test_regions_are_taken_a_thousand_at_a_time():
+    regions = torch.arange(40 * 40).view(40, 40)
+
+    assert [len(some) for some in neighbourhoods(regions)] == [1024, 576]
+
+
+def test_doubled_boxes_overlap_in_single_precision():
+    boxes = torch.tensor([[0, 0, 2, 2], [1, 1, 4, 3]]).double()
+
+    found = box_overlaps(boxes)
+
+    assert {found.iou.dtype, found.containment.dtype, found.area.dtype} == {
+        torch.float32
+    }
+    assert found.area.tolist() == [4, 6]
+    assert found.iou[0, 1] == np.float32(1 / 9)
+
+
+def test_encoded_masks_share_whole_pixels():
+    """A share of 1/49, times 49, is not 1 before it is rounded."""
+    masks = from_masks(torch.ones(1, 7, 7, dtype=torch.bool))
+    pixel = torch.zeros(2, 7, 7, dtype=torch.bool)
+    pixel[0, 3, 4] = pixel[1, :, 1:5] = True
+    one = rles(masks, torch.tensor([0]))
+    two = rles(from_masks(pixel), torch.arange(2))
+
+    assert rle_shared(one, two, np.array([49.0])).tolist() == [[1, 28]]
+    assert rle_shared(two, one, np.array([1.0, 28])).tolist() == [[1], [28]]
+    assert rle_shared(two, two, np.array([1.0, 28])).tolist() == [[1, 1], [1, 28]]
+    for masks, others, shape in (
+        (one, [], (1, 0)),
+        ([], two, (0, 2)),
+        ([], [], (0, 0)),
+    ):
+        found = rle_shared(masks, others, np.ones(len(masks)))
+        assert found.shape == shape
+
+
+def test_members_become_numbers_some_regions_at_a_time(monkeypatch):
+    proposals = random_proposals(3, (9, 7))
+    masks = random_masks(2, (9, 7), 5)
+    whole = cross_shared(proposals, masks)
+    steps, split = [], torch.Tensor.split
+
+    def spied(self, size, dim=0):
+        steps.append(size)
+        return split(self, size, dim)
+
+    monkeypatch.setattr(torch.Tensor, "split", spied)
+    for count, entries, step in ((3, 6, 2), (3, 7, 2), (3, 1, 1), (1, 6, 6), (0, 6, 6)):
+        monkeypatch.setattr(module, "_ENTRIES", entries)
+        some = replace(
+            proposals,
+            members=proposals.members[:count],
+            objectness=proposals.objectness[:count],
+        )
+        found = cross_shared(some, masks)
+        assert steps == [step, step]
+        assert found[0].equal(whole[0][:count])
+        assert found[1].equal(whole[1][:count])
+        assert found[2].equal(whole[2])
+        steps.clear()

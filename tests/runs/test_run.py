@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from tests.photos import draw_photos
 from wsis import InputWarning
 from wsis._support import provenance
 from wsis._support.checks import WeightsError
-from wsis.contracts import PseudoInstances, Supervision
+from wsis._support.files import content
+from wsis.contracts import Ledger, PseudoInstances, Supervision
 from wsis.data.coco import CocoData
 from wsis.data.scenes import Scenes
 from wsis.features.backbones import efficientnet_lite0
@@ -252,7 +254,7 @@ class Largest:
         return PseudoInstances(index, label=c + 1, weight=score[index, c])
 
 
-def trained(cache, miner="cim", data=None, weights="random", **more):
+def trained(cache, miner="cim", data=None, weights="random", parts=None, **more):
     return train(
         data or Squares(train=4, val=2),
         miner=miner,
@@ -262,6 +264,7 @@ def trained(cache, miner="cim", data=None, weights="random", **more):
             "train_sides": (64,),
             "test_sides": (64,),
             "schedule.epochs": 1,
+            **(parts or {}),
         },
         device="cpu",
         cache=cache,
@@ -404,6 +407,92 @@ def test_a_run_resumes_with_its_weights_at_another_path(tmp_path):
     net.bn1.weight.data += 1
     save_file(net.state_dict(), paths[1])
     with pytest.raises(RunError, match=r"another run \(inputs\.backbone: "):
+        trained(tmp_path / "cache", **ways[1], resume=True)
+
+
+@dataclass(frozen=True)
+class Proposing:
+    """Somebody's source with a file of weights, of whose content it tells nothing."""
+
+    weights: str
+    ledger: Ledger = frozenset()
+
+    def __call__(self, image):
+        return RegionTree(nodes=20, pairs=5, side=64)(image)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Likewise a sampler."""
+
+    weights: str
+
+    def __call__(self, pseudo, generator):
+        return pseudo
+
+
+class Telling:
+    """Tells the content of a part's weights."""
+
+    def depends_on(self):
+        return {"weights": content(Path(self.weights))}
+
+
+@dataclass(frozen=True)
+class ProposingTold(Telling, Proposing):
+    pass
+
+
+@dataclass(frozen=True)
+class SamplingTold(Telling, Sampling):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ({"source": ProposingTold}, "proposals"),
+        ({"sampler": SamplingTold}, "code of the sampler"),
+    ],
+)
+def test_a_run_resumes_with_the_weights_of_any_part_at_another_path(
+    tmp_path, part, told
+):
+    [(kind, of)] = part.items()
+    paths = tmp_path / "a", tmp_path / "b"
+    for path in paths:
+        path.write_text("weights")
+    ways = [
+        {"parts": {kind: of(weights=str(path))}, "folder": tmp_path / "run"}
+        for path in paths
+    ]
+    trained(tmp_path / "cache", **ways[0], steps=2)
+    paths[0].unlink()
+
+    assert trained(tmp_path / "cache", **ways[1], resume=True, steps=4).card.images == 4
+
+    paths[1].write_text("others")
+    with pytest.raises(RunError, match=rf"another run .*inputs\.{told}: "):
+        trained(tmp_path / "cache", **ways[1], resume=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "of", "told"),
+    [
+        ("source", Proposing, "proposals"),
+        ("sampler", Sampling, "weights of the sampler"),
+    ],
+)
+def test_weights_of_which_a_part_tells_nothing_are_known_by_their_path(
+    tmp_path, kind, of, told
+):
+    ways = [
+        {"parts": {kind: of(weights=path)}, "folder": tmp_path / "run"}
+        for path in ("a", "b")
+    ]
+    trained(tmp_path / "cache", **ways[0], steps=2)
+
+    with pytest.raises(RunError, match=rf"another run .*inputs\.{told}: "):
         trained(tmp_path / "cache", **ways[1], resume=True)
 
 

@@ -218,11 +218,14 @@ def differences(
 
 
 def only_moved(changes: Mapping[str, tuple[Any, ...]]) -> bool:
-    """Tell whether ``differences`` are only where a backbone's weights lie.
+    """Tell whether ``differences`` are only where weights lie.
 
-    Their content is compared by itself.
+    Their content is compared by itself: of parts among the inputs, and of a refined
+    detector in its checkpoint. A miner's settings are its name, and stay.
     """
-    return all(name.endswith("backbone.settings.weights") for name in changes)
+    kinds = "backbone", "source", "head", "cues", "sampler", "assigner"
+    movable = tuple(f"{kind}.settings.weights" for kind in kinds)
+    return all(one.endswith(movable) or one == "settings.weights" for one in changes)
 
 
 def in_words(changes: dict[str, tuple[Any, ...]]) -> str:

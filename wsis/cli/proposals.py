@@ -73,6 +73,7 @@ def make(
     """
     from wsis import __version__
     from wsis.data.images import images_in
+    from wsis.plugins import weights_of
     from wsis.proposals.making import file_photo, make_jobs
     from wsis.proposals.shards import About
     from wsis.runs.settings import Part
@@ -80,8 +81,9 @@ def make(
     if bool(photos) == (data.name is not None):
         raise UsageError("expected photos or --data, one of the two")
     part = Part.parse(source)
-    settings = {**part.resolved("sources"), "wsis": __version__}
-    ledger: Ledger = part.build("sources").ledger
+    built = part.build("sources")
+    settings = {**part.resolved("sources"), **weights_of(built), "wsis": __version__}
+    ledger: Ledger = built.ledger
     found = [file_photo(path) for path in images_in(photos)] if photos else _of(data)
     _fill(
         out,

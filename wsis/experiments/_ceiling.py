@@ -55,9 +55,9 @@ def identity(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def teaching(inputs: Mapping[str, str]) -> dict[str, str]:
-    """Return a run's inputs without the code of parts that masks stand in for."""
-    replaced = {f"code of the {part}" for part in ("miner", "sampler", "cues")}
-    return {key: value for key, value in inputs.items() if key not in replaced}
+    """Return a run's inputs without those of parts that masks stand in for."""
+    replaced = tuple(f"of the {part}" for part in ("miner", "sampler", "cues"))
+    return {key: value for key, value in inputs.items() if not key.endswith(replaced)}
 
 
 def shown_names(of: Mapping[str, str]) -> dict[str, str]:

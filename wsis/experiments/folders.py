@@ -32,8 +32,8 @@ from wsis.report.shown import Shown
 
 DESIGN, RUNS, KEPT = "bench.json", "runs.jsonl", "runs"
 
-MADE_FROM = "predictions"
-"""Names the checksum of the predictions, in the file of their matches."""
+MADE_FROM, SHOWN = "predictions", "shown"
+"""Names of the checksums of a run's other files, in the file of its matches."""
 
 Key = tuple[str, int, int | None]
 """Label, seed and fold; None where the data set has halves of its own."""
@@ -77,9 +77,7 @@ class Kept:
                 _check_figures(
                     self.root / RUNS, run.values(), _matches(self.root, *key)
                 )
-                _check_predictions(
-                    predictions_path(self.root, *key), matches_path(self.root, *key)
-                )
+                _check_files(self.root, *key)
                 self.runs[key] = run
         self._journal.lock()
 
@@ -104,9 +102,12 @@ class Kept:
         key = run.miner, run.seed, run.fold
         path = predictions_path(self.root, *key)
         write_predictions(path, done.predictions)
-        done.matches.save(matches_path(self.root, *key), {MADE_FROM: sha256(path)})
+        about = {MADE_FROM: sha256(path)}
         if done.shown is not None:
-            done.shown.save(shown_path(self.root, *key))
+            path = shown_path(self.root, *key)
+            done.shown.save(path)
+            about[SHOWN] = sha256(path)
+        done.matches.save(matches_path(self.root, *key), about)
         self._journal.append(run.values())
         self.runs[key] = run
 
@@ -188,19 +189,24 @@ def _check_figures(path: Path, run: Mapping[str, Any], matches: Matches) -> None
         )
 
 
-def _check_predictions(path: Path, matches: Path) -> None:
-    """Make sure that predictions are the file whose matches are kept beside it.
+def _check_files(root: Path, label: str, seed: int, fold: int | None) -> None:
+    """Make sure that a run's files are those that were written with its matches.
 
     Raises:
         JournalError: if they are not.
     """
-    # Folders that wsis wrote before December 2026 do not tell.
-    if Matches.about(matches).get(MADE_FROM) not in (None, sha256(path)):
-        raise JournalError(
-            f"{path} is not the file that was measured, by {matches.name} beside it: "
-            "it was exchanged or changed; put it back, choose another folder (--out), "
-            "or overwrite it (--overwrite, fresh=True)"
-        )
+    key = label, seed, fold
+    matches = matches_path(root, *key)
+    about = Matches.about(matches)
+    paths = {MADE_FROM: predictions_path(root, *key), SHOWN: shown_path(root, *key)}
+    for name, path in paths.items():
+        # Folders that wsis wrote before December 2026 do not tell.
+        if name in about and path.is_file() and about[name] != sha256(path):
+            raise JournalError(
+                f"{path} is not the file that was written with {matches.name} beside "
+                "it: it was exchanged or changed; put it back, choose another folder "
+                "(--out), or overwrite it (--overwrite, fresh=True)"
+            )
 
 
 def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:

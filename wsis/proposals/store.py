@@ -62,6 +62,7 @@ class CachedSource:
                 "give its settings to CachedSource.under"
             )
         settings = {one.name: getattr(source, one.name) for one in fields(source)}
+        settings = plugins.unplaced(settings, source)
         settings = {"source": type(source).__name__, **settings}
         settings["made_by"] = plugins.identity(source)
         return cls(source, Cache(folder=folder, settings=settings))

@@ -139,8 +139,10 @@ class Pipeline:
         source = self.settings.build("source")
         if isinstance(source, KeptSource):
             return source
-        settings = self.settings.resolved()["source"]
-        return CachedSource.under(self.cache / "proposals", source, settings)
+        named = self.settings.resolved()["source"]
+        settings = plugins.unplaced(named["settings"], source)
+        named = {**named, "settings": settings}
+        return CachedSource.under(self.cache / "proposals", source, named)
 
     @cached_property
     def frozen(self) -> FrozenFeatures:
@@ -261,7 +263,7 @@ class Pipeline:
         return str(self.frozen.made_by["weights"])
 
     def _code(self, strategy: Strategy) -> dict[str, str]:
-        """Return digests of the code of all parts that are a third party's."""
+        """Return digests of a third party's code, and of weights, part by part."""
         backbone, head = self._given
         parts = {
             "backbone": backbone,
@@ -272,11 +274,19 @@ class Pipeline:
             "assigner": strategy.assigner,
         }
         found = {kind: plugins.identity(part) for kind, part in parts.items()}
-        return {
+        told = {
             f"code of the {kind}": digest(one)
             for kind, one in found.items()
             if "code" in one
         }
+        values = self.settings.resolved()
+        # Those of backbone and source are told in any case, the miner's by its name.
+        for kind in ("head", "cues", "sampler", "assigner"):
+            given = (values[kind] or {}).get("settings", {}).get(plugins.WEIGHTS)
+            if given:
+                weights = found[kind].get(plugins.WEIGHTS, given)
+                told[f"weights of the {kind}"] = digest(weights)
+        return told
 
     def rehearse(self, model: Model, strategy: Strategy) -> None:
         """Call head, miner, sampler, assigner and losses once, on a drawn example.

@@ -18,6 +18,7 @@ from wsis._support.files import (
     differences,
     digest,
     in_words,
+    only_moved,
     parse_json,
 )
 from wsis._support.provenance import versions
@@ -265,7 +266,8 @@ class TrainingState:
                 "what a run is made from; finish it with that version, or train anew"
             )
         there, wanted = _comparable(parse_json(metadata["about"]), self.about)
-        if changes := differences(there, wanted):
+        changes = differences(there, wanted)
+        if not only_moved(changes):
             raise CheckpointError(
                 f"expected {self.path} to be a checkpoint of this run, it is of "
                 f"another ({in_words(changes)}); choose another folder or delete it"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from wsis import plugins
 from wsis._support.checks import few, warn
 from wsis._support.files import digest
 from wsis._support.interrupts import held_back
@@ -104,7 +105,7 @@ def fit(
         about = made_from(
             model,
             schedule=asdict(schedule),
-            strategy=repr(strategy),
+            strategy=_in_words(strategy),
             seed=seed,
             scales=[scale.name for scale in scales],
             machine=machine(model.device),
@@ -262,6 +263,17 @@ def _epoch(images: int, scales: int, order: torch.Generator) -> list[tuple[int, 
     shuffled = torch.randperm(images, generator=order).tolist()
     drawn = torch.randint(scales, (images,), generator=order).tolist()
     return list(zip(shuffled, drawn, strict=True))
+
+
+def _in_words(strategy: Strategy) -> str:
+    """Return a strategy as text, with the content of weights where parts tell it."""
+    text, parts = repr(strategy), (strategy.miner, strategy.sampler, strategy.assigner)
+    for part in filter(is_dataclass, parts):
+        given = {one.name: getattr(part, one.name) for one in fields(part)}
+        if given != plugins.unplaced(given, part):
+            where, told = repr(given[plugins.WEIGHTS]), plugins.weights_of(part)
+            text = text.replace(where, str(told))
+    return text
 
 
 def _inputs(

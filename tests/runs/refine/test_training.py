@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.drawn import Squares
 from tests.runs.refine.builders import predictions, refine_settings
 from wsis._support.checks import WeightsError
 from wsis.contracts import Supervision
+from wsis.features.backbones import efficientnet_lite0
 from wsis.geometry.masks import to_dense
 from wsis.runs.refine import detect, fit_detector, mask_rcnn
 from wsis.runs.refine.training import UNLABELLED, _example
@@ -120,6 +122,28 @@ def test_another_photo_or_label_is_refused(images, labels, tmp_path):
         trained([other, *images[1:]], labels, checkpoint=path)
     with pytest.raises(CheckpointError, match=r"is of another \(labels: "):
         trained(images, [moved, *labels[1:]], checkpoint=path)
+
+
+def test_weights_at_another_path_are_the_same_weights(images, labels, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    net, paths = efficientnet_lite0("random").net, (tmp_path / "a.pth", tmp_path / "b")
+    for path in paths:
+        save_file(net.state_dict(), path)
+    with pytest.raises(KeyboardInterrupt):
+        trained(
+            *(images, labels, f"weights={paths[0]}"),
+            checkpoint=checkpoint,
+            tick=interrupting(2),
+        )
+    paths[0].unlink()
+
+    _, end = trained(images, labels, f"weights={paths[1]}", checkpoint=checkpoint)
+    assert end.step == 8
+
+    net.bn1.weight.data += 1
+    save_file(net.state_dict(), paths[1])
+    with pytest.raises(CheckpointError, match=r"is of another \(model: "):
+        trained(images, labels, f"weights={paths[1]}", checkpoint=checkpoint)
 
 
 def test_a_detector_that_diverges_says_so(images, labels):
