@@ -10,9 +10,9 @@ so do devices, as one machine has only one.
 
 Tests are collected once a file of code. Each mutant lives in a fork, in which the
 functions and classes of the file are replaced; it runs the tests that call the changed
-function, those that killed the mutants before it first, until one fails. One that takes
-far more processor time than these tests is killed too. Results are kept as JSON lines;
-a mutant among them is not run again, a survivor with ``--survivors``.
+function, first the quick ones that killed many mutants before it, until one fails. One
+that takes far more processor time than these tests is killed too. Results are kept as
+JSON lines; a mutant among them is not run again, a survivor with ``--survivors``.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 import types
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -281,7 +282,7 @@ class Harness:
         self.files, self.known, self.share = files, known, share
         self.again: set[str] = set()
         self.results: list[dict[str, Any]] = []
-        self.recent: list[str] = []
+        self.kills = Counter[str]()
 
     def pytest_collection(self) -> None:
         """Make hypothesis repeatable, and keep it from shrinking what failed."""
@@ -331,7 +332,7 @@ class Harness:
             return
         if key not in self.again and int(key[:4], 16) >= self.share * 16**4:
             return
-        calls, seconds, recent = base["calls"], base["seconds"], self.recent
+        calls, seconds, kills = base["calls"], base["seconds"], self.kills
         items = [
             item
             for item in tests
@@ -339,8 +340,8 @@ class Harness:
         ]
         items.sort(
             key=lambda item: (
-                -recent.index(item.nodeid) - 1 if item.nodeid in recent else 0,
-                seconds[item.nodeid],
+                not kills[item.nodeid],
+                seconds[item.nodeid] / max(1, kills[item.nodeid]),
             )
         )
         started = time.monotonic()
@@ -349,10 +350,7 @@ class Harness:
             limit = 8 + sum(seconds[item.nodeid] for item in items) / 2
             limit = min(limit, 25)
             result = self._fork(lambda: self._try(file, mutated, items), limit)
-        by = result.get("by")
-        if by in recent:
-            recent.remove(by)
-        recent += [by] if by else []
+        kills.update([result["by"]] if "by" in result else [])
         one = {"key": key, "file": file, "line": line, "function": where}
         one |= {"change": change, "by": None, **result}
         one["seconds"] = round(time.monotonic() - started, 2)

@@ -11,9 +11,13 @@ from wsis.heads.refinement import RefinementHead
 from wsis.mining.assignment import CascadeAssigner
 from wsis.mining.cim import CIMMiner
 from wsis.mining.sampling import KeepAll
+from wsis.training.losses import cluster_loss, mil_loss, refinement_losses
 from wsis.training.network import Model, Scores
 from wsis.training.supervision import (
+    Losses,
+    PartError,
     Strategy,
+    _on_host,
     at_most,
     clusters_as_instances,
     supervise,
@@ -323,3 +327,257 @@ def test_a_teacher_takes_the_place_of_miner_sampler_and_cues():
     assert [step.pseudo for step in seen] == [taught] * 3
     assert seen[0].targets.label.tolist() == [1, 1, 1]
     assert losses.cluster > 0
+
+
+# --- One image's losses, and what parts may give ---
+
+
+def test_losses_are_summed_and_named():
+    parts = torch.tensor([1.0, 2, 4, 8, 16, 32], requires_grad=True)
+    losses = Losses(*parts.unbind(), (3, 0))
+
+    assert losses.total.item() == 63
+    assert losses.named() == {
+        "classification": 1,
+        "integrity": 2,
+        "bag": 4,
+        "mil": 8,
+        "cluster": 16,
+        "localization": 32,
+        "total": 63,
+    }
+
+
+@pytest.mark.parametrize("by_cluster", [False, True])
+def test_every_branch_adds_its_losses_and_is_seen(by_cluster):
+    scores, seen = model()(torch.randn(9, 6)), []
+    overlap, how = overlaps(random_proposals(9)), strategy(CIMMiner(p_seed=0.5))
+    how = replace(how, by_cluster=by_cluster)
+    clusters = torch.zeros(9, 3, dtype=torch.long)
+    clusters[:4, 1] = 1
+
+    found = supervise(
+        scores, overlap, TAGS, clusters, how, torch.Generator(), seen.append
+    )
+
+    sums = torch.zeros(3)
+    for k, branch in enumerate(scores.branches):
+        step, part = seen[k], how.at(k)
+        mined = part.miner(step.scores, overlap, TAGS)
+        assert step.pseudo.index.equal(mined.index)
+        targets = part.assigner(mined, overlap)
+        assert step.targets.label.equal(targets.label)
+        assert found.foreground[k] == int((targets.label > 0).sum()) > 0
+        one = refinement_losses(branch, targets, TAGS, k, by_cluster=by_cluster)
+        sums += torch.stack([one.classification, one.integrity, one.bag]).detach()
+        assert step.taught.classification.equal(branch.classification)
+        assert not step.taught.classification.requires_grad
+        assert (step.image_id, step.epoch) == (None, None)
+    torch.testing.assert_close(
+        torch.stack([found.classification, found.integrity, found.bag]).detach(), sums
+    )
+    anti_noise = scores.anti_noise
+    cls, det = anti_noise.classification, anti_noise.localization
+    assert found.mil.equal(mil_loss(cls, det, TAGS))
+    assert found.cluster.equal(cluster_loss(cls, clusters))
+    assert found.localization == 0
+
+
+def test_a_branch_for_which_nothing_is_mined_is_seen_without_targets():
+    def later(scores, overlaps, tags):
+        empty = scores.classification.equal(first.classification)
+        index = torch.zeros(0 if empty else 1, dtype=torch.long)
+        return PseudoInstances(index, index + 1, torch.ones(len(index)))
+
+    scores, seen = model()(torch.randn(4, 6)), []
+    first = scores.anti_noise.detach()
+    found = supervise(
+        scores,
+        overlaps(random_proposals(4)),
+        TAGS,
+        None,
+        strategy(later),
+        torch.Generator(),
+        seen.append,
+    )
+
+    assert seen[0].targets is None
+    assert len(seen[0].pseudo) == found.foreground[0] == 0
+    assert found.foreground[1] > 0
+    assert seen[1].targets is not None
+
+
+@dataclass(frozen=True)
+class Giving:
+    """A miner that gives what it is told."""
+
+    index: tuple = (0,)
+    label: tuple = (1,)
+    weight: tuple = (1.0,)
+
+    def __call__(self, scores, overlaps, tags):
+        values = self.index, self.label, self.weight
+        return PseudoInstances(*map(torch.tensor, values))
+
+
+def mined(miner, tags=(True, True, False), **changes):
+    how = replace(strategy(miner), **changes)
+    overlap = overlaps(strips((0, 4), (2, 6), (8, 9)))
+    cls, det = torch.full((3, 4), 0.25), torch.full((3, 4), 1 / 3)
+    clusters = torch.tensor([[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]])
+    scores = BranchScores(cls, det)
+    tags = torch.tensor(tags)
+    return how.mined(0, [scores, scores], overlap, tags, clusters)
+
+
+@pytest.mark.parametrize(
+    "miner", [Giving(), Giving((2, 0), (1, 2), (1.0, 0.5)), Giving((2,), (2,))]
+)
+def test_what_a_miner_may_give_passes_as_it_is(miner):
+    for one in mined(miner):
+        assert (tuple(one.index.tolist()), tuple(one.label.tolist())) == (
+            miner.index,
+            miner.label,
+        )
+        assert tuple(one.weight.tolist()) == miner.weight
+
+
+@pytest.mark.parametrize(
+    ("miner", "message"),
+    [
+        (Giving((3,)), r"expected proposals 0…2 from the miner Giving, got 3…3"),
+        (Giving((0, -1), (1, 1), (1.0, 1.0)), r"proposals 0…2 .*, got -1…0"),
+        (Giving((0,), (0,)), r"tags, \[\[1\], \[2\]\], of the miner Giving, got \[0\]"),
+        (Giving((0,), (3,)), r"labels of the photo's tags, .*, got \[3\]"),
+        (Giving((0,), (4,)), r"labels of the photo's tags, .*, got \[4\]"),
+        (
+            Giving((0, 0), (1, 3), (1.0, 1.0)),
+            r"labels of the photo's tags, .*, got \[1, 3\]",
+        ),
+        (Giving((0,), (1,), (float("nan"),)), "finite numbers from the part Giving"),
+        (Giving((0,), (1,), (float("inf"),)), "finite numbers from the part Giving"),
+    ],
+)
+def test_what_a_miner_may_not_give_names_it(miner, message):
+    with pytest.raises(PartError, match=message):
+        mined(miner)
+    # Of cues, branch 0 takes any class; branch 1 is mined.
+    with pytest.raises(PartError, match=message):
+        mined(miner, anti_noise=False)
+
+
+def test_cues_that_teach_branch_0_may_be_of_any_class():
+    first, second = mined(Giving(), anti_noise=False)
+
+    assert (first.index.tolist(), first.label.tolist()) == ([0], [3])
+    assert second.label.tolist() == [1]
+
+
+def test_mining_begins_at_the_branch_that_is_asked_for():
+    @dataclass(frozen=True)
+    class Numbered(Giving):
+        branch: int = -1
+
+        def at(self, branch):
+            return replace(self, weight=(float(branch),))
+
+    how = strategy(Numbered())
+    overlap, tags = overlaps(strips((0, 4), (2, 6))), TAGS
+    scores = BranchScores(torch.full((2, 3), 1 / 3), None)
+
+    found = how.mined(1, [scores, scores], overlap, tags, None)
+    assert [one.weight.item() for one in found] == [1, 2]
+    assert how.mine(2, scores, overlap, tags, None).weight.item() == 2
+    bare = replace(how, anti_noise=False)
+    assert bare.mine(1, scores, overlap, tags, None).weight.item() == 1
+
+
+@pytest.mark.parametrize("field", ["weight", "integrity"])
+def test_an_assigner_that_gives_nan_is_named(field):
+    class Broken:
+        def __call__(self, pseudo, overlaps):
+            targets = CascadeAssigner()(pseudo, overlaps)
+            return replace(targets, **{field: targets.weight * float("nan")})
+
+    how = replace(strategy(), assigner=Broken())
+    with pytest.raises(PartError, match="finite numbers from the part Broken"):
+        supervise(
+            model()(torch.randn(4, 6)),
+            overlaps(random_proposals(4)),
+            TAGS,
+            None,
+            how,
+            torch.Generator(),
+        )
+
+
+def test_the_anti_noise_branch_needs_a_localization():
+    whole = model()(torch.randn(4, 6))
+    bare = replace(whole.anti_noise, localization=None)
+
+    with pytest.raises(ValueError, match="branch with localization, got none"):
+        supervise(
+            Scores(bare, whole.branches),
+            overlaps(random_proposals(4)),
+            TAGS,
+            None,
+            strategy(Giving()),
+            torch.Generator(),
+        )
+
+
+def test_amid_a_cluster_the_first_of_equals_and_no_background():
+    overlap = overlaps(strips((0, 4), (0, 4), (6, 8), (0, 5), (6, 8)))
+    clusters = torch.zeros(5, 4, dtype=torch.long)
+    clusters[[1, 0], 3] = 7
+    clusters[[2, 4], 1] = 2
+    clusters[3, 0] = 1
+
+    found = clusters_as_instances(clusters, overlap)
+
+    assert found.index.tolist() == [2, 0]
+    assert found.label.tolist() == [1, 3]
+    assert found.weight.tolist() == [1, 1]
+    none = clusters_as_instances(torch.zeros_like(clusters), overlap)
+    assert (len(none), none.index.dtype) == (0, torch.long)
+
+
+def test_two_halves_of_an_object_are_one_and_less_are_two():
+    """IoU 0.5 is the same object, 0.4 is not; of equal weights the earlier stays."""
+    proposals = strips((0, 4), (0, 2), (0, 5), (3, 8))
+    mined = pseudo((0, 1, 0.5), (1, 1, 0.5), (3, 1, 0.25), (2, 2, 0.125))
+
+    def kept(*counts):
+        some = at_most(torch.tensor(counts), mined, overlaps(proposals))
+        return some.index.tolist()
+
+    assert kept(3, 1) == [0, 3, 2]
+    assert kept(1, 0) == [0, 2]
+    assert kept(2, 0) == [0, 3, 2]
+    three = pseudo((1, 1, 0.5), (0, 1, 0.5))
+    assert at_most(torch.tensor([2]), three, overlaps(proposals)).index.tolist() == [1]
+
+
+class Far(torch.Tensor):
+    """Says that it is on a card."""
+
+    device = property(lambda self: torch.device("cuda"))
+
+
+def test_pseudo_instances_come_from_a_card_together():
+    def far(*values):
+        return torch.tensor(values).as_subclass(Far)
+
+    given = [
+        PseudoInstances(far(3, 4), far(1, 2), far(0.5, 0.25), seed=far(5, 6)),
+        PseudoInstances(far(7), far(3), far(0.75)),
+    ]
+
+    first, second = _on_host(given)
+
+    assert (first.index.tolist(), first.label.tolist()) == ([3, 4], [1, 2])
+    assert (first.weight.tolist(), first.seed.tolist()) == ([0.5, 0.25], [5, 6])
+    assert (second.index.tolist(), second.label.tolist()) == ([7], [3])
+    assert (second.weight.tolist(), second.seed) == ([0.75], None)
+    here = [PseudoInstances(torch.tensor([1]), torch.tensor([1]), torch.ones(1))]
+    assert _on_host(here)[0] is here[0]
