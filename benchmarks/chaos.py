@@ -34,6 +34,9 @@ SMALL = (
     *("--set", "source.nodes=60", "--set", "source.pairs=30"),
     *("--set", "anti_noise=false"),
 )
+SIDES = ("--set", "train_sides=64", "--set", "test_sides=64")
+"""Of the run that is refined, as it looks at photos anew."""
+
 PASSING = {
     *("train_seconds", "predict_seconds", "prepare_seconds", "judge_seconds"),
     *("look_seconds", "seconds", "peak_memory_mb", "created", "finished"),
@@ -153,6 +156,7 @@ WORKS = {
             "refine",
             (
                 *("refine", "--run", "DIR/run", "--epochs", "3", "--set", "sides=64"),
+                *("--set", "width=16", "--set", "regions=50"),
                 *(*DATA, *OUT, *CACHED),
             ),
             refined,
@@ -428,11 +432,12 @@ def main() -> int:
     failures, rows = [], {}
     try:
         ready = base / "ready"
-        words = ["train", *DATA, *SMALL, "--set", "schedule.epochs=2"]
-        words += ["--out", str(ready / "run"), "--cache", str(ready / "cache")]
-        ended = start(words)
-        if ended.code:
-            raise SystemExit(ended.text)
+        for name, more in (("first", ()), ("run", SIDES)):
+            words = ["train", *DATA, *SMALL, *more, "--set", "schedule.epochs=2"]
+            words += ["--out", str(ready / name), "--cache", str(ready / "cache")]
+            ended = start(words)
+            if ended.code:
+                raise SystemExit(ended.text)
         for name in given.work:
             trial = Trial(WORKS[name], base, random.Random(f"{given.seed} {name}"))
             trial.undisturbed()

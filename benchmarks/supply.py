@@ -7,10 +7,11 @@
     python benchmarks/supply.py audit      # known vulnerabilities, and licences
 
 ``--keep torch torchvision`` leaves the named packages at what pip resolves, where their
-older builds are large; ``--reuse`` takes all dependencies from the environment that
-runs the script, where downloading them takes too long. ``wheel`` and ``sdist`` run the
-README's bench from an empty folder. Each prints one JSON line last, and exits with 1
-where something fails.
+older builds are large; ``--tests`` names the tests to run; ``--reuse`` takes all
+dependencies from the environment that runs the script, but for those at a lower bound,
+where downloading them takes too long. ``wheel`` and ``sdist`` run the README's bench
+from an empty folder. Each prints one JSON line last, and exits with 1 where something
+fails.
 """
 
 import argparse
@@ -98,16 +99,17 @@ def bounds(keep: list[str]) -> dict[str, str]:
 
 
 def tested(
-    environment: Environment, keep: list[str], *, lowest: bool
+    environment: Environment, keep: list[str], tests: list[str], *, lowest: bool
 ) -> dict[str, object]:
-    """Install with tests' extras, run the suite, and return how it ended."""
+    """Install with tests' extras, run the tests, and return how they ended."""
     lines = []
     if lowest:
         lines = [f"{name}=={version}" for name, version in bounds(keep).items()]
     constraints = environment.folder / "constraints.txt"
     constraints.write_text("\n".join(lines))
     environment.run("pip", "install", "-q", "-c", constraints, "-e", f"{ROOT}[test]")
-    done = environment.run("python", "-m", "pytest", "-q", "-n", "2", ROOT, check=False)
+    words = ("-m", "pytest", "-q", "-n", "2", "--rootdir", ROOT)
+    done = environment.run("python", *words, *[ROOT / x for x in tests], check=False)
     tail = done.stdout.strip().splitlines()
     names = {re.match(r"[A-Za-z0-9_.-]+", line)[0] for line in PROJECT["dependencies"]}
     versions = environment.ask(LISTED)
@@ -173,6 +175,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("lowest", "newest", "wheel", "sdist", "audit"))
     parser.add_argument("--keep", nargs="+", default=[], metavar="PACKAGE")
+    parser.add_argument("--tests", nargs="+", default=["tests"], help="paths")
     parser.add_argument("--reuse", action="store_true", help="dependencies from here")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -182,7 +185,8 @@ def main() -> int:
         elif given.what in ("wheel", "sdist"):
             found = shipped(environment, given.what)
         else:
-            found = tested(environment, given.keep, lowest=given.what == "lowest")
+            lowest = given.what == "lowest"
+            found = tested(environment, given.keep, given.tests, lowest=lowest)
     print(json.dumps({"what": given.what, "kept": given.keep} | found))
     return 0 if found["passed"] else 1
 

@@ -295,6 +295,10 @@ def test_members_become_numbers_some_regions_at_a_time(monkeypatch):
         return split(self, size, dim)
 
     monkeypatch.setattr(torch.Tensor, "split", spied)
+    cross_shared(proposals, masks)
+    # Double numbers of these take 256 MiB.
+    assert steps == [2**25 // 3] * 2
+    steps.clear()
     for count, entries, step in ((3, 6, 2), (3, 7, 2), (3, 1, 1), (1, 6, 6), (0, 6, 6)):
         monkeypatch.setattr(module, "_ENTRIES", entries)
         some = replace(
@@ -308,3 +312,17 @@ def test_members_become_numbers_some_regions_at_a_time(monkeypatch):
         assert found[1].equal(whole[1][:count])
         assert found[2].equal(whole[2])
         steps.clear()
+
+
+def test_iou_takes_the_place_of_the_union(monkeypatch):
+    """Fresh memory for a thousand proposals costs more than the arithmetic."""
+    places, div = [], torch.div
+
+    def spied(one, other, *, out):
+        places.append(out is other)
+        return div(one, other, out=out)
+
+    monkeypatch.setattr(torch, "div", spied)
+    overlaps(random_proposals(3))
+
+    assert places == [True]
