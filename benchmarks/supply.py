@@ -128,7 +128,8 @@ def shipped(environment: Environment, kind: str) -> dict[str, object]:
     [built] = (environment.folder / "dist").iterdir()
     environment.run("pip", "install", "-q", f"{built}[pretrained]")
     done = environment.run(
-        *("wsis", "bench", "--miners", "cim,mist", "--out", "b"), check=False
+        *("wsis", "bench", "--miners", "cim,mist", "--recipe", "scenes-small"),
+        check=False,
     )
     return {
         "passed": done.returncode == 0,

@@ -188,3 +188,21 @@ def test_an_impossible_score_keeps_a_weight() -> None:
     pseudo = PCLMiner(clusters=1)(scores_of([0.0]), spans((0, 4)), tags_of(1))
 
     assert pseudo.weight.tolist() == pytest.approx([1e-9])
+
+
+@pytest.mark.parametrize("more", ["below", "above"])
+def test_scores_that_all_but_agree_are_split_where_the_distances_are_least(
+    more: str,
+) -> None:
+    """Three neighbours in float32; by their numbers the middle one belongs to either.
+
+    The distances differ by 4e-16, of sums of squares of 2,500 without the shift.
+    """
+    low, middle, high = (1 - k * 2**-24 for k in (3, 2, 1))
+    below, above = (1001, 1000) if more == "below" else (1000, 1001)
+    score = torch.tensor([high] * above + [low] * below + [middle] * 500)
+
+    top = _top_cluster(score, 2).tolist()
+
+    centre = list(range(2001, 2501))
+    assert top == list(range(above)) + (centre if more == "below" else [])
