@@ -30,8 +30,6 @@ body { --q-primary: #0072b2 !important; --q-positive: #00704f !important;
   --q-negative: #b34700 !important; }
 .body--dark { --q-primary: #56b4e9 !important; --q-positive: #4fd1a5 !important;
   --q-negative: #ff9d5c !important; }
-.body--dark .q-btn.bg-positive, .body--dark .q-btn.bg-negative, .body--dark .bg-primary
-  { color: #14171a !important; }
 .top.q-header { background: #005a8c; color: #fff !important; }
 """
 

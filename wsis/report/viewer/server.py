@@ -197,6 +197,7 @@ def serve(view: View, port: int, told: Callable[[str], None]) -> None:
         title=f"wsis: {view.folder.name}",
         favicon="🔍",
         dark=None,
+        reconnect_timeout=30.0,
         mount_path=f"/{token}",
         show_welcome_message=False,
     )
