@@ -276,6 +276,7 @@ def as_a_user(
         for i in range(len(image.masks))
     ]
     annotations = {
+        "info": {},  # pycocotools 2.0.10 asks for it.
         "images": [
             {"id": image.image_id, "height": image.size[0], "width": image.size[1]}
             for image in truths
