@@ -64,7 +64,7 @@ def _measure(data: CocoData, cache: Path, proposals: int) -> None:
         seconds, space = (time.process_time() - began) / times, (now - size) / times
         passes = EPOCHS if stage.startswith("training") else 1
         print(
-            f"| {stage} | {seconds:.2f} | {space / 1e6:.2f} "
+            f"| {stage} | {seconds:.3f} | {space / 1e6:.2f} "
             f"| {seconds * ALL * passes / HOUR:,.0f} | {space * ALL / 1e9:,.0f} |",
             flush=True,
         )
