@@ -703,6 +703,7 @@ def test_a_file_is_no_cache(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_predict_gives_the_same_with_several_processes(run, photos, tmp_path):
     predict = ("predict", photos.images / "val*.png", "--run", run, "--out")
     wsis(*predict, tmp_path / "one")

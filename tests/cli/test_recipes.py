@@ -27,7 +27,10 @@ def cache(tmp_path_factory):
     ("recipe", "data", "write", "classes"),
     [
         ("voc12-cim-r50", "voc", write_voc, VOC_NAMES),
-        ("coco-cim-r50", "coco", write_coco, tuple(COCO_CATEGORIES)),
+        pytest.param(
+            *("coco-cim-r50", "coco", write_coco, tuple(COCO_CATEGORIES)),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_raw_folders_become_predictions_and_figures(

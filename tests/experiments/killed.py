@@ -22,7 +22,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 
 MINERS = [Part(name="cim"), Part(name="oicr")]
-KILLS = 4
+KILLS = 2
 
 
 def bench(cache: Path, folder: Path, folds: int | None = None) -> Comparison:

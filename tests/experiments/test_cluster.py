@@ -95,6 +95,7 @@ def test_a_bench_on_a_cluster_that_loses_a_worker_has_the_same_figures(
     assert not list(cache.glob("cluster-*"))
 
 
+@pytest.mark.slow
 def test_a_tuning_on_a_cluster_has_the_same_figures(local, cache):
     def run(**given):
         pipeline = Pipeline(settings(), cache)

@@ -135,7 +135,7 @@ def test_two_processes_give_the_figures_of_one(cache):
             compare_variants(
                 variants_of(MINERS),
                 Masked(),
-                Pipeline(settings(), cache),
+                Pipeline(settings("schedule.epochs=1"), cache),
                 jobs=jobs,
                 ceiling=True,
             )

@@ -105,7 +105,12 @@ def test_nothing_steers_the_terminal(tmp_path: Path) -> None:
 
 
 def test_nothing_is_unpickled() -> None:
-    """Every call that could says that it must not."""
+    """Every call that could says that it must not.
+
+    A worker of a cluster reads what the command has sent it, on the connection on which
+    Dask sends code.
+    """
+    sent = Path(wsis.__file__).parent / "experiments/_pool.py"
     wanted = {
         "torch.load": "weights_only=True",
         "np.load": "allow_pickle=False",
@@ -114,7 +119,8 @@ def test_nothing_is_unpickled() -> None:
     for path in Path(wsis.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            assert name not in {"pickle.load", "pickle.loads", "pickle.Unpickler"}, path
+            if path != sent:
+                assert not name.startswith(("pickle.load", "pickle.Unpickler")), path
             if name in wanted:
                 calls.append(name)
                 assert wanted[name] in ast.unparse(node), path

@@ -90,6 +90,7 @@ def test_two_processes_train_as_one_does_and_resume_each_others_runs(tmp_path):
             check_same(tmp_path / "alone" / name, tmp_path / folder / name)
 
 
+@pytest.mark.slow
 def test_torchrun_ends_all_with_the_error_of_one(tmp_path):
     done = subprocess.run(
         [
@@ -128,6 +129,7 @@ def test_ctrl_c_in_one_process_keeps_a_checkpoint_for_all(tmp_path):
         assert json.loads(file.metadata()["progress"])["step"] == 2
 
 
+@pytest.mark.slow
 def test_wrong_usage_is_told_once(tmp_path):
     small = [*words(tmp_path), "--set", "schedule.batch=1"]
 

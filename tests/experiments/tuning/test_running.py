@@ -175,6 +175,7 @@ def test_a_fresh_tuning_forgets_the_other(cache, whole, tmp_path):
     assert json.loads((tmp_path / "design.json").read_text())["held_out"] == 0.25
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(cache, whole):
     found, _ = whole
 

@@ -1,7 +1,9 @@
 """The page, without a browser: what it shows, and what its buttons do."""
 
 import asyncio
+import gc
 import json
+import signal
 
 import pytest
 from PIL import Image as Pillow
@@ -17,6 +19,10 @@ from wsis.report.viewer import View
 from wsis.report.viewer._page import Page
 from wsis.report.viewer.server import mount
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 
 def visit(view, *steps):
     """Open the page and take steps on it, one after the other."""
@@ -31,6 +37,7 @@ def visit(view, *steps):
                     await done
 
     loop = asyncio.new_event_loop()
+    handler = signal.getsignal(signal.SIGINT)
     try:
         loop.run_until_complete(asyncio.wait_for(run(), 60))
     finally:
@@ -41,6 +48,8 @@ def visit(view, *steps):
         if left:
             loop.run_until_complete(asyncio.wait(left, timeout=1))
         loop.close()
+        gc.collect()  # what is left of them is told here, not in another test
+        signal.signal(signal.SIGINT, handler)
 
 
 def click(mark):
