@@ -41,22 +41,13 @@ def bench(cache, folder=None, miners=MINERS, data=None, **more):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A bench with folds, and the same after having been killed twice."""
-    root = tmp_path_factory.mktemp("folds")
-    cache, kept, broken = root / "cache", root / "whole", root / "broken"
-    assert killed_and_resumed(cache, kept, broken, 3) > 0
-    return cache, kept, broken
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("folds") / "cache"
 
 
 @pytest.fixture(scope="module")
-def cache(folders):
-    return folders[0]
-
-
-@pytest.fixture(scope="module")
-def kept(folders):
-    cache, folder, _ = folders
+def kept(cache):
+    folder = cache.parent / "whole"
     found = bench(cache, folder)
     results = json.loads(json.dumps(found.results(), allow_nan=False))
     (folder / "results.json").write_text(json.dumps(results))
@@ -223,12 +214,14 @@ def timeless(comparison):
     return json.loads(json.dumps(results))
 
 
-def test_killed_and_started_again_it_gives_what_it_gives_undisturbed(folders, kept):
-    cache, _, broken = folders
+@pytest.mark.slow
+def test_killed_and_started_again_it_gives_what_it_gives_undisturbed(tmp_path):
+    cache, whole, broken = (tmp_path / x for x in ("cache", "whole", "broken"))
+    assert killed_and_resumed(cache, whole, broken, 3) > 0
     runs = [(run.miner, run.seed, run.fold) for run in read_runs(broken)]
 
     assert len(runs) == len(set(runs)) == 12
-    assert timeless(bench(cache, broken)) == timeless(kept[0])
+    assert timeless(bench(cache, broken)) == timeless(bench(cache, whole))
 
 
 def test_folders_with_and_without_folds_are_told_apart(cache, kept):
