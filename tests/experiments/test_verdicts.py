@@ -53,11 +53,13 @@ def share(verdict, gain, seeds):
     return np.mean([one == verdict for one in found])
 
 
+@pytest.mark.slow
 def test_runs_that_differ_by_chance_alone_are_rarely_called_different():
     """mAP is computed on every sample here: detections, images and seeds are drawn."""
     assert 1 - share("not significant", 0.0, seeds=3) <= 0.05
 
 
+@pytest.mark.slow
 def test_a_large_gain_is_called_better():
     assert share("better", 0.35, seeds=3) > 0.6
 
