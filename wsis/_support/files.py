@@ -3,6 +3,7 @@
 Settings and recipes use it, so torch is imported only where a cache is read or written.
 """
 
+import csv
 import hashlib
 import json
 import logging
@@ -10,7 +11,7 @@ import os
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EACCES, EPERM, EROFS
@@ -127,6 +128,15 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write ``rows`` as a CSV in UTF-8, atomically; the first one names the columns."""
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file).writerows(rows)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,5 @@
 """Refuses to write where results or inputs would be lost; writes tables of tags."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -77,12 +76,7 @@ def refuse_home(out: Path, photos: Iterable[Path]) -> None:
 
 def write_tags(path: Path, rows: Mapping[str, Sequence[str]]) -> None:
     """Write the tags of photos as a table that ``--data folder:tags=`` reads."""
-    from wsis._support.files import atomic_write
+    from wsis._support.files import write_csv
 
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(["file", "tags"])
-        table.writerows([name, ";".join(own)] for name, own in rows.items())
+    tagged = ((name, ";".join(own)) for name, own in rows.items())
+    write_csv(path, [("file", "tags"), *tagged])

@@ -5,8 +5,7 @@ anything else is done; the last one about an instance or a point holds. So any n
 pages and processes decide at once, and none undoes what another has decided.
 """
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,10 @@ import torch
 from wsis._support.checks import few, warn
 from wsis._support.files import (
     append_json,
-    atomic_write,
     digest,
     numbered_json_lines,
     state,
+    write_csv,
 )
 from wsis._support.folders import unique, way
 
@@ -70,15 +69,16 @@ class Decisions:
     def __init__(self, folder: Path, photos: "Sequence[Photo]") -> None:
         self.folder, self.photos = folder, photos
         self._keys = [_keys(photo) for photo in photos]
+        self._known = {key for keys in self._keys for key in keys}
         self._last: dict[_Key, str] = {}
+        self._spots: dict[str, list[Spot]] = {}
         self.version: tuple[int, ...] | None = None
         self.read()
-        known = {key for keys in self._keys for key in keys}
         names = {photo.name for photo in photos}
         lost = [
             f"{photo} ({name})"
             for (photo, name, what), decision in self._last.items()
-            if (photo, name, what) not in known
+            if (photo, name, what) not in self._known
             and (decision in (ACCEPTED, REJECTED) or photo not in names)
         ]
         if lost:
@@ -119,7 +119,12 @@ class Decisions:
                     damaged.append(f"line {number}")
         if damaged:
             warn(f"{self.path}: {len(damaged)} damaged are left out: {few(damaged)}")
-        self.version, self._last = now, last
+        self.version, self._last, self._spots = now, last, {}
+        for (photo, name, what), decision in last.items():
+            if decision == POINTED:
+                across, down = map(float, what.split(","))
+                spot = Spot(x=across, y=down, name=name)
+                self._spots.setdefault(photo, []).append(spot)
         return True
 
     def of(self, photo: int) -> list[str]:
@@ -128,18 +133,26 @@ class Decisions:
 
     def spots(self, photo: int) -> list[Spot]:
         """Return the points on a photo, in the order of their first lines."""
-        own = self.photos[photo].name
-        return [
-            Spot(x=float(x), y=float(y), name=name)
-            for (of, name, what), decision in self._last.items()
-            if of == own and decision == POINTED
-            for x, _, y in [what.partition(",")]
-        ]
+        return self._spots.get(self.photos[photo].name, [])
+
+    def count(self, decision: str) -> int:
+        """Return the number of instances of all photos that have a decision."""
+        last = self._last.items()
+        return sum(one == decision and key in self._known for key, one in last)
 
     def decide(self, photo: int, instance: int, decision: str) -> None:
         """Keep a decision about an instance of a photo; ``open`` takes one back."""
-        name, kind, mask = self._keys[photo][instance]
-        self._keep({"photo": name, "class": kind, "mask": mask, "is": decision})
+        self.decide_all(photo, [instance], decision)
+
+    def decide_all(self, photo: int, instances: Iterable[int], decision: str) -> None:
+        """Keep one decision about several instances of a photo."""
+        keys = [self._keys[photo][i] for i in instances]
+        self._keep(
+            *(
+                {"photo": name, "class": kind, "mask": mask, "is": decision}
+                for name, kind, mask in keys
+            )
+        )
 
     def point(self, photo: int, spot: Spot, *, there: bool = True) -> None:
         """Keep a point on a missed object, or take one back.
@@ -178,13 +191,14 @@ class Decisions:
                 missed += [photo.name] * len(self.spots(number))
         if missed:
             warn(
-                f"{len(missed)} points on missed objects have no mask; who learns from "
-                f"these photos, learns that nothing is there: {few(missed)}"
+                f"{len(missed)} points on missed objects have no mask; training "
+                f"on these photos teaches that nothing is there: {few(missed)}"
             )
         return found
 
-    def _keep(self, line: Mapping[str, Any]) -> None:
-        append_json(self.path, line)
+    def _keep(self, *lines: Mapping[str, Any]) -> None:
+        for line in lines:
+            append_json(self.path, line)
         self.read()
 
     def _write_points(self) -> None:
@@ -197,11 +211,7 @@ class Decisions:
         if not rows:
             (self.folder / POINTS).unlink(missing_ok=True)
             return
-        with (
-            atomic_write(self.folder / POINTS) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            csv.writer(file).writerows([("file", "x", "y", "class"), *rows])
+        write_csv(self.folder / POINTS, [("file", "x", "y", "class"), *rows])
 
 
 def decided(folder: Path, photos: "Sequence[Photo]") -> Decisions:

@@ -1,6 +1,5 @@
 """The photos whose instances are most likely wrong, first."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from statistics import median
 
 from pycocotools import mask as rle
 
-from wsis._support.files import atomic_write
+from wsis._support.files import write_csv
 from wsis.contracts import Rle
 from wsis.geometry.predictions import Predictions
 
@@ -133,13 +132,7 @@ def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> 
                 "instances": one.instances,
             }
         )
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.DictWriter(file, _COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+    write_csv(path, [_COLUMNS, *([row[x] for x in _COLUMNS] for row in rows)])
 
 
 _NUMBERS = "score", "usual_score", "size", "usual_size", "agreement"

@@ -156,7 +156,7 @@ def fit(
             with seeded(crc32(f"step {seed} {step}".encode())):
                 loss, named = _losses(
                     *(model, bag, scales[j], features, clusters, shared),
-                    *(strategy, sampling, draws, watch, teacher),
+                    *(strategy, draws, watch, teacher),
                 )
         except (_SkipError, _NotFiniteError) as error:
             return error
@@ -350,7 +350,6 @@ def _losses(
     clusters: Clusters,
     shared: SharedOf,
     strategy: Strategy,
-    sampling: torch.Generator,
     draws: _Draws,
     observer: Observer | None,
     teacher: Teacher | None,
@@ -385,7 +384,7 @@ def _losses(
             moved(bag.tags, model.device),
             None if cues is None else moved(cues, model.device),
             strategy,
-            sampling,
+            draws.sampling,
             observer,
             counts=None if counts is None else counts.to(model.device),
             taught=taught,

@@ -1,6 +1,5 @@
 """The photos of a file of predictions: found again, named safely and copied."""
 
-import csv
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from unicodedata import category, normalize
 from PIL import Image as Pillow
 
 from wsis._support.checks import few
-from wsis._support.files import parse_json
+from wsis._support.files import parse_json, write_csv
 from wsis._support.folders import unique
 from wsis.data.images import Reading, check_folder, images_in, opened, readings
 from wsis.data.names import alike, from_end
@@ -202,7 +201,5 @@ def _safe(stem: str) -> str:
 
 def write_names(folder: Path, photos: Sequence[Photo]) -> None:
     """Write ``photos.csv``: each photo's name in the export, and its original one."""
-    with (folder / "photos.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["photo", "before"])
-        rows.writerows([photo.stem, photo.name] for photo in photos)
+    names = ((photo.stem, photo.name) for photo in photos)
+    write_csv(folder / "photos.csv", [("photo", "before"), *names])

@@ -91,11 +91,10 @@ class Page:
     def counts(self) -> None:
         """Count the decisions about all photos."""
         decisions = self.view.decisions
-        every = [one for i in range(len(self.view.photos)) for one in decisions.of(i)]
         points = sum(len(decisions.spots(i)) for i in range(len(self.view.photos)))
         for icon, number, what in (
-            ("check", every.count(ACCEPTED), ACCEPTED),
-            ("close", every.count(REJECTED), REJECTED),
+            ("check", decisions.count(ACCEPTED), ACCEPTED),
+            ("close", decisions.count(REJECTED), REJECTED),
             ("add_location_alt", points, "points"),
         ):
             with ui.row().classes("items-center gap-0 no-wrap").tooltip(what):
@@ -356,10 +355,9 @@ class Page:
         self._refresh()
 
     def _decide_all(self, shown: list[int]) -> None:
-        decisions = self.view.decisions
-        for i, decision in enumerate(decisions.of(self.photo)):
-            if i in shown and decision == OPEN:
-                decisions.decide(self.photo, i, ACCEPTED)
+        there = self.view.decisions.of(self.photo)
+        left = [i for i in shown if there[i] == OPEN]
+        self.view.decisions.decide_all(self.photo, left, ACCEPTED)
         self._refresh()
 
     def _key(self, event: Any) -> None:
