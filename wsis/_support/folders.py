@@ -79,7 +79,7 @@ def unique(names: list[str]) -> list[str]:
 
 
 def way(path: Path, folder: Path) -> str:
-    """Return the way to a path from a folder, for as long as neither moves."""
+    """Return a path relative to a folder, which holds while neither moves."""
     try:
         return Path(relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:  # another drive

@@ -108,14 +108,14 @@ def _check(kind: Kind, name: str) -> None:
             f"the first a letter, the last no _{hint}; got {name!r}"
         )
     if keyword.iskeyword(name) or name == "none":
-        raise UsageError(f"{name!r} is a word of its own; try {name}_{kind}")
+        raise UsageError(f"{name!r} is a reserved word; try {name}_{kind}")
     if name in plugins.names(GROUPS[kind]):
         raise UsageError(
             f"a {kind} {name!r} is installed; choose another name, such as my_{name}, "
             f"or uninstall its package (wsis parts {GROUPS[kind]} lists all)"
         )
     if name in ("oracle", "random", "ceiling"):
-        raise UsageError(f"tables have a row {name!r} of their own; try {name}_{kind}")
+        raise UsageError(f"{name!r} is a row of every bench's table; try {name}_{kind}")
     if _is_taken(name):
         raise UsageError(
             f"a package {name!r} is installed, which this one would hide; choose "

@@ -154,8 +154,8 @@ def predict(
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
     likely = sum(map(legible, found.values()))
     typer.echo(
-        f"likely ones: {likely}, which are drawn: up to {SHOWN} a photo, of scores "
-        f"near its best; a score ranks and promises nothing, so look at {REVIEW} first"
+        f"likely ones: {likely}; these are drawn, at most {SHOWN} a photo, with scores "
+        f"near its best; scores only rank instances, so start with {REVIEW}"
     )
     then("report", out, what="a page of the masks, the most doubtful ones first")
 

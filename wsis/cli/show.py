@@ -58,8 +58,8 @@ def show(
     the predictions, and points on missed objects in points.csv, which cues=points
     reads. wsis export --accepted writes what was accepted.
 
-    Only this machine can open the page, and only with the whole address, which is
-    another one each time. Nothing is loaded from the internet. Ctrl-C ends it.
+    Only this machine can open the page, and only with the whole address, which is new
+    each time. Nothing is loaded from the internet. Ctrl-C ends it.
     """
     try:
         from wsis.report.viewer import View, serve

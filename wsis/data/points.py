@@ -75,7 +75,7 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
 
     A ``.csv`` has a first line ``file,x,y,class`` and then a line a point; a ``.json``
     is in COCO's format, with ``"point": [x, y]`` in its annotations. Files are image
-    names as the data set has them, or ways to the photos from the file's folder, as
+    names as the data set has them, or paths relative to the file's folder, as
     ``wsis show`` writes them; x and y are pixels from the left and the top. Names
     of classes match whatever their case, and with a space, ``-`` or ``_`` between
     words. The points of an image keep the file's order.
@@ -143,7 +143,7 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
 
 
 def _ways(tagged: Tagged, ways: set[str], folder: Path) -> dict[str, TaggedImage]:
-    """Return the images to which ways from a folder lead."""
+    """Return the images that paths relative to a folder lead to."""
     places = {
         one.load.path.resolve(): one
         for one in tagged.images
