@@ -79,7 +79,7 @@ from wsis.data.scenes import Scenes  # noqa: E402
 from wsis.evaluation import evaluate  # noqa: E402
 from wsis.features.frozen import LiveFeatures  # noqa: E402
 from wsis.features.scale import Scale  # noqa: E402
-from wsis.geometry.overlap import overlaps  # noqa: E402
+from wsis.geometry.overlap import Shared  # noqa: E402
 from wsis.heads.mask_pool import MaskPool  # noqa: E402
 from wsis.mining import CIMMiner, MISTMiner, OICRMiner, PCLMiner  # noqa: E402
 from wsis.mining.assignment import CascadeAssigner, OICRAssigner  # noqa: E402
@@ -242,6 +242,7 @@ class FullSize:
         self.optimizer = settings.schedule.build(model)
         self.scale = Scale(side, False, settings.resize, settings.max_side)
         self.bag = drawn_bag(side, proposals)
+        self.shared = Shared.of(self.bag.proposals)
         self.features = LiveFeatures(backbone, head)
         self.draws = generator(0, "sampling")
 
@@ -259,19 +260,11 @@ class FullSize:
         """Return the scores, in float32."""
         with self.fast():
             found = self.model(self.features(self.bag, self.scale))
-        branches = (found.anti_noise, *found.branches)
-        first, *rest = (
-            BranchScores(
-                one.classification.float(),
-                None if one.localization is None else one.localization.float(),
-            )
-            for one in branches
-        )
-        return Scores(first, tuple(rest))
+        return found.in_float32()
 
     def meet(self) -> Overlaps:
-        """Return the overlaps on the device."""
-        return overlaps(self.bag.proposals).to(self.given.device)
+        """Return the overlaps on the device, of kept pixels as in training."""
+        return self.shared.overlaps(self.given.device)
 
     def teach(self, scores: Scores, meeting: Overlaps) -> Tensor:
         """Return the loss."""
@@ -430,6 +423,7 @@ def _fit(
     clusters = torch.zeros(count, CLASSES + 1, dtype=torch.long)
     near = torch.arange(count // 4)
     clusters[near, near % 3] = near % 3 + 1
+    shared = Shared.of(bag.proposals)
     fit(
         model,
         [bag],
@@ -441,6 +435,7 @@ def _fit(
         scales=[Scale(240)],
         steps=steps,
         tick=tick,
+        shared=lambda bag: shared,
     )
 
 
@@ -464,7 +459,8 @@ def _share(given: Given, name: str, count: int) -> dict[str, float]:
         BranchScores(one.classification.to(given.device), one.product.to(given.device))
         for one in scores
     ]
-    meeting, tags = overlaps(bag.proposals).to(given.device), bag.tags.to(given.device)
+    meeting = Shared.of(bag.proposals).overlaps(given.device)
+    tags = bag.tags.to(given.device)
     mine = partial(_STRATEGIES[name].mined, 0, scores, meeting, tags, None)
     mining = median(given.timed(mine)[1] for _ in range(2 if given.small else 15))
     return {
@@ -489,7 +485,7 @@ def bench(given: Given) -> None:
 
     _exact()
     small = given.small
-    train, val, size = (6, 3, 96) if small else (80, 40, 320)
+    train, val, size = (6, 3, 96) if small else (40, 20, 240)
     data = Scenes(train_images=train, val_images=val, size=size)
     settings = [
         *("source=region_tree", "source.nodes=300", "source.pairs=150"),
@@ -506,7 +502,7 @@ def bench(given: Given) -> None:
             found = compare(
                 ["cim", "mist"],
                 data,
-                seeds=1 if small else 3,
+                seeds=1 if small else 2,
                 recipe="scenes-small",
                 settings=settings,
                 device=device,

@@ -6,8 +6,10 @@ import torch
 
 from tests.drawn import CLASSES, Squares, settings
 from wsis.contracts import Tagged, TaggedImage
+from wsis.geometry.overlap import overlaps
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.settings import Part
+from wsis.runs.settings import Part, SettingsError
+from wsis.training._precision import computing, rounding
 from wsis.training.checkpoints import CheckpointError
 from wsis.training.schedule import Schedule
 
@@ -196,3 +198,43 @@ def test_gradients_of_a_batch_are_averaged(tmp_path):
 def test_wrong_schedules_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         Schedule(**wrong)
+
+
+def test_training_in_bfloat16_rounds_and_repeats(tmp_path):
+    tagged = Squares().train()
+    set_ = "freeze=false", "schedule.epochs=1", "schedule.precision=bfloat16"
+    rounded = Pipeline(settings(*set_), tmp_path)
+    exact = Pipeline(settings(*set_[:2]), tmp_path)
+
+    model, progress = rounded.train(tagged, CIM, 0)
+    again, _ = rounded.train(tagged, CIM, 0)
+    plain, expected = exact.train(tagged, CIM, 0)
+
+    assert same(model, again)
+    assert not same(model, plain)
+    assert all(p.dtype is torch.float32 for p in model.parameters())
+    loss, wanted = (p.losses[0]["total"] for p in (progress, expected))
+    assert loss == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_precision_holds_during_training_alone(pipeline, precision):
+    given = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [one.allow_tf32 for one in given]
+    seen = []
+    bags = pipeline.bags(Squares().train().images)
+
+    with rounding(precision), computing(precision, torch.device("cpu")):
+        seen += [one.allow_tf32 for one in given]
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+        shared = overlaps(bags[0].proposals)
+
+    assert seen == (before if precision == "float32" else [True, True])
+    assert (product.dtype is torch.bfloat16) == (precision == "bfloat16")
+    assert shared.iou.equal(overlaps(bags[0].proposals).iou)
+    assert [one.allow_tf32 for one in given] == before
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(SettingsError, match="schedule.precision.*bfloat16"):
+        settings("schedule.precision=fp16")

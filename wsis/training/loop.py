@@ -24,11 +24,12 @@ from wsis.contracts import Calibrating, PseudoInstances
 from wsis.features.frozen import Features, LiveFeatures, sample
 from wsis.features.scale import Scale
 from wsis.proposals.bags import Bag, SharedOf, counted
+from wsis.training._precision import computing, rounding
 from wsis.training.checkpoints import Order, Progress, TrainingState, made_from
 from wsis.training.inference import NOT_FINITE, finite
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks, check_statistics
-from wsis.training.schedule import Schedule
+from wsis.training.schedule import Precision, Schedule
 from wsis.training.supervision import (
     Observer,
     PartError,
@@ -156,7 +157,7 @@ def fit(
             with seeded(crc32(f"step {seed} {step}".encode())):
                 loss, named = _losses(
                     *(model, bag, scales[j], features, clusters, shared),
-                    *(strategy, draws, watch, teacher),
+                    *(strategy, schedule.precision, draws, watch, teacher),
                 )
         except (_SkipError, _NotFiniteError) as error:
             return error
@@ -170,8 +171,9 @@ def fit(
             f"expected to stop after {last} images, {checkpoint} is at {progress.step} "
             "already; training adds nothing"
         )
-    repeat(learn, state, progress, len(bags), last, tick)
-    descent.step(progress, now=True)
+    with rounding(schedule.precision):
+        repeat(learn, state, progress, len(bags), last, tick)
+        descent.step(progress, now=True)
     progress.end(model)
     model.eval()
     return progress
@@ -350,6 +352,7 @@ def _losses(
     clusters: Clusters,
     shared: SharedOf,
     strategy: Strategy,
+    precision: Precision,
     draws: _Draws,
     observer: Observer | None,
     teacher: Teacher | None,
@@ -366,12 +369,13 @@ def _losses(
     pixels = shared(bag)
     if not len(pixels):
         raise _SkipError("no proposals")
-    pooled = features(bag, scale)
-    if not finite(pooled):
-        if model.backbone is not None:
-            raise _NotFiniteError("features")
-        raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
-    scores = model(pooled)
+    with computing(precision, model.device):
+        pooled = features(bag, scale)
+        if not finite(pooled):
+            if model.backbone is not None:
+                raise _NotFiniteError("features")
+            raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
+        scores = model(pooled).in_float32()
     if not scores.finite():
         raise _NotFiniteError("scores")
     cues = clusters(bag)

@@ -36,6 +36,17 @@ class Scores:
         )
         return all_finite(*given)
 
+    def in_float32(self) -> "Scores":
+        """Return them in float32, for losses to be exact."""
+        first, *rest = (
+            BranchScores(
+                one.classification.float(),
+                None if one.localization is None else one.localization.float(),
+            )
+            for one in (self.anti_noise, *self.branches)
+        )
+        return Scores(first, tuple(rest))
+
     def final(self) -> Float[Tensor, "N C"]:
         """Return the mean of the branches' products, without background."""
         return torch.stack([one.product for one in self.branches]).mean(0)[:, 1:]

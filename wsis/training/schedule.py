@@ -19,6 +19,9 @@ Milestones = Annotated[tuple[int, ...], BeforeValidator(_milestones)]
 """Iterations; comma-separated on the command line."""
 
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """The length of training, the optimiser and its rates.
@@ -40,6 +43,10 @@ class Schedule:
         warmup: iterations over which the rate rises from a third to all of it.
         free_biases: biases learn at twice the rate and do not decay, as in Caffe.
         clip: largest gradient norm; 0 sets no limit.
+        precision: of forward and backward, losses and weights excepted: ``float32``;
+            ``tf32``, which rounds the factors of products on CUDA; or ``bfloat16``,
+            which computes and keeps most numbers with 8 digits. Prediction is always
+            in float32.
     """
 
     epochs: int = 20
@@ -55,6 +62,7 @@ class Schedule:
     warmup: int = 0
     free_biases: bool = False
     clip: float = 10.0
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "lr"):
