@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ def rounding(precision: Precision) -> Iterator[None]:
 
     With ``float32`` all stays as the caller has set it.
     """
-    places = torch.backends.cuda.matmul, torch.backends.cudnn
+    places: tuple[Any, ...] = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [place.allow_tf32 for place in places]
     try:
         for place in places if precision != "float32" else ():
