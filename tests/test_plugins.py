@@ -6,10 +6,12 @@ from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from wsis import plugins
 from wsis._support import static
 from wsis._support.static import UnreadableError
+from wsis.cli import app
 from wsis.plugins import SettingError, UnknownPartError
 
 TESTS = Path(__file__).parent
@@ -50,6 +52,19 @@ def test_two_parts_of_one_name_are_refused(monkeypatch):
     with pytest.raises(LookupError, match="two miners are called 'cim': a:Miner"):
         plugins.names("miners")
     plugins._registered.cache_clear()
+
+
+def test_where_wsis_is_not_installed_the_message_says_so(monkeypatch):
+    plugins._registered.cache_clear()
+    monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints([]))
+
+    with pytest.raises(LookupError, match="no miners are installed; .*pip install"):
+        plugins.find("miners", "cim")
+    told = CliRunner().invoke(app, ["doctor"])
+    plugins._registered.cache_clear()
+
+    assert "parts: none is installed; parts are found where wsis" in told.output
+    assert told.exit_code == 1
 
 
 def test_a_third_partys_miner_shows_up_and_conforms(tmp_path):

@@ -33,6 +33,13 @@ class UnknownPartError(LookupError):
     """No part of that kind has that name."""
 
 
+UNINSTALLED = (
+    "parts are found where wsis is installed (pip install wsis, or pip install -e . in "
+    "a clone), not where its source merely lies on the path"
+)
+"""Advice where not even wsis's own parts are found."""
+
+
 class SettingError(ValueError):
     """A part has no such setting, or its value is out of range."""
 
@@ -58,7 +65,7 @@ def find(kind: Kind, name: str) -> Callable[..., Any]:
     if name not in registered:
         raise UnknownPartError(
             f"no {kind[:-1]} is called {name!r}{nearest(name, registered)}; "
-            f"the installed {kind} are: {', '.join(sorted(registered))}"
+            f"{_choice(kind, registered)}"
         )
     part: Callable[..., Any] = registered[name].load()
     return part
@@ -208,6 +215,12 @@ def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
 
     close = difflib.get_close_matches(word, list(choices), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _choice(kind: Kind, registered: Mapping[str, Any]) -> str:
+    if not registered:
+        return f"no {kind} are installed; {UNINSTALLED}"
+    return f"the installed {kind} are: {', '.join(sorted(registered))}"
 
 
 @cache

@@ -236,5 +236,5 @@ def test_precision_holds_during_training_alone(pipeline, precision):
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(SettingsError, match="schedule.precision.*bfloat16"):
+    with pytest.raises(SettingsError, match=r"schedule\.precision.*bfloat16"):
         settings("schedule.precision=fp16")

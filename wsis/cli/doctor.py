@@ -194,6 +194,8 @@ def _weights() -> str:
 
 def _parts() -> str:
     found = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]
+    if not found:
+        raise LookupError(f"none is installed; {plugins.UNINSTALLED}")
     for kind, name in found:
         try:
             plugins.find(kind, name)
