@@ -33,8 +33,10 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield temporary
         if path.exists():
-            for file in temporary.iterdir():
-                file.replace(path / file.name)
+            for file in [one for one in temporary.rglob("*") if one.is_file()]:
+                place = path / file.relative_to(temporary)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
         else:
             publish(temporary, 0o777)
             temporary.replace(path)

@@ -324,6 +324,15 @@ Overwrite = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume from the last finished epoch.")
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME[:PLACE]",
+        help="Draw curves of losses and rates: tensorboard[:FOLDER], by default into "
+        "tensorboard in --out, or mlflow[:URI]; repeatable.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
 Jobs = Annotated[
     int,

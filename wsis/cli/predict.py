@@ -1,7 +1,7 @@
 """``wsis predict``: finds instances on photos."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wsis.runs.predicting import Kept, Task
     from wsis.runs.refine import Refined
 
+T = TypeVar("T")
 app = options.command_group()
 
 
@@ -26,12 +27,20 @@ app = options.command_group()
     epilog=options.examples(
         "wsis predict photo.jpg --run run --out found",
         "wsis predict holiday/ 'more/*.jpg' --run run --out found --min-score 0.1",
+        "wsis predict clip.mp4 --every 2 --run run --out found",
     )
 )
 @options.grouped
 def predict(
     *,
-    photos: options.Photos,
+    photos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Photos, videos, folders of photos, or patterns such as "
+            "'photos/*.jpg'.",
+        ),
+    ],
     run: options.Run,
     out: Annotated[
         Path,
@@ -39,6 +48,15 @@ def predict(
             help="New folder: overlays, predictions.json, results.json, review.csv."
         ),
     ],
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Time between the frames that are taken of a video; 1 if not given, 0 "
+            "takes all.",
+        ),
+    ] = None,
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
     trust_tags: Annotated[
@@ -73,6 +91,9 @@ def predict(
     side has more than 1,280 pixels is worked on and drawn at that length; its masks
     have the photo's own size.
 
+    Frames of a video are kept in frames/ and named by their number, from 0: frame 48
+    of clip.mp4 is clip-000048.jpg.
+
     Tags that are known are trusted, unless --no-trust-tags is given. Measure a run with
     wsis evaluate --run, which looks at no tags. review.csv lists the photos by doubt.
     """
@@ -87,7 +108,8 @@ def predict(
     from wsis._support.folders import new_folder, unique, way
     from wsis.data import known_tags
     from wsis.data.annotations import classes_in
-    from wsis.data.images import images_in, tell_unread
+    from wsis.data.images import images_in, is_video, tell_unread
+    from wsis.data.videos import check_installed
     from wsis.evaluation import TRUSTED, coco_data_set, results_of
     from wsis.geometry.drawing import SHOWN, legible
     from wsis.report import REVIEW, review, write_review
@@ -96,6 +118,10 @@ def predict(
 
     paths = images_in(photos)
     refuse_home(out, paths)
+    if any(map(is_video, paths)):
+        check_installed()
+    elif every is not None:
+        raise UsageError("expected a video for --every, got photos alone")
     loading = partial(load, run, device=place.device, cache=place.cache)
     trained = loading()
     wanted = None if classes is None else classes_in(classes, trained.classes)
@@ -112,6 +138,11 @@ def predict(
         if counted := sum(bool(one) for one in known.counts):
             typer.echo(f"counts: on {counted} photos; further instances are left out")
     with new_folder(out, overwrite=overwrite) as folder:
+        pictures = _pictures(paths, folder / "frames", 1.0 if every is None else every)
+        broken = [path for path, own in zip(paths, pictures, strict=True) if not own]
+        counts = [len(own) for own in pictures]
+        allowed, tagged = _repeated(allowed, counts), _repeated(tagged, counts)
+        paths = [one for own in pictures for one in own]
         names = unique([path.stem for path in paths])
         tasks = [
             Task(path=path, picture=folder / f"{name}.png", number=number, tags=tags)
@@ -122,7 +153,12 @@ def predict(
         again = (lambda: trained) if jobs == 1 else loading
         kept = Kept(min_score=min_score, classes=wanted)
         found = _predicted(again, trained.parts, tasks, kept, jobs)
-        tell_unread(paths, list(found))
+        # Frames lie where they will in the end.
+        frames = [one for one in paths if folder in one.parents]
+        places = {one: out / one.relative_to(folder) for one in frames}
+        paths = [places.get(one, one) for one in paths]
+        found = {places.get(one, one): some for one, some in found.items()}
+        tell_unread([*paths, *broken], list(found))
         card = trained.card
         coco = coco_data_set(
             _names(list(found)),
@@ -149,7 +185,7 @@ def predict(
         ]
         doubts = review(list(found.values()), chosen)
         write_review(folder / REVIEW, [str(path) for path in found], doubts)
-    skipped = len(paths) - len(found)
+    skipped = len(paths) + len(broken) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
     likely = sum(map(legible, found.values()))
@@ -186,6 +222,37 @@ def _predicted(
                     bars.say(f"skipped: {message(outcome)}")
                 step(task.path.name)
     return found
+
+
+def _pictures(paths: "Sequence[Path]", folder: Path, every: float) -> list[list[Path]]:
+    """Return the pictures of each path: itself, or the frames of a video, written.
+
+    A video that cannot be read is reported and has none.
+    """
+    from wsis._support.folders import unique
+    from wsis.data.images import is_video
+    from wsis.data.videos import write_frames
+
+    names = iter(unique([path.stem for path in paths if is_video(path)]))
+    found = []
+    for path in paths:
+        own = [path]
+        if is_video(path):
+            taken = f"a frame every {every:g} s" if every else "all frames"
+            typer.echo(f"video: {path}, {taken}")
+            try:
+                own = write_frames(path, folder, next(names), every)
+            except ValueError as error:
+                own = []
+                typer.echo(f"skipped: {message(error)}")
+        found.append(own)
+    return found
+
+
+def _repeated(values: "Sequence[T]", counts: "Sequence[int]") -> "list[T]":
+    """Return each value as often as its count says."""
+    pairs = zip(values, counts, strict=True)
+    return [value for value, count in pairs for _ in range(count)]
 
 
 def _told(allowed: "Sequence[frozenset[str] | None]", places: "Sequence[str]") -> str:

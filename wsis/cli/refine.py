@@ -51,6 +51,7 @@ def refine(
     ] = None,
     seed: options.Seed = 0,
     resume: options.Resume = False,
+    track: options.Track = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,6 +103,7 @@ def refine(
             resume=resume,
             monitor=bars,
             covered=lambda covered: bars.say(_text(covered, wanted)),
+            tracker=track or (),
         )
     loss = refined.card.losses[-1]["total"]
     typer.echo(

@@ -40,6 +40,7 @@ def train(
         ),
     ] = None,
     resume: options.Resume = False,
+    track: options.Track = None,
     data: Annotated[options.Data, options.Without("val_images")],
     setup: options.Setup,
 ) -> None:
@@ -78,6 +79,7 @@ def train(
                 steps=steps,
                 monitor=bars,
                 ranks=ranks,
+                tracker=track or (),
             )
     losses = run.card.losses
     loss = f", loss {losses[-1]['total']:.3f}" if losses else ""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wsis.data.points import Pointed, with_points
     from wsis.data.scenes.drawn import Scenes
     from wsis.data.splits import Folds, Split
+    from wsis.data.videos import Frame, frames
     from wsis.data.voc import VocData
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ExportedTags",
     "FolderData",
     "Folds",
+    "Frame",
     "KnownTags",
     "Pointed",
     "Scenes",
@@ -29,6 +31,7 @@ __all__ = [
     "VocData",
     "category_ids",
     "exported_tags",
+    "frames",
     "images_in",
     "known_tags",
     "read_annotated",

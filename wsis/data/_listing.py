@@ -23,11 +23,18 @@ _UNREAD = (
     *(".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jxl", ".nef", ".orf"),
     *(".raf", ".rw2"),
 )
+VIDEOS = (
+    *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"),
+)
+EXTRACT = "ffmpeg -i video.mp4 -vf fps=1 photos/%05d.jpg"
 CONVERT = "convert to JPEG, for instance with: magick photo.heic photo.jpg"
 
 _LEFT_OUT = {
     "broken": "links that lead nowhere are left out ({}): {}; fetch their files",
     "unread": f"photos that Pillow does not read are left out ({{}}): {{}}; {CONVERT}",
+    "video": "videos are left out ({}): {}; name them to wsis predict one by one, or "
+    f"take photos out of them: {EXTRACT}",
     "hidden": "hidden photos are left out ({}): {}; rename those to use",
     "loop": "links back to a folder that holds them are left out ({}): {}",
     "drawn": "folders of drawings by wsis predict are left out ({}): {}",
@@ -78,8 +85,9 @@ def listing(folder: Path, *, deep: bool = True) -> Listing:
     """Return the photos in a folder, and with ``deep`` in those inside it.
 
     Links are followed, but not to a folder that holds them. Hidden photos, broken
-    links, photos of formats that Pillow does not read and folders that ``wsis predict``
-    wrote are left out. Resource forks of macOS (``._…``) and other files are no photos.
+    links, videos, photos of formats that Pillow does not read and folders that
+    ``wsis predict`` wrote are left out. Resource forks of macOS (``._…``) and other
+    files are no photos.
     """
     found = Listing()
     _walk(folder, found, {folder.resolve()}, deep=deep)
@@ -116,6 +124,8 @@ def _walk(
                 into.left_out["hidden"].append(one)
         elif suffix in _UNREAD:
             into.left_out["unread"].append(one)
+        elif suffix in VIDEOS:
+            into.left_out["video"].append(one)
         elif suffix in SUFFIXES or _is_photo(one):
             into.photos.append(one)
 

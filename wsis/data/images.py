@@ -18,7 +18,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Image
-from wsis.data._listing import CONVERT, Listing, listing
+from wsis.data._listing import CONVERT, EXTRACT, VIDEOS, Listing, listing
 from wsis.data._listing import SUFFIXES as SUFFIXES
 from wsis.plugins import nearest
 
@@ -26,8 +26,6 @@ MOST = "WSIS_MAX_PIXELS"
 """The variable that tells how many pixels a picture may have."""
 
 _MOST = 178_956_970
-_VIDEOS = {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
-_FRAMES = "ffmpeg -i video.mp4 -vf fps=1 photos/%05d.jpg"
 _OPENING = threading.Lock()
 
 
@@ -39,10 +37,6 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
         ValueError: if it has more pixels than ``WSIS_MAX_PIXELS`` (178,956,970 without
             it), or is a program, as PostScript is.
     """
-    given = os.environ.get(MOST, "")
-    if given and not given.isdecimal():
-        raise ValueError(f"expected {MOST} to be a number of pixels, got {given!r}")
-    most = int(given or _MOST)
     with _OPENING:
         # Pillow's own limit is the whole process's, and its message tells no way out.
         before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
@@ -51,15 +45,28 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
         finally:
             Pillow.MAX_IMAGE_PIXELS = before
     with picture:
-        if picture.width * picture.height > most:
-            raise ValueError(
-                f"{path} has {picture.width} × {picture.height} pixels, more than the "
-                f"{most:,} that a picture may have, as a small file can hold a huge "
-                f"one; if you trust it, set {MOST} to a higher number"
-            )
+        check_pixels(path, picture.width, picture.height)
         if picture.format == "EPS":
             raise ValueError(f"{path} is PostScript, a program that is not run here")
         yield picture
+
+
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """Refuse a picture of more pixels than ``WSIS_MAX_PIXELS`` by a ``ValueError``."""
+    given = os.environ.get(MOST, "")
+    if given and not given.isdecimal():
+        raise ValueError(f"expected {MOST} to be a number of pixels, got {given!r}")
+    if width * height > (most := int(given or _MOST)):
+        raise ValueError(
+            f"{path} has {width} × {height} pixels, more than the {most:,} that a "
+            "picture may have, as a small file can hold a huge one; if you trust it, "
+            f"set {MOST} to a higher number"
+        )
+
+
+def is_video(path: Path) -> bool:
+    """Tell whether a file has a video's suffix."""
+    return path.suffix.lower() in VIDEOS
 
 
 def read_image(path: Path, *, upright: bool = True) -> Image:
@@ -98,8 +105,11 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
         raise
     except UnidentifiedImageError:
         hint = f", but a HEIC photo; {CONVERT}" if _is_heic(path) else ""
-        if path.suffix.lower() in _VIDEOS:
-            hint = f", but a video; take photos out of it: {_FRAMES}"
+        if is_video(path):
+            hint = (
+                ", but a video; wsis predict takes it, wsis.data.frames(path) gives "
+                f"photos of it, and so does: {EXTRACT}"
+            )
         raise ValueError(
             f"expected a photo (such as JPEG or PNG), {path} is none{hint}"
         ) from None

@@ -48,7 +48,7 @@ def known_tags(
     not tagged. ``dog:2`` counts dogs, unless the model has a class of that name.
 
     Args:
-        photos: files.
+        photos: files, videos among them.
         given: the files and folders that they were found by.
         classes: names of the model's classes.
         source: a CSV, a json in COCO's format, or a tagged folder.
@@ -158,7 +158,8 @@ class _Found:
         """Add the photos of all folders named as classes, but those in a table."""
         for folder in root.iterdir():
             if folder.is_dir() and self._is_class(folder.name):
-                for photo in listing(folder).photos:
+                inside = listing(folder)
+                for photo in (*inside.photos, *inside.left_out["video"]):
                     if _key(photo) not in listed:
                         self.add(photo, {folder.name: 0}, root)
 

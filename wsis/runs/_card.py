@@ -1,6 +1,7 @@
 """A folder's card, which says what model it holds, and the weights beside it."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -23,6 +24,7 @@ from wsis._support.weights import check_finite
 from wsis.contracts import Ledger, Supervision
 from wsis.runs.settings import place
 from wsis.training.checkpoints import Progress
+from wsis.training.trackers import Training, flat
 
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -83,6 +85,23 @@ class BaseCard(BaseModel):
     def ledger(self) -> Ledger:
         """The labels consumed."""
         return frozenset(Supervision(one) for one in self.supervision)
+
+    def training(
+        self,
+        name: str,
+        folder: Path | None,
+        settings: Mapping[str, Any],
+        *,
+        resumes: bool,
+    ) -> Training:
+        """Return what trackers are told of the training, with all its settings."""
+        told = {
+            **{"model": name, "seed": self.seed, "data": self.data},
+            "labels consumed": ", ".join(self.supervision),
+            **settings,
+        }
+        name = name if folder is None else folder.resolve().name
+        return Training(name=name, settings=flat(told), folder=folder, resumes=resumes)
 
     def write(self, folder: Path) -> None:
         """Write the card, atomically."""

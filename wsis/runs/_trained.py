@@ -259,7 +259,9 @@ def _read(photo: Picture) -> tuple[str, Image]:
     )
 
 
-def counting(monitor: Monitor, title: str, total: int) -> Callable[[Progress], None]:
+def counting(
+    monitor: Monitor, title: str, total: int, then: Callable[[Progress], None]
+) -> Callable[[Progress], None]:
     """Begin a stage; the returned function tells of the images seen since last time."""
     step, seen = monitor.start(title, total), 0
 
@@ -268,5 +270,6 @@ def counting(monitor: Monitor, title: str, total: int) -> Callable[[Progress], N
         for _ in range(progress.step - seen):
             step("")
         seen = progress.step
+        then(progress)
 
     return tell

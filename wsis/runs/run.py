@@ -28,6 +28,7 @@ from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
+from wsis.training.trackers import Trackers, following, trackers
 
 if TYPE_CHECKING:
     from wsis.runs.refine.refined import Refined
@@ -139,6 +140,7 @@ def train(
     steps: int | None = None,
     monitor: Monitor | None = None,
     ranks: Ranks = ALONE,
+    tracker: Trackers = (),
 ) -> Run:
     """Train a model from tags alone.
 
@@ -162,6 +164,9 @@ def train(
         monitor: is told of progress.
         ranks: the processes that train the model together, which each call this with
             the same arguments; the first one writes. See ``wsis.training.joined``.
+        tracker: draws curves of losses and rates: ``tensorboard:FOLDER`` (the run's
+            folder without one), ``mlflow:URI``, a ``wsis.training.Tracker``, or several
+            of them. One that fails during training is warned of, and told no more.
 
     Raises:
         LookupError: if a part or recipe is not installed.
@@ -169,7 +174,7 @@ def train(
         ValueError: if a setting is not allowed, weights are missing, or the data have
             no tags or proposals to learn from.
     """
-    monitor = monitor or Silent()
+    monitor, several = monitor or Silent(), trackers(tracker)
     if miner is None:
         miner = "cim" if recipe is None else Recipe.read(recipe).miner
     part = Part.of(miner, "miners")
@@ -191,39 +196,44 @@ def train(
     place = None if folder is None or not ranks.first else Path(folder)
     if place is not None:
         card = card.begin(place, resume=resume)
-    bags = parts.bags(tagged.images)
-    card = card.model_copy(update={"inputs": parts.inputs(bags, monitor, strategy)})
-    blank = parts.model(len(tagged.classes), seed)
-    parts.rehearse(blank, strategy)
-    if place is not None:
-        card = card.begin(place, resume=True)
-        check_room(place, blank)
-    own = bags[ranks.rank :: ranks.count]
-    step = monitor.start("proposals and features", len(own))
-    parts.prepare(own, lambda bag: step(bag.image.name))
-    ranks.wait()
-    keys = [bag.key for bag in bags]
-    tell_repeated(tagged.images, keys)
-    if val is not None:
-        tell_shared(val.images, [bag.key for bag in parts.bags(val.images)], keys)
-    cues = parts.cues(bags, seed)
-    if parts.settings.anti_noise and (advice := hint(cues, bags)):
-        monitor.say(f"hint: {advice}")
-    total = steps or parts.settings.schedule.images(len(tagged.images))
-    tell = counting(monitor, f"{part.label}, seed {seed}: train", total)
-    model, progress = parts.train(
-        tagged,
-        part,
-        seed,
-        bags=bags,
-        cues=cues,
-        checkpoint=None if place is None else place / CHECKPOINT,
-        steps=steps,
-        tick=tell,
-        ranks=ranks,
+    training = card.training(
+        part.label, place, parts.settings.resolved(), resumes=resume
     )
-    run = Run(card=card.trained(progress), model=model, pipeline=parts)
-    return run if place is None else run.save(place)
+    with following(several if ranks.first else (), training) as curves:
+        bags = parts.bags(tagged.images)
+        card = card.model_copy(update={"inputs": parts.inputs(bags, monitor, strategy)})
+        blank = parts.model(len(tagged.classes), seed)
+        parts.rehearse(blank, strategy)
+        if place is not None:
+            card = card.begin(place, resume=True)
+            check_room(place, blank)
+        own = bags[ranks.rank :: ranks.count]
+        step = monitor.start("proposals and features", len(own))
+        parts.prepare(own, lambda bag: step(bag.image.name))
+        ranks.wait()
+        keys = [bag.key for bag in bags]
+        tell_repeated(tagged.images, keys)
+        if val is not None:
+            tell_shared(val.images, [bag.key for bag in parts.bags(val.images)], keys)
+        cues = parts.cues(bags, seed)
+        if parts.settings.anti_noise and (advice := hint(cues, bags)):
+            monitor.say(f"hint: {advice}")
+        total = steps or parts.settings.schedule.images(len(tagged.images))
+        follow = curves.of(parts.settings.schedule, len(tagged.images), total)
+        tell = counting(monitor, f"{part.label}, seed {seed}: train", total, follow)
+        model, progress = parts.train(
+            tagged,
+            part,
+            seed,
+            bags=bags,
+            cues=cues,
+            checkpoint=None if place is None else place / CHECKPOINT,
+            steps=steps,
+            tick=tell,
+            ranks=ranks,
+        )
+        run = Run(card=card.trained(progress), model=model, pipeline=parts)
+        return run if place is None else run.save(place)
 
 
 def _check_batch(batch: int, ranks: Ranks) -> None:

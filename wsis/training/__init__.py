@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from wsis.training.schedule import Schedule
     from wsis.training.selection import Selection
     from wsis.training.supervision import Strategy, supervise
+    from wsis.training.trackers import (
+        MLflowTracker,
+        TensorBoardTracker,
+        Tracker,
+        Training,
+    )
 
 __all__ = [
+    "MLflowTracker",
     "Model",
     "Progress",
     "Ranks",
@@ -31,6 +38,9 @@ __all__ = [
     "Scores",
     "Selection",
     "Strategy",
+    "TensorBoardTracker",
+    "Tracker",
+    "Training",
     "bag_loss",
     "classification_loss",
     "cluster_loss",

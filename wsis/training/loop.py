@@ -84,7 +84,8 @@ def fit(
         shared: counts the pixels that a bag's proposals share, or finds them kept.
         observer: sees what every branch is taught.
         teacher: tells what every branch is taught, in place of cues and miner.
-        tick: called after every image, or every one that processes learn at once.
+        tick: called after every image, or every one that processes learn at once,
+            and before an epoch is closed.
         ranks: the processes that train the model together, each with all that is given
             here but the checkpoint, which the first one's is. They learn from the
             images of a batch side by side, with the result of one process.
@@ -196,9 +197,9 @@ def repeat(
             before = progress.step // images
             learn()
             ended = progress.step // images > before
+            tick(progress)
             if ended:
                 progress.close()
-            tick(progress)
             stopped, due = ranks.any(interrupted(), monotonic() - kept > EVERY)
             if ended or stopped or due or progress.step >= last:
                 state.save(progress)

@@ -27,6 +27,7 @@ from wsis.runs.refine.labels import (
 from wsis.runs.refine.settings import RefineSettings
 from wsis.runs.refine.training import detect, fit_detector
 from wsis.runs.run import Card, Run
+from wsis.training.trackers import Trackers, following, trackers
 
 REFINED = "refined.json"
 PSEUDO_LABELS = "pseudo_labels.json"
@@ -142,6 +143,7 @@ def refine(
     resume: bool = False,
     monitor: Monitor | None = None,
     covered: Callable[[Coverage], None] = lambda coverage: None,
+    tracker: Trackers = (),
 ) -> Refined:
     """Teach a Mask R-CNN what a run finds on its training photos; no mask is read.
 
@@ -157,6 +159,7 @@ def refine(
         resume: continues the refinement in ``folder``.
         monitor: is told of progress.
         covered: is told how much the pseudo labels cover, before training.
+        tracker: draws curves, as in ``wsis.train``.
 
     Raises:
         RunError: if ``folder`` exists and ``resume`` is False, or it holds another
@@ -164,36 +167,42 @@ def refine(
         ValueError: if the photos have none of the run's classes, there are no pseudo
             labels, or weights are missing.
     """
-    monitor, device = monitor or Silent(), run.pipeline.device
+    monitor, several = monitor or Silent(), trackers(tracker)
+    device = run.pipeline.device
     tagged = tagged_for(tagged, run.classes, "the run")
     card = RefinedCard.of(run, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
     card = card.begin(folder, resume=resume)
-    bags = run.pipeline.bags(tagged.images)
-    card = card.model_copy(update={"inputs": run.pipeline.inputs(bags, monitor)})
-    card = card.begin(folder, resume=True)
-    check_room(folder, model)
-    step = monitor.start("pseudo labels", len(tagged.images))
-    labels, coverage = pseudo_labels(folder, run, tagged, card, step)
-    covered(coverage)
-    total = settings.paced.images(sum(len(one) > 0 for one in labels))
-    progress = fit_detector(
-        model,
-        tagged.images,
-        labels,
-        settings,
-        seed=seed,
-        checkpoint=folder / CHECKPOINT,
-        tick=counting(monitor, f"{card.name}, seed {seed}: train", total),
-    )
-    step = monitor.start("agreement with the tags", coverage.photos)
-    agreed = 0
-    for image in tagged.images:
-        if image.tags.any():
-            agreed += agrees(detect(model, image, card.ledger), image)
-            step(image.name)
-    card.trained(progress, labels=coverage, agreed=agreed).save(folder, model)
-    return load_refined(folder, device)
+    told = settings.model_dump(mode="json")
+    training = card.training(card.name, folder, told, resumes=resume)
+    with following(several, training) as curves:
+        bags = run.pipeline.bags(tagged.images)
+        card = card.model_copy(update={"inputs": run.pipeline.inputs(bags, monitor)})
+        card = card.begin(folder, resume=True)
+        check_room(folder, model)
+        step = monitor.start("pseudo labels", len(tagged.images))
+        labels, coverage = pseudo_labels(folder, run, tagged, card, step)
+        covered(coverage)
+        labelled = sum(len(one) > 0 for one in labels)
+        total = settings.paced.images(labelled)
+        follow = curves.of(settings.paced, labelled, total)
+        progress = fit_detector(
+            model,
+            tagged.images,
+            labels,
+            settings,
+            seed=seed,
+            checkpoint=folder / CHECKPOINT,
+            tick=counting(monitor, f"{card.name}, seed {seed}: train", total, follow),
+        )
+        step = monitor.start("agreement with the tags", coverage.photos)
+        agreed = 0
+        for image in tagged.images:
+            if image.tags.any():
+                agreed += agrees(detect(model, image, card.ledger), image)
+                step(image.name)
+        card.trained(progress, labels=coverage, agreed=agreed).save(folder, model)
+        return load_refined(folder, device)
 
 
 def pseudo_labels(
