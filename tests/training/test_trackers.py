@@ -242,6 +242,7 @@ def test_curves_of_two_trainings_stay_apart(tmp_path, cache):
         trained(None, "tensorboard", cache)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_mlflow_reads_the_curves(tmp_path, cache):
     pytest.importorskip("mlflow", reason="the extra 'mlflow' is not installed")
     from mlflow import MlflowClient
