@@ -4,6 +4,7 @@ import shutil
 from dataclasses import asdict
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.command import wsis
 from tests.photos import draw_photos
@@ -91,8 +92,14 @@ def test_scarce_labels_are_said_with_what_to_do(run, photos, cache, tmp_path):
 
 def test_without_validation_photos_nothing_is_measured(run, photos, cache, tmp_path):
     options = ("--run", run, "--out", tmp_path / "out", *photos.options[:6], *TINY)
-    text = wsis("refine", *options, *cache, "--epochs", 1)
+    text = wsis("refine", *options, *cache, "--epochs", 1, "--track", "tensorboard")
 
+    curves = EventAccumulator(str(tmp_path / "out/tensorboard"))
+    curves.Reload()
+    [loss] = curves.Scalars("loss/total")
+    card = json.loads((tmp_path / "out/refined.json").read_text())
+    assert loss.step == card["images"]
+    assert loss.value == pytest.approx(card["losses"][-1]["total"])
     assert "no --val, so nothing was measured" in text
     assert not (tmp_path / "out" / "figures.json").exists()
 
