@@ -149,13 +149,21 @@ def test_what_is_no_video_is_refused(tmp_path):
         list(frames(tmp_path / "sound.mkv"))
 
 
+def test_an_unknown_codec_is_refused(tmp_path):
+    clip = film(tmp_path / "clip.mkv", tenths(5))
+    clip.write_bytes(clip.read_bytes().replace(b"V_MPEG4/ISO", b"V_OTHER/ISO"))
+
+    with pytest.raises(ValueError, match=r"the codec of .*clip.mkv is unknown"):
+        list(frames(clip))
+
+
 def test_a_video_that_is_cut_off_gives_what_is_there(tmp_path):
     clip = film(tmp_path / "clip.mkv", tenths(60))
     whole = clip.read_bytes()
     clip.write_bytes(whole[: len(whole) // 2])
 
     with pytest.warns(
-        InputWarning, match=r"end at 2\.\d s \(it announces 5\.9 s\); 3 are"
+        InputWarning, match=r"end at 2\.\d s, it announces 5\.9 s; 3 are"
     ):
         found = list(frames(clip))
     assert [one.number for one in found] == [0, 10, 20]
@@ -163,6 +171,21 @@ def test_a_video_that_is_cut_off_gives_what_is_there(tmp_path):
     clip.write_bytes(whole[:300])
     with pytest.raises(ValueError, match="expected a"):
         list(frames(clip))
+
+
+def test_damaged_frames_are_left_out_and_counted(tmp_path):
+    """A frame begins with 00 00 01 B6; without it, there is none in the packet."""
+    clip = film(tmp_path / "clip.mkv", tenths(30))
+    content = clip.read_bytes()
+    begin = -1
+    for _ in range(15):
+        begin = content.index(b"\0\0\1\xb6", begin + 1)
+    clip.write_bytes(content[:begin] + b"\xff" * 8 + content[begin + 8 :])
+
+    with pytest.warns(InputWarning, match=r"clip.mkv: damaged frames are left out, 1"):
+        found = list(frames(clip))
+
+    assert [one.number for one in found] == [0, 10, 20]
 
 
 def test_no_other_file_is_read(tmp_path):

@@ -124,10 +124,10 @@ def _walk(
                 into.left_out["hidden"].append(one)
         elif suffix in _UNREAD:
             into.left_out["unread"].append(one)
-        elif suffix in VIDEOS:
-            into.left_out["video"].append(one)
         elif suffix in SUFFIXES or _is_photo(one):
             into.photos.append(one)
+        elif suffix in VIDEOS:
+            into.left_out["video"].append(one)
 
 
 def _is_photo(path: Path) -> bool:

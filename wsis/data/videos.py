@@ -36,8 +36,8 @@ def frames(video: str | Path, every: int | float = 1.0) -> Iterator[Frame]:
     """Yield frames of a video as it is decoded, one at a time.
 
     Where the time between frames varies, a frame is the first at or after its turn.
-    Frames that are damaged are left out with a warning, and so is what follows damage
-    that ends the reading.
+    Damaged frames are left out with a warning, and one tells of a video that ends
+    before it should.
 
     Args:
         video: a file of any format that FFmpeg reads.
@@ -55,11 +55,11 @@ def frames(video: str | Path, every: int | float = 1.0) -> Iterator[Frame]:
         stream = container.streams.video[0]
         check_pixels(path, stream.width, stream.height)
         stream.thread_type = "AUTO"
-        decoded = enumerate(_decoded(container, stream))
-        for number, frame in decoded:
+        for number, frame in enumerate(_decoded(container, stream)):
             if isinstance(frame, Exception):
-                damaged = f"{frame}"
-                break
+                damaged = f" ({frame})"
+                left_out += 1
+                continue
             time = _time(frame, number, stream)
             first = time if not number else first
             last = time - first
@@ -74,13 +74,14 @@ def frames(video: str | Path, every: int | float = 1.0) -> Iterator[Frame]:
         if stream.duration and stream.time_base:
             announced = float(stream.duration * stream.time_base)
     if not count:
-        why = f": {damaged}" if damaged else ""
-        raise ValueError(f"expected a video, {path} has no whole frame{why}")
-    if damaged or announced > last + max(_LATE, every):
-        why = damaged or f"it announces {announced:.1f} s"
-        warn(f"the pictures of {path} end at {last:.1f} s ({why}); {count} are used")
+        raise ValueError(f"expected a video, {path} has no whole frame{damaged}")
+    if announced > last + max(_LATE, every):
+        warn(
+            f"the pictures of {path} end at {last:.1f} s, it announces "
+            f"{announced:.1f} s; {count} are used"
+        )
     if left_out:
-        warn(f"{path}: {left_out} damaged frames are left out")
+        warn(f"{path}: damaged frames are left out, {left_out}{damaged}")
 
 
 def write_frames(
@@ -136,15 +137,23 @@ def _opened(path: Path) -> Iterator[Any]:
             raise ValueError(f"expected a whole video, {path}: {error}") from error
         if not container.streams.video:
             raise ValueError(f"expected a video, {path} has no pictures")
+        if container.streams.video[0].codec_context is None:
+            raise ValueError(
+                f"expected a video that FFmpeg decodes, the codec of {path} is unknown"
+            )
         yield container
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[Any]:
-    """Yield frames, and the error that ends them."""
+    """Yield frames, and the errors among them."""
     import av
 
     try:
-        yield from container.decode(stream)
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except (av.FFmpegError, ValueError) as error:
+                yield error
     except (av.FFmpegError, OSError, ValueError) as error:
         yield error
 
