@@ -58,12 +58,12 @@ def test_where_wsis_is_not_installed_the_message_says_so(monkeypatch):
     plugins._registered.cache_clear()
     monkeypatch.setattr(plugins, "_installed", lambda: EntryPoints([]))
 
-    with pytest.raises(LookupError, match="no miners are installed; .*pip install"):
+    with pytest.raises(LookupError, match=r"no miners are installed; .*pip install"):
         plugins.find("miners", "cim")
     told = CliRunner().invoke(app, ["doctor"])
     plugins._registered.cache_clear()
 
-    assert "parts: none is installed; parts are found where wsis" in told.output
+    assert "parts: BROKEN: none is installed; parts are found where wsis" in told.output
     assert told.exit_code == 1
 
 
