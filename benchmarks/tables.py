@@ -116,7 +116,9 @@ def bench_rows(folder: Path) -> list[Row]:
     results = json.loads((folder / "results.json").read_text())
     rows: list[Row] = []
     for entry in table(results):
-        runs = [run for run in results["runs"] if run["miner"] == entry.name]
+        free = (results.get("proposal_free") or {"runs": []})["runs"]
+        every = (*results["runs"], *free)
+        runs = [run for run in every if run["miner"] == entry.name]
         row: Row = {"miner": entry.name, "seeds": entry.seeds if runs else None}
         for metric in [*METRICS, "ABO"]:
             mean, sd = entry.mean.get(metric), entry.deviation.get(metric)

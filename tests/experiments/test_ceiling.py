@@ -10,7 +10,7 @@ from wsis.data.scenes import Scenes
 from wsis.experiments import JournalError, compare_variants, variants_of, vary
 from wsis.experiments._ceiling import names
 from wsis.experiments.folders import read_runs
-from wsis.experiments.records import Ceiling
+from wsis.experiments.records import Beside
 from wsis.report import render, table, to_csv, to_markdown, to_text
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
@@ -79,7 +79,7 @@ def test_shares_are_paired_by_seed(topped):
 
     tops = [run("ceiling", 0, 50.0), run("ceiling", 1, 80.0)]
     runs = [run("a", 0, 25.0), run("a", 1, 60.0), run("b", 0, 5.0), run("b", 2, 9.0)]
-    shares = Ceiling(runs=tops, of={"a": "ceiling", "b": "ceiling"}).shares(runs)
+    shares = Beside(runs=tops, of={"a": "ceiling", "b": "ceiling"}).shares(runs)
 
     a, b = shares["a"]["mAP50"], shares["b"]["mAP50"]
     assert (a.mean, a.seeds) == (62.5, 2)

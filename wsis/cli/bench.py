@@ -34,6 +34,7 @@ app = options.command_group(name="bench", cls=_Benches, invoke_without_command=T
         "wsis bench --miners cim,mist --tuned tuned-cim --tuned tuned-mist --seeds 5",
         "wsis bench --miners cim,mist --seeds 3 --folds 5 --out folds",
         "wsis bench --miners cim,mist --seeds 3 --ceiling --out ceiling",
+        "wsis bench --miners cim --proposal-free --data scenes",
         "wsis bench compare one-folder another-folder",
         "wsis bench --miners cim --data scenes:train_images=100:seed=3",
         "wsis bench --miners cim,mist:reading=box --data coco --images photos "
@@ -92,6 +93,14 @@ def bench(
             "either: on drawn scenes, with the first seed, where that is one run more.",
         ),
     ] = None,
+    proposal_free: Annotated[
+        bool,
+        typer.Option(
+            "--proposal-free/--no-proposal-free",
+            help="Also learn, with every seed, to group cells of the same feature maps "
+            "without proposals, from the same tags.",
+        ),
+    ] = False,
     seeds: Annotated[
         int, typer.Option(min=1, help="Every strategy runs with seeds 0 to N-1.")
     ] = 1,
@@ -121,7 +130,8 @@ def bench(
     Proposals and frozen features are made once and kept in the cache; every strategy
     then trains from the same weights on the same images in the same order. Two further
     rows tell what the proposals allow at best (oracle) and give by chance (random), a
-    third what the network learns from true masks (ceiling).
+    third what the network learns from true masks (ceiling). A fourth, on demand, tells
+    what a network of another kind finds without proposals (proposal-free).
 
     Every finished run is kept in --out: after an interruption, the same command does
     what is missing. Differences from the first strategy come with 95 % intervals and a
@@ -165,6 +175,7 @@ def bench(
                 watch=Trace.of if trace else None,
                 folds=folds,
                 ceiling=ceiling,
+                proposal_free=proposal_free,
             )
     except BaseException:
         if (out / RUNS).is_file():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
+    from wsis.cues._peaks import basins, local_maxima
     from wsis.cues.agpl import AgplCues
     from wsis.cues.cam import CamCues
     from wsis.cues.kept import Cues
@@ -19,6 +20,8 @@ __all__ = [
     "NoCues",
     "PointCues",
     "PrmCues",
+    "basins",
+    "local_maxima",
 ]
 
 __getattr__ = exports(__name__)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsis._support.checks import few, warn
-from wsis._support.files import digest
 from wsis.contracts import Annotated, DataSource, GroundTruth
 from wsis.data.scenes.drawn import Scenes
+from wsis.experiments._beside import kept_names
 from wsis.runs.pipeline import Pipeline
 
-FOLDER = "ceiling"
-"""Where the runs are kept, inside the bench's folder."""
+FOLDER = ROW = "ceiling"
+"""Where the runs are kept, inside the bench's folder, and the row's name in tables."""
 
 _MINERS_OWN = "cues", "sampler"
 """Settings that masks stand in for; they make no other ceiling."""
@@ -34,10 +34,7 @@ def names(
         data: the data set.
         folds: whether it is split into folds.
     """
-    found = {
-        label: f"ceiling {digest(identity(one))[:8]}"
-        for label, one in pipelines.items()
-    }
+    found = kept_names(ROW, {x: identity(one) for x, one in pipelines.items()})
     if wanted is None:
         single = not folds and len({*found.values()}) == 1
         wanted = isinstance(data, Scenes) and single
@@ -58,30 +55,6 @@ def teaching(inputs: Mapping[str, str]) -> dict[str, str]:
     """Return a run's inputs without those of parts that masks stand in for."""
     replaced = tuple(f"of the {part}" for part in ("miner", "sampler", "cues"))
     return {key: value for key, value in inputs.items() if not key.endswith(replaced)}
-
-
-def shown_names(of: Mapping[str, str]) -> dict[str, str]:
-    """Return the names in tables: ``ceiling``, or several by their first variant."""
-    first: dict[str, str] = {}
-    for label, name in of.items():
-        first.setdefault(name, label)
-    if len(first) == 1:
-        return dict.fromkeys(first, "ceiling")
-    return {name: f"ceiling of {label}" for name, label in first.items()}
-
-
-def check_labels(labels: Sequence[str]) -> None:
-    """Make sure that no variant has the name of a ceiling.
-
-    Raises:
-        ValueError: if one has.
-    """
-    taken = [one for one in labels if one == "ceiling" or one.startswith("ceiling of ")]
-    if taken:
-        raise ValueError(
-            f"expected other names beside the ceiling's row, got {few(taken)}; rename "
-            "them, or leave the ceiling out (--no-ceiling, ceiling=False)"
-        )
 
 
 def check_teachable(seen: Annotated, truths: Sequence[GroundTruth]) -> None:

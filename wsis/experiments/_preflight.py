@@ -10,7 +10,8 @@ from wsis._support.places import check_writable
 from wsis._support.problems import Checks
 from wsis.contracts import Annotated, GroundTruth
 from wsis.evaluation.matches import tabulate
-from wsis.experiments._ceiling import check_labels, check_teachable
+from wsis.experiments import _ceiling, _free
+from wsis.experiments._beside import check_labels
 from wsis.experiments._pool import check_pickle
 from wsis.experiments.runner import Plan, Work
 from wsis.geometry.predictions import Predictions
@@ -42,8 +43,10 @@ def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
     if work is not None and work.val.tagged.images:
         checks.of(_check_measurable, work.val)
     if work is not None and work.ceiling_of:
-        checks.of(check_labels, [*work.ceiling_of])
+        checks.of(check_labels, _ceiling.ROW, [*work.ceiling_of])
         checks.of(_check_teachable, work)
+    if work is not None and work.free_of:
+        checks.of(check_labels, _free.ROW, [*work.free_of])
     checks.tell()
     assert work is not None
     return work
@@ -79,7 +82,7 @@ def _check_measurable(val: Annotated) -> None:
 def _check_teachable(work: Work) -> None:
     """Read all masks of the training photos, and look for those that can teach."""
     seen = work.seen(None)
-    check_teachable(seen, _read(seen, "training photos to teach the ceiling"))
+    _ceiling.check_teachable(seen, _read(seen, "training photos to teach the ceiling"))
 
 
 def _read(half: Annotated, what: str) -> list[GroundTruth]:

@@ -1,6 +1,6 @@
 """The supervision ledger of runs, and digests of the data that they saw."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from wsis.contracts import (
     Supervision,
     Tagged,
 )
-from wsis.runs.pipeline import Pipeline
 
 IMAGE_LEVEL, NOT_IMAGE_LEVEL = "image-level", "not image-level"
 
@@ -27,9 +26,9 @@ _LATER = {"counts", "single"}
 """Settings of data that are left out at their default: older folders lack them."""
 
 
-def ledger(pipeline: Pipeline) -> dict[str, list[str]]:
+def ledger(ledgers: Mapping[str, Ledger]) -> dict[str, list[str]]:
     """Return the labels by part; parts that consume none are left out."""
-    return {part: sorted(labels) for part, labels in pipeline.ledgers.items() if labels}
+    return {part: sorted(labels) for part, labels in ledgers.items() if labels}
 
 
 def by_label(ledgers: Iterable[dict[str, list[str]]]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """Compares miners and variants under identical settings: variants × seeds × folds."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +18,13 @@ from wsis.contracts import Annotated, DataSource
 from wsis.data.halves import summary
 from wsis.data.splits import Folds
 from wsis.evaluation import Evaluation, Trace, oracle, random_scores
-from wsis.experiments._ceiling import FOLDER as CEILING
-from wsis.experiments._ceiling import identity as taught_identity
-from wsis.experiments._ceiling import shown_names
+from wsis.experiments import _ceiling, _free
+from wsis.experiments._beside import shown_names
 from wsis.experiments._pool import doing
 from wsis.experiments._preflight import prepared, ready
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import Kept, journal
-from wsis.experiments.records import Ceiling, Comparison, RunRecord
+from wsis.experiments.records import Beside, Comparison, RunRecord
 from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.report.shown import Shown
@@ -49,6 +48,7 @@ def compare(
     folds: int | None = None,
     trace: bool = False,
     ceiling: bool | None = None,
+    proposal_free: bool = False,
     monitor: Monitor | None = None,
 ) -> Comparison:
     """Train and evaluate miners with several seeds, all else being the same.
@@ -81,6 +81,8 @@ def compare(
         ceiling: also trains the same network with true masks in place of a miner, with
             every seed, and tells how much of that each miner reaches. None does so on
             drawn scenes, with the first seed, where that is one run more.
+        proposal_free: also learns with every seed to group cells without proposals
+            (``wsis.training.ProposalFree``), on the same features and tags.
         monitor: is told of progress.
 
     Raises:
@@ -105,6 +107,7 @@ def compare(
         watch=Trace.of if trace else None,
         folds=folds,
         ceiling=ceiling,
+        proposal_free=proposal_free,
     )
 
 
@@ -122,6 +125,7 @@ def compare_variants(
     fresh: bool = False,
     folds: int | None = None,
     ceiling: bool | None = None,
+    proposal_free: bool = False,
 ) -> Comparison:
     """Do as ``compare``, with variants and a pipeline that are ready.
 
@@ -148,6 +152,7 @@ def compare_variants(
                 folder=Path(place),
                 folds=folds,
                 ceiling=ceiling,
+                proposal_free=proposal_free,
             )
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
@@ -164,6 +169,7 @@ def compare_variants(
         watch=watch,
         folds=None if folds is None else Folds(count=folds),
         ceiling=ceiling,
+        proposal_free=proposal_free,
     )
     work = ready(plan, jobs if cluster is None else 1, folder)
     of, first = work.pipelines, seeds[0]
@@ -173,12 +179,17 @@ def compare_variants(
     shared = {"data": work.fingerprint, "inputs": UNREAD, "versions": versions()}
     design = {x.label: {**identity(x, of[x.label]), **shared} for x in variants}
     tops = {
-        name: {**taught_identity(of[label]), **shared}
+        name: {**_ceiling.identity(of[label]), **shared}
         for label, name in work.ceiling_of.items()
+    }
+    frees = {
+        name: {**work.frees[label].identity(), **shared}
+        for label, name in work.free_of.items()
     }
     # Another bench is refused before the photos are read.
     journal(folder, design, fresh=fresh).resumes()
-    journal(folder / CEILING, tops, fresh=fresh).resumes()
+    journal(folder / _ceiling.FOLDER, tops, fresh=fresh).resumes()
+    journal(folder / _free.FOLDER, frees, fresh=fresh).resumes()
     inputs = work.inputs()
     work.compare_photos()
 
@@ -190,7 +201,8 @@ def compare_variants(
 
     with (
         opened(folder, design) as kept,
-        opened(folder / CEILING, tops) as above,
+        opened(folder / _ceiling.FOLDER, tops) as above,
+        opened(folder / _free.FOLDER, frees) as beside,
         doing(work, jobs, cluster) as do,
     ):
         single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
@@ -199,13 +211,8 @@ def compare_variants(
             for variant, seed, fold in single
             if (variant.label, seed, fold) not in kept.runs
         ]
-        untaught = [
-            (name, seed, fold)
-            for seed in taught
-            for fold in kept.parts
-            for name in tops
-            if (name, seed, fold) not in above.runs
-        ]
+        untaught = _missing(above, tops, taught)
+        ungrouped = _missing(beside, frees, seeds)
         chores = work.chores()
         step = monitor.start("proposals and features", len(chores))
         prepared(do(Work.prepare, chores, None), step)
@@ -217,6 +224,8 @@ def compare_variants(
             kept.add(done)
         for done in do(Work.teach, untaught, monitor):
             above.add(done)
+        for done in do(Work.group, ungrouped, monitor):
+            beside.add(done)
         shown = {label: kept.shown(label) for label in labels}
         # Runs of folds are dissected together; a folder of an older version has none.
         whole = [
@@ -242,7 +251,20 @@ def compare_variants(
         anatomy = errors.get((label, seed))
         return RunRecord.pooled(parts, found, work.train.classes, anatomy)
 
-    rows = shown_names(work.ceiling_of)
+    def rows_of(
+        row: str, of_rows: Kept, names: Mapping[str, str], seeds: Sequence[int]
+    ) -> Beside | None:
+        if not names:
+            return None
+        shown = shown_names(row, names)
+        runs = [
+            replace(whole_run(of_rows, name, seed), miner=shown[name])
+            for seed in seeds
+            for name in shown
+        ]
+        of_labels = {label: shown[name] for label, name in names.items()}
+        return Beside(runs=runs, of=of_labels)
+
     step = monitor.start("oracle and random scores", 2)
     highest, chance = bounds(of[labels[0]], work.val, step)
     return Comparison(
@@ -256,16 +278,8 @@ def compare_variants(
         oracle=highest,
         random=chance,
         runs=[whole_run(kept, label, seed) for seed in seeds for label in labels],
-        ceiling=Ceiling(
-            runs=[
-                replace(whole_run(above, name, seed), miner=rows[name])
-                for seed in taught
-                for name in tops
-            ],
-            of={label: rows[name] for label, name in work.ceiling_of.items()},
-        )
-        if taught
-        else None,
+        ceiling=rows_of(_ceiling.ROW, above, work.ceiling_of, taught),
+        proposal_free=rows_of(_free.ROW, beside, work.free_of, seeds),
         supervision=sorted(set().union(*(one.ledger for one in of.values()))),
         prepare_seconds=seconds,
         pictures={label: kept.predictions(label, first) for label in labels},
@@ -302,6 +316,14 @@ def bounds(
     )
     step("random scores")
     return highest, chance
+
+
+def _missing(
+    kept: Kept, names: Iterable[str], seeds: Sequence[int]
+) -> list[tuple[str, int, int | None]]:
+    """Return name, seed and fold of the runs that a folder has not."""
+    wanted = [(x, seed, k) for seed in seeds for k in kept.parts for x in names]
+    return [key for key in wanted if key not in kept.runs]
 
 
 def _described(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:

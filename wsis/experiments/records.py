@@ -176,11 +176,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
-    """The same network, losses and steps, taught with true masks.
+class Beside:
+    """Rows beside the strategies: trainings of another kind.
+
+    A ceiling is the same network, losses and steps, taught with true masks, and is not
+    image-level; the proposal-free row is another network, taught with tags.
 
     Args:
-        runs: by seed; ``miner`` is the row's name in tables. They are not image-level.
+        runs: by seed; ``miner`` is the row's name in tables.
         of: each strategy's row, by label.
     """
 
@@ -188,10 +191,10 @@ class Ceiling:
     of: dict[str, str]
 
     def shares(self, runs: Sequence[RunRecord]) -> dict[str, dict[str, Share | None]]:
-        """Return what strategies reach of their ceiling, by label and figure.
+        """Return what strategies reach of their rows' figures, by label and figure.
 
-        A share is a figure divided by the ceiling's, in percent, seed by seed, of the
-        seeds that both have; None where the ceiling is 0 in all of them.
+        A share is a figure divided by the row's, in percent, seed by seed, of the seeds
+        that both have; None where the row's is 0 in all of them.
 
         Args:
             runs: of the strategies.
@@ -212,17 +215,13 @@ class Ceiling:
             }
         return found
 
-    def results(self, runs: Sequence[RunRecord]) -> dict[str, Any]:
-        """Return the content of ``results.json`` about it."""
+    def results(self) -> dict[str, Any]:
+        """Return the content of ``results.json`` about them."""
         consumed = by_label(run.supervision for run in self.runs)
         return {
             "supervision": consumed,
             "level": level(consumed),
             "of": self.of,
-            "shares": {
-                label: {k: None if v is None else asdict(v) for k, v in one.items()}
-                for label, one in self.shares(runs).items()
-            },
             "runs": [run.figures() for run in self.runs],
         }
 
@@ -244,6 +243,7 @@ class Comparison:
         verdict: as ``verdicts.judge`` has it.
         truths: digest of the objects that were to be found.
         ceiling: the network taught with true masks; None where there is none.
+        proposal_free: cells grouped without proposals; None where nothing is.
         folds: the single runs with folds, in the order of seeds, folds and variants;
             they have no anatomy of their own.
         val: the images of ``pictures``, in their order, and their objects.
@@ -262,7 +262,8 @@ class Comparison:
     variants: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     truths: str = ""
-    ceiling: Ceiling | None = None
+    ceiling: Beside | None = None
+    proposal_free: Beside | None = None
     folds: list[RunRecord] = field(default_factory=list)
     val: Annotated | None = None
     pipelines: Mapping[str, Pipeline] = field(default_factory=dict)
@@ -303,7 +304,13 @@ class Comparison:
         if self.folds:
             more["folds"] = [run.figures() for run in self.folds]
         if self.ceiling is not None:
-            more["ceiling"] = self.ceiling.results(self.runs)
+            shares = {
+                label: {k: None if v is None else asdict(v) for k, v in one.items()}
+                for label, one in self.shares.items()
+            }
+            more["ceiling"] = {**self.ceiling.results(), "shares": shares}
+        if self.proposal_free is not None:
+            more["proposal_free"] = self.proposal_free.results()
         return {
             "settings": self.settings,
             "settings_hash": settings_hash(self.settings),
@@ -337,9 +344,10 @@ class Comparison:
         return to_html(self.results())
 
     def _anatomy(self) -> dict[str, Any]:
-        """Return each variant's errors by kind, averaged over its seeds."""
+        """Return each row's errors by kind, averaged over its seeds."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for run in self.runs:
+        free = [] if self.proposal_free is None else self.proposal_free.runs
+        for run in (*self.runs, *free):
             if run.anatomy is not None:
                 found.setdefault(run.miner, []).append(run.anatomy)
         return {label: average(some) for label, some in found.items()}

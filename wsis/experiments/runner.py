@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,6 +29,8 @@ from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untag
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, Evaluation, MaskTeacher, training_truths
 from wsis.evaluation.matches import Matches, Table, tabulate
+from wsis.experiments import _free
+from wsis.experiments._beside import kept_names
 from wsis.experiments._ceiling import names, teaching
 from wsis.experiments._provenance import describe, ledger, level, of_truths
 from wsis.experiments.records import RunRecord
@@ -39,7 +42,7 @@ from wsis.report import METRICS
 from wsis.report.shown import MINED, Shown, mine, spread
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
-from wsis.training.network import Model
+from wsis.training.checkpoints import Progress
 from wsis.training.supervision import BranchStep
 
 _OF_FEATURES = (
@@ -83,6 +86,7 @@ class Plan:
         watch: makes what looks on from outside training, for each run.
         folds: how the data set is split; None takes its own halves.
         ceiling: whether there are runs that true masks teach; None as in ``names``.
+        proposal_free: whether there are runs that group cells without proposals.
     """
 
     data: DataSource
@@ -93,6 +97,7 @@ class Plan:
     watch: Watch | None = None
     folds: Folds | None = None
     ceiling: bool | None = False
+    proposal_free: bool = False
 
     def pipelines(self) -> dict[str, Pipeline]:
         """Return each variant's pipeline; variants of the same settings share one.
@@ -168,10 +173,15 @@ class Work:
         self.ceiling_of = names(
             self.pipelines, plan.ceiling, data, folds=bool(self.folds)
         )
-        self._tops = {
-            self.ceiling_of[one.label]: one
+        self.frees = {label: _free.Free(one) for label, one in self.pipelines.items()}
+        whole = {label: one.identity() for label, one in self.frees.items()}
+        self.free_of = kept_names(_free.ROW, whole) if plan.proposal_free else {}
+        # The first variant of each row beside them, by the name that it is kept by.
+        self._first = {
+            of[one.label]: one
             for one in reversed(plan.variants)
-            if self.ceiling_of
+            for of in (self.ceiling_of, self.free_of)
+            if of
         }
         self._taught: dict[str, Pipeline] = {}
         self.in_both = 0
@@ -239,7 +249,7 @@ class Work:
     def inputs(self) -> dict[str, dict[str, str]]:
         """Read every photo; return digests of what figures are made from, by label.
 
-        Those of ceilings are by their names.
+        Those of rows beside the variants are by their names.
 
         Raises:
             ValueError: if photos cannot be read; names all of them.
@@ -250,9 +260,12 @@ class Work:
             pipeline = self.pipelines[one.label]
             made = pipeline.inputs(bags, None, pipeline.strategy(one.miner))
             found[one.label] = {**made, "truths": truths}
-        taught = of_truths(self.seen(None).truths) if self._tops else ""
-        for name, one in self._tops.items():
-            found[name] = {**teaching(found[one.label]), "training objects": taught}
+        if self.ceiling_of:
+            taught = of_truths(self.seen(None).truths)
+        for label, name in reversed(self.ceiling_of.items()):
+            found[name] = {**teaching(found[label]), "training objects": taught}
+        for label, name in reversed(self.free_of.items()):
+            found[name] = _free.read(found[label])
         return found
 
     def compare_photos(self) -> None:
@@ -300,8 +313,11 @@ class Work:
         data = self.plan.data if fold is None else self.folds[fold]
         watch = self.plan.watch
         watcher = watch(data, pipeline.source) if watch else None
+        learn = partial(
+            pipeline.train, miner=variant.miner, seed=seed, cues=cues, observer=watcher
+        )
         model, anatomy, done = self._measured(
-            pipeline, variant, seed, fold, monitor, cues=cues, observer=watcher
+            pipeline, learn, variant.label, variant.label, seed, fold, monitor
         )
         run = replace(
             done.run,
@@ -328,51 +344,68 @@ class Work:
         self, name: str, seed: int, fold: int | None, monitor: Monitor | None
     ) -> Done:
         """Train a ceiling with true masks; else do as ``run``."""
-        variant = self._tops[name]
+        variant = self._first[name]
         if name not in self._taught:
             pipeline = self.pipelines[variant.label]
             self._taught[name] = pipeline.consuming(Supervision.MASKS)
-        teacher = MaskTeacher(self.seen(fold))
+        taught, teacher = self._taught[name], MaskTeacher(self.seen(fold))
+        learn = partial(taught.train, miner=variant.miner, seed=seed, teacher=teacher)
         _, _, done = self._measured(
-            self._taught[name], variant, seed, fold, monitor, teacher=teacher
+            taught, learn, "ceiling", variant.label, seed, fold, monitor
         )
         # The teacher stands in for the cues, whatever labels they would consume.
         consumed = {k: v for k, v in done.run.supervision.items() if k != "cues"}
         return replace(done, run=replace(done.run, miner=name, supervision=consumed))
 
+    def group(
+        self, name: str, seed: int, fold: int | None, monitor: Monitor | None
+    ) -> Done:
+        """Train without proposals; else do as ``run``."""
+        label = self._first[name].label
+        free = self.frees[label]
+        learn = partial(free.train, seed=seed)
+        _, _, done = self._measured(free, learn, _free.ROW, label, seed, fold, monitor)
+        return replace(done, run=replace(done.run, miner=name))
+
     def _measured(
         self,
-        pipeline: Pipeline,
-        variant: Variant,
+        maker: Pipeline | _free.Free,
+        learn: Callable[..., tuple[Any, Progress]],
+        name: str,
+        label: str,
         seed: int,
         fold: int | None,
         monitor: Monitor | None,
-        **given: Any,
-    ) -> tuple[Model, Anatomy | None, Done]:
-        """Train, predict and evaluate; the record lacks what only miners have."""
+    ) -> tuple[Any, Anatomy | None, Done]:
+        """Train, predict and evaluate; the record lacks what only miners have.
+
+        Args:
+            maker: predicts, and states the labels consumed.
+            learn: trains on tagged images.
+            name: for progress.
+            label: the variant whose bags these are.
+            seed: for progress and the record.
+            fold: the part held out.
+            monitor: is told of progress.
+        """
         monitor = monitor or Silent()
-        name = "ceiling" if "teacher" in given else variant.label
         title = f"{name}, seed {seed}"
         if fold is not None:
             title += f", fold {fold}"
         train, val = self._halves(fold)
-        training, validation = self.bags(variant.label, fold)
-        reset_peak(pipeline.device)
-        total = pipeline.settings.schedule.images(len(training))
-        step = monitor.start(f"{title}: train", total)
-        began = time.perf_counter()
-        model, progress = pipeline.train(
-            train,
-            variant.miner,
-            seed,
-            tick=lambda progress: step(""),
-            **given,
+        training, validation = self.bags(label, fold)
+        reset_peak(maker.device)
+        schedule = (
+            maker.settings.schedule if isinstance(maker, Pipeline) else maker.method
         )
+        step = monitor.start(f"{title}: train", schedule.images(len(training)))
+        began = time.perf_counter()
+        model, progress = learn(train, tick=lambda progress: step(""))
         trained = time.perf_counter()
         step = monitor.start(f"{title}: predict", len(validation))
         predictions = []
         for bag in validation:
-            predictions.append(pipeline.predict(model, bag))
+            predictions.append(maker.predict(model, bag))
             step(bag.image.name)
         predicted = time.perf_counter()
         truths = list(val.truths)
@@ -381,21 +414,21 @@ class Work:
         anatomy = None
         if fold is None:  # else all folds of a seed are dissected together
             anatomy = _dissected(table, truths, validation)
-        consumed = ledger(pipeline)
+        consumed = ledger(maker.ledgers)
         run = RunRecord(
-            miner=variant.label,
+            miner=label,
             miner_settings={},
             seed=seed,
             metrics={name: evaluation.metrics[name] for name in METRICS},
             per_class=evaluation.per_class,
             train_seconds=trained - began,
             predict_seconds=predicted - trained,
-            peak_memory_mb=peak_megabytes(pipeline.device),
+            peak_memory_mb=peak_megabytes(maker.device),
             skipped=progress.skipped,
             losses=progress.losses,
             supervision=consumed,
             level=level({label for labels in consumed.values() for label in labels}),
-            device=str(pipeline.device),
+            device=str(maker.device),
             versions=versions(),
             commit=commit(),
             anatomy=None if anatomy is None else anatomy.results(),

@@ -13,6 +13,9 @@ BOUNDS = ("mAP25", "mAP50", "mAP70", "mAP75", "ABO")
 SHARED = ("mAP50", "mAP75")
 """Figures of which a strategy's share of the ceiling is told."""
 
+BESIDE = {"ceiling": "The ceiling", "proposal_free": "The proposal-free row"}
+"""Rows of trainings of another kind: their keys, and their names in sentences."""
+
 COLUMNS = (
     *("strategy", "metric", "seeds", "mean", "deviation", "low", "high"),
     *("difference", "difference_low", "difference_high", "p", "p_all"),
@@ -24,8 +27,8 @@ COLUMNS = (
 class Row:
     """One line of a comparison's table: mean and deviation over seeds, in percent.
 
-    A bound is no strategy: the ceiling, the oracle, or random scores. The last two know
-    no seeds.
+    A bound is no strategy: the ceiling, the proposal-free row, the oracle, or random
+    scores. The last two know no seeds.
     """
 
     name: str
@@ -36,16 +39,21 @@ class Row:
 
 
 def table(results: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of ``results.json``: variants, ceilings, oracle, random."""
-    ceiling = results.get("ceiling") or {"runs": []}
+    """Return the rows: variants, ceilings, proposal-free, oracle, random."""
     bounds = [
         Row(name=x, seeds=0, mean=results[x], bound=True) for x in ("oracle", "random")
     ]
     return [
         *_rows(results["runs"]),
-        *(replace(row, bound=True) for row in _rows(ceiling["runs"])),
+        *(replace(row, bound=True) for row in _rows(beside(results))),
         *bounds,
     ]
+
+
+def beside(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the runs of the rows beside the variants: ceilings, proposal-free."""
+    rows = (results.get(name) for name in BESIDE)
+    return [run for one in rows if one for run in one["runs"]]
 
 
 def _rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -119,8 +127,8 @@ def to_html(results: Mapping[str, Any]) -> str:
 def to_csv(results: Mapping[str, Any]) -> str:
     """Return a line for each strategy and figure; empty cells where there is none."""
     verdict = results["verdict"]
-    ceiling = results.get("ceiling") or {"runs": [], "shares": {}}
-    runs = {run["miner"]: run for run in (*results["runs"], *ceiling["runs"])}
+    ceiling = results.get("ceiling") or {"shares": {}}
+    runs = {run["miner"]: run for run in (*results["runs"], *beside(results))}
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -224,11 +232,10 @@ def caption(results: Mapping[str, Any]) -> str:
     )
     if data.get("in_both"):
         images = f"{images}{data['in_both']} of them in both halves, "
-    top = results.get("ceiling")
-    taught = (
-        f"The ceiling consumed {', '.join(top['supervision'])}: {top['level']}. "
-        if top
-        else ""
+    taught = "".join(
+        f"{name} consumed {', '.join(one['supervision'])}: {one['level']}. "
+        for key, name in BESIDE.items()
+        if (one := results.get(key))
     )
     return (
         f"Percent; mean (95 % interval over seeds and images). {images}"

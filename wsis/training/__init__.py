@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         refinement_losses,
     )
     from wsis.training.network import Model, Scores
+    from wsis.training.proposal_free import ProposalFree
     from wsis.training.ranks import Ranks, joined
     from wsis.training.schedule import Schedule
     from wsis.training.selection import Selection
@@ -33,6 +34,7 @@ __all__ = [
     "MLflowTracker",
     "Model",
     "Progress",
+    "ProposalFree",
     "Ranks",
     "Schedule",
     "Scores",
