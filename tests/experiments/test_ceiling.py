@@ -55,6 +55,7 @@ def test_runs_from_tags_are_the_same_beside_it(topped, plain):
     assert with_it["supervision"] == without["supervision"]
     assert with_it["level"] == "image-level"
     assert "ceiling" not in without
+    assert "proposal_free" not in without
 
 
 def test_it_is_taught_with_masks_and_says_so(topped):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -7,8 +8,7 @@ import torch
 from tests.drawn import Masked, Squares, settings
 from tests.experiments.test_ceiling import Counting
 from wsis.contracts import Supervision
-from wsis.experiments import compare_variants, variants_of, vary
-from wsis.experiments._free import Free
+from wsis.experiments import _free, compare_variants, variants_of, vary
 from wsis.experiments.folders import read_predictions, read_runs
 from wsis.report import render, table, to_csv, to_markdown, to_text
 from wsis.runs.pipeline import Pipeline
@@ -21,7 +21,8 @@ QUICK = ProposalFree(width=8, rounds=2, epochs=1)
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
     """Networks of a bench learn for a moment."""
-    monkeypatch.setattr("wsis.experiments._free.ProposalFree", lambda: QUICK)
+    quick = partial(_free.Free, method=QUICK)
+    monkeypatch.setattr(_free, "Free", quick)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def cache(tmp_path_factory):
 def bench(cache, variants=None, data=None, **more):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
     return compare_variants(
-        variants or variants_of("cim,mist"), data or Masked(), pipeline, **more
+        variants or variants_of("cim"), data or Masked(), pipeline, **more
     )
 
 
@@ -41,33 +42,27 @@ def test_it_is_a_row_from_tags_kept_apart_and_resumed(cache, tmp_path):
     found = bench(
         cache, seeds=[0], proposal_free=True, folder=tmp_path, monitor=monitor
     )
-    plain = bench(cache, seeds=[0])
     results = json.loads(json.dumps(found.results(), allow_nan=False))
     row = results["proposal_free"]
     [run] = row["runs"]
 
-    assert monitor.trained == [
-        *("cim, seed 0", "mist, seed 0", "proposal-free, seed 0")
-    ]
-    assert row["of"] == {"cim": "proposal-free", "mist": "proposal-free"}
+    assert monitor.trained == ["cim, seed 0", "proposal-free, seed 0"]
+    assert row["of"] == {"cim": "proposal-free"}
     assert row["supervision"] == {"tags": ["training"]}  # the backbone is random
     assert row["level"] == run["level"] == "image-level"
     assert (run["miner"], run["seed"]) == ("proposal-free", 0)
     assert run["train_seconds"] > 0
     assert run["predict_seconds"] > 0
     assert len(run["losses"]) == QUICK.rounds * QUICK.epochs
-    # The strategies are the same with it and without.
-    assert results["verdict"] == plain.results()["verdict"]
-    assert [one.metrics for one in found.runs] == [one.metrics for one in plain.runs]
-    assert "proposal_free" not in plain.results()
-    assert set(results["anatomy"]) == {"cim", "mist", "proposal-free"}
+    assert [*results["verdict"]["strategies"]] == ["cim"]
+    assert set(results["anatomy"]) == {"cim", "proposal-free"}
     # Its predictions are plain ones, of no proposals.
     [path] = (tmp_path / "proposal-free" / "runs").glob("*.predictions.json.gz")
     for one in read_predictions(path):
         assert one.ledger == {"tags"}
         assert one.index.tolist() == [-1] * len(one)
         assert one.size == (48, 64)
-    assert {run.miner for run in read_runs(tmp_path)} == {"cim", "mist"}
+    assert {run.miner for run in read_runs(tmp_path)} == {"cim"}
 
     monitor = Counting()
     again = bench(
@@ -83,7 +78,7 @@ def test_it_is_a_row_from_tags_kept_apart_and_resumed(cache, tmp_path):
 def _shown(results):
     """It stands in every table and on the page."""
     rows = {row.name: row for row in table(results)}
-    assert [*rows] == ["cim", "mist", "proposal-free", "oracle", "random"]
+    assert [*rows] == ["cim", "proposal-free", "oracle", "random"]
     assert rows["proposal-free"].seeds == 2
     assert rows["proposal-free"].bound
     assert "proposal-free" in to_text(results)
@@ -106,7 +101,7 @@ def test_masks_of_training_photos_are_never_read(cache):
 
 
 def test_other_objects_to_find_give_the_same_network(cache):
-    free = Free(Pipeline(settings(), cache), QUICK)
+    free = _free.Free(Pipeline(settings(), cache))
     one, _ = free.train(Masked().train(), seed=3)
     other, progress = free.train(Squares().train(), seed=3)
 
@@ -121,14 +116,14 @@ def test_it_states_the_labels_of_the_backbone_but_not_those_of_cues(cache, monke
         pipeline.frozen.live.backbone, "ledger", frozenset({Supervision.IMAGENET})
     )
 
-    assert Free(pipeline).ledgers == {
+    assert _free.Free(pipeline).ledgers == {
         "backbone": {"imagenet classes"},
         "training": {"tags"},
     }
 
 
 def test_photos_without_tags_are_skipped_and_told(cache):
-    free = Free(Pipeline(settings(), cache), QUICK)
+    free = _free.Free(Pipeline(settings(), cache))
     tagged = Squares().train()
     first, *rest = tagged.images
     none = replace(first, tags=torch.zeros(2, dtype=torch.bool))

@@ -183,7 +183,7 @@ def pictures(count=6, seed=0):
     return maps, torch.tensor(tags), places
 
 
-QUICK = ProposalFree(width=16, epochs=20, lr=1e-2)
+QUICK = ProposalFree(width=16, rounds=2, epochs=20, lr=1e-2)
 
 
 def test_squares_are_learned_from_tags_and_a_seed_gives_the_same():

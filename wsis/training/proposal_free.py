@@ -80,7 +80,7 @@ class CentreNetwork(nn.Module):
     """A few convolutions on a frozen map, and a linear output for each cell.
 
     The three outputs of Panoptic-DeepLab (Cheng et al., CVPR 2020,
-    https://arxiv.org/abs/1911.10194, section 3), which BESTIE learns, too.
+    https://arxiv.org/abs/1911.10194, figure 1), as BESTIE learns them.
 
     Args:
         channels: of the map.
@@ -117,8 +117,8 @@ class ProposalFree:
 
     A linear tag classifier gives class activation maps. Where a connected part of what
     is lit holds a single peak, it is a pseudo instance; where it holds several, its
-    class teaches and its instances do not (BESTIE, section 3.2). A second network
-    learns from the first one's own groups (self-refinement, section 3.3).
+    class teaches and its instances do not (BESTIE's semantic knowledge transfer). A
+    second network may learn from the first one's own groups (its self-refinement).
 
     Args:
         lit: cells above it, relative to the class's maximum, are of the class.
@@ -128,7 +128,8 @@ class ProposalFree:
         spread: deviation of a centre's heat, in cells.
         least: lowest heat of a centre. 0.1 is Panoptic-DeepLab's.
         width: channels of the network.
-        rounds: networks, one after another; 1 refines nothing.
+        rounds: networks, one after another; 1 refines nothing, which was better on
+            drawn scenes (docs/findings.md).
         epochs: passes over the images, of each network.
         lr: of Adam, falling to 0.
         batch: images a step.
@@ -140,7 +141,7 @@ class ProposalFree:
     spread: float = 1.5
     least: float = 0.1
     width: int = 128
-    rounds: int = 2
+    rounds: int = 1
     epochs: int = 10
     lr: float = 1e-3
     batch: int = 2
@@ -321,8 +322,8 @@ class ProposalFree:
     def losses(self, found: Cells, labels: CellLabels) -> dict[str, Tensor]:
         """Return the losses of an image: classes, centres and offsets of its cells.
 
-        Cross-entropy, squared and absolute differences (Panoptic-DeepLab, section 3.2),
-        each a mean over the cells that teach it; the weights are ours.
+        Cross-entropy, squared and absolute differences, as in Panoptic-DeepLab, each a
+        mean over the cells that teach it; the weights are ours.
         """
         device = found.heat.device
         label, instance = moved(labels.label, device), moved(labels.instance, device)
@@ -373,8 +374,8 @@ def group(
     """Give every cell that is no background to the centre nearest to where it points.
 
     Centres are the highest of 3 × 3 cells, with more heat than ``least``; an instance's
-    class is that of most of its cells (Panoptic-DeepLab, section 3.3). A centre that no
-    cell points at is no instance. Ties: the first centre in reading order, the lower
+    class is that of most of its cells, as in Panoptic-DeepLab. A centre that no cell
+    points at is no instance. Ties: the first centre in reading order, the lower
     class.
     """
     likeliest = probabilities.argmax(0)
