@@ -79,3 +79,14 @@ def test_masks_reach_training_in_a_benchs_ceiling_alone():
         "teacher": {"experiments/runner.py", "runs/pipeline.py"},
         "MaskTeacher": {"experiments/runner.py"},
     }
+
+
+def test_what_learns_without_proposals_knows_no_masks():
+    truths = {"GroundTruth", "Annotated", "MaskTeacher", "training_truths", "truths"}
+    for name in ("training/proposal_free.py", "experiments/_free.py"):
+        tree = ast.parse((PACKAGE / name).read_text())
+        used = {
+            getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)
+        }
+
+        assert used & truths == set()

@@ -173,9 +173,11 @@ class Work:
         self.ceiling_of = names(
             self.pipelines, plan.ceiling, data, folds=bool(self.folds)
         )
-        self.frees = {label: _free.Free(one) for label, one in self.pipelines.items()}
-        whole = {label: one.identity() for label, one in self.frees.items()}
-        self.free_of = kept_names(_free.ROW, whole) if plan.proposal_free else {}
+        chosen = self.pipelines if plan.proposal_free else {}
+        self.frees = {label: _free.Free(one) for label, one in chosen.items()}
+        self.free_of = kept_names(
+            _free.ROW, {label: one.identity() for label, one in self.frees.items()}
+        )
         # The first variant of each row beside them, by the name that it is kept by.
         self._first = {
             of[one.label]: one
