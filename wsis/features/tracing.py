@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import get_same_padding
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
@@ -67,7 +69,8 @@ def _handing_down(network: nn.Module) -> Iterator[None]:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             changed[module] = partial(_apply, _Elementwise, module.forward)
         elif isinstance(module, nn.Conv2d):
-            if type(module) is not nn.Conv2d or not isinstance(module.padding, tuple):
+            plain = type(module) in (nn.Conv2d, Conv2dSame)
+            if not plain or not isinstance(module.padding, tuple):
                 raise ValueError(
                     "expected a backbone of plain nn.Conv2d to trace through, got "
                     f"{type(module).__name__}"
@@ -90,16 +93,19 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, given: Tensor, module: nn.Conv2d) -> Tensor:
         ctx.save_for_backward(given)
         ctx.module = module
+        given = functional.pad(given, _edges(given, module))
         return functional.conv2d(given, module.weight, module.bias, *_how(module))
 
     @staticmethod
     def backward(ctx: Any, chance: Tensor) -> tuple[Tensor, None]:
         [given] = ctx.saved_tensors
-        how = _how(ctx.module)
+        how, edges = _how(ctx.module), _edges(given, ctx.module)
         base, positive = given - given.min(), ctx.module.weight.clamp_min(0)
+        base = functional.pad(base, edges)
         total = functional.conv2d(base, positive, None, *how)
         share = (chance / total).where(total > _EPS, 0)
-        return base * conv2d_input(given.shape, positive, share, *how), None
+        found = base * conv2d_input(base.shape, positive, share, *how)
+        return functional.pad(found, [-edge for edge in edges]), None
 
 
 class _Elementwise(torch.autograd.Function):
@@ -114,6 +120,21 @@ class _Elementwise(torch.autograd.Function):
     def backward(ctx: Any, chance: Tensor) -> tuple[Tensor, None]:
         del ctx
         return chance, None
+
+
+def _edges(given: Tensor, module: nn.Conv2d) -> list[int]:
+    """Return the cells that a layer adds on the left, right, top and bottom itself."""
+    if not isinstance(module, Conv2dSame):
+        return [0, 0, 0, 0]
+    sizes = zip(
+        given.shape[-2:],
+        module.kernel_size,
+        module.stride,
+        module.dilation,
+        strict=True,
+    )
+    down, across = (get_same_padding(*one) for one in sizes)
+    return [across // 2, across - across // 2, down // 2, down - down // 2]
 
 
 def _how(module: nn.Conv2d) -> tuple[Any, Any, Any, int]:

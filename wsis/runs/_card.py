@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -54,6 +60,7 @@ class BaseCard(BaseModel):
         dropped: images and steps left out as they were not finite.
         losses: mean of each loss per epoch.
         weights: SHA-256 of the weights' file; empty until training is done.
+        revision: of the card; the first had no number.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +82,23 @@ class BaseCard(BaseModel):
     dropped: list[str] = []
     losses: list[dict[str, float]] = []
     weights: str = ""
+    revision: int = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_meant(cls, value: Any) -> Any:
+        """Read the first revision: its EfficientNet-Lite0 padded on both sides."""
+        if not isinstance(value, dict) or "revision" in value:
+            return value
+        match value.get("settings"):
+            case {"backbone": {"name": "efficientnet_lite0"} as there, **rest}:
+                given = {"same": False} | (there.get("settings") or {})
+                settings = {**rest, "backbone": {**there, "settings": given}}
+            case {"backbone": "efficientnet_lite0", **rest}:
+                settings = {"same": False, "backbone": "efficientnet_lite0", **rest}
+            case _:
+                return value
+        return {**value, "settings": settings}
 
     @field_validator("supervision")
     @classmethod

@@ -97,9 +97,10 @@ _Built = tuple[nn.Module, tuple[float, float, float], tuple[float, float, float]
 
 
 def _lite(settings: RefineSettings, *, read: bool) -> _Built:
-    known = efficientnet_lite0(settings.weights if read else RANDOM)
+    weights = settings.weights if read else RANDOM
+    known = efficientnet_lite0(weights, same=settings.same)
     body: Any = timm.create_model(
-        "efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4)
+        known.name, features_only=True, out_indices=(1, 2, 3, 4)
     )
     if settings.weights != RANDOM:
         # The same network but for its strides, so that all tensors fit.

@@ -21,6 +21,7 @@ class RefineSettings(BaseModel):
         backbone: ``efficientnet_lite0`` or ``resnet50``, with a feature pyramid.
         weights: ImageNet weights of the backbone, as in ``wsis.features.backbones``: a
             file, ``random``, or nothing for those of the package.
+        same: whether ``efficientnet_lite0`` pads as the package's weights want.
         width: channels of the pyramid and of the mask head; the box head has four times
             as many.
         regions: proposals of the first stage, per image.
@@ -38,6 +39,7 @@ class RefineSettings(BaseModel):
     trust: Trust = Trust()
     backbone: Literal["efficientnet_lite0", "resnet50"] = "efficientnet_lite0"
     weights: str = ""
+    same: bool = True
     width: int = Field(default=64, ge=8)
     regions: int = Field(default=250, ge=1)
     sampled: int = Field(default=64, ge=1)
