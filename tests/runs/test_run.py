@@ -211,6 +211,21 @@ def test_a_card_that_cannot_be_is_refused(saved, change, message):
         load(folder, device="cpu")
 
 
+def test_a_run_of_before_keeps_the_padding_it_was_trained_with(saved, pipeline):
+    folder, _ = saved
+    path = folder / Card.FILE
+    told = json.loads(path.read_text())
+    assert told.pop("revision") == 2
+    path.write_text(json.dumps(told))
+
+    before = load(folder, device="cpu", cache=pipeline.cache)
+
+    assert not before.card.settings.build("backbone").name.startswith("tf_")
+    assert pipeline.settings.build("backbone").name.startswith("tf_")
+    before.card.write(folder)
+    assert load(folder, device="cpu", cache=pipeline.cache).card == before.card
+
+
 def test_a_frozen_run_knows_its_backbone(tmp_path, saved, pipeline):
     folder, _ = saved
     path = folder / Card.FILE

@@ -172,10 +172,11 @@ def identity(variant: Variant, pipeline: Pipeline) -> dict[str, Any]:
 
 
 def written(settings: Settings) -> dict[str, Any]:
-    """Return settings as folders name them, without what older ones lack if it is 0."""
+    """Return settings as folders name them; what older ones lack only if it is used."""
     found = settings.resolved()
-    if not found["schedule"]["min_iterations"]:
-        del found["schedule"]["min_iterations"]
+    for name, unused in {"min_iterations": 0, "precision": "float32"}.items():
+        if found["schedule"][name] == unused:
+            del found["schedule"][name]
     return found
 
 
