@@ -135,6 +135,7 @@ def test_photos_without_tags_are_skipped_and_told(cache):
         free.train(replace(tagged, images=[none]), seed=0)
 
 
+@pytest.mark.slow
 def test_variants_of_other_features_and_folds_have_rows_of_their_own(cache):
     found = bench(
         cache,

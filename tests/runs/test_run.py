@@ -342,7 +342,7 @@ def test_a_run_is_measured_by_masks_alone(tmp_path):
 
 
 def test_parts_that_cannot_be_imported_are_given_again(tmp_path):
-    head = MaskPool(320)
+    head = MaskPool(472)
     run = train(
         Squares(train=2, val=1),
         settings={
