@@ -43,8 +43,7 @@ import time
 import tomllib
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import entry_points
@@ -86,9 +85,10 @@ from wsis.mining.assignment import CascadeAssigner, OICRAssigner  # noqa: E402
 from wsis.mining.sampling import AntiNoiseSampler, KeepAll  # noqa: E402
 from wsis.proposals.bags import Bag  # noqa: E402
 from wsis.runs.recipes import Recipe  # noqa: E402
+from wsis.training._precision import computing, rounding  # noqa: E402
 from wsis.training.loop import fit  # noqa: E402
 from wsis.training.network import Model, Scores  # noqa: E402
-from wsis.training.schedule import Schedule  # noqa: E402
+from wsis.training.schedule import Precision, Schedule  # noqa: E402
 from wsis.training.supervision import Strategy, supervise  # noqa: E402
 
 CLASSES = 20
@@ -213,6 +213,13 @@ def drawn_bag(side: int, proposals: int) -> Bag:
     return Bag(image, Rectangles(proposals, size))
 
 
+_PRECISIONS: dict[str, Precision] = {
+    "fp32": "float32",
+    "tf32": "tf32",
+    "bf16": "bfloat16",
+}
+
+
 class FullSize:
     """The recipe ``voc12-cim-r50`` and one photo, a phase of a step at a time."""
 
@@ -232,7 +239,7 @@ class FullSize:
             backbone = settings.build("backbone")
             head = settings.build("head", channels=backbone.channels)
             model = Model(head=head, classes=CLASSES, backbone=backbone)
-        self.given, self.precision = given, precision
+        self.given, self.precision = given, _PRECISIONS[precision]
         self.model = model.to(given.device).train()
         if compiled:
             backbone.net = torch.compile(backbone.net)
@@ -246,19 +253,9 @@ class FullSize:
         self.features = LiveFeatures(backbone, head)
         self.draws = generator(0, "sampling")
 
-    @contextmanager
-    def fast(self) -> Iterator[None]:
-        """Compute forward and backward in this precision."""
-        tf32 = self.precision != "fp32"
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        torch.backends.cudnn.allow_tf32 = tf32
-        half = self.precision == "bf16"
-        with torch.autocast(self.given.device.type, torch.bfloat16, enabled=half):
-            yield
-
     def forward(self) -> Scores:
         """Return the scores, in float32."""
-        with self.fast():
+        with computing(self.precision, self.given.device):
             found = self.model(self.features(self.bag, self.scale))
         return found.in_float32()
 
@@ -280,6 +277,11 @@ class FullSize:
         tags = self.bag.tags.to(self.given.device)
         return self.strategy.mined(0, teachers, meeting, tags, None)
 
+    def back(self, loss: Tensor) -> None:
+        """Compute the gradients."""
+        with rounding(self.precision):
+            loss.backward()
+
     def descend(self) -> None:
         """Take the optimiser's step."""
         self.optimizer.step()
@@ -287,7 +289,7 @@ class FullSize:
 
     def step(self) -> None:
         """Do all of it, as training does."""
-        self.teach(self.forward(), self.meet()).backward()
+        self.back(self.teach(self.forward(), self.meet()))
         self.descend()
 
     def phases(self) -> dict[str, float]:
@@ -302,17 +304,18 @@ class FullSize:
         _, found["mining"] = timed(partial(self.mine, scores, meeting))
         loss, both = timed(partial(self.teach, scores, meeting))
         found["losses"] = max(0.0, both - found["mining"])
-        _, found["backward"] = timed(loss.backward)
+        _, found["backward"] = timed(partial(self.back, loss))
         _, found["optimiser"] = timed(self.descend)
         return found
 
     def _map(self) -> Tensor:
-        with self.fast():
+        with computing(self.precision, self.given.device):
             return self.features.map(self.bag, self.scale)
 
 
 def steps(given: Given) -> None:
     """Time full-size steps, as many ways as there is time for."""
+    _exact()
     precisions = ("fp32", "bf16") if given.small else ("fp32", "tf32", "bf16")
     first, *more = (8,) if given.small else (2000, 1000, 4096)
     plan = [(first, precision, False) for precision in precisions]

@@ -9,8 +9,9 @@ from wsis.contracts import Tagged, TaggedImage
 from wsis.geometry.overlap import overlaps
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part, SettingsError
-from wsis.training._precision import computing, rounding
+from wsis.training._precision import computing
 from wsis.training.checkpoints import CheckpointError
+from wsis.training.loop import fit
 from wsis.training.schedule import Schedule
 
 CIM = Part(name="cim")
@@ -224,7 +225,7 @@ def test_precision_holds_during_training_alone(pipeline, precision):
     seen = []
     bags = pipeline.bags(Squares().train().images)
 
-    with rounding(precision), computing(precision, torch.device("cpu")):
+    with computing(precision, torch.device("cpu")):
         seen += [one.allow_tf32 for one in given]
         product = torch.ones(2, 2) @ torch.ones(2, 2)
         shared = overlaps(bags[0].proposals)
@@ -233,6 +234,27 @@ def test_precision_holds_during_training_alone(pipeline, precision):
     assert (product.dtype is torch.bfloat16) == (precision == "bfloat16")
     assert shared.iou.equal(overlaps(bags[0].proposals).iou)
     assert [one.allow_tf32 for one in given] == before
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_features_are_in_float32_whatever_the_precision(tmp_path, frozen):
+    """They are kept, and read again by trainings of other precisions."""
+    pipeline = Pipeline(settings(f"freeze={frozen}"), tmp_path)
+    tagged, seen = Squares().train(), set()
+    bags, model = pipeline.bags(tagged.images), pipeline.model(len(CLASSES), 0)
+
+    def features(bag, scale):
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return pipeline.features(model)(bag, scale)
+
+    fit(
+        *(model, bags, features, pipeline.cues(bags, 0), pipeline.strategy(CIM)),
+        Schedule(epochs=1, precision="bfloat16"),
+        seed=0,
+        scales=pipeline.train_views,
+    )
+
+    assert seen == ({False} if frozen else {False, True})  # calibration comes first
 
 
 def test_an_unknown_precision_is_refused():

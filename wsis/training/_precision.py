@@ -1,7 +1,7 @@
 """Arithmetic that is faster than float32, for training."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,10 +26,12 @@ def rounding(precision: Precision) -> Iterator[None]:
             place.allow_tf32 = allowed
 
 
-def computing(
-    precision: Precision, device: torch.device
-) -> AbstractContextManager[object]:
-    """Return a context whose products are of this precision; enter it once."""
-    if precision == "bfloat16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
+@contextmanager
+def computing(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Let what is computed forward be of this precision; enter it once."""
+    half = precision == "bfloat16"
+    with (
+        rounding(precision),
+        torch.autocast(device.type, torch.bfloat16) if half else nullcontext(),
+    ):
+        yield

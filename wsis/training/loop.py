@@ -162,7 +162,8 @@ def fit(
                 )
         except (_SkipError, _NotFiniteError) as error:
             return error
-        descent.add(loss)
+        with rounding(schedule.precision):
+            descent.add(loss)
         return named
 
     model.train()
@@ -172,9 +173,8 @@ def fit(
             f"expected to stop after {last} images, {checkpoint} is at {progress.step} "
             "already; training adds nothing"
         )
-    with rounding(schedule.precision):
-        repeat(learn, state, progress, len(bags), last, tick)
-        descent.step(progress, now=True)
+    repeat(learn, state, progress, len(bags), last, tick)
+    descent.step(progress, now=True)
     progress.end(model)
     model.eval()
     return progress
@@ -370,12 +370,15 @@ def _losses(
     pixels = shared(bag)
     if not len(pixels):
         raise _SkipError("no proposals")
-    with computing(precision, model.device):
+    live = model.backbone is not None
+    # Frozen features are kept for trainings of any precision.
+    with computing(precision if live else "float32", model.device):
         pooled = features(bag, scale)
-        if not finite(pooled):
-            if model.backbone is not None:
-                raise _NotFiniteError("features")
-            raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
+    if not finite(pooled):
+        if live:
+            raise _NotFiniteError("features")
+        raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
+    with computing(precision, model.device):
         scores = model(pooled).in_float32()
     if not scores.finite():
         raise _NotFiniteError("scores")

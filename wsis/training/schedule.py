@@ -45,8 +45,8 @@ class Schedule:
         clip: largest gradient norm; 0 sets no limit.
         precision: of forward and backward, losses and weights excepted: ``float32``;
             ``tf32``, which rounds the factors of products on CUDA; or ``bfloat16``,
-            which computes and keeps most numbers with 8 digits. Prediction is always
-            in float32.
+            which keeps 8 binary digits of most numbers. Frozen features and
+            prediction are always in float32.
     """
 
     epochs: int = 20
