@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from wsis._support import static
-from wsis._support.files import digest
 from wsis._support.static import Description, UnreadableError
 
 Kind = Literal[
@@ -155,6 +154,8 @@ def identity(part: object) -> dict[str, Any]:
         found |= part.depends_on()
     package = kind.__module__.partition(".")[0]
     if package != "wsis":
+        from wsis._support.files import digest
+
         found |= {"package": _version(package), "code": digest(_code(kind))}
     return found
 

@@ -8,12 +8,17 @@ body of a function is kept, so nothing runs that an import would not run.
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+_Definition = ast.ClassDef | ast.FunctionDef
 
 _LIGHT = ("collections.abc", "dataclasses", "pathlib", "typing")
 """Modules whose names may be used; they are imported anyway."""
@@ -48,6 +53,7 @@ class Description:
         )
 
 
+@cache
 def describe(module: str, name: str) -> Description:
     """Return the description of a class or function; imports no part of its package.
 
@@ -70,7 +76,7 @@ class _Source:
     @cache
     def of(name: str) -> "_Source":
         text = Path(str(_spec(name).origin)).read_text(encoding="utf-8")
-        return _Source(dict(_named(ast.parse(text).body)))
+        return _Source(dict(_named(ast.parse(outline(text)).body)))
 
     def value(self, name: str, *, build: bool = False) -> Any:
         """Evaluate a name; a definition only where it is to be built.
@@ -89,7 +95,7 @@ class _Source:
                 return self._built(node)
         raise UnreadableError(name)
 
-    def _built(self, node: ast.ClassDef | ast.FunctionDef) -> Any:
+    def _built(self, node: _Definition) -> Any:
         """Build a definition that has a docstring, and apply ``dataclass`` to it."""
         if ast.get_docstring(node) is None:
             raise UnreadableError(node.name)
@@ -120,6 +126,52 @@ class _Source:
         return eval(compile(code, "<source>", mode), space)
 
 
+_SIGN = re.compile(
+    r"""
+    \"{3} [^"\\]*+ (?: (?s: \\. | "(?!"") ) [^"\\]*+ )*+ \"{3}
+    | '{3} [^'\\]*+ (?: (?s: \\. | '(?!'') ) [^'\\]*+ )*+ '{3}
+    | " [^"\\\n]*+ (?: (?s: \\. ) [^"\\\n]*+ )*+ "
+    | ' [^'\\\n]*+ (?: (?s: \\. ) [^'\\\n]*+ )*+ '
+    | \# [^\n]*+ | \\ \n
+    | (?P<open> [(\[{] ) | (?P<close> [)\]}] )
+    | \n (?P<indent> [ \t\f]*+ ) (?= [^\s\#] )
+    """,
+    re.VERBOSE,
+)
+"""Strings, comments and joined lines, whose signs do not count; brackets; new lines."""
+
+
+def outline(text: str) -> str:
+    """Return a source without what its functions do; docstrings stay.
+
+    Parsing that took most of the time in which parts are listed.
+    """
+    depth, starts = 0, [(0, 0)]
+    for found in _SIGN.finditer(text):
+        match found.lastgroup:
+            case "open":
+                depth += 1
+            case "close":
+                depth -= 1
+            case "indent" if not depth:
+                starts.append((found.start("indent"), len(found["indent"])))
+    if depth:
+        return text  # Strings within strings, as Python 3.12 has them, are not seen.
+    kept: list[str] = []
+    function: int | None = None  # indent of the one whose body is left out
+    for (start, indent), (end, _) in pairwise([*starts, (len(text), 0)]):
+        line = text[start:end]
+        if function is None or indent <= function:
+            begins = line.startswith(("def ", "async def "), indent)
+            function, first = indent if begins else None, True
+            kept.append(line)
+        elif first:
+            first = False
+            told = line[indent:].lstrip("rRuU")[0] in "\"'"
+            kept.append(line if told else f"{line[:indent]}...\n")
+    return "".join(kept)
+
+
 @cache
 def _spec(name: str) -> ModuleSpec:
     """Find a module's file; unlike importlib's own, imports none of its packages."""
@@ -146,13 +198,12 @@ def _named(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
                 yield from _named(node.body)
 
 
-def _bare(node: ast.ClassDef | ast.FunctionDef) -> ast.ClassDef | ast.FunctionDef:
+def _bare(node: _Definition) -> _Definition:
     """Return what a definition's signature and docstring are made of."""
     if isinstance(node, ast.FunctionDef):
-        empty: list[ast.stmt] = [ast.Pass()]
+        empty: list[ast.stmt] = [ast.copy_location(ast.Pass(), node)]
         docstring = node.body[:1] if ast.get_docstring(node) else empty
-        bare = ast.FunctionDef(node.name, node.args, docstring, [])
-        return ast.fix_missing_locations(bare)
+        return _copy(node, body=docstring, decorator_list=[], returns=None)
     body, bases = node.body[:1], node.bases
     for line in node.body[1:]:
         match line:
@@ -163,9 +214,17 @@ def _bare(node: ast.ClassDef | ast.FunctionDef) -> ast.ClassDef | ast.FunctionDe
                 raise UnreadableError(node.name)
             case ast.AnnAssign(target=at, annotation=said, value=ast.expr() as value):
                 constant = ast.unparse(said).startswith("ClassVar")
-                body.append(ast.Assign([at], value) if constant else line)
+                plain = ast.copy_location(ast.Assign([at], value), line)
+                body.append(plain if constant else line)
             case ast.Assign(targets=[ast.Name(id=name)]) if name[0] != "_":
                 body.append(line)
             case ast.AnnAssign() if node.decorator_list:
                 body.append(line)
-    return ast.fix_missing_locations(ast.ClassDef(node.name, bases, [], body, []))
+    return _copy(node, bases=bases, keywords=[], body=body, decorator_list=[])
+
+
+def _copy(node: _Definition, **changed: Any) -> _Definition:
+    """Return a copy with its place in the source, which compiling asks for."""
+    found = copy(node)
+    vars(found).update(changed)
+    return found

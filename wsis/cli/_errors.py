@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from typing import Any
 from unicodedata import category, name
@@ -36,15 +37,20 @@ class _Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self.NAMES:
             raise KeyError(name)
-        command = typer.main.get_command(import_module(f"wsis.cli.{name}").app)
-        command.name = name
-        return command
+        return _command(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.NAMES)
 
     def __len__(self) -> int:
         return len(self.NAMES)
+
+
+@cache
+def _command(name: str) -> Any:
+    command = typer.main.get_command(import_module(f"wsis.cli.{name}").app)
+    command.name = name
+    return command
 
 
 COMMANDS = _Commands()
@@ -61,6 +67,7 @@ class Guarded(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Keep what was typed, for the message after an interruption."""
         ctx.meta[_TYPED] = list(args)
+        _hasten(self, ctx)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -75,6 +82,8 @@ class Guarded(TyperGroup):
                 "expected torchrun with wsis train alone, got wsis "
                 f"{found[0]}: start it without torchrun"
             )
+        for command in (found[1], *getattr(found[1], "commands", {}).values()):
+            _hasten(command, ctx)
         return found
 
     def invoke(self, ctx: Any) -> Any:
@@ -102,6 +111,12 @@ class Guarded(TyperGroup):
 
 
 _TYPED = "wsis.typed"
+
+
+def _hasten(command: Any, ctx: Any) -> None:
+    """Give a command's ``--help`` a value: to read its None, Typer loads pydantic."""
+    if command is not None and (option := command.get_help_option(ctx)) is not None:
+        option.default = False
 
 
 def processes() -> int:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsis._support.files import parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._files import refuse_inputs
@@ -65,6 +64,7 @@ def evaluate(
 
 
 def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
+    from wsis._support.files import parse_json
     from wsis.contracts import Numbered
     from wsis.evaluation import evaluate, matched
 

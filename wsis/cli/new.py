@@ -1,7 +1,5 @@
 """``wsis new``: writes a package with a part of one's own."""
 
-import importlib.metadata
-import importlib.util
 import keyword
 import re
 import shlex
@@ -125,12 +123,15 @@ def _check(kind: Kind, name: str) -> None:
 
 def _is_taken(name: str) -> bool:
     """Tell whether Python imports, or pip knows, something by that name."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.util import find_spec
+
     if name in sys.stdlib_module_names:
         return True
     try:
-        importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        spec = importlib.util.find_spec(name)
+        distribution(name)
+    except PackageNotFoundError:
+        spec = find_spec(name)
         # A folder of that name in the current one is no package.
         return spec is not None and spec.origin is not None
     return True

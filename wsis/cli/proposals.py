@@ -1,6 +1,5 @@
 """``wsis proposals``: makes, imports, shows and measures mask proposals."""
 
-import statistics
 import time
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from wsis._support.files import parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
@@ -246,6 +244,8 @@ def evaluate(
         if path is not None:
             inputs = (store, data.val, *(beside or []))
             refuse_inputs(path, inputs, option=option)
+    from statistics import median
+
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_coverage
     from wsis.data.images import read_all
@@ -275,7 +275,7 @@ def evaluate(
     results = {
         "source": part.label if kept is None else kept.store.about.source,
         **found.results(),
-        "seconds_per_image": statistics.median(seconds) if seconds else None,
+        "seconds_per_image": median(seconds) if seconds else None,
     }
     if out is not None:
         write_json(out, results)
@@ -408,6 +408,8 @@ def _check_curves(path: Path) -> None:
 
 
 def _figures(path: Path) -> dict[str, Any]:
+    from wsis._support.files import parse_json
+
     try:
         results = parse_json(path.read_bytes())
         _ = [results["by_budget"], results["source"], results["supervision"]]
