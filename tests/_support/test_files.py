@@ -26,10 +26,11 @@ from wsis._support.files import (
     digest,
     numbered_json_lines,
     parse_json,
-    read_json_lines,
+    read_packed,
     sha256,
     write_json,
     write_new,
+    write_packed,
 )
 
 
@@ -300,9 +301,22 @@ def test_broken_lines_are_numbered_and_passed_over(tmp_path):
         file.write(b'{"a": ')
     append_json(path, {"a": 3})
 
-    assert list(read_json_lines(path)) == [{"a": 1}, {"a": 3}]
     assert list(numbered_json_lines(path)) == [(1, {"a": 1}), (2, None), (3, {"a": 3})]
     assert list(numbered_json_lines(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda x: x[:-9], lambda x: x[:15] + b"xx" + x[17:]]
+)
+def test_packed_json_comes_back_and_damage_is_told(tmp_path, broken):
+    path, value = tmp_path / "some.json.gz", {"a": [1, 2.5, "ä" * 99]}
+    write_packed(path, value)
+    assert read_packed(path) == value
+
+    path.write_bytes(broken(path.read_bytes()))
+
+    with pytest.raises(ValueError, match=r"\w"):
+        read_packed(path)
 
 
 def test_files_and_digests_of_settings_need_no_torch():

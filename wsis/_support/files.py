@@ -4,6 +4,7 @@ Settings and recipes use it, so torch is imported only where a cache is read or 
 """
 
 import csv
+import gzip
 import hashlib
 import json
 import logging
@@ -165,11 +166,6 @@ def append_json(path: Path, value: Any) -> None:
         os.fsync(file.fileno())
 
 
-def read_json_lines(path: Path) -> Iterator[Any]:
-    """Yield what ``append_json`` wrote, in order, without broken lines."""
-    return (value for _, value in numbered_json_lines(path) if value is not None)
-
-
 def numbered_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield each line's number, from 1, and its value; None where it is broken.
 
@@ -196,6 +192,31 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("expected JSON, got bytes that are not text") from None
     except RecursionError:
         raise ValueError("its lists and objects nest too deep") from None
+
+
+def write_packed(path: Path, value: Any) -> None:
+    """Write ``value`` as compressed JSON, atomically; refuse NaN."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    with atomic_write(path) as temporary:
+        # Without a time stamp: the same value is the same file.
+        temporary.write_bytes(gzip.compress(text.encode(), compresslevel=6, mtime=0))
+
+
+def read_packed(path: Path) -> Any:
+    """Return what ``write_packed`` wrote.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        return parse_json(gzip.decompress(path.read_bytes()))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(str(error)) from None
+
+
+def in_plain(value: Any) -> Any:
+    """Return a value as JSON gives it back; other objects become text."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def digest(*values: Any) -> str:
@@ -306,7 +327,7 @@ class Cache:
     settings: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        wanted = self._plain()
+        wanted = in_plain(dict(self.settings))
         stamp = self.folder / "settings.json"
         if not stamp.exists():
             names = os.listdir(self.folder) if self.folder.is_dir() else []
@@ -420,8 +441,5 @@ class Cache:
 
     def _checksum(self, key: str, tensors: Mapping[str, Tensor]) -> str:
         """Return the checksum of tensors, settings and key."""
-        return f"{checksum(tensors, digest(self._plain(), key)):08x}"
-
-    def _plain(self) -> dict[str, Any]:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(self.settings), default=str))
-        return plain
+        plain = in_plain(dict(self.settings))
+        return f"{checksum(tensors, digest(plain, key)):08x}"

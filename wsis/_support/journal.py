@@ -1,6 +1,5 @@
 """A folder of finished work, one JSON line each, that a later run resumes."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 from wsis._support.files import (
     append_json,
     differences,
+    in_plain,
     in_words,
     only_moved,
     parse_json,
@@ -74,7 +74,7 @@ class Journal:
                     f"what these lines were made from; {_ELSEWHERE}"
                 )
             return False
-        found, asked = self._stamped(), self._asked()
+        found, asked = self._stamped(), in_plain(self.design)
         shared = found.keys() & asked.keys() if self.partial else found | asked
         changes = differences(
             {key: found[key] for key in shared if key in found},
@@ -125,7 +125,7 @@ class Journal:
         elif self.partial and (self.root / self.stamp).is_file():
             known = self._stamped()
         self._drop_half_a_line()
-        write_json(self.root / self.stamp, known | self._asked())
+        write_json(self.root / self.stamp, known | in_plain(self.design))
         self._begun = True
 
     def _drop_half_a_line(self) -> None:
@@ -148,6 +148,3 @@ class Journal:
             raise JournalError(
                 f"{path} does not describe a {self.what}: {error}; {_ELSEWHERE}"
             ) from None
-
-    def _asked(self) -> dict[str, Any]:
-        return dict(json.loads(json.dumps(self.design, default=str)))

@@ -158,17 +158,12 @@ class Data:
 
     def words(self) -> list[str]:
         """Return the options as they are typed."""
-        given = {
-            "--data": self.name,
-            "--root": self.root,
-            "--images": self.images,
-            "--train": self.train,
-            "--val": self.val,
-            "--val-images": self.val_images,
-            "--classes": self.classes,
-        }
-        single = ["--single"] if self.single else []
-        return [*(w for k, v in given.items() if v for w in (k, str(v))), *single]
+        words = []
+        for field in fields(self):
+            flag = "data" if field.name == "name" else field.name.replace("_", "-")
+            if value := getattr(self, field.name):
+                words += [f"--{flag}", *([] if value is True else [str(value)])]
+        return words
 
     def source(self, default: str = "scenes", *, train: bool = False) -> "DataSource":
         """Build the data set; every one takes ``points=FILE``, training photos' points.
@@ -186,20 +181,17 @@ class Data:
         from wsis.data.points import Pointed
         from wsis.runs.settings import Part
 
-        options = {
-            "root": self.root,
-            "images": self.images,
-            "train_json": self.train,
-            "val_json": self.val,
-            "val_images": self.val_images,
-            "classes": self.classes,
-            "single": self.single or None,
-        }
         part = Part.parse(self.name or default)
         settings = dict(part.settings)
         own = "points" in plugins.settings("datasets", part.name)
         points = None if own else settings.pop("points", None)
-        given = {key: value for key, value in options.items() if value is not None}
+        renamed = {"train": "train_json", "val": "val_json"}
+        given = {
+            renamed.get(field.name, field.name): value
+            for field in fields(self)
+            if field.name != "name"
+            and (value := getattr(self, field.name)) not in (None, False)
+        }
         source: DataSource = plugins.create("datasets", part.name, settings | given)
         if train and not has_train(source):
             raise UsageError("expected --train: the annotations of these photos")
@@ -369,3 +361,13 @@ Chosen = Annotated[
     typer.Option("--classes", help="Keep these classes only: comma-separated names."),
 ]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]
+Found = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FOUND", help="Folder that wsis predict wrote, or its json."
+    ),
+]
+Moved = Annotated[
+    Path | None,
+    typer.Option("--images", help="Folder of the photos, if they have moved since."),
+]

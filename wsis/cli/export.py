@@ -23,21 +23,12 @@ Kind = Literal["coco", "yolo", "voc", "labelstudio", "cvat", "overlays"]
 @options.grouped
 def export(
     *,
-    found: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOUND",
-            help="Folder that wsis predict wrote, or its json.",
-        ),
-    ],
+    found: options.Found,
     kind: Annotated[
         Kind, typer.Option("--format", help="The program, or the kind of files.")
     ],
     out: Annotated[Path, typer.Option(help="New folder of the export.")],
-    images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the photos, if they have moved since."),
-    ] = None,
+    images: options.Moved = None,
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
     exclusive: Annotated[

@@ -20,16 +20,8 @@ app = options.command_group()
 @options.grouped
 def show(
     *,
-    found: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOUND", help="Folder that wsis predict wrote, or its json."
-        ),
-    ],
-    images: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the photos, if they have moved since."),
-    ] = None,
+    found: options.Found,
+    images: options.Moved = None,
     run: Annotated[
         Path | None,
         typer.Option(help="The run that predicted them, if it has moved since."),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
@@ -147,6 +148,14 @@ class AnnotationFile:
         if not labels:
             raise ValueError("expected classes, got none")
         return labels
+
+
+def read_xml(path: Path) -> ElementTree.Element:
+    """Return the root of an XML file; raise a ``ValueError`` if it is none."""
+    try:
+        return ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"{path}: expected XML: {error}") from None
 
 
 def classes_in(text: str, classes: Sequence[str]) -> list[str]:

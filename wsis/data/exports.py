@@ -2,13 +2,12 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree
 
 import yaml
 
@@ -17,8 +16,8 @@ from wsis._support.files import parse_json
 from wsis.data._listing import SUFFIXES, listing
 from wsis.data._tables import header, read_rows
 from wsis.data._tags import clean, seems_counted
-from wsis.data.annotations import AnnotationFile
-from wsis.data.folder import HALVES, table_in
+from wsis.data.annotations import AnnotationFile, read_xml
+from wsis.data.folder import HALVES, few_in, table_in
 from wsis.data.images import check_folder
 from wsis.data.names import alike, from_end, plain
 
@@ -70,7 +69,7 @@ def exported_tags(root: Path) -> ExportedTags:
     files = _Files(root)
     found = {kind: some for kind, read in _READERS.items() if (some := read(files))}
     if len(found) > 1:
-        kinds = [f"{kind} ({_from(root, some)})" for kind, some in found.items()]
+        kinds = [f"{kind} ({few_in(root, some)})" for kind, some in found.items()]
         raise ValueError(
             f"expected tags of one kind in {root}, found "
             f"{' and '.join(kinds)}; move the others out of the folder"
@@ -81,7 +80,7 @@ def exported_tags(root: Path) -> ExportedTags:
     if rest := [*files.of(".json", ".xml"), *rest]:
         warn(
             f"{root}: files of a kind that is not known are not read ({len(rest)}): "
-            f"{_from(root, rest)}; tags come from COCO, PASCAL VOC, YOLO, Label "
+            f"{few_in(root, rest)}; tags come from COCO, PASCAL VOC, YOLO, Label "
             "Studio, tables and folders"
         )
     halves = [x for x in root.iterdir() if x.is_dir() and plain(x.name) in HALVES]
@@ -95,10 +94,6 @@ def exported_tags(root: Path) -> ExportedTags:
         kind = f"a subfolder per tag in {', '.join(sorted(x.name for x in halves))}"
         return ExportedTags(kind=kind, rows=rows)
     return ExportedTags(kind="a subfolder per tag")
-
-
-def _from(root: Path, paths: Iterable[Path]) -> str:
-    return few([path.relative_to(root).as_posix() for path in paths])
 
 
 class _Files:
@@ -152,7 +147,7 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
             tags.setdefault(place, {}).update(dict.fromkeys(cleaned))
     if not tags:
         raise FileNotFoundError(
-            f"expected photos of the {kind} files in {root} ({_from(root, told)}), "
+            f"expected photos of the {kind} files in {root} ({few_in(root, told)}), "
             f"none of {len(missing)} is there: {few(missing)}"
         )
     if missing:
@@ -268,10 +263,7 @@ def _of_address(text: str) -> str | None:
 def _voc(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
     for path in files.of(".xml"):
-        try:
-            top = ElementTree.parse(path).getroot()
-        except (ElementTree.ParseError, LookupError, ValueError) as error:
-            raise ValueError(f"{path}: expected XML: {error}") from None
+        top = read_xml(path)
         if top.tag == "annotation":
             tags = [
                 (one.findtext("name") or "").strip() for one in top.findall("object")

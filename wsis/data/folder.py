@@ -208,7 +208,7 @@ def _read(path: Path, root: Path, is_name: Callable[[str], bool]) -> list[_Photo
     if rest:
         warn(
             f"{root}: photos that {path} does not list are left out ({len(rest)}): "
-            f"{_from(root, rest)}"
+            f"{few_in(root, rest)}"
         )
     _tell(there, root)
     return list(zip(names, found.values(), strict=True))
@@ -252,7 +252,7 @@ def _subfolders(root: Path) -> list[_Photo]:
         (inner, "photos in deeper folders have the tag of the outermost"),
     ):
         if paths:
-            warn(f"{root}: {what} ({len(paths)}): {_from(root, paths)}")
+            warn(f"{root}: {what} ({len(paths)}): {few_in(root, paths)}")
     _tell(top, root)
     return found
 
@@ -265,7 +265,8 @@ def _tell(found: Listing, root: Path) -> None:
         warn(text)
 
 
-def _from(root: Path, paths: Iterable[Path]) -> str:
+def few_in(root: Path, paths: Iterable[Path]) -> str:
+    """Return the first three of many paths, from a folder that they lie in."""
     return few([path.relative_to(root).as_posix() for path in paths])
 
 

@@ -19,6 +19,7 @@ from wsis._support.matlab import read_mat
 from wsis._support.problems import Checks
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
+from wsis.data.annotations import read_xml
 from wsis.data.images import Size, check_files, opened, readings, stored_size
 from wsis.data.names import VOC_CLASSES, VOC_NAMES, plain
 from wsis.geometry.overlap import box_overlaps
@@ -219,7 +220,7 @@ class VocData:
             return stored_size(mask) if mask.is_file() else None
         if not self._xml(name).is_file():
             return None
-        size = _root(self._xml(name)).find("size")
+        size = read_xml(self._xml(name)).find("size")
         sides = [] if size is None else [size.findtext(key) for key in _SIDES]
         whole = [int(side) for side in sides if side and side.strip().isdecimal()]
         return (whole[0], whole[1]) if len(whole) == 2 else None
@@ -282,16 +283,9 @@ class _Box(NamedTuple):
     xyxy: list[float] | None
 
 
-def _root(path: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
-        raise ValueError(f"{path}: expected XML: {error}") from None
-
-
 def _boxes(path: Path) -> list[_Box]:
     found = []
-    for entry in _root(path).findall("object"):
+    for entry in read_xml(path).findall("object"):
         name = (entry.findtext("name") or "").strip()
         if name not in VOC_NAMES:
             raise ValueError(

@@ -139,21 +139,9 @@ def compare_variants(
     training, for each run.
     """
     if folder is None:
+        given = locals()
         with TemporaryDirectory(prefix="wsis-") as place:
-            return compare_variants(
-                variants,
-                data,
-                pipeline,
-                seeds=seeds,
-                watch=watch,
-                jobs=jobs,
-                cluster=cluster,
-                monitor=monitor,
-                folder=Path(place),
-                folds=folds,
-                ceiling=ceiling,
-                proposal_free=proposal_free,
-            )
+            return compare_variants(**{**given, "folder": Path(place)})
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):

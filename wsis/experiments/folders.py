@@ -1,7 +1,5 @@
 """The folder of a bench: finished runs as they come, and the folders side by side."""
 
-import gzip
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +9,12 @@ from typing import Any
 import torch
 
 from wsis._support.files import (
-    atomic_write,
     differences,
     digest,
     parse_json,
+    read_packed,
     sha256,
+    write_packed,
 )
 from wsis._support.journal import Journal, JournalError
 from wsis.contracts import Supervision
@@ -263,10 +262,7 @@ def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
         }
         for one in predictions
     ]
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    with atomic_write(path) as temporary:
-        # Without a time stamp: the same predictions are the same file.
-        temporary.write_bytes(gzip.compress(text.encode(), compresslevel=6, mtime=0))
+    write_packed(path, content)
 
 
 def read_predictions(path: Path) -> list[Predictions]:
@@ -276,9 +272,8 @@ def read_predictions(path: Path) -> list[Predictions]:
         JournalError: if the file is damaged.
     """
     try:
-        content = parse_json(gzip.decompress(path.read_bytes()))
-        return [_predictions(one) for one in content]
-    except (ValueError, KeyError, EOFError, gzip.BadGzipFile) as error:
+        return [_predictions(one) for one in read_packed(path)]
+    except (ValueError, KeyError) as error:
         raise JournalError(f"{path} is damaged: {error}") from None
 
 

@@ -111,34 +111,22 @@ def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> 
         photos: names of all photos.
         doubts: of some of them.
     """
-    rows = []
+    rows: list[tuple[object, ...]] = [_COLUMNS]
     for one in doubts:
+        words = photos[one.photo], f"{one.doubt:.2f}", "; ".join(one.reasons)
         best = one.best
         numbers = (
             *(best and best.score, one.usual_score, best and best.size),
             *(one.usual_size, best and best.agreement),
         )
-        rows.append(
-            {
-                "photo": photos[one.photo],
-                "doubt": f"{one.doubt:.2f}",
-                "reasons": "; ".join(one.reasons),
-                "tags_without_instance": ";".join(one.missing),
-                "class": one.name or "",
-                **{
-                    key: "" if number is None else f"{number:.4g}"
-                    for key, number in zip(_NUMBERS, numbers, strict=True)
-                },
-                "instances": one.instances,
-            }
-        )
-    write_csv(path, [_COLUMNS, *([row[x] for x in _COLUMNS] for row in rows)])
+        told = ("" if number is None else f"{number:.4g}" for number in numbers)
+        rows.append((*words, ";".join(one.missing), one.name, *told, one.instances))
+    write_csv(path, rows)
 
 
-_NUMBERS = "score", "usual_score", "size", "usual_size", "agreement"
 _COLUMNS = (
     *("photo", "doubt", "reasons", "tags_without_instance", "class"),
-    *(*_NUMBERS, "instances"),
+    *("score", "usual_score", "size", "usual_size", "agreement", "instances"),
 )
 
 

@@ -3,7 +3,7 @@
 import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -18,23 +18,6 @@ MOST, SIDE = 100, 480
 """Photos on the page, the most doubtful ones, and their longer side in pixels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """A photo on the page.
-
-    Args:
-        name: of the photo.
-        uri: its likeliest instances, drawn.
-        doubt: as ``review.csv`` has it.
-        reasons: to doubt them.
-    """
-
-    name: str
-    uri: str
-    doubt: str
-    reasons: str
-
-
 def write_found(folder: Path) -> Path:
     """Write ``report.html`` into a folder that ``wsis predict`` wrote; return its path.
 
@@ -46,14 +29,7 @@ def write_found(folder: Path) -> Path:
     shown = []
     for photo, row in doubted[:MOST]:
         drawn = replace(photo.found, load=photo.read).draw(side=SIDE)
-        shown.append(
-            Shown(
-                name=row["photo"],
-                uri=data_uri(drawn),
-                doubt=row["doubt"],
-                reasons=row["reasons"],
-            )
-        )
+        shown.append({**row, "uri": data_uri(drawn)})
     photos = [photo for photo, _ in doubted]
     page = render_found(folder.name, len(photos), _numbers(photos, classes), shown)
     write_text(folder / PAGE, page)

@@ -101,7 +101,7 @@ def render_found(
     name: str,
     photos: int,
     numbers: Mapping[str, tuple[int, float | None, float | None]],
-    shown: Sequence[Any],
+    shown: Sequence[Mapping[str, str]],
 ) -> str:
     """Return the page of predictions; everything in it is escaped.
 
@@ -109,7 +109,7 @@ def render_found(
         name: of their folder.
         photos: their number.
         numbers: of each class, photos, and the middle and highest of their best scores.
-        shown: photos with name, uri, doubt and reasons.
+        shown: of each photo its row of ``review.csv``, and its picture as ``uri``.
     """
     return _template(FOUND).render(
         name=name, photos=photos, numbers=numbers, shown=shown, version=__version__

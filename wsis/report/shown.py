@@ -1,7 +1,5 @@
 """Keeps what a report shows of a run beside predictions: kinds of errors, mining."""
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsis._support.files import atomic_write, parse_json
+from wsis._support.files import read_packed, write_packed
 from wsis.contracts import BranchScores, PseudoInstances
 from wsis.cues.kept import Cues
 from wsis.evaluation import Anatomy
@@ -93,9 +91,7 @@ class Shown:
 
     def save(self, path: Path) -> None:
         """Write it as compressed JSON, atomically."""
-        text = json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
+        write_packed(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> "Shown":
@@ -105,7 +101,7 @@ class Shown:
             ValueError: if the file is damaged.
         """
         try:
-            content = parse_json(gzip.decompress(path.read_bytes()))
+            content = read_packed(path)
             return cls(
                 predictions={int(i): x for i, x in content["predictions"].items()},
                 objects={int(i): x for i, x in content["objects"].items()},
@@ -114,7 +110,7 @@ class Shown:
                     for i, x in content["mined"].items()
                 },
             )
-        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
 
 

@@ -31,17 +31,17 @@ class Seen:
         tags: the classes that are present.
         proposals: of the photo; at least one.
         plain: the model's scores of the proposals.
+        evidence: mean response of a tag classifier in each region.
         flipped: in the mirrored photo; None if it was not looked at.
         smaller: in the photo at ``SMALLER`` its size; likewise.
-        evidence: mean response of a tag classifier in each region.
     """
 
     tags: Bool[Tensor, " C"]
     proposals: Proposals
     plain: Scores
-    flipped: Scores | None
-    smaller: Scores | None
     evidence: Float[Tensor, "R C"]
+    flipped: Scores | None = None
+    smaller: Scores | None = None
 
     def overlap(
         self, one: Int[Tensor, " K"], other: Int[Tensor, " K"]
@@ -66,17 +66,12 @@ def see(
     """Return a model's view of a bag; ``views`` adds the mirrored and smaller photo."""
     model.eval()
     looks = [scale, *others(scale)] if views else [scale]
-    found: list[Scores | None] = [model(features(bag, look)) for look in looks]
-    plain, flipped, smaller = (*found, None, None)[:3]
-    assert plain is not None
-    return Seen(
-        tags=bag.tags,
-        proposals=bag.proposals,
-        plain=plain,
-        flipped=flipped,
-        smaller=smaller,
-        evidence=evidence,
-    )
+    names = "plain", "flipped", "smaller"
+    scores = {
+        name: model(features(bag, look))
+        for name, look in zip(names, looks, strict=False)
+    }
+    return Seen(tags=bag.tags, proposals=bag.proposals, evidence=evidence, **scores)
 
 
 def others(scale: Scale) -> tuple[Scale, Scale]:
