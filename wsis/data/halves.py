@@ -60,11 +60,11 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
         if counts is not None:
             counts = _moved(counts, to, len(classes))
         images.append(replace(one, tags=tags, counts=counts))
-    counts = sum((one.tags.long() for one in tagged.images), torch.zeros(len(own)))
+    pairs = zip(photos_of_each(tagged).items(), to[1:], strict=True)
     further = [
-        f"{name} (on {int(photos)} photos)"
-        for name, label, photos in zip(tagged.classes, to[1:], counts, strict=True)
-        if not label and photos
+        f"{name} (on {photos} photos)"
+        for (name, photos), label in pairs
+        if photos and not label
     ]
     if further:
         warn(
@@ -99,21 +99,18 @@ def photos_of_each(tagged: Tagged) -> dict[str, int]:
 
 def tell_untagged(tagged: Tagged) -> None:
     """Warn of classes that no photo is tagged with, and of a single tagged photo."""
-    tags = torch.zeros(len(tagged.classes), dtype=torch.bool)
     with_tags = [image for image in tagged.images if image.tags.any()]
     if len(with_tags) == 1:
         warn(
             f"{tagged.name} has a single photo with tags, {with_tags[0].name}: a model "
             "learns nothing from it that holds for others; use 20 or more of each class"
         )
-    for image in with_tags:
-        tags |= image.tags
-    none = [tagged.classes[i] for i in (~tags).nonzero().flatten().tolist()]
+    none = [name for name, count in photos_of_each(tagged).items() if not count]
     if none:
         warn(
             f"no photo of {tagged.name} is tagged {few(none)}: nothing teaches "
-            f"{len(none)} of {len(tags)} classes, and predictions of them are "
-            "chance; leave them out of the classes"
+            f"{len(none)} of {len(tagged.classes)} classes, and predictions of them "
+            "are chance; leave them out of the classes"
         )
 
 
