@@ -23,7 +23,7 @@ from wsis.contracts import GroundTruth
 from wsis.data.coco import read_annotated
 from wsis.data.scenes.drawn import Scenes
 from wsis.evaluation import coco_ap, dissect, evaluate, voc_ap
-from wsis.evaluation.matches import match
+from wsis.evaluation.matches import Matches, tabulate
 from wsis.geometry.masks import from_masks
 from wsis.geometry.predictions import Predictions
 
@@ -79,7 +79,7 @@ def report(
         "AP, pycocotools": lambda: coco_ap_by(with_pycocotools, *given),
         "mAP by VOC's rules": lambda: voc_ap(*given),
         "AP and mAP": lambda: evaluate(*given),
-        "matches of a bench": lambda: match(*given),
+        "matches of a bench": lambda: Matches.of(tabulate(*given)),
         "anatomy": lambda: dissect(predictions, truths, whole, classes),
     }
     objects = sum(len(one.masks) for one in truths)

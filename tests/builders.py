@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from wsis.contracts import Points, Proposals, TaggedImage
+from wsis.evaluation.matches import Matches, tabulate
 from wsis.geometry.masks import from_masks
 from wsis.testing import random_masks, random_proposals, strips
 
@@ -49,3 +50,8 @@ def points(*places: tuple[float, float, int]) -> Points:
         xy=torch.tensor([[x, y] for x, y, _ in places]).float().view(-1, 2),
         label=torch.tensor([label for _, _, label in places], dtype=torch.long),
     )
+
+
+def match(predictions, truths, classes):
+    """Match predictions to objects, as a bench does."""
+    return Matches.of(tabulate(predictions, truths, classes))

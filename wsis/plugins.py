@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from wsis._support import static
+from wsis._support.checks import UsageError
 from wsis._support.static import Description, UnreadableError
 
 Kind = Literal[
@@ -28,7 +29,7 @@ WEIGHTS = "weights"
 """The setting that names a file, and what ``depends_on`` tells of its content."""
 
 
-class UnknownPartError(LookupError):
+class UnknownPartError(UsageError, LookupError):
     """No part of that kind has that name."""
 
 
@@ -39,7 +40,7 @@ UNINSTALLED = (
 """Advice where not even wsis's own parts are found."""
 
 
-class SettingError(ValueError):
+class SettingError(UsageError, ValueError):
     """A part has no such setting, or its value is out of range."""
 
 

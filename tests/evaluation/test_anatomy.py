@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import strips
+from tests.builders import match, strips
 from tests.evaluation.drawing import blobs, found, sort, truth
 from wsis.evaluation import (
     Anatomy,
@@ -23,7 +23,7 @@ from wsis.evaluation import (
 )
 from wsis.evaluation.anatomy import KINDS, SIZES, repaired
 from wsis.evaluation.kinds import FALSE, FOUND, IGNORED, MISSES
-from wsis.evaluation.matches import Matches, match, tabulate
+from wsis.evaluation.matches import Matches, tabulate
 from wsis.geometry.masks import from_masks
 
 CLASSES = ("cat", "dog")

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from tests.builders import match
 from tests.evaluation.drawing import blobs, found, strip, truth
 from wsis.evaluation.matches import (
     ANY_SIZE,
@@ -20,7 +21,6 @@ from wsis.evaluation.matches import (
     State,
     finds,
     joined,
-    match,
     nearest,
     tabulate,
 )

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.builders import match
 from tests.drawn import Masked, Squares, pointed, settings
 from tests.experiments.killed import MINERS, killed_and_resumed
 from wsis.data.splits import Folds
 from wsis.evaluation import Trace, evaluate
-from wsis.evaluation.matches import match
 from wsis.experiments import (
     JournalError,
     compare_folders,

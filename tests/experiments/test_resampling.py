@@ -6,9 +6,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.builders import match
 from tests.evaluation.drawing import blobs, found, truth
 from wsis.evaluation import evaluate
-from wsis.evaluation.matches import match
 from wsis.experiments._resampling import NAMES, draws, figures, point
 
 CLASSES = ("a", "b", "c")

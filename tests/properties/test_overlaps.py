@@ -9,11 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.builders import random_proposals
+from tests.builders import match, random_proposals
 from tests.evaluation.drawing import blobs
 from tests.properties.problems import order, overlaps_by
 from wsis.contracts import GroundTruth, Overlaps
-from wsis.evaluation.matches import State, match, tabulate
+from wsis.evaluation.matches import State, tabulate
 from wsis.geometry.masks import areas, boxes, compact, crops, flip, rles, select
 from wsis.geometry.overlap import box_overlaps, cross_iou, overlaps
 from wsis.geometry.predictions import Predictions

@@ -17,6 +17,10 @@ class InputWarning(UserWarning):
     """
 
 
+class UsageError(Exception):
+    """Nothing can be meant by a request; the command line exits with 2."""
+
+
 class WeightsError(ValueError):
     """The weights of a part are missing, unreadable or another network's."""
 

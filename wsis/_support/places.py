@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsis._support.checks import UsageError
+
 if TYPE_CHECKING:
     import torch
 
 
-class DeviceError(ValueError):
+class DeviceError(UsageError, ValueError):
     """A device that the machine does not have."""
 
 

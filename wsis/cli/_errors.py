@@ -16,13 +16,11 @@ from unicodedata import category, name
 import typer
 from typer.core import TyperGroup
 
-from wsis._support.checks import InputWarning
+from wsis._support.checks import InputWarning, WeightsError
+from wsis._support.checks import UsageError as UsageError
+from wsis._support.problems import Problems
 
 FAILED, USAGE = 1, 2
-
-
-class UsageError(Exception):
-    """The command cannot mean what it says; nothing was begun."""
 
 
 class _Commands(Mapping[str, Any]):
@@ -229,14 +227,6 @@ def _said(error: Exception) -> str:
 
 
 def _is_usage(error: Exception) -> bool:
-    from wsis._support.checks import WeightsError
-    from wsis._support.places import DeviceError
-    from wsis._support.problems import Problems
-    from wsis.data.annotations import UnknownClassError
-    from wsis.plugins import SettingError, UnknownPartError
-    from wsis.runs.recipes import UnknownRecipeError
-    from wsis.runs.settings import SettingsError
-
     if isinstance(error, Problems):
         return all(map(_is_usage, error.found))
     cause: BaseException | None = error
@@ -244,6 +234,4 @@ def _is_usage(error: Exception) -> bool:
         if isinstance(cause, WeightsError):
             return False
         cause = cause.__cause__
-    settings = SettingsError, SettingError, DeviceError
-    names = UnknownClassError, UnknownPartError, UnknownRecipeError
-    return isinstance(error, (UsageError, *settings, *names))
+    return isinstance(error, UsageError)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from wsis._support.checks import few, warn
+from wsis._support.checks import UsageError, few, warn
 from wsis._support.files import parse_json
 from wsis.data.names import VOC_CLASSES, plain
 from wsis.plugins import nearest
@@ -21,7 +21,7 @@ _KEYS = {
 }
 
 
-class UnknownClassError(LookupError):
+class UnknownClassError(UsageError, LookupError):
     """The data set has no class of that name."""
 
 

@@ -395,19 +395,6 @@ class Matches:
 _NAMES = [one.name for one in fields(Matches)]
 
 
-def match(
-    predictions: Sequence[Predictions],
-    truths: Sequence[GroundTruth],
-    classes: Sequence[str],
-) -> Matches:
-    """Match predictions to objects by the rules of ``voc_ap`` and of ``coco_ap``.
-
-    Raises:
-        ValueError: if predictions and truths do not belong together.
-    """
-    return Matches.of(tabulate(predictions, truths, classes))
-
-
 def joined(parts: Sequence[Matches]) -> Matches:
     """Return the matches of several image sets as those of one, in their order."""
     starts = np.cumsum([0, *(len(part.objects) for part in parts[:-1])])

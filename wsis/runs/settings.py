@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from wsis import plugins
+from wsis._support.checks import UsageError
 from wsis._support.files import digest
 from wsis.features.scale import Resize
 from wsis.runs._identity import (
@@ -32,7 +33,7 @@ from wsis.training.schedule import Schedule
 from wsis.training.selection import Selection
 
 
-class SettingsError(ValueError):
+class SettingsError(UsageError, ValueError):
     """A setting is unknown or its value is not allowed."""
 
 

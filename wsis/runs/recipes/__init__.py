@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsis import plugins
+from wsis._support.checks import UsageError
 from wsis.runs.settings import PART_KINDS, Part, Settings, SettingsError, check_name
 
 _KEYS = ("description", "data", "miner", "settings")
@@ -17,7 +18,7 @@ PHOTOS = "photos-small"
 """The recipe of photos where none is named."""
 
 
-class UnknownRecipeError(LookupError):
+class UnknownRecipeError(UsageError, LookupError):
     """No recipe has that name."""
 
 
