@@ -22,6 +22,7 @@ from wsis.contracts import (
     CueLabeller,
     Describing,
     Ledger,
+    PseudoInstances,
     Supervision,
     Tagged,
     TaggedImage,
@@ -29,7 +30,7 @@ from wsis.contracts import (
 )
 from wsis.cues.kept import Cues, Learned, Maps, label_key
 from wsis.data.images import read_all
-from wsis.features.frozen import Features, FrozenFeatures, LiveFeatures, lay
+from wsis.features.frozen import FrozenFeatures, LiveFeatures, lay
 from wsis.features.scale import Scale, scales
 from wsis.geometry.masks import from_masks
 from wsis.geometry.overlap import overlaps
@@ -45,7 +46,8 @@ from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
-from wsis.training.inference import predict
+from wsis.training.class_map import ClassMap, near_best
+from wsis.training.inference import predict, scores
 from wsis.training.loop import fit
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
@@ -58,6 +60,9 @@ from wsis.training.supervision import (
 )
 
 CPU = torch.device("cpu")
+
+_CLASS_MAP = 300
+"""Steps of a class map where one pass over the photos would be fewer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -414,9 +419,11 @@ class Pipeline:
                 integrity=self.settings.integrity,
                 backbone=backbone,
             )
+            if self.settings.class_map:
+                model.class_map = ClassMap(channels, classes)
         return model.to(self.device)
 
-    def features(self, model: Model) -> Features:
+    def features(self, model: Model) -> FrozenFeatures | LiveFeatures:
         """Return the features that ``model`` reads, pooled or live."""
         if model.backbone is None:
             return self.frozen
@@ -436,9 +443,12 @@ class Pipeline:
         observer: Observer | None = None,
         teacher: Teacher | None = None,
         tick: Callable[[Progress], None] = lambda progress: None,
+        monitor: Monitor | None = None,
         ranks: Ranks = ALONE,
     ) -> tuple[Model, Progress]:
         """A model trained on tagged images with ``miner``; the rest as in ``fit``.
+
+        ``monitor`` is told how far the class map is, where there is one.
 
         Raises:
             ValueError: as ``fit``, and if the ledger lacks labels that a teacher
@@ -469,7 +479,41 @@ class Pipeline:
             tick=tick,
             ranks=ranks,
         )
+        if model.class_map is not None:
+            longest = min(progress.step, max(_CLASS_MAP, len(bags)))
+            self._learn_class_map(
+                *(model, model.class_map, bags, longest, seed, teacher, monitor)
+            )
         return model, progress
+
+    def _learn_class_map(
+        self,
+        model: Model,
+        class_map: ClassMap,
+        bags: Sequence[Bag],
+        steps: int,
+        seed: int,
+        teacher: Teacher | None,
+        monitor: Monitor | None,
+    ) -> None:
+        """Teach it what the model finds, or a teacher tells, on training photos."""
+        features, scale = self.features(model), self.train_views[0]
+        taught = [bag for bag in bags if bag.tags.any() and len(bag.proposals)]
+
+        def found(bag: Bag) -> PseudoInstances:
+            [seen] = scores(model, bag, features, [scale])
+            nms = self.settings.selection.nms
+            return near_best(seen.final(), bag.proposals, bag.tags, nms)
+
+        step = (monitor or Silent()).start("class map", steps)
+        class_map.learn(
+            taught,
+            lambda bag: features.map(bag, scale).detach(),
+            teacher or found,
+            steps=steps,
+            seed=seed,
+            tick=step,
+        )
 
     def predict(
         self,
@@ -501,6 +545,7 @@ class Pipeline:
             self.settings.selection,
             self.ledger,
             allowed,
+            lambda bag, scale: features.map(bag, scale).detach(),
         ).enlarged(bag.size)
         tick("masks")
         return found

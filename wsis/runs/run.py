@@ -230,6 +230,7 @@ def train(
             checkpoint=None if place is None else place / CHECKPOINT,
             steps=steps,
             tick=tell,
+            monitor=monitor,
             ranks=ranks,
         )
         run = Run(card=card.trained(progress), model=model, pipeline=parts)

@@ -222,6 +222,8 @@ class Settings(BaseModel):
         cue_localization: weight of the loss that leads the anti-noise branch's
             localization to the cues; the paper has none, 0.
         anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
+        class_map: whether a classifier of regions, learned after training from what the
+            model finds, ranks proposals beside it; not of the paper.
         freeze: keeps the backbone as it is and its features on disk.
         train_sides: lengths of training images, in pixels, one drawn a step.
         train_flips: mirrored images as well.
@@ -247,6 +249,7 @@ class Settings(BaseModel):
     by_cluster: bool = False
     cue_localization: float = Field(default=0.0, ge=0)
     anti_noise: bool = True
+    class_map: bool = False
     freeze: bool = True
     train_sides: Sides = (576,)
     train_flips: bool = False

@@ -1,6 +1,6 @@
 """Inference: scores averaged over views, then instances."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -22,6 +22,9 @@ NOT_FINITE = (
     "expected finite features, got NaN or infinity; look at the backbone's weights, or "
     "delete the cache of features"
 )
+
+MapsOf = Callable[[Bag, Scale], Float[Tensor, "D h w"]]
+"""Gives the backbone's map of a bag's photo at a scale."""
 
 _SAME = 0.5
 """IoU from which on two branches mean the same instance."""
@@ -62,20 +65,37 @@ def predict(
     selection: Selection,
     ledger: Ledger = frozenset(),
     allowed: Bool[Tensor, " C"] | None = None,
+    maps: MapsOf | None = None,
 ) -> Predictions:
     """Return the instances on one image; none where it has no proposals.
 
-    With ``allowed``, they are of these classes alone.
+    With ``allowed``, they are of these classes alone. A model with a class map needs
+    ``maps``, which gives a bag's feature map at a scale: a proposal's score is then the
+    root of what the branches say times its extent.
     """
     proposals = bag.proposals
     views = scores(model, bag, features, scales) if len(proposals) else []
     of_classes = torch.zeros(0, model.classes)
     if views:
         of_classes = torch.stack([one.final() for one in views]).mean(0).cpu()
-    if allowed is not None:
-        of_classes = of_classes * allowed
+        if allowed is not None:
+            of_classes = of_classes * allowed
+    if views and model.class_map is not None:
+        if maps is None:
+            raise ValueError("expected maps for a model with a class map, got none")
+        present = of_classes.max(0).values
+        present = present / present.max().clamp_min(1e-9)
+        extents = [
+            model.class_map.extent(_upright(maps(bag, one), one), proposals, present)
+            for one in scales
+        ]
+        of_classes = of_classes.sqrt() * torch.stack(extents).mean(0)
     found = selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)
     return replace(found, agreement=_agreement(found, views, proposals))
+
+
+def _upright(feature_map: Float[Tensor, "D h w"], scale: Scale) -> Tensor:
+    return feature_map.flip(-1) if scale.flip else feature_map
 
 
 def _agreement(

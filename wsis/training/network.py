@@ -12,6 +12,7 @@ from wsis._support.weights import all_finite
 from wsis.contracts import BranchScores, ProposalHead, View
 from wsis.heads.mil import MILHead
 from wsis.heads.refinement import RefinementHead
+from wsis.training.class_map import ClassMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +56,8 @@ class Scores:
 class Model(nn.Module):
     """A proposal head, the anti-noise branch and K refinement branches (CIM, figure 2).
 
+    A ``class_map`` may be set, which ranks proposals beside them.
+
     Args:
         head: pooled features -> vectors.
         classes: C, without background.
@@ -84,6 +87,7 @@ class Model(nn.Module):
         self.head = head
         self.backbone = backbone
         self.classes = classes
+        self.class_map: ClassMap | None = None
         self.anti_noise = MILHead(head.width, classes)
         self.refinement = nn.ModuleList(
             RefinementHead(head.width, classes, integrity_prior, integrity=integrity)

@@ -1,0 +1,203 @@
+import pytest
+import torch
+
+from tests.builders import strips
+from tests.drawn import Squares, settings
+from wsis.contracts import PseudoInstances
+from wsis.geometry.masks import select
+from wsis.geometry.overlap import cross_iou
+from wsis.runs.pipeline import Pipeline
+from wsis.runs.run import load, train
+from wsis.training.class_map import ClassMap, near_best, targets
+from wsis.training.inference import scores
+
+ALL = torch.ones(2)
+
+
+class Shown(ClassMap):
+    """Knows the class of each column of a strip: 0 is background."""
+
+    def __init__(self, *columns):
+        super().__init__(channels=1, classes=2)
+        self.columns = columns
+
+    def regions_of(self, proposals):
+        first = [(proposals.regions[0] == r).nonzero()[0, 0] for r in self.order]
+        return [self.columns[i] for i in first]
+
+    def extent(self, proposals, present=ALL):
+        self.order = range(proposals.members.shape[1])
+        self.proposals = proposals
+        return super().extent(torch.zeros(1, 1, 10), proposals, present)
+
+    def forward(self, means):
+        logits = torch.full((1, len(means), 3), -50.0)
+        for r, label in enumerate(self.regions_of(self.proposals)):
+            logits[0, r, label] = 50.0
+        return logits
+
+
+def test_an_object_alone_is_covered_by_its_proposal():
+    proposals = strips((2, 6), (2, 4), (2, 8), (8, 10))
+    extent = Shown(0, 0, 1, 1, 1, 1, 0, 0, 0, 0).extent(proposals)
+
+    assert extent[:, 0].tolist() == pytest.approx([1, 2 / 4, 4 / 6, 0])
+    assert extent[:, 1].tolist() == pytest.approx([0, 0, 0, 0])
+
+
+def test_objects_apart_count_half_by_themselves_half_together():
+    proposals = strips((0, 2), (5, 7), (0, 7))
+    extent = Shown(1, 1, 0, 0, 0, 1, 1, 0, 0, 0).extent(proposals)
+
+    # One object: all of its part, half of the class. Both, and what lies between: 2 of
+    # 7 with its part, 4 of 7 with the class.
+    both = (2 / 7 + 4 / 7) / 2
+    assert extent[:, 0].tolist() == pytest.approx([0.75, 0.75, both])
+
+
+def test_objects_that_touch_are_one_part():
+    proposals = strips((0, 2), (2, 4), (0, 4))
+    extent = Shown(1, 1, 1, 1, 0, 0, 0, 0, 0, 0).extent(proposals)
+
+    assert extent[:, 0].tolist() == pytest.approx([0.5, 0.5, 1.0])
+
+
+def test_each_class_has_an_extent_of_its_own():
+    proposals = strips((0, 3), (3, 6))
+    extent = Shown(1, 1, 1, 2, 2, 2, 0, 0, 0, 0).extent(proposals)
+
+    assert extent.tolist() == [pytest.approx([1, 0]), pytest.approx([0, 1])]
+
+
+def test_classes_that_are_not_present_are_nowhere():
+    proposals = strips((0, 3), (3, 6))
+    classes = ClassMap(channels=1, classes=2).eval()
+    free = classes.extent(torch.zeros(1, 1, 10), proposals, ALL)
+    tied = classes.extent(torch.zeros(1, 1, 10), proposals, torch.tensor([0.0, 1.0]))
+
+    assert (free > 0).all()
+    assert (tied[:, 0] == 0).all()
+    assert (tied[:, 1] > free[:, 1]).all()
+    none = classes.extent(torch.zeros(1, 1, 10), proposals, torch.zeros(2))
+    assert none.tolist() == [[0, 0], [0, 0]]
+
+
+def test_proposals_in_another_order_have_the_same_extents():
+    proposals = strips((2, 6), (2, 4), (2, 8), (8, 10))
+    order = torch.tensor([3, 1, 0, 2])
+    classes = ClassMap(channels=1, classes=2).eval()
+    feature_map = torch.arange(10.0).view(1, 1, 10)
+
+    first = classes.extent(feature_map, proposals, ALL)
+    again = classes.extent(feature_map, select(proposals, order), ALL)
+
+    assert torch.allclose(first[order], again, atol=1e-6)
+
+
+def test_a_region_of_two_classes_is_shared():
+    proposals = strips((0, 4), (2, 6))
+    found = PseudoInstances(torch.tensor([0, 1]), torch.tensor([1, 2]), torch.ones(2))
+    taught = targets(found, proposals, classes=2)
+
+    columns = taught[proposals.regions[0].long()]
+    assert columns[0].tolist() == [0, 1, 0]
+    assert columns[3].tolist() == [0, 0.5, 0.5]
+    assert columns[5].tolist() == [0, 0, 1]
+    assert columns[9].tolist() == [1, 0, 0]
+
+
+def test_what_is_learned_is_near_the_best_of_each_tag():
+    proposals = strips((0, 4), (0, 4), (6, 8), (8, 10))
+    score = torch.tensor([[0.8, 0.9], [0.7, 0.1], [0.4, 0.2], [0.39, 0.3]])
+
+    # The second is suppressed, the fourth has less than half of the best.
+    one = near_best(score, proposals, torch.tensor([True, False]), nms=0.3)
+    assert (one.index.tolist(), one.label.tolist()) == ([0, 2], [1, 1])
+    assert one.weight.tolist() == pytest.approx([0.8, 0.4])
+    other = near_best(score, proposals, torch.tensor([False, True]), nms=0.3)
+    assert (other.index.tolist(), other.label.tolist()) == ([0], [2])
+
+
+def colours(bag):
+    """The photo itself as a feature map."""
+    return torch.from_numpy(bag.pixels[::4, ::4].copy()).permute(2, 0, 1).float()
+
+
+def learned(bags, seed=0, *, finding=lambda classes: None):
+    classes, seen = ClassMap(channels=3, classes=2), []
+
+    def found(bag):
+        finding(classes)
+        return fitting(bag)
+
+    classes.learn(bags, colours, found, steps=200, seed=seed, tick=seen.append)
+    assert len(seen) == 200
+    assert {*seen} == {bag.image.name for bag in bags}
+    return classes
+
+
+def fitting(bag):
+    """The proposal that fits the photo's square best."""
+    truth = Squares()._truth("train", bag.image.id)
+    [iou] = cross_iou(bag.proposals, truth.masks).T
+    return PseudoInstances(iou.argmax().view(1), truth.label, torch.ones(1))
+
+
+def test_it_learns_what_it_is_shown_and_repeats_itself(tmp_path):
+    bags = Pipeline(settings(), tmp_path).bags(Squares().train().images)
+    classes, again, other = (learned(bags, seed) for seed in (0, 0, 1))
+    # As scoring does with the model that it is a part of.
+    looked = learned(bags, finding=ClassMap.eval)
+
+    for bag in bags:
+        extent = classes.extent(colours(bag), bag.proposals, ALL)
+        shown = fitting(bag)
+        assert extent[shown.index, shown.label - 1] > 0.8 * extent.max()
+        assert extent.max(0).values.argmax() + 1 == shown.label
+    assert not any(one.requires_grad for one in classes.parameters())
+    states = [one.state_dict() for one in (classes, again, looked, other)]
+    for same in states[1:3]:
+        assert all(v.equal(same[k]) for k, v in states[0].items())
+    assert not states[0]["networks.0.0.weight"].equal(states[3]["networks.0.0.weight"])
+
+
+def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path):
+    cache, data = tmp_path / "cache", Squares()
+    given = {"seed": 3, "device": "cpu", "cache": cache}
+    plain = train(data, settings=settings(), **given)
+    run = train(
+        data, settings=settings("class_map=true"), **given, folder=tmp_path / "r"
+    )
+
+    state = run.model.state_dict()
+    assert all(v.equal(state[k]) for k, v in plain.model.state_dict().items())
+    [bag] = run.pipeline.bags(data.val().tagged.images[:1])
+    [seen] = scores(run.model, bag, run.pipeline.frozen, run.pipeline.test_views)
+    product = seen.final()
+    present = product.max(0).values / product.max()
+    feature_map = run.pipeline.frozen.map(bag, run.pipeline.test_views[0])
+    extent = run.model.class_map.extent(feature_map, bag.proposals, present)
+    found = run.pipeline.predict(run.model, bag)
+    ranked = (product.sqrt() * extent)[found.index, found.label - 1]
+    assert found.score.tolist() == pytest.approx(ranked.tolist())
+    assert (
+        found.score.tolist() != plain.pipeline.predict(plain.model, bag).score.tolist()
+    )
+
+    back = load(tmp_path / "r", device="cpu", cache=cache)
+    assert back.pipeline.predict(back.model, bag).score.equal(found.score)
+
+
+def test_mirrored_views_see_the_same_regions(tmp_path):
+    pipeline = Pipeline(settings("class_map=true", "test_flips=true"), tmp_path)
+    model = pipeline.model(2, 0)
+    [bag] = pipeline.bags(Squares(val=1).val().tagged.images)
+    seen = []
+    extent = model.class_map.extent
+    model.class_map.extent = lambda *given: seen.append(extent(*given)) or seen[-1]
+
+    pipeline.predict(model, bag)
+
+    upright, mirrored = seen
+    assert not upright.equal(mirrored)
+    assert (upright - mirrored).abs().mean() < 0.1 * upright.std()

@@ -1,0 +1,239 @@
+"""The class map: a class for every region of a photo, learned from what is found."""
+
+import math
+from collections.abc import Callable, Sequence
+from zlib import crc32
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from wsis._support.places import moved
+from wsis._support.randomness import generator, seeded
+from wsis.contracts import Proposals, PseudoInstances
+from wsis.features.frozen import sample
+from wsis.features.views import region_means
+from wsis.geometry import masks
+from wsis.proposals.bags import Bag
+
+MapOf = Callable[[Bag], Float[Tensor, "D h w"]]
+"""Gives the backbone's map of a bag's photo."""
+
+Found = Callable[[Bag], PseudoInstances]
+"""Gives what the map learns from on a bag's photo."""
+
+_NETWORKS = 3
+
+_NEAR_BEST = 0.5
+"""Of a tag's proposals, those with this share of the best one's score are learned."""
+
+_PART = 0.5
+"""Regions of a higher probability make up a class's connected parts."""
+
+
+class ClassMap(nn.Module):
+    """Tells the class of every region of a photo, and how far a proposal covers it.
+
+    A proposal's score says little of what it leaves out or takes along. Regions are
+    easier: there are hundreds on a photo, and wrong ones among those that are learned
+    from cancel out. The extent of a proposal for a class is the mean of two soft IoUs,
+    in which a region counts with its probability: with all regions of the class, and
+    with those of one connected part, the one that the proposal shares most with. Parts
+    are where the class has more than half of the probability; several objects of a
+    class are several parts unless they touch. Not of the paper (docs/findings.md has
+    the figures). Three small networks are averaged.
+
+    Args:
+        channels: D, of the feature map.
+        classes: C, without background.
+        width: of the networks' one layer.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int, classes: int, width: int = 32) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+        self.networks = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(channels, width),
+                nn.ReLU(),
+                nn.Dropout(0.3),
+                nn.Linear(width, classes + 1),
+            )
+            for _ in range(_NETWORKS)
+        )
+        # Learned by ``learn`` alone, not with the rest of the model.
+        self.requires_grad_(requires_grad=False)
+
+    def forward(self, means: Float[Tensor, "R D"]) -> Float[Tensor, "K R C1"]:
+        """Return each network's logits of regions by their mean features."""
+        standard = ((means - self.mean) / self.std).clamp(-5, 5)
+        return torch.stack([network(standard) for network in self.networks])
+
+    @torch.no_grad()
+    def extent(
+        self,
+        feature_map: Float[Tensor, "D h w"],
+        proposals: Proposals,
+        present: Float[Tensor, " C"],
+    ) -> Float[Tensor, "N C"]:
+        """Return how well each proposal covers each class, in [0, 1]; on the CPU.
+
+        ``present`` says how likely each class is on the photo, the likeliest 1; classes
+        with 0 are nowhere.
+        """
+        means, area = self._regions(feature_map, proposals)
+        prior = nn.functional.pad(moved(present, means.device).log(), (1, 0))
+        share = (self(means) + prior).softmax(-1).mean(0)[:, 1:].cpu()
+        area, members = area.cpu(), proposals.members.float().cpu()
+        mass, own = share * area[:, None], members @ area
+        extent = _soft_iou(members @ mass, own[:, None], mass.sum(0))
+        edges = _edges(proposals.regions.cpu())
+        for c in (share > _PART).any(0).nonzero().flatten().tolist():
+            part = _parts(share[:, c] > _PART, edges)
+            masses = torch.zeros(len(part), int(part.max()) + 1)
+            masses[torch.arange(len(part)), part] = mass[:, c]
+            shared = (members @ masses)[:, 1:]
+            most, which = shared.max(1)
+            extent[:, c] += _soft_iou(most, own, masses.sum(0)[1:][which])
+        return extent / 2
+
+    def _regions(
+        self, feature_map: Float[Tensor, "D h w"], proposals: Proposals
+    ) -> tuple[Float[Tensor, "R D"], Float[Tensor, " R"]]:
+        device = self.mean.device
+        return region_means(
+            moved(feature_map, device),
+            moved(proposals.regions, device),
+            proposals.members.shape[1],
+        )
+
+    def learn(
+        self,
+        bags: Sequence[Bag],
+        map_of: MapOf,
+        found: Found,
+        *,
+        steps: int,
+        seed: int,
+        tick: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        """Learn from the instances found on training photos, one a step.
+
+        Regions of a tag's instances are of its class, all others background.
+
+        Args:
+            bags: training photos with tags and proposals.
+            map_of: gives their feature maps.
+            found: gives instances of their tags.
+            steps: photos looked at, pass after pass.
+            seed: of order, first weights and dropout.
+            tick: is called with each photo's name.
+        """
+        some = [self._regions(map_of(b), b.proposals)[0] for b in sample(bags)]
+        whole = torch.cat(some)
+        self.mean.copy_(whole.mean(0))
+        self.std.copy_(whole.std(0, correction=0).clamp_min(1e-3))
+        drawn = generator(seed, "class map")
+        passes = [
+            torch.randperm(len(bags), generator=drawn)
+            for _ in range(math.ceil(steps / len(bags)))
+        ]
+        order = torch.cat(passes)[:steps].tolist()
+        with seeded(crc32(f"class map {seed}".encode())):
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear):
+                    layer.reset_parameters()
+            self._descend([bags[i] for i in order], map_of, found, tick)
+
+    @torch.enable_grad()
+    def _descend(
+        self,
+        bags: Sequence[Bag],
+        map_of: MapOf,
+        found: Found,
+        tick: Callable[[str], None],
+    ) -> None:
+        self.requires_grad_()
+        optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=1e-2)
+        for step, bag in enumerate(bags):
+            means, area = self._regions(map_of(bag), bag.proposals)
+            truth = targets(found(bag), bag.proposals, len(bag.tags)).to(means.device)
+            # What finds instances sets the whole model to evaluation, this with it.
+            self.train()
+            share = (area / area.sum())[:, None]
+            loss = -(share * truth * self(means).log_softmax(-1)).sum((1, 2)).mean()
+            optimizer.param_groups[0]["lr"] = 1e-3 * (1 - step / len(bags))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            tick(bag.image.name)
+        self.requires_grad_(requires_grad=False)
+        self.eval()
+
+
+def _soft_iou(shared: Tensor, area: Tensor, other: Tensor) -> Tensor:
+    return shared / (area + other - shared).clamp_min(1e-6)
+
+
+def _edges(regions: Int[Tensor, "H W"]) -> Int[Tensor, "2 E"]:
+    """Return the pairs of regions that have neighbouring pixels."""
+    sides = (regions[:, :-1], regions[:, 1:]), (regions[:-1], regions[1:])
+    count = int(regions.max()) + 1
+    pairs = [(a.long() * count + b)[a != b].unique() for a, b in sides]
+    pair = torch.cat(pairs).unique()
+    return torch.stack([pair // count, pair % count])
+
+
+def _parts(chosen: Bool[Tensor, " R"], edges: Int[Tensor, "2 E"]) -> Int[Tensor, " R"]:
+    """Return the connected part, 1…P, of each chosen region; 0 of the others."""
+    within = edges[:, chosen[edges].all(0)].numpy()
+    graph = coo_array((np.ones(within.shape[1]), within), shape=(len(chosen),) * 2)
+    _, part = connected_components(graph, directed=False)
+    numbers = torch.zeros(len(chosen), dtype=torch.long)
+    own = torch.from_numpy(part).long()[chosen]
+    numbers[chosen] = own.unique(return_inverse=True)[1] + 1
+    return numbers
+
+
+def targets(
+    found: PseudoInstances, proposals: Proposals, classes: int
+) -> Float[Tensor, "R C1"]:
+    """Return the shares of background and classes in every region.
+
+    A region of instances of several classes is shared among these.
+    """
+    covered = torch.zeros(proposals.members.shape[1], classes)
+    for index, label in zip(found.index.tolist(), found.label.tolist(), strict=True):
+        covered[proposals.members[index].cpu(), label - 1] = 1.0
+    covered /= covered.sum(1, keepdim=True).clamp_min(1)
+    return torch.cat([1 - covered.sum(1, keepdim=True), covered], 1)
+
+
+def near_best(
+    scores: Float[Tensor, "N C"],
+    proposals: Proposals,
+    tags: Bool[Tensor, " C"],
+    nms: float,
+) -> PseudoInstances:
+    """Return each tag's best proposals: half the best one's score at least, by NMS.
+
+    Of two whose boxes overlap more than ``nms``, the one of lower score goes. Ties: the
+    lower proposal.
+    """
+    present = tags.cpu().nonzero().flatten()
+    own = scores.cpu()[:, present]
+    index, column = (own >= _NEAR_BEST * own.max(0).values).nonzero(as_tuple=True)
+    weight = own[index, column]
+    order = weight.argsort(descending=True, stable=True)
+    index, column, weight = index[order], column[order], weight[order]
+    boxes = masks.boxes(proposals)[index]
+    chosen: Int[Tensor, " S"] = batched_nms(boxes, weight, column, nms)
+    return PseudoInstances(index[chosen], present[column[chosen]] + 1, weight[chosen])
