@@ -1,12 +1,14 @@
 import json
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 import torch
 
 from tests.drawn import Masked, Squares, settings
 from tests.traps import Trap
+from wsis import InputWarning
 from wsis.experiments import METRICS, compare_variants, table, variants_of, vary
 from wsis.experiments.runner import Plan, Work
 from wsis.plugins import SettingError, UnknownPartError
@@ -280,3 +282,72 @@ def test_counts_of_absent_classes_are_refused(cache):
     for counts in ((1, 1), (-1, -1)):
         with pytest.raises(ValueError, match=r"6 photos have others: train 0, train 1"):
             compare_variants(variants_of(MINERS[:1]), Wrong(counts), pipeline)
+
+
+@dataclass
+class Notes:
+    """A tracker that keeps what it is told, and may fail at a call."""
+
+    fails: str = ""
+    told: list = field(default_factory=list)
+
+    def begin(self, training):
+        self._keep("begin", training)
+
+    def log(self, images, figures):
+        self._keep("log", (images, dict(figures)))
+
+    def end(self, *, finished):
+        self._keep("end", finished)
+
+    def _keep(self, what, value):
+        self.told.append((what, value))
+        if what == self.fails:
+            raise OSError("the disk is full")
+
+
+def test_a_tracker_is_told_of_every_run_with_its_figures(cache):
+    notes = Notes()
+    found = compare_variants(
+        variants_of(MINERS[:1]),
+        Masked(),
+        Pipeline(settings(), cache),
+        seeds=[0, 3],
+        ceiling=True,
+        proposal_free=True,
+        tracker=notes,
+    )
+
+    begun = [value for what, value in notes.told if what == "begin"]
+    assert [one.name for one in begun] == [
+        *("cim, seed 0", "cim, seed 3", "ceiling, seed 0", "ceiling, seed 3"),
+        *("proposal-free, seed 0", "proposal-free, seed 3"),
+    ]
+    assert len({one.key for one in begun}) == 6
+    assert begun[1].settings["seed"] == "3"
+    assert begun[1].settings["source.settings.nodes"] == "30"
+    assert [value for what, value in notes.told if what == "end"] == [True] * 6
+    last = [value for (what, value), (then, _) in pairwise(notes.told) if then == "end"]
+    metrics = [one.metrics for one in found.runs]
+    for (images, figures), run in zip(last, metrics, strict=False):
+        assert images == 12
+        assert figures == {f"val/{name}": value for name, value in run.items()}
+    plain = compare_variants(
+        variants_of(MINERS[:1]), Masked(), Pipeline(settings(), cache), seeds=[0]
+    )
+    assert plain.runs[0].metrics == metrics[0]
+    assert plain.runs[0].losses == found.runs[0].losses
+
+
+def test_a_tracker_that_fails_costs_no_run(cache):
+    given = variants_of(MINERS[:1]), Squares(), Pipeline(settings(), cache)
+
+    with pytest.warns(InputWarning, match=r"Notes failed .* the disk is full"):
+        found = compare_variants(*given, tracker=Notes(fails="log"))
+    assert len(found.runs) == 1
+    with pytest.raises(ValueError, match="Notes cannot begin, and nothing was trained"):
+        compare_variants(*given, tracker=Notes(fails="begin"))
+    with pytest.raises(ValueError, match="expected tensorboard:FOLDER"):
+        compare_variants(*given, tracker="tensorboard")
+    with pytest.raises(ValueError, match="expected trackers"):
+        compare_variants(*given, tracker="wandb")

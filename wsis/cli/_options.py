@@ -322,7 +322,7 @@ Track = Annotated[
         "--track",
         metavar="NAME[:PLACE]",
         help="Draw curves of losses and rates: tensorboard[:FOLDER], by default into "
-        "tensorboard in --out, or mlflow[:URI]; repeatable.",
+        "tensorboard beside the results, or mlflow[:URI]; repeatable.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]

@@ -1,7 +1,7 @@
 """The steps of ``wsis run``: which command does each, and what it depends on."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ class Steps:
         dry: only show what would be done.
         seconds: tells how long steps take; asked only if one of them is shown.
         journal: knows the folders of earlier results.
+        track: draws curves of training and refining.
     """
 
     project: Project
@@ -37,6 +38,7 @@ class Steps:
     dry: bool
     seconds: Callable[[], Mapping[str, float]]
     journal: Journal
+    track: Sequence[str] = ()
 
     def all(self, tagged: "Tagged") -> tuple[Path, Path, list[Path]]:
         """Do what is missing; return the folders of model, predictions and exports."""
@@ -102,6 +104,8 @@ class Steps:
             typer.echo(printable(f"{key}: made anew, as {_short(changes)}"))
         if not self.dry:
             self.journal.begin(key, inputs, folder)
+        if name in ("train", "refine"):
+            words = [*words, *self._tracked(folder)]
         resumes = folder.exists() and "--resume" in words
         self._do([name, *words, "--out", str(folder)], key, resumes=resumes)
         return folder
@@ -133,6 +137,14 @@ class Steps:
     def _made(self, folder: Path) -> list[str]:
         """Return what tells a step's result from others; none that is still to do."""
         return [folder.name, str(_state(folder))]
+
+    def _tracked(self, folder: Path) -> list[str]:
+        """Return the options that draw curves, each training's in its own folder."""
+        places = (
+            f"{one}/{folder.name}" if one.startswith("tensorboard:") else one
+            for one in self.track
+        )
+        return [word for one in places for word in ("--track", one)]
 
     def _place(self) -> list[str]:
         cache = [] if self.place.cache is None else ["--cache", str(self.place.cache)]

@@ -124,6 +124,7 @@ def bench(
     data: options.Data,
     setup: options.Setup,
     overwrite: options.Overwrite = False,
+    track: options.Track = None,
 ) -> None:
     """Compare strategies under identical settings, and write a report.
 
@@ -176,6 +177,7 @@ def bench(
                 folds=folds,
                 ceiling=ceiling,
                 proposal_free=proposal_free,
+                tracker=track or (),
             )
     except BaseException:
         if (out / RUNS).is_file():

@@ -39,6 +39,7 @@ def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
             checks.of(check_pickle, f"the miner {variant.label!r}", variant)
         checks.of(check_pickle, "the data set", plan.data)
         checks.of(check_pickle, "what watches the runs", plan.watch)
+        checks.of(check_pickle, "the tracker", plan.tracker)
     checks.of(check_templates)
     if work is not None and work.val.tagged.images:
         checks.of(_check_measurable, work.val)

@@ -1,5 +1,6 @@
 """Compares miners and variants under identical settings: variants × seeds × folds."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -30,6 +31,7 @@ from wsis.experiments.variants import Compared, Variant, common, identity, varia
 from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Overrides, Settings
+from wsis.training.trackers import CURVES, TensorBoardTracker, Trackers, trackers
 
 
 def compare(
@@ -50,6 +52,7 @@ def compare(
     ceiling: bool | None = None,
     proposal_free: bool = False,
     monitor: Monitor | None = None,
+    tracker: Trackers = (),
 ) -> Comparison:
     """Train and evaluate miners with several seeds, all else being the same.
 
@@ -84,6 +87,8 @@ def compare(
         proposal_free: also learns with every seed to group cells without proposals
             (``wsis.training.ProposalFree``), on the same features and tags.
         monitor: is told of progress.
+        tracker: draws curves and figures of every run, as in ``wsis.train``: those of
+            ``tensorboard:FOLDER`` in a folder each. Other processes get copies.
 
     Raises:
         LookupError: if a part is not installed.
@@ -108,6 +113,7 @@ def compare(
         folds=folds,
         ceiling=ceiling,
         proposal_free=proposal_free,
+        tracker=tracker,
     )
 
 
@@ -126,6 +132,7 @@ def compare_variants(
     folds: int | None = None,
     ceiling: bool | None = None,
     proposal_free: bool = False,
+    tracker: Trackers = (),
 ) -> Comparison:
     """Do as ``compare``, with variants and a pipeline that are ready.
 
@@ -138,8 +145,11 @@ def compare_variants(
     ``pipeline`` has everything else, ``watch`` makes what looks on from outside
     training, for each run.
     """
+    given, several = locals(), trackers(tracker)
     if folder is None:
-        given = locals()
+        for one in several:
+            if isinstance(one, TensorBoardTracker) and one.folder is None:
+                raise ValueError("expected tensorboard:FOLDER, as nothing is kept")
         with TemporaryDirectory(prefix="wsis-") as place:
             return compare_variants(**{**given, "folder": Path(place)})
     monitor = monitor or Silent()
@@ -158,6 +168,8 @@ def compare_variants(
         folds=None if folds is None else Folds(count=folds),
         ceiling=ceiling,
         proposal_free=proposal_free,
+        folder=folder,
+        tracker=tracker,
     )
     work = ready(plan, jobs if cluster is None else 1, folder)
     of, first = work.pipelines, seeds[0]
@@ -179,6 +191,8 @@ def compare_variants(
     journal(folder / _ceiling.FOLDER, tops, fresh=fresh).resumes()
     journal(folder / _free.FOLDER, frees, fresh=fresh).resumes()
     inputs = work.inputs()
+    if fresh and several:
+        shutil.rmtree(folder / CURVES, ignore_errors=True)
     work.compare_photos()
 
     def opened(root: Path, of_runs: dict[str, dict[str, Any]]) -> "closing[Kept]":

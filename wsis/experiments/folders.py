@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from wsis._support.checks import warn
 from wsis._support.files import (
     differences,
-    digest,
     parse_json,
     read_packed,
     sha256,
@@ -22,7 +22,7 @@ from wsis.evaluation.matches import Matches, joined
 from wsis.experiments._lines import check_version, records
 from wsis.experiments._resampling import point
 from wsis.experiments._verdicts import judge
-from wsis.experiments.records import RunRecord
+from wsis.experiments.records import RunRecord, file_name
 from wsis.experiments.runner import Done
 from wsis.geometry.predictions import Predictions
 from wsis.report.files import KEPT as REPORT
@@ -109,6 +109,8 @@ class Kept:
         done.matches.save(matches_path(self.root, *key), about)
         self._journal.append(run.values())
         self.runs[key] = run
+        for note in done.notes:
+            warn(note)
 
     def of_seed(self, label: str, seed: int) -> list[RunRecord]:
         """Return a seed's runs, fold by fold."""
@@ -210,12 +212,12 @@ def _check_files(root: Path, label: str, seed: int, fold: int | None) -> None:
 
 def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
     """Return where a run's matches are."""
-    return root / KEPT / f"{_name(label, seed, fold)}.matches.safetensors"
+    return root / KEPT / f"{file_name(label, seed, fold)}.matches.safetensors"
 
 
 def shown_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
     """Return where what reports show of a run is; the first seed has it."""
-    return root / KEPT / f"{_name(label, seed, fold)}.shown.json.gz"
+    return root / KEPT / f"{file_name(label, seed, fold)}.shown.json.gz"
 
 
 def read_matches(
@@ -242,7 +244,7 @@ def predictions_path(
     root: Path, label: str, seed: int, fold: int | None = None
 ) -> Path:
     """Return where a run's predictions are."""
-    return root / KEPT / f"{_name(label, seed, fold)}.predictions.json.gz"
+    return root / KEPT / f"{file_name(label, seed, fold)}.predictions.json.gz"
 
 
 def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
@@ -291,12 +293,6 @@ def _predictions(one: Mapping[str, Any]) -> Predictions:
         index=torch.tensor(one["index"], dtype=torch.long),
         ledger=frozenset(Supervision(label) for label in one["ledger"]),
     )
-
-
-def _name(label: str, seed: int, fold: int | None) -> str:
-    plain = re.sub(r"[^A-Za-z0-9.]+", "-", label).strip("-.")[:60]
-    held_out = "" if fold is None else f"-fold{fold}"
-    return f"{plain}-{digest(label)[:6]}-{seed}{held_out}"
 
 
 def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:

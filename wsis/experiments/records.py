@@ -1,12 +1,13 @@
 """Records of runs, and the comparison that they make up."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from wsis._support.files import write_json, write_text
+from wsis._support.files import digest, write_json, write_text
 from wsis._support.provenance import versions
 from wsis.contracts import Annotated
 from wsis.evaluation import Evaluation, average
@@ -30,6 +31,13 @@ from wsis.report.shown import Shown
 from wsis.report.tables import SHARED
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import settings_hash
+
+
+def file_name(label: str, seed: int, fold: int | None) -> str:
+    """Return what the names of a run's files begin with."""
+    plain = re.sub(r"[^A-Za-z0-9.]+", "-", label).strip("-.")[:60]
+    held_out = "" if fold is None else f"-fold{fold}"
+    return f"{plain}-{digest(label)[:6]}-{seed}{held_out}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

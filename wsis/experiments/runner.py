@@ -33,7 +33,7 @@ from wsis.experiments import _free
 from wsis.experiments._beside import kept_names
 from wsis.experiments._ceiling import names, teaching
 from wsis.experiments._provenance import describe, ledger, level, of_truths
-from wsis.experiments.records import RunRecord
+from wsis.experiments.records import RunRecord, file_name
 from wsis.experiments.variants import Variant
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
@@ -44,6 +44,14 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
 from wsis.training.checkpoints import Progress
 from wsis.training.supervision import BranchStep
+from wsis.training.trackers import (
+    Curves,
+    Trackers,
+    Training,
+    flat,
+    following,
+    trackers,
+)
 
 _OF_FEATURES = (
     *("source", "backbone", "head", "freeze"),
@@ -87,6 +95,8 @@ class Plan:
         folds: how the data set is split; None takes its own halves.
         ceiling: whether there are runs that true masks teach; None as in ``names``.
         proposal_free: whether there are runs that group cells without proposals.
+        folder: of the bench.
+        tracker: is told of every run.
     """
 
     data: DataSource
@@ -98,6 +108,8 @@ class Plan:
     folds: Folds | None = None
     ceiling: bool | None = False
     proposal_free: bool = False
+    folder: Path | None = None
+    tracker: Trackers = ()
 
     def pipelines(self) -> dict[str, Pipeline]:
         """Return each variant's pipeline; variants of the same settings share one.
@@ -124,12 +136,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A finished run; ``shown`` is what reports show beside its predictions."""
+    """A finished run.
+
+    ``shown`` is what reports show beside its predictions; ``notes`` are warnings.
+    """
 
     run: RunRecord
     predictions: list[Predictions]
     matches: Matches
     shown: Shown | None = None
+    notes: Sequence[str] = ()
 
 
 def attempt(make: Callable[[], None]) -> Exception | None:
@@ -319,7 +335,8 @@ class Work:
             pipeline.train, miner=variant.miner, seed=seed, cues=cues, observer=watcher
         )
         model, anatomy, done = self._measured(
-            pipeline, learn, variant.label, variant.label, seed, fold, monitor
+            *(pipeline, learn, variant.label, variant.label, variant.label),
+            *(seed, fold, monitor),
         )
         run = replace(
             done.run,
@@ -353,7 +370,8 @@ class Work:
         taught, teacher = self._taught[name], MaskTeacher(self.seen(fold))
         learn = partial(taught.train, miner=variant.miner, seed=seed, teacher=teacher)
         _, _, done = self._measured(
-            taught, learn, "ceiling", variant.label, seed, fold, monitor
+            *(taught, learn, name, "ceiling", variant.label),
+            *(seed, fold, monitor),
         )
         # The teacher stands in for the cues, whatever labels they would consume.
         consumed = {k: v for k, v in done.run.supervision.items() if k != "cues"}
@@ -366,13 +384,16 @@ class Work:
         label = self._first[name].label
         free = self.frees[label]
         learn = partial(free.train, seed=seed)
-        _, _, done = self._measured(free, learn, _free.ROW, label, seed, fold, monitor)
+        _, _, done = self._measured(
+            free, learn, name, _free.ROW, label, seed, fold, monitor
+        )
         return replace(done, run=replace(done.run, miner=name))
 
     def _measured(
         self,
         maker: Pipeline | _free.Free,
         learn: Callable[..., tuple[Any, Progress]],
+        kept: str,
         name: str,
         label: str,
         seed: int,
@@ -384,25 +405,71 @@ class Work:
         Args:
             maker: predicts, and states the labels consumed.
             learn: trains on tagged images.
+            kept: the name that the run is kept by.
             name: for progress.
             label: the variant whose bags these are.
             seed: for progress and the record.
             fold: the part held out.
             monitor: is told of progress.
         """
-        monitor = monitor or Silent()
         title = f"{name}, seed {seed}"
         if fold is not None:
             title += f", fold {fold}"
+        settings = (
+            maker.settings.resolved()
+            if isinstance(maker, Pipeline)
+            else maker.identity()
+        )
+        about = {
+            **{"model": kept, "seed": seed, "fold": fold, "data": self.train.name},
+            "labels consumed": ", ".join(
+                sorted(frozenset().union(*maker.ledgers.values()))
+            ),
+        }
+        told = Training(
+            name=title,
+            settings=flat({**about, **settings}),
+            folder=self.plan.folder,
+            part=file_name(kept, seed, fold),
+        )
+        notes: list[str] = []
+        several = trackers(self.plan.tracker)
+        with following(several, told, notes.append) as curves:
+            model, anatomy, done = self._done(
+                maker, learn, title, label, seed, fold, monitor, curves
+            )
+        return model, anatomy, replace(done, notes=notes)
+
+    def _done(
+        self,
+        maker: Pipeline | _free.Free,
+        learn: Callable[..., tuple[Any, Progress]],
+        title: str,
+        label: str,
+        seed: int,
+        fold: int | None,
+        monitor: Monitor | None,
+        curves: Curves,
+    ) -> tuple[Any, Anatomy | None, Done]:
+        """Do as ``_measured``; ``curves`` follows the training."""
+        monitor = monitor or Silent()
         train, val = self._halves(fold)
         training, validation = self.bags(label, fold)
         reset_peak(maker.device)
-        schedule = (
-            maker.settings.schedule if isinstance(maker, Pipeline) else maker.method
-        )
-        step = monitor.start(f"{title}: train", schedule.images(len(training)))
+        count = len(training)
+        if isinstance(maker, Pipeline):
+            total = maker.settings.schedule.images(count)
+            follow = curves.of(maker.settings.schedule, count, total)
+        else:  # tells no losses before it has learned
+            total, follow = maker.method.images(count), _untold
+        step = monitor.start(f"{title}: train", total)
+
+        def tick(progress: Progress) -> None:
+            step("")
+            follow(progress)
+
         began = time.perf_counter()
-        model, progress = learn(train, tick=lambda progress: step(""))
+        model, progress = learn(train, tick=tick)
         trained = time.perf_counter()
         step = monitor.start(f"{title}: predict", len(validation))
         predictions = []
@@ -436,6 +503,8 @@ class Work:
             anatomy=None if anatomy is None else anatomy.results(),
             fold=fold,
         )
+        figures = {f"val/{name}": one for name, one in run.metrics.items()}
+        curves.tell(lambda one: one.log(total, figures))
         done = Done(run=run, predictions=predictions, matches=Matches.of(table))
         return model, anatomy, done
 
@@ -486,6 +555,10 @@ class Work:
     def _resolved(self, label: str, fields: tuple[str, ...]) -> dict[str, Any]:
         resolved = self.pipelines[label].settings.resolved()
         return {name: resolved[name] for name in fields}
+
+
+def _untold(progress: Progress) -> None:
+    del progress
 
 
 def _key(values: dict[str, Any]) -> str:

@@ -13,6 +13,12 @@ from wsis._support.files import digest
 from wsis.training.checkpoints import Progress
 from wsis.training.schedule import Schedule
 
+CURVES = "tensorboard"
+"""Folder of TensorBoard's files beside a run."""
+
+_EVENTS = "events.out.tfevents."
+"""Begins the names of TensorBoard's files."""
+
 EVERY = 50
 """Images after which trackers get the next figures; each pass ends with some, too."""
 
@@ -26,12 +32,24 @@ class Training:
         settings: all of them, as text by dotted name.
         folder: where the run is kept; None where it is not.
         resumes: whether the run in ``folder`` continues, and so its curves.
+        part: name of a file, where ``folder`` keeps several trainings. Each of them
+            begins anew, so that curves which the same part left unfinished go.
     """
 
     name: str
     settings: Mapping[str, str]
     folder: Path | None = None
     resumes: bool = False
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tells this training from others; "" where it is not kept."""
+        return "" if self.folder is None else digest(str(self._place.resolve()))
+
+    @property
+    def _place(self) -> Path:
+        return Path(self.folder or "", self.part)
 
 
 @runtime_checkable
@@ -59,8 +77,8 @@ class TensorBoardTracker:
     """Writes curves for TensorBoard; ``tensorboard --logdir FOLDER`` shows them.
 
     Args:
-        folder: of one training's event files; None takes the run's, ``tensorboard``
-            in it.
+        folder: of one training's event files, or of the folders of several; None takes
+            the run's, ``tensorboard`` in it.
 
     Raises:
         ValueError: if TensorBoard is not installed.
@@ -73,6 +91,7 @@ class TensorBoardTracker:
             raise _missing("tensorboard", error) from error
         self.folder = None if folder is None else Path(folder)
         self._training: Training | None = None
+        self._place = Path()
         self._writer: Any = None
 
     def begin(self, training: Training) -> None:
@@ -83,11 +102,17 @@ class TensorBoardTracker:
         """
         if self.folder is None and training.folder is None:
             raise ValueError("expected tensorboard:FOLDER, as the run has no folder")
-        self.folder = self.folder or Path(str(training.folder), "tensorboard")
+        place = self.folder or Path(str(training.folder), CURVES)
+        self._place = place / training.part
+        if training.part and training.key:
+            # In the run's own folder there are no others.
+            mine = f"*.{training.key}" if self.folder else "*"
+            for path in self._place.glob(_EVENTS + mine):
+                path.unlink()
         if self._curves() and not training.resumes:
             raise ValueError(
-                f"{self.folder} has the curves of another training; give each its own "
-                f"folder, such as tensorboard:{self.folder / 'NAME'}"
+                f"{self._place} has the curves of another training; give each its own "
+                f"folder, such as tensorboard:{place / 'NAME'}"
             )
         self._training = training
 
@@ -97,7 +122,10 @@ class TensorBoardTracker:
             from torch.utils.tensorboard import SummaryWriter
 
             begun, training = self._curves(), self._training
-            self._writer = SummaryWriter(str(self.folder), purge_step=images)
+            suffix = "" if training is None else f".{training.key}"
+            self._writer = SummaryWriter(
+                str(self._place), purge_step=images, filename_suffix=suffix
+            )
             if training is not None and not begun:
                 rows = [("setting", "value"), ("--", "--"), *training.settings.items()]
                 text = "\n".join(f"{name} | {value}" for name, value in rows)
@@ -114,7 +142,7 @@ class TensorBoardTracker:
             self._writer = None
 
     def _curves(self) -> bool:
-        return any(Path(str(self.folder)).glob("events.out.tfevents.*"))
+        return any(self._place.glob(f"{_EVENTS}*"))
 
 
 class MLflowTracker:
@@ -155,8 +183,7 @@ class MLflowTracker:
         place = there.experiment_id if there else None
         if place is None:
             place = client.create_experiment(self.experiment)
-        folder = training.folder
-        key = "" if folder is None else digest(str(folder.resolve()))
+        key = training.key
         if training.resumes:
             wanted, newest = f"tags.wsis_folder = '{key}'", ["start_time DESC"]
             for one in client.search_runs([place], wanted, 1, 1, newest):
@@ -213,13 +240,17 @@ def trackers(given: Trackers) -> list[Tracker]:
 
 
 @contextmanager
-def following(several: Sequence[Tracker], training: Training) -> Iterator["Curves"]:
+def following(
+    several: Sequence[Tracker], training: Training, tell: Callable[[str], None] = warn
+) -> Iterator["Curves"]:
     """Begin trackers, and end them however the block ends.
+
+    ``tell`` is called with what to say of one that fails later.
 
     Raises:
         ValueError: if one cannot begin.
     """
-    curves, finished = Curves(), False
+    curves, finished = Curves(warn=tell), False
     try:
         for one in several:
             try:
@@ -242,9 +273,11 @@ class Curves:
 
     Args:
         trackers: are told; one that fails is warned of, and told no more.
+        warn: says so.
     """
 
     trackers: list[Tracker] = field(default_factory=list)
+    warn: Callable[[str], None] = warn
 
     def tell(self, call: Callable[[Tracker], None]) -> None:
         """Tell every tracker something."""
@@ -253,7 +286,7 @@ class Curves:
                 call(one)
             except Exception as error:
                 self.trackers.remove(one)
-                warn(
+                self.warn(
                     f"{type(one).__name__} failed and is told no more, so its curves "
                     f"end here; the training goes on: {type(error).__name__}: {error}"
                 )
