@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,18 +27,21 @@ class ReleaseError(Exception):
 
 
 def version(root: Path) -> str:
-    """Return the version; CITATION.cff and the commit's tag, if any, must agree.
+    """Return the version that is or will be tagged.
+
+    It is the commit's tag, if any. CITATION.cff and what pyproject.toml falls back on,
+    where neither git nor a tag tells the version, must agree with it.
 
     Raises:
         ReleaseError: if they do not.
     """
-    code = (root / "wsis" / "__init__.py").read_text(encoding="utf-8")
-    [found] = re.findall(r'^__version__ = "(.+)"$', code, re.M)
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    found = project["tool"]["hatch"]["version"]["fallback-version"]
     cited = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     if str(cited["version"]) != found:
         raise ReleaseError(
-            f"CITATION.cff has version {cited['version']}, wsis/__init__.py {found}; "
-            "set both to the same"
+            f"CITATION.cff has version {cited['version']}, fallback-version in "
+            f"pyproject.toml is {found}; set both to the same"
         )
     tags = tags_of(root)
     if tags and f"v{found}" not in tags:
@@ -45,7 +49,7 @@ def version(root: Path) -> str:
             f"the commit is tagged {', '.join(tags)}, the version is {found}; tag it "
             f"v{found}, or set the version"
         )
-    return found
+    return str(found)
 
 
 def tags_of(root: Path) -> list[str]:
@@ -73,8 +77,8 @@ def changelog(root: Path, found: str) -> str:
             if tags_of(root) or not sections.get("[Unreleased]"):
                 return head
             raise ReleaseError(
-                f"{found} is in CHANGELOG.md, and [Unreleased] has entries; raise "
-                "__version__ and the version in CITATION.cff"
+                f"{found} is in CHANGELOG.md, and [Unreleased] has entries; raise the "
+                "versions in CITATION.cff and pyproject.toml"
             )
     if tags_of(root) or not sections.get("[Unreleased]"):
         raise ReleaseError(
@@ -92,12 +96,18 @@ def distributions(root: Path, found: str) -> str:
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        wheel = wheel_of(root, folder / "wheel", found)
+        wheel, built = wheel_of(root, folder / "wheel")
         [archive] = SdistBuilder(str(root)).build(directory=str(folder))
         with tarfile.open(archive) as content:
             content.extractall(folder / "unpacked", filter="data")
         [unpacked] = (folder / "unpacked").iterdir()
-        again = wheel_of(unpacked, folder / "again", found)
+        again, other = wheel_of(unpacked, folder / "again")
+    if built != other:
+        raise ReleaseError(f"the wheel is of version {built}, the sdist's of {other}")
+    if tags_of(root) and built != found:
+        raise ReleaseError(
+            f"the wheel is of version {built}, the tag of {found}; is it the last tag?"
+        )
     here = {
         path.relative_to(root).as_posix()
         for path in (root / "wsis").rglob("*")
@@ -111,16 +121,14 @@ def distributions(root: Path, found: str) -> str:
     return f"{len(wheel)} files, {Path(archive).name}"
 
 
-def wheel_of(root: Path, folder: Path, found: str) -> set[str]:
-    """Return the files of the wheel of a tree."""
+def wheel_of(root: Path, folder: Path) -> tuple[set[str], str]:
+    """Return the files of the wheel of a tree, and its version."""
     [archive] = WheelBuilder(str(root)).build(directory=str(folder))
     with zipfile.ZipFile(archive) as content:
         names = set(content.namelist())
         [metadata] = [name for name in names if name.endswith("dist-info/METADATA")]
         text = content.read(metadata).decode()
-    if f"\nVersion: {found}\n" not in text:
-        raise ReleaseError(f"the wheel {Path(archive).name} is not of version {found}")
-    return names
+    return names, re.findall(r"^Version: (.+)$", text, re.M)[0]
 
 
 def command(*words: str) -> str:

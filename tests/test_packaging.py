@@ -17,6 +17,7 @@ OWN = ("benchmarks", "docs", "examples", "tests", "wsis")
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
     """The source distribution, unpacked."""
+    pytest.importorskip("hatch_vcs", reason="the extra 'test' is not installed")
     folder = tmp_path_factory.mktemp("sdist")
     [archive] = SdistBuilder(str(ROOT)).build(directory=str(folder))
     with tarfile.open(archive) as content:

@@ -1,7 +1,9 @@
 """``make release-check`` refuses a tree whose version or changelog is not ready."""
 
+import re
 import shutil
 import subprocess
+from importlib.metadata import version
 
 import pytest
 import yaml
@@ -15,8 +17,9 @@ check = script(".ci/release_check.py")
 @pytest.fixture
 def tree(tmp_path):
     """A repository with what is checked before anything is built."""
-    (tmp_path / "wsis").mkdir()
-    (tmp_path / "wsis" / "__init__.py").write_text('__version__ = "1.2.0"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.hatch.version]\nfallback-version = "1.2.0"\n'
+    )
     (tmp_path / "CITATION.cff").write_text("version: 1.2.0\n")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## [Unreleased]\n\n- New.\n")
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "All"]):
@@ -60,7 +63,7 @@ def test_a_released_version_with_new_entries_is_to_be_raised(tree):
     with (tree / "CHANGELOG.md").open("a") as file:
         file.write("\n## [1.2.0] - 2026-11-27\n\n- Old.\n")
 
-    with pytest.raises(check.ReleaseError, match="raise __version__"):
+    with pytest.raises(check.ReleaseError, match="raise the versions"):
         check.changelog(tree, "1.2.0")
 
 
@@ -72,14 +75,61 @@ def test_an_empty_changelog_is_refused(tree):
 
 
 def test_this_tree_has_a_wheel_with_all_its_files():
-    assert "files, wsis-" in check.distributions(ROOT, __version__)
+    pytest.importorskip("hatch_vcs", reason="the extra 'test' is not installed")
+
+    assert "files, wsis-" in check.distributions(ROOT, check.version(ROOT))
+
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling", "hatch-vcs"]
+build-backend = "hatchling.build"
+[project]
+name = "wsis"
+dynamic = ["version"]
+"""
+
+
+@pytest.fixture
+def package(tree):
+    """The repository with a package whose version is told as this one's is."""
+    pytest.importorskip("hatch_vcs", reason="the extra 'test' is not installed")
+    own = (ROOT / "pyproject.toml").read_text()
+    told = re.search(r"\[tool\.hatch\.version\](?s:.+?)(?=\[tool\.hatch\.build)", own)[
+        0
+    ]
+    told = re.sub(r'(?<=fallback-version = )".+"', '"1.2.0"', told)
+    (tree / "pyproject.toml").write_text(PYPROJECT + told)
+    (tree / "wsis").mkdir()
+    (tree / "wsis/__init__.py").touch()
+    git(tree, "add", ".")
+    git(tree, "commit", "-q", "-m", "A package")
+    return tree
+
+
+def test_the_last_tag_is_the_version_and_without_one_there_is_another(
+    package, tmp_path
+):
+    def built(name):
+        return check.wheel_of(package, tmp_path / name)[1]
+
+    assert built("untagged") == "1.2.0"
+    git(package, "tag", "data-7.0")
+    git(package, "tag", "v1.3.0")
+    assert built("tagged") == "1.3.0"
+    (package / "wsis/__init__.py").write_text("# Changed.")
+    git(package, "commit", "-q", "-a", "-m", "More")
+    assert built("later") == "1.3.0"
+    shutil.rmtree(package / ".git")
+    assert built("zip") == "1.2.0"
 
 
 def test_the_citation_names_this_version_and_the_paper():
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
 
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
-    assert cited["version"] == __version__
+    assert cited["version"] == check.version(ROOT)
+    assert __version__ == version("wsis")
     assert cited["license"] == "Apache-2.0"
     [paper] = cited["references"]
     assert paper["title"].startswith("Complete Instances Mining")

@@ -1,5 +1,6 @@
 """Instance masks from image-level tags: weakly supervised instance segmentation."""
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from wsis._support.lazy import exports
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from wsis.mining import CIMMiner, MISTMiner, OICRMiner, PCLMiner
     from wsis.runs import Part, Pipeline, Run, Settings, load, train
 
-__version__ = "0.1.0"
+try:
+    __version__ = version("wsis")
+except PackageNotFoundError:  # a tree that nobody has installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "Annotated",
