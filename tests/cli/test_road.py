@@ -155,6 +155,33 @@ def test_an_export_becomes_a_table_of_tags(here, untimed, drawn):
     assert "tags: known for 7 of 7 photos, from wsis-tags.csv" in wsis("run", *CPU)
 
 
+def test_a_photo_in_two_folders_is_predicted_once(here, untimed, monkeypatch):
+    monkeypatch.setattr("wsis.report.unplaced", lambda found, tags: ["disc"])
+    shutil.copy(here / "photos/disc/1.png", here / "photos/square/copy.png")
+    start()
+
+    text = wsis("run", *CPU)
+
+    assert "several tags are taken once (1): photos/square/copy.png is" in text
+    assert "masks of disc cover most of the photo on most photos" in text
+    assert "to look at, in wsis-out/found: report.html, or type: wsis show" in text
+    content = json.loads((here / "wsis-out/coco/annotations.json").read_text())
+    assert len(content["images"]) == 7
+
+
+def test_each_training_of_a_road_has_its_own_curves(here, untimed):
+    start()
+    track = ("--track", "tensorboard:curves", "--track", "tensorboard")
+    assert "--track tensorboard:curves/run" in wsis("run", "--dry-run", *CPU, *track)
+    wsis("run", *CPU, *track)
+
+    for folder in ("curves/run", "wsis-out/run/tensorboard"):
+        [events] = (here / folder).iterdir()
+        assert events.name.startswith("events.out.tfevents.")
+    assert "train: reused" in wsis("run", *CPU, "--track", "tensorboard:other")
+    assert "expected trackers" in wsis("run", *CPU, "--track", "wandb", code=1)
+
+
 def test_a_refined_detector_predicts_if_the_file_asks_for_it(
     here, untimed, monkeypatch
 ):

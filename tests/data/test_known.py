@@ -65,6 +65,18 @@ def test_a_photo_in_two_folders_has_both_tags(root):
         assert found["a.png"] == {"cat", "Polar bear"}
 
 
+def test_a_photo_in_folders_of_several_tags_is_told_once(root):
+    shutil.copy(root / "cat/same.png", root / "dog/other.png")
+    shutil.copy(root / "cat/same.png", root / "new/copy.png")
+    photos = images_in([root])
+
+    assert known_tags(photos, [root], CLASSES).again == {
+        root / "dog/other.png": root / "cat/same.png"
+    }
+    rows = table(root.parent, *(f"{one},cat" for one in photos), name="all.csv")
+    assert known_tags(photos, [root], CLASSES, rows).again == {}
+
+
 def test_links_have_the_tags_of_all_their_folders(root):
     (root / "dog/link.png").symlink_to(root / "cat/a.png")
 

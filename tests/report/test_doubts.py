@@ -6,7 +6,7 @@ import torch
 
 from wsis.geometry.masks import encode
 from wsis.geometry.predictions import Predictions
-from wsis.report import review, write_review
+from wsis.report import review, unplaced, write_review
 
 CLASSES = ("cat", "dog")
 
@@ -57,6 +57,17 @@ def test_missing_tags_come_first_then_low_scores():
     ]
     assert [one.instances for one in doubts] == [1, 0, 2, 1, 2, 2]
     assert doubts[2].usual_score == pytest.approx(0.4)
+
+
+def test_classes_whose_masks_are_the_whole_photo_are_named():
+    whole, small = ("cat", 0.9, 0, 0, 10, 9), ("cat", 0.5)
+    photos = [found(whole, ("dog", 0.4)) for _ in range(3)]
+    tags = [tagged("cat", "dog")] * 3
+
+    assert unplaced(photos, tags) == ["cat"]
+    assert unplaced(photos[:2], tags[:2]) == []
+    others = [*photos, *(found(small) for _ in range(4))]
+    assert unplaced(others, [*tags, *[None] * 4]) == []
 
 
 def test_odd_sizes_masks_along_sides_and_branches_that_disagree():

@@ -112,7 +112,7 @@ def predict(
     from wsis.data.videos import check_installed
     from wsis.evaluation import TRUSTED, coco_data_set, results_of
     from wsis.geometry.drawing import SHOWN, legible
-    from wsis.report import REVIEW, review, write_review
+    from wsis.report import REVIEW, review, unplaced, write_review
     from wsis.runs import load
     from wsis.runs.predicting import Kept, Task
 
@@ -134,6 +134,18 @@ def predict(
             some if some is None else dict.fromkeys(some, 0) | counts
             for some, counts in zip(known.of, known.counts, strict=True)
         ]
+        if known.again:
+            copies = [f"{one} is {first}" for one, first in known.again.items()]
+            typer.echo(
+                "photos in the folders of several tags are taken once "
+                f"({len(copies)}): {few(copies)}"
+            )
+            once = [i for i, path in enumerate(paths) if path not in known.again]
+            paths, allowed, tagged = (
+                [paths[i] for i in once],
+                [allowed[i] for i in once],
+                [tagged[i] for i in once],
+            )
         typer.echo(_told(allowed, known.places))
         if counted := sum(bool(one) for one in known.counts):
             typer.echo(f"counts: on {counted} photos; further instances are left out")
@@ -185,6 +197,7 @@ def predict(
         ]
         doubts = review(list(found.values()), chosen)
         write_review(folder / REVIEW, [str(path) for path in found], doubts)
+        everywhere = unplaced(list(found.values()), chosen)
     skipped = len(paths) + len(broken) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
@@ -193,6 +206,12 @@ def predict(
         f"likely ones: {likely}; these are drawn, at most {SHOWN} a photo, with scores "
         f"near its best; scores only rank instances, so start with {REVIEW}"
     )
+    if everywhere:
+        typer.echo(
+            f"masks of {few(everywhere)} cover most of the photo on most photos: "
+            "unless these fill their photos, the run tells which photos show them, not "
+            "where (docs/troubleshooting.md#masks-that-cover-the-photo)"
+        )
     then("report", out, what="a page of the masks, the most doubtful ones first")
 
 

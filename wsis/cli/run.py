@@ -9,7 +9,7 @@ import typer
 
 from wsis.cli import _options as options
 from wsis.cli._errors import printable
-from wsis.cli._next import then
+from wsis.cli._next import command, then
 
 app = options.command_group()
 
@@ -28,6 +28,7 @@ def run(
         bool,
         typer.Option("--dry-run", help="Print the steps and their commands only."),
     ] = False,
+    track: options.Track = None,
     place: options.Place,
 ) -> None:
     """Train on your photos, find masks on all of them, and export them.
@@ -39,7 +40,9 @@ def run(
     from wsis.cli._steps import Steps, check_formats, costs
     from wsis.data.halves import summary
     from wsis.runs.project import Journal, Project
+    from wsis.training.trackers import trackers
 
+    trackers(track or ())  # refuses wrong ones before any work
     project = Project.read(file)
     check_formats(project)
     journal = Journal(project.out)
@@ -52,13 +55,15 @@ def run(
         dry=dry_run,
         seconds=cache(lambda: costs(project, tagged, place)[0]),
         journal=journal,
+        track=track or (),
     )
     with nullcontext() if dry_run else journal.locked():
         model, found, masks = steps.all(tagged)
     if dry_run:
         then("run", *([] if file == Path("wsis.toml") else [file]))
         return
-    typer.echo(printable(f"photos to look at first: {found / 'review.csv'}"))
+    look = command(["show", str(found)])
+    typer.echo(printable(f"to look at, in {found}: report.html, or type: {look}"))
     if masks:
         typer.echo(printable(f"masks: {', '.join(map(str, masks))}"))
     words = ("predict", "NEW_PHOTOS", "--run", model, "--out", "found")

@@ -24,11 +24,14 @@ class KnownTags:
         of: of each photo, in order; None where no tag is known.
         counts: of each photo, how many objects of a class it has, where that is told.
         places: the files and folders that told.
+        again: photos that folders of tags hold several times, all but the first, each
+            with the first.
     """
 
     of: Sequence[frozenset[str] | None]
     counts: Sequence[dict[str, int]]
     places: Sequence[str]
+    again: Mapping[Path, Path]
 
 
 def known_tags(
@@ -103,7 +106,10 @@ def known_tags(
                 f"on {len(several)}: {few(several)}; leave one of them out"
             )
     return KnownTags(
-        of=of, counts=counts, places=sorted(found.places) if any(tags) else []
+        of=of,
+        counts=counts,
+        places=sorted(found.places) if any(tags) else [],
+        again=found.again,
     )
 
 
@@ -115,6 +121,8 @@ class _Found:
         self.tags: dict[str, dict[str, int]] = {}
         self.files: dict[str, Path] = {}
         self.places: set[str] = set()
+        self.sorted: set[str] = set()
+        self.again: dict[Path, Path] = {}
 
     def add(self, photo: Path, tags: Mapping[str, int], place: Path) -> None:
         """Add tags of a photo; one that is listed without any is known as well."""
@@ -162,6 +170,7 @@ class _Found:
                 for photo in (*inside.photos, *inside.left_out["video"]):
                     if _key(photo) not in listed:
                         self.add(photo, {folder.name: 0}, root)
+                        self.sorted.add(_key(photo))
 
     def stated(
         self, source: Path, photos: Sequence[Path], bases: Sequence[Path]
@@ -202,6 +211,10 @@ class _Found:
         for one, place in first.items():
             both = [*tags[place].items(), *self.tags.get(_key(one), {}).items()]
             tags[place] = tallied(both, str(one))
+        for one in photos:
+            alike = every[first[one]] if one in first else one
+            if alike != one and {_key(alike), _key(one)} <= self.sorted:
+                self.again[one] = alike
         return [tags[first[one]] if one in first else {} for one in photos]
 
     def _table(self, folder: Path, *, own: bool) -> dict[str, dict[str, int]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
-    from wsis.report.doubts import REVIEW, Doubt, review, write_review
+    from wsis.report.doubts import REVIEW, Doubt, review, unplaced, write_review
     from wsis.report.files import (
         RESULTS,
         ReportError,
@@ -68,6 +68,7 @@ __all__ = [
     "to_html",
     "to_markdown",
     "to_text",
+    "unplaced",
     "write_found",
     "write_report",
     "write_review",

@@ -84,16 +84,7 @@ def review(
         tags: the classes on each; None where they are not known: such a photo is judged
             by the class of its best instance.
     """
-    found = [_best(one) for one in predictions]
-    judged = [
-        sorted(some) if some is not None else list(one)[:1]
-        for one, some in zip(found, tags, strict=True)
-    ]
-    others: dict[str, list[Best]] = defaultdict(list)
-    for one, names in zip(found, judged, strict=True):
-        for name in names:
-            if name in one:
-                others[name].append(one[name])
+    found, judged, others = _by_class(predictions, tags)
     doubts = [
         _doubt(photo, names, one, others, unknown=some is None, count=len(instances))
         for photo, (names, one, some, instances) in enumerate(
@@ -101,6 +92,23 @@ def review(
         )
     ]
     return sorted(doubts, key=lambda one: (-one.doubt, -len(one.missing), one.photo))
+
+
+def unplaced(
+    predictions: Sequence[Predictions], tags: Sequence[frozenset[str] | None]
+) -> list[str]:
+    """Return the classes whose best masks mostly cover most of their photo.
+
+    These tell which photos show the class, and not where. Arguments are as of
+    ``review``.
+    """
+    *_, others = _by_class(predictions, tags)
+    usual = {name: median(one.size for one in some) for name, some in others.items()}
+    return sorted(
+        name
+        for name, size in usual.items()
+        if size >= _MOST_OF and len(others[name]) >= _FEW
+    )
 
 
 def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> None:
@@ -124,10 +132,30 @@ def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> 
     write_csv(path, rows)
 
 
+_MOST_OF, _FEW = 0.75, 3
+"""Share of a photo that objects hardly have as a rule, and photos that show a rule."""
+
 _COLUMNS = (
     *("photo", "doubt", "reasons", "tags_without_instance", "class"),
     *("score", "usual_score", "size", "usual_size", "agreement", "instances"),
 )
+
+
+def _by_class(
+    predictions: Sequence[Predictions], tags: Sequence[frozenset[str] | None]
+) -> tuple[list[dict[str, Best]], list[list[str]], dict[str, list[Best]]]:
+    """Return the best instances and the judged classes of each photo, and by class."""
+    found = [_best(one) for one in predictions]
+    judged = [
+        sorted(some) if some is not None else list(one)[:1]
+        for one, some in zip(found, tags, strict=True)
+    ]
+    by_class: dict[str, list[Best]] = defaultdict(list)
+    for one, names in zip(found, judged, strict=True):
+        for name in names:
+            if name in one:
+                by_class[name].append(one[name])
+    return found, judged, by_class
 
 
 def _best(found: Predictions) -> dict[str, Best]:
