@@ -1,9 +1,12 @@
 import json
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.command import wsis
 from wsis.contracts import Supervision
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 SETTINGS = [
     *("backbone.weights=random", "source.nodes=20", "source.pairs=0"),
@@ -16,19 +19,40 @@ TINY = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.getbasetemp() / "benching-cache"
-    monkeypatch.setenv("WSIS_CACHE", str(folder))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("bench") / "out"
-    cache = tmp_path_factory.getbasetemp() / "benching-cache"
+    cache = tmp_path_factory.getbasetemp() / "cli-cache"
     vary = ("--vary", "sampler=none,anti_noise", "--seeds", 2)
     text = wsis("bench", *vary, *TINY, "--out", out, "--cache", cache)
     return out, text
+
+
+def test_runs_are_tracked_one_by_one_and_again_after_a_stop(folder, tmp_path):
+    out, curves = tmp_path / "out", tmp_path / "curves"
+    track = ("--track", "tensorboard", "--track", f"tensorboard:{curves}")
+    bench = ("bench", "--miners", "cim,oicr", "--no-ceiling", *TINY)
+    wsis(*bench, "--out", out, *track)
+
+    for place in (out / "tensorboard", curves):
+        one, other = sorted(place.iterdir())
+        assert one.name.startswith("cim-")
+        assert other.name.startswith("oicr-")
+    results = json.loads((out / "results.json").read_text())
+    events = EventAccumulator(str(one)).Reload()
+    [last] = events.Scalars("val/mAP50")
+    assert last.value == pytest.approx(results["runs"][0]["metrics"]["mAP50"])
+    assert [point.step for point in events.Scalars("loss/total")] == [2]
+    [text] = events.Tensors("settings/text_summary")
+    assert b"model | cim" in text.tensor_proto.string_val[0]
+
+    # Another bench has runs of the same names.
+    text = wsis(*bench, *track[2:], "--out", tmp_path / "other", code=1)
+    assert "has the curves of another training" in text
+    (out / "tensorboard/mist-0").mkdir()
+    wsis(*bench, "--out", out, *track, "--overwrite")
+    assert len(list((out / "tensorboard").iterdir())) == 2
+    assert [len(list(one.iterdir())) for one in curves.iterdir()] == [1, 1]
 
 
 def test_a_part_is_varied_with_one_miner(folder):

@@ -21,19 +21,13 @@ from wsis.experiments import runner as benching
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 SETTINGS = [
     *("backbone.weights=random", "source.nodes=30", "source.pairs=0"),
     *("schedule.epochs=1", "train_sides=64", "test_sides=64"),
 ]
 TINY = ["--device", "cpu", *(word for one in SETTINGS for word in ("--set", one))]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.getbasetemp() / "cli-cache"
-    monkeypatch.setenv("WSIS_CACHE", str(folder))
-    monkeypatch.delenv("WSIS_DEBUG", raising=False)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from tests.command import wsis
 from tests.photos import draw_photos
 from wsis.proposals.shards import Store
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 TINY = [
     *(
         "--device",
@@ -21,13 +23,6 @@ TINY = [
     *("--set", "source.pairs=0", "--set", "train_sides=64", "--set", "test_sides=64"),
     *("--set", "schedule.epochs=1", "--set", "anti_noise=false"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.getbasetemp() / "own-cache"
-    monkeypatch.setenv("WSIS_CACHE", str(folder))
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from pycocotools import mask as rle
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from tests.builders import points
 from tests.evaluation.drawing import found
@@ -143,3 +144,21 @@ def test_points_keep_their_place_on_smaller_pictures():
 )
 def test_legible_predictions_are_near_the_best_and_few(scores, count):
     assert legible(found(*((score, 1, 0, 4) for score in scores))) == count
+
+
+# Viénot et al., "Digital video colourmaps for checking the legibility of displays by
+# dichromats", 1999: linear RGB as it is seen without the cones for red, or for green.
+BLIND = (
+    ((0.11238, 0.88762, 0), (0.11238, 0.88762, 0), (0.00401, -0.00401, 1)),
+    ((0.29275, 0.70725, 0), (0.29275, 0.70725, 0), (-0.02234, 0.02234, 1)),
+)
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), *map(np.array, BLIND)])
+def test_twenty_colours_are_told_apart_by_the_colour_blind(seen):
+    linear = (np.array(PALETTE) / 255) ** 2.2 @ seen.T
+    lab = rgb2lab(linear.clip(0, 1) ** (1 / 2.2))
+    apart = deltaE_ciede2000(lab[:, None], lab[None]) + 100 * np.eye(len(lab))
+
+    assert len(PALETTE) == 20
+    assert apart.min() > 10

@@ -69,10 +69,10 @@ def test_damaged_lines_are_told_and_spoil_no_other(found, photos):
     with (found / DECISIONS).open("a") as file:
         file.write('[1]\n{"photo": "b.png", "class": "owl", "is": "accepted"}\n{"ph')
 
-    with pytest.warns(InputWarning, match=r"3 damaged are left out: line 2, line 3, l"):
+    with pytest.warns(InputWarning, match=r"damaged .* out \(3\): line 2, line 3, l"):
         decisions = Decisions(found, photos)
     assert decisions.of(0) == [ACCEPTED, OPEN]
-    with pytest.warns(InputWarning, match="3 damaged"):
+    with pytest.warns(InputWarning, match=r"\(3\)"):
         decisions.decide(0, 1, REJECTED)
     assert decisions.of(0) == [ACCEPTED, REJECTED]
 
@@ -147,7 +147,7 @@ def test_an_export_tells_of_objects_without_a_mask(found, photos, tmp_path):
     decisions.decide(0, 0, ACCEPTED)
     decisions.point(0, Spot(x=3.0, y=3.0, name="owl"))
 
-    with pytest.warns(InputWarning, match=r"1 points .* have no mask.*one/a.png"):
+    with pytest.warns(InputWarning, match=r"points .* have no mask.*\(1\): one/a.png"):
         export(found, tmp_path / "out", "coco", accepted=True)
 
 

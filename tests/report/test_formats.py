@@ -295,7 +295,7 @@ def test_nothing_is_written_over_or_left_half_done(found, tmp_path, kind):
 
 def test_photos_that_moved_are_found_by_their_names_and_folders(found, tmp_path):
     (tmp_path / "photos").rename(tmp_path / "moved")
-    with pytest.raises(FileNotFoundError, match=r"4 of 4 photos .*--images"):
+    with pytest.raises(FileNotFoundError, match=r"\(4 of 4\): .*--images"):
         export(found, tmp_path / "out", "coco")
     with pytest.raises(FileNotFoundError, match="expected a folder of photos"):
         export(found, tmp_path / "out", "coco", images=tmp_path / "photos")
@@ -313,11 +313,11 @@ def test_photos_that_cannot_be_told_apart_are_refused(found, tmp_path):
 
     spoil(found, forget)
     images = tmp_path / "photos"
-    with pytest.raises(ValueError, match=r"2 photos .* told apart .*: same.png, sa"):
+    with pytest.raises(ValueError, match=r"told apart .*\(2\): same.png, same.png"):
         export(found, tmp_path / "out", "coco", images=images)
 
     (images / "y/same.png").unlink()  # one photo is not two
-    with pytest.raises(ValueError, match=r"2 photos .* told apart"):
+    with pytest.raises(ValueError, match=r"told apart .*\(2\)"):
         export(found, tmp_path / "out", "coco", images=images)
 
 
@@ -333,7 +333,10 @@ def spoil(found, change):
     [
         (lambda c: c.pop("images"), "it has no list of images"),
         (lambda c: c["images"][1].update(width="9"), r"images\[1\]: expected height"),
-        (lambda c: c["images"][2].update(width=91), "1 of 4 photos have another size"),
+        (
+            lambda c: c["images"][2].update(width=91),
+            r"another size .*\(1 of 4\): same.png",
+        ),
         (lambda c: c["annotations"][0].pop("score"), "has no score"),
         (lambda c: c["categories"][0].update(name="a\nb"), "in one line of text"),
         (lambda c: c["categories"][0].update(name="狗_#1"), "every class once"),

@@ -35,6 +35,11 @@ def few(names: Sequence[str], comma: str = ", ") -> str:
     return comma.join(names[:3]) + (f"{comma}…" if len(names) > 3 else "")
 
 
+def many(count: int, what: str, width: int = 0) -> str:
+    """Return a number of things in words, such as ``1 photo`` or ``2 photos``."""
+    return f"{count:>{width}} {what}{'' if count == 1 else 's'}"
+
+
 def fraction(name: str, value: int | float, *, zero: bool = False) -> None:
     """Refuse a value outside (0, 1], or outside [0, 1] where ``zero`` is allowed."""
     if not (0 <= value <= 1 and (zero or value > 0)):

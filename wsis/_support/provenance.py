@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import wsis
+from wsis._support.checks import many
 
 
 def versions() -> dict[str, str]:
@@ -39,8 +40,8 @@ def machine(device: torch.device) -> dict[str, Any]:
 def device_in_words(device: torch.device) -> str:
     """Return a device with its card, or with the number of threads."""
     found = machine(device)
-    threads = f"{found['threads']} threads" if "threads" in found else found["device"]
-    return f"{device.type}, {threads}"
+    on = many(found["threads"], "thread") if "threads" in found else found["device"]
+    return f"{device.type}, {on}"
 
 
 @cache

@@ -87,13 +87,13 @@ def export(
         accepted=accepted,
         style=Style(polygons=polygons, tolerance=simplify),
     )
-    notes = [f"{done.instances} instances on {done.photos} photos: {out}"]
+    notes = [f"{done.said}: {out}"]
     if done.undecided:
         notes.append(f"photos left out, nothing accepted on them: {done.undecided}")
     if done.empty:
         notes.append(f"photos without an instance: {done.empty}")
     if done.hidden:
-        notes.append(f"{done.hidden} instances lie behind better ones and are left out")
+        notes.append(f"instances left out, behind better ones: {done.hidden}")
     if done.renamed:
-        notes.append(f"{done.renamed} photos have other names: {out / 'photos.csv'}")
+        notes.append(f"photos with other names: {done.renamed}, {out / 'photos.csv'}")
     typer.echo("\n".join(notes))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from wsis._support.checks import many
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
 from wsis.cli._next import then
@@ -67,7 +68,7 @@ def show(
     )
 
     def told(address: str) -> None:
-        typer.echo(f"{len(view.photos)} photos: {address}")
+        typer.echo(f"{many(len(view.photos), 'photo')}: {address}")
         typer.echo("Ctrl-C ends it; decisions are kept at once")
         if browse:
             import webbrowser

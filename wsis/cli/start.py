@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsis._support.checks import few
+from wsis._support.checks import few, many
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, printable
 from wsis.cli._files import write_tags
@@ -112,9 +112,9 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
         typer.echo("  classes become tags; places of objects are not read")
     width = max(map(len, counts))
     for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
-        typer.echo(printable(f"  {name:<{width}}  {count:>6} photos"))
+        typer.echo(printable(f"  {name:<{width}}  {many(count, 'photo', 6)}"))
     if none:
-        typer.echo(f"  {'(no tag)':<{width}}  {none:>6} photos")
+        typer.echo(f"  {'(no tag)':<{width}}  {many(none, 'photo', 6)}")
 
 
 def _unread(tagged: "Tagged") -> list[str]:
@@ -146,8 +146,7 @@ def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> No
     free = shutil.disk_usage(os.curdir).free
     typer.echo(
         f"wsis run takes about {in_time(sum(seconds.values()))} on this machine "
-        f"({device.replace(', 1 threads', ', 1 thread')}), by a trial on two photos, "
-        f"and {size / 2**20:,.0f} MiB of disk"
+        f"({device}), by a trial on two photos, and {size / 2**20:,.0f} MiB of disk"
     )
     if size > free:
         typer.echo(f"warning: only {free / 2**20:,.0f} MiB of disk are free", err=True)

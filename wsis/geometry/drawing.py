@@ -16,8 +16,10 @@ from wsis.geometry.predictions import Predictions
 
 Colour = tuple[int, int, int]
 
-# Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/: the colour-
-# blind tell them apart. Black is left out, as photos are often dark.
+# Seven of Okabe and Ito, "Color Universal Design", https://jfly.uni-koeln.de/color/:
+# the colour-blind tell them apart. Black is left out, as photos are often dark. Each of
+# the others is the farthest from all before it (CIEDE2000), to who sees all colours or
+# lacks red or green; no two are much nearer than the nearest two of the seven.
 PALETTE: tuple[Colour, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -26,6 +28,19 @@ PALETTE: tuple[Colour, ...] = (
     (0, 114, 178),
     (213, 94, 0),
     (204, 121, 167),
+    (150, 0, 30),
+    (165, 240, 210),
+    (120, 45, 90),
+    (0, 0, 240),
+    (180, 240, 255),
+    (0, 105, 75),
+    (0, 210, 135),
+    (60, 135, 255),
+    (150, 90, 120),
+    (210, 0, 75),
+    (60, 60, 150),
+    (60, 75, 255),
+    (105, 195, 165),
 )
 
 SHOWN = 5

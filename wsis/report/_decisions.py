@@ -118,7 +118,8 @@ class Decisions:
                 case _:
                     damaged.append(f"line {number}")
         if damaged:
-            warn(f"{self.path}: {len(damaged)} damaged are left out: {few(damaged)}")
+            many = f"({len(damaged)}): {few(damaged)}"
+            warn(f"{self.path}: damaged lines are left out {many}")
         self.version, self._last, self._spots = now, last, {}
         for (photo, name, what), decision in last.items():
             if decision == POINTED:
@@ -191,8 +192,8 @@ class Decisions:
                 missed += [photo.name] * len(self.spots(number))
         if missed:
             warn(
-                f"{len(missed)} points on missed objects have no mask; training "
-                f"on these photos teaches that nothing is there: {few(missed)}"
+                "points on missed objects have no mask; training on these photos "
+                f"teaches that nothing is there ({len(missed)}): {few(missed)}"
             )
         return found
 

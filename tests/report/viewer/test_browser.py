@@ -86,7 +86,7 @@ def test_photos_are_looked_through_decided_and_exported(found, address, browser)
 
     page.get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Write").click()
-    page.get_by_text("1 instances on 1 photos").wait_for()
+    page.get_by_text("1 instance on 1 photo").wait_for()
 
     photos = photos_of(found, None)[0]
     decisions = [Decisions(found, photos).of(i) for i in range(3)]

@@ -172,6 +172,14 @@ def test_the_score_and_the_classes_choose_what_is_shown(found):
     assert View.of(found).least == 0.1
 
 
+def test_accepting_all_takes_no_more_than_the_page_lists(found, monkeypatch):
+    monkeypatch.setattr("wsis.report.viewer._page.MOST", 1)
+    view = View.of(found)
+    visit(view, click("photo-1"), press("Accept these 1"), see("1 more: raise"))
+
+    assert Decisions(found, view.photos).of(1) == [ACCEPTED, OPEN]
+
+
 def test_what_is_accepted_is_written_beside_the_predictions(found):
     view = View.of(found)
 
@@ -185,7 +193,7 @@ def test_what_is_accepted_is_written_beside_the_predictions(found):
         see("expected decisions.jsonl"),
         accept,
         press("Write"),
-        see("1 instances on 1 photos"),
+        see("1 instance on 1 photo"),
         press("Write"),
         see("accepted-coco-2"),
     )
@@ -229,7 +237,9 @@ def test_refuses_what_has_no_photos_or_has_lost_them(found, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is none; .*found has one"):
         View.of(tmp_path)
     (tmp_path / "b.png").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of 3 photos .* b.png.*--images"):
+    with pytest.raises(
+        FileNotFoundError, match=r"not where .*\(1 of 3\): b.png.*--images"
+    ):
         View.of(found)
     (found / REVIEW).unlink()
     Pillow.new("RGB", (30, 20)).save(tmp_path / "b.png")

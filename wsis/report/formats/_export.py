@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsis._support.checks import warn
+from wsis._support.checks import many, warn
 from wsis._support.folders import new_folder
 from wsis.data.annotations import classes_in
 from wsis.report._decisions import decided
@@ -31,6 +31,11 @@ class Exported:
     hidden: int
     renamed: int
     undecided: int = 0
+
+    @property
+    def said(self) -> str:
+        """Return how much was written, in words."""
+        return f"{many(self.instances, 'instance')} on {many(self.photos, 'photo')}"
 
 
 def export(

@@ -99,7 +99,7 @@ def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str
         n for n, r, size in zip(names, reads, sizes, strict=True) if r.size != size
     ]:
         raise ValueError(
-            f"{len(other)} of {len(names)} photos have another size than in {path}: "
+            f"photos have another size than in {path} ({len(other)} of {len(names)}): "
             f"{few(other)}; predict them again, or give the right folder with --images"
         )
     stems = unique([_safe(Path(name.replace("\\", "/")).stem) for name in names])
@@ -166,7 +166,7 @@ def _places(
     if missing:
         where = f"in {images}" if images else "where they were predicted"
         raise FileNotFoundError(
-            f"{len(missing)} of {len(names)} photos of {file} are not {where}: "
+            f"photos of {file} are not {where} ({len(missing)} of {len(names)}): "
             f"{few(missing)}; give their folder with --images"
         )
     times = Counter(some[0] for some in found)
@@ -177,9 +177,9 @@ def _places(
     ]
     if unclear:
         raise ValueError(
-            f"{len(unclear)} photos of {file} cannot be told apart by their names in "
-            f"{images or file.parent}: {few(unclear)}; give a folder that holds them "
-            "in the same folders as before"
+            f"photos of {file} cannot be told apart by their names in "
+            f"{images or file.parent} ({len(unclear)}): {few(unclear)}; give a folder "
+            "that holds them in the same folders as before"
         )
     return [some[0] for some in found]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import run, ui
 
+from wsis._support.checks import many
 from wsis.geometry.drawing import PALETTE
 from wsis.geometry.frame import frame
 from wsis.report._decisions import ACCEPTED, OPEN, REJECTED, Spot
@@ -175,9 +176,10 @@ class Page:
         """List the instances that the photo shows, and its points."""
         shown, decisions = self._visible(), self.view.decisions.of(self.photo)
         with ui.row().classes("w-full items-center"):
-            of = f"{len(shown)} of {len(self.found)} instances"
+            of = f"{len(shown)} of {many(len(self.found), 'instance')}"
             ui.label(of).classes("font-medium grow").mark("shown")
-            ui.button("Accept all", on_click=lambda: self._decide_all(shown)).props(
+            every = "Accept all" if len(shown) <= MOST else f"Accept these {MOST}"
+            ui.button(every, on_click=lambda: self._decide_all(shown[:MOST])).props(
                 "flat dense no-caps"
             ).set_enabled(bool(shown))
         for i in shown[:MOST]:
@@ -419,8 +421,7 @@ class Page:
                 else:
                     if done is not None:
                         out, counts, notes = done
-                        text = f"{counts.instances} instances on {counts.photos} photos"
-                        said.set_text(" · ".join([f"{text}: {out}", *notes]))
+                        said.set_text(" · ".join([f"{counts.said}: {out}", *notes]))
                 finally:
                     button.enable()
 
