@@ -1,6 +1,5 @@
 """The folder of a bench: finished runs as they come, and the folders side by side."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
