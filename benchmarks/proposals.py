@@ -29,6 +29,7 @@ from pycocotools import mask as coco
 from wsis import plugins
 from wsis.contracts import Annotated, Image
 from wsis.data.coco import CocoData
+from wsis.evaluation.matches import SIZES
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
 from wsis.geometry.masks import boxes
 from wsis.geometry.overlap import box_shared, iou
@@ -73,8 +74,10 @@ def watched(source: Any, clock: Clock) -> Any:
         for step, (module, names) in STEPS.items():
             for name in names:
                 setattr(module, name, clock.timed(step, getattr(module, name)))
-        kind = type(source._contours())
-        kind.__call__ = clock.timed("contours", kind.__call__)
+        kind: Any = type(source._contours())
+        for name in ("__call__", "of_lab"):
+            if hasattr(kind, name):
+                setattr(kind, name, clock.timed("contours", getattr(kind, name)))
     return source
 
 
@@ -196,8 +199,10 @@ def main() -> None:
     figures, costs = measured(data, source, arguments.limit)
     for budget, best in zip(figures.budgets, figures.best, strict=True):
         print(row(str(budget), best))
-    for name, inside in figures._sizes():
-        print(row(f"{figures.budgets[-1]}, {name}", figures.best[-1, inside]))
+    for name, (low, high) in SIZES.items():
+        inside = (low <= figures.area) & (figures.area <= high)
+        if inside.any():
+            print(row(f"{figures.budgets[-1]}, {name}", figures.best[-1, inside]))
     print(
         f"\n{len(figures.count)} photos, {len(figures.area)} objects; "
         + ", ".join(costs)

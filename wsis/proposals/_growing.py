@@ -4,6 +4,7 @@ import heapq
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -65,12 +66,13 @@ def grow(base: Superpixels, measure: Callable[[Superpixels], Distances]) -> Tree
         inside=np.array(growing.inside, dtype=float),
         until=until,
     )
-    met = np.array(growing.pairs, dtype=float).reshape(-1, 4)
-    first, second = met[:, :2].astype(int).T
+    first, second = growing.pairs().T
+    numbers = chain.from_iterable(growing.shared)
+    shared = np.fromiter(numbers, float, 2 * len(first)).reshape(-1, 2)
     return Tree(
         children=children,
         nodes=nodes,
-        pairs=joined(nodes, first, nodes, second, *met[:, 2:].T),
+        pairs=joined(nodes, first, nodes, second, *shared.T),
     )
 
 
@@ -85,10 +87,16 @@ def membership(tree: Tree) -> Bool[np.ndarray, "K R"]:
 
 
 class _Growing:
-    """Regions while they merge. Plain numbers: regions have few neighbours."""
+    """Regions while they merge. Plain numbers: regions have few neighbours.
+
+    Each pair belongs to one of its regions, the later one, or the first of two
+    superpixels, which keeps its neighbours by distance. Only its nearest is in the
+    heap, so that the many pairs of which one merges with another cost next to nothing.
+    """
 
     def __init__(self, base: Superpixels, distances: Distances) -> None:
         self.distances = distances
+        self.count = len(base)
         self.area: list[float] = base.area.tolist()
         self.frame: list[float] = base.frame.tolist()
         self.inside = [0.0] * len(base)
@@ -98,7 +106,10 @@ class _Growing:
         self.borders: dict[int, dict[int, tuple[float, float]]] = {
             i: {} for i in range(len(base))
         }
-        self.pairs: list[tuple[int, int, float, float]] = []
+        # The neighbours that each region had when it arose, and their borders.
+        self.met: list[list[int]] = []
+        self.shared: list[tuple[float, float]] = []
+        self.waiting: list[list[tuple[float, int]]] = []
         self.heap: list[tuple[float, int, int]] = []
         for (a, b), length, contour in zip(
             base.edges.tolist(),
@@ -122,18 +133,38 @@ class _Growing:
             if first in borders and second in borders:
                 merges.append((first, second))
                 self.merge(first, second)
+                continue
+            owner = first if second < self.count else second
+            if owner in borders:
+                self.offer(owner)
         return merges
 
+    def pairs(self) -> Int[np.ndarray, "K 2"]:
+        """Return the pairs of neighbours in the order in which they met."""
+        sizes = [len(others) for others in self.met]
+        one = np.arange(len(self.met)).repeat(sizes)
+        other = np.fromiter(chain.from_iterable(self.met), int, len(one))
+        return np.sort(np.stack([one, other], 1), 1)
+
     def meet(self, region: int, others: Borders) -> None:
-        """Note a region's neighbours; the innermost loop, so it repeats no look-up."""
-        if not others:
-            return
-        heap, push, note = self.heap, heapq.heappush, self.pairs.append
-        distances = self.distances.to(region, others)
-        for (other, border), distance in zip(others.items(), distances, strict=True):
-            one, two = (other, region) if other < region else (region, other)
-            note((one, two, *border))
-            push(heap, (distance, one, two))
+        """Note the neighbours of the next region."""
+        self.met.append(list(others))
+        self.shared.extend(others.values())
+        distances = self.distances.to(region, others) if others else []
+        # The nearest last; of equals, that of the least number.
+        ranked = sorted(zip(distances, others, strict=True), reverse=True)
+        self.waiting.append(ranked)
+        self.offer(region)
+
+    def offer(self, region: int) -> None:
+        """Put a region and the nearest neighbour that it has left into the heap."""
+        waiting, borders = self.waiting[region], self.borders
+        while waiting:
+            distance, other = waiting.pop()
+            if other in borders:
+                pair = (other, region) if other < region else (region, other)
+                heapq.heappush(self.heap, (distance, *pair))
+                return
 
     def merge(self, first: int, second: int) -> None:
         """Join two neighbours; the new region has the next number."""
@@ -154,16 +185,18 @@ class _Growing:
         )
         if len(mine) < len(theirs):
             mine, theirs = theirs, mine
-        for other, (more, stronger) in theirs.items():
-            before = mine.get(other, (0.0, 0.0))
-            mine[other] = (before[0] + more, before[1] + stronger)
-        self.borders[new] = mine
-        for other, border in mine.items():
-            around = self.borders[other]
+        both = mine | theirs
+        for other in mine.keys() & theirs.keys():
+            one, two = mine[other], theirs[other]
+            both[other] = (one[0] + two[0], one[1] + two[1])
+        borders = self.borders
+        for other, border in both.items():
+            around = borders[other]
             around.pop(first, None)
             around.pop(second, None)
             around[new] = border
-        self.meet(new, mine)
+        borders[new] = both
+        self.meet(new, both)
 
 
 class ByMeans:
@@ -187,41 +220,55 @@ class ByMeans:
         # By way of the mean, which may differ in the last bit.
         self.contour = base.length * (base.contour / base.length)
         self.area: list[float] = base.area.tolist()
-        self.colour = [tuple(colour) for colour in (base.colour / 100).tolist()]
-        self.boxes = [tuple(box) for box in base.boxes.tolist()]
+        self.held = [area**size for area in self.area] if size else []
+        self.colour = [tuple(c) for c in (base.colour / 100).tolist()] if colour else []
+        self.boxes = [tuple(box) for box in base.boxes.tolist()] if shape else []
 
     def merge(self, first: int, second: int) -> None:
         """Add the union of two regions."""
+        _, by_colour, by_size, by_shape = self.weights
         a, b = self.area[first], self.area[second]
-        self.area.append(a + b)
-        p, q = self.colour[first], self.colour[second]
-        self.colour.append(
-            tuple((a * x + b * y) / (a + b) for x, y in zip(p, q, strict=True))
-        )
-        p, q = self.boxes[first], self.boxes[second]
-        self.boxes.append(
-            (min(p[0], q[0]), min(p[1], q[1]), max(p[2], q[2]), max(p[3], q[3]))
-        )
+        both = a + b
+        self.area.append(both)
+        if by_size:
+            self.held.append(both**by_size)
+        if by_colour:
+            (p, q, r), (x, y, z) = self.colour[first], self.colour[second]
+            mean = (a * p + b * x) / both, (a * q + b * y) / both, (a * r + b * z) / both
+            self.colour.append(mean)
+        if by_shape:
+            p, q = self.boxes[first], self.boxes[second]
+            self.boxes.append((*map(min, p[:2], q[:2]), *map(max, p[2:], q[2:])))
 
     def to(self, region: int, others: Borders) -> list[float]:
-        """Return the distances of a region to neighbours."""
+        """Return the distances of a region to neighbours.
+
+        This is the innermost loop: what is not weighed is not computed.
+        """
         by_contour, by_colour, by_size, by_shape = self.weights
-        area, colour, boxes = self.area, self.colour, self.boxes
-        my_area, my_colour = area[region], colour[region]
-        left, top, right, bottom = boxes[region]
-        found = []
-        for other, (length, contour) in others.items():
-            distance = by_contour * contour / length
-            if by_colour:
-                distance += by_colour * math.dist(colour[other], my_colour)
-            if by_size:
-                distance *= min(area[other], my_area) ** by_size
-            if by_shape:
-                x0, y0, x1, y1 = boxes[other]
-                width = (x1 if x1 > right else right) - (x0 if x0 < left else left)
-                height = (y1 if y1 > bottom else bottom) - (y0 if y0 < top else top)
-                distance += by_shape * width * height
-            found.append(distance)
+        found = [by_contour * contour / length for length, contour in others.values()]
+        if by_colour:
+            theirs = map(self.colour.__getitem__, others)
+            apart = map(math.dist, theirs, repeat(self.colour[region]))
+            found = [d + by_colour * a for d, a in zip(found, apart, strict=True)]
+        if by_size:
+            # The least area to a power is the least power.
+            held, mine = self.held, self.held[region]
+            found = [
+                d * (one if (one := held[other]) < mine else mine)
+                for d, other in zip(found, others, strict=True)
+            ]
+        if by_shape:
+            left, top, right, bottom = self.boxes[region]
+            found = [
+                d
+                + by_shape
+                * ((x1 if x1 > right else right) - (x0 if x0 < left else left))
+                * ((y1 if y1 > bottom else bottom) - (y0 if y0 < top else top))
+                for d, (x0, y0, x1, y1) in zip(
+                    found, map(self.boxes.__getitem__, others), strict=True
+                )
+            ]
         return found
 
 

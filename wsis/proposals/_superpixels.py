@@ -15,7 +15,7 @@ from wsis._support.memory import give_back
 from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.geometry.masks import compact
-from wsis.proposals.contours import derivative, lab_gradient
+from wsis.proposals.contours import LabContours, derivative, lab_gradient
 
 _COLOURS, _SLOPES = 25, 10
 """Bins of a colour channel and of an orientation, as in Selective Search (IJCV 2013,
@@ -114,7 +114,9 @@ def propose(
     contours.
     """
     small = shrunk(image, side)
-    lab, contour = rgb2lab(small), contours(small)
+    lab = rgb2lab(small)
+    given = isinstance(contours, LabContours)
+    contour = contours.of_lab(lab) if given else contours(small)
     if detail and contours.ledger:
         contour = contour + detail * lab_gradient(lab, 1.0)
     base = superpixels(lab, contour, count)
@@ -144,23 +146,26 @@ def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"
     altitudes = hg.tree_monotonic_regression(tree, altitudes, "max")
     count = min(count, tree.num_leaves())
     cut = hg.labelisation_horizontal_cut_from_num_regions(tree, altitudes, count)
-    _, found, size = np.unique(cut, return_inverse=True, return_counts=True)
-    rank = size.argsort(kind="stable").argsort()
-    return np.asarray(rank[found].reshape(contour.shape))
+    size = np.bincount(cut.ravel())
+    found = np.flatnonzero(size)
+    rank = np.zeros(len(size), dtype=np.int64)
+    rank[found[size[found].argsort(kind="stable")]] = np.arange(len(found))
+    return np.asarray(rank[cut].reshape(contour.shape))
 
 
 def borders(
     labels: Int[np.ndarray, "H W"], contour: Float[np.ndarray, "H W"]
 ) -> tuple[Int[np.ndarray, "E 2"], Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
     """Return touching regions, each pair once; borders' lengths and summed contours."""
-    beside = ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]))
-    pairs = [np.stack([labels[a], labels[b]], -1).reshape(-1, 2) for a, b in beside]
-    heights = [((contour[a] + contour[b]) / 2).ravel() for a, b in beside]
-    pair, height = np.sort(np.concatenate(pairs), 1), np.concatenate(heights)
-    border = pair[:, 0] != pair[:, 1]
-    pair, height = pair[border], height[border]
     number = int(labels.max()) + 1
-    key, edge = np.unique(pair @ [number, 1], return_inverse=True)
+    keys, heights = [], []
+    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        border = labels[a] != labels[b]
+        one, two = labels[a][border], labels[b][border]
+        keys.append(np.minimum(one, two) * number + np.maximum(one, two))
+        heights.append((contour[a][border] + contour[b][border]) / 2)
+    height = np.concatenate(heights)
+    key, edge = np.unique(np.concatenate(keys), return_inverse=True)
     length = np.bincount(edge, minlength=len(key)).astype(float)
     total = np.bincount(edge, height, minlength=len(key)).astype(float)
     return np.stack([key // number, key % number], 1), length, total

@@ -40,7 +40,11 @@ class LabContours:
 
     def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
         """Return the gradient's length as a share of a certain contour's, at most 1."""
-        return (lab_gradient(rgb2lab(image), self.sigma) / _STRONGEST).clip(0, 1)
+        return self.of_lab(rgb2lab(image))
+
+    def of_lab(self, lab: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W"]:
+        """Return what the call does, of the image in CIE Lab."""
+        return (lab_gradient(lab, self.sigma) / _STRONGEST).clip(0, 1)
 
 
 def lab_gradient(
