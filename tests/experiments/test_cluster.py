@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import signal
 import sys
 from dataclasses import asdict, replace
@@ -10,8 +9,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from tests.drawn import Squares, settings
-from wsis.experiments import _pool, compare_variants, variants_of
-from wsis.experiments._pool import _on_cluster, _seen, _versions, _work_of
+from wsis.experiments import compare_variants, variants_of
+from wsis.experiments._pool import _same_work, _seen
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning import Space, tune
 from wsis.runs.pipeline import Pipeline
@@ -106,8 +105,7 @@ def test_a_tuning_on_a_cluster_has_the_same_figures(local, cache):
     assert run(cluster=local.scheduler_address) == run()
 
 
-def given(cache, **other):
-    """What a worker is given, and its work."""
+def work_on(cache):
     plan = Plan(
         data=Squares(),
         variants=variants_of(MINERS),
@@ -115,25 +113,7 @@ def given(cache, **other):
         cache=cache,
         device=Pipeline(settings(), cache).device,
     )
-    work = Work(plan)
-    parts = [plan, _versions(), _seen(work), str(cache)]
-    for name, value in other.items():
-        parts[["plan", "versions", "seen", "folder"].index(name)] = value
-    return work, pickle.dumps(tuple(parts))
-
-
-def test_a_worker_with_other_versions_is_told(cache):
-    _, other = given(cache, versions={**_versions(), "wsis": "0.0.1"})
-
-    with pytest.raises(ValueError, match=r"a worker on .*: wsis: '0\.0\.1' there"):
-        _work_of(other)
-
-
-def test_a_worker_without_the_cache_is_told(cache):
-    _, other = given(cache, folder=str(cache / "nowhere"))
-
-    with pytest.raises(ValueError, match=r"does not see the cache .*: give --cache"):
-        _work_of(other)
+    return Work(plan)
 
 
 class Missing(Squares):
@@ -144,39 +124,12 @@ class Missing(Squares):
 
 
 def test_a_worker_that_sees_no_data_or_other_data_is_told(cache):
-    work, _ = given(cache)
+    work = work_on(cache)
 
     for data, text in [
         (Missing(), r"does not see the data, .*: photos/train\.json"),
         (Squares(seed=1), "sees other data under these paths: photos"),
         (Squares(train=5), r"sees other data under these paths: .*train"),
     ]:
-        _, other = given(cache, plan=replace(work.plan, data=data))
         with pytest.raises(ValueError, match=text):
-            _work_of(other)
-
-
-def test_workers_of_several_threads_are_refused(cache, monkeypatch):
-    class Client:
-        def nthreads(self):
-            return {"a": 1, "b": 4}
-
-    work, _ = given(cache)
-    monkeypatch.setattr(_pool, "connected", lambda address: _Given(Client()))
-
-    with (
-        pytest.raises(ValueError, match=r"one thread each .*, 1 of 2 have more"),
-        _on_cluster(work, "tcp://x"),
-    ):
-        pass
-
-
-class _Given:
-    def __init__(self, client):
-        self.client = client
-
-    def __enter__(self):
-        return self.client
-
-    def __exit__(self, *raised):
-        pass
+            _same_work(replace(work.plan, data=data), _seen(work))

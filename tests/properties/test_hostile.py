@@ -110,7 +110,7 @@ def test_nothing_is_unpickled() -> None:
     A worker of a cluster reads what the command has sent it, on the connection on which
     Dask sends code.
     """
-    sent = Path(wsis.__file__).parent / "experiments/_pool.py"
+    sent = Path(wsis.__file__).parent / "_support/cluster.py"
     wanted = {
         "torch.load": "weights_only=True",
         "np.load": "allow_pickle=False",

@@ -104,7 +104,9 @@ def test_cues_go_on_from_what_an_interrupted_run_kept(tmp_path):
 
     again = pipeline.cues(bags, 0)
 
+    assert [again.has(bag) for bag in bags] == [True, False, False, False]
     assert again(bags[0]).equal(kept)
+    assert again.kept == {}  # Memory does not grow with the number of photos.
     assert "labeller" not in vars(again.labeller)  # Nothing was learned for that.
     whole = again(bags[1])
     assert "labeller" in vars(again.labeller)

@@ -1,3 +1,6 @@
+import os
+import signal
+import sys
 from functools import partial
 
 import numpy as np
@@ -7,7 +10,7 @@ from PIL import Image as Pillow
 from tests.photos import draw_photos
 from wsis.data.coco import CocoData
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.predicting import Kept, Task, predict_files
+from wsis.runs.predicting import Kept, Task, _same_run, predict_files
 from wsis.runs.run import Card, Run, load
 from wsis.runs.settings import Part, Settings
 
@@ -71,12 +74,54 @@ def test_several_processes_find_what_one_finds(loading, photos, tmp_path):
     assert told == 3 * ["read", "proposals", "features 64", "masks"]
 
 
+@pytest.fixture(scope="module")
+def local():
+    distributed = pytest.importorskip("distributed")
+    given = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**given, silence_logs=50) as local:
+        yield local
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_cluster_that_loses_a_worker_finds_what_one_process_finds(
+    loading, photos, tmp_path, local
+):
+    kept = Kept(min_score=0.001)
+    some = [tasks(photos, tmp_path / name) for name in ("one", "far")]
+    one = list(predict_files(loading, some[0], kept))
+
+    found = []
+    for outcome in predict_files(
+        loading, some[1], kept, cluster=local.scheduler_address
+    ):
+        if not found:
+            [worker, *_] = local.workers.values()
+            os.kill(worker.process.process.pid, signal.SIGKILL)
+        found.append(outcome)
+
+    assert [type(a) for a in one] == [type(b) for b in found]
+    assert "torn.jpg" in str(found[1])
+    for i in (0, 2, 3):
+        assert len(one[i]) > 0
+        assert one[i].image_id == found[i].image_id
+        assert one[i].score.equal(found[i].score)
+        assert one[i].masks == found[i].masks
+        assert some[0][i].picture.read_bytes() == some[1][i].picture.read_bytes()
+
+
+def test_a_worker_without_the_run_or_with_another_is_told(loading):
+    card = loading().card
+
+    with pytest.raises(ValueError, match=r"a worker on .* does not see the run, .* no"):
+        _same_run(partial(load, "no"), card)
+    with pytest.raises(ValueError, match="sees another run under this path"):
+        _same_run(loading, card.model_copy(update={"seed": 7}))
+
+
 def test_a_killed_process_is_told_with_a_way_out(photos, tmp_path):
     with pytest.raises(ValueError, match=r"was killed, .* fewer --jobs"):
         list(predict_files(die, tasks(photos, tmp_path / "out"), Kept(), 2))
 
 
 def die():
-    import os
-
     os._exit(9)

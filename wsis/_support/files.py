@@ -404,6 +404,10 @@ class Cache:
             warn(f"files of the cache {self.folder} were damaged; they are made again")
         return made
 
+    def __contains__(self, key: str) -> bool:
+        """Tell whether there is a file of tensors under ``key``, whole or not."""
+        return (self.folder / f"{key}.safetensors").is_file()
+
     @contextmanager
     def _named(self) -> Iterator[None]:
         """Say of a folder that is read-only that it is the cache's."""

@@ -78,6 +78,7 @@ def predict(
         bool, typer.Option("--single", help="Photos have one object of each tag.")
     ] = False,
     jobs: options.Jobs = 1,
+    cluster: options.Cluster = None,
     place: options.Place,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -122,8 +123,10 @@ def predict(
         check_installed()
     elif every is not None:
         raise UsageError("expected a video for --every, got photos alone")
-    loading = partial(load, run, device=place.device, cache=place.cache)
-    trained = loading()
+    # Workers elsewhere have another current folder.
+    cache = None if place.cache is None else place.cache.absolute()
+    loading = partial(load, run.absolute(), device=place.device, cache=cache)
+    trained = load(run, device=place.device, cache=cache)
     wanted = None if classes is None else classes_in(classes, trained.classes)
     allowed: list[frozenset[str] | None] = [None] * len(paths)
     tagged: list[dict[str, int] | None] = [None] * len(paths)
@@ -162,9 +165,9 @@ def predict(
                 zip(paths, names, tagged, strict=True), 1
             )
         ]
-        again = (lambda: trained) if jobs == 1 else loading
+        again = (lambda: trained) if jobs == 1 and cluster is None else loading
         kept = Kept(min_score=min_score, classes=wanted)
-        found = _predicted(again, trained.parts, tasks, kept, jobs)
+        found = _predicted(again, trained.parts, tasks, kept, jobs, cluster)
         # Frames lie where they will in the end.
         frames = [one for one in paths if folder in one.parents]
         places = {one: out / one.relative_to(folder) for one in frames}
@@ -221,6 +224,7 @@ def _predicted(
     tasks: "Sequence[Task]",
     kept: "Kept",
     jobs: int,
+    cluster: str | None,
 ) -> "dict[Path, Predictions]":
     """Return the predictions of every readable photo; report the others."""
     from contextlib import closing
@@ -233,7 +237,8 @@ def _predicted(
     with Bars() as bars:
         # Reading the photo is one more part.
         step, tick = bars.parted("predict", len(tasks), parts + 1)
-        with closing(predict_files(load, tasks, kept, jobs, tick)) as outcomes:
+        work = predict_files(load, tasks, kept, jobs, tick, cluster)
+        with closing(work) as outcomes:
             for task, outcome in zip(tasks, outcomes, strict=True):
                 if isinstance(outcome, Predictions):
                     found[task.path] = outcome

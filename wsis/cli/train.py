@@ -41,6 +41,7 @@ def train(
     ] = None,
     resume: options.Resume = False,
     track: options.Track = None,
+    cluster: options.Cluster = None,
     data: Annotated[options.Data, options.Without("val_images")],
     setup: options.Setup,
 ) -> None:
@@ -50,7 +51,9 @@ def train(
     continues from there, with the same result. The folder holds model.safetensors and
     run.json: settings, classes, labels consumed, versions, losses.
 
-    Started by torchrun, several processes share the photos of each batch.
+    Started by torchrun, several processes share the photos of each batch. With
+    --cluster, workers make proposals, features and cues; the training itself stays
+    here.
     """
     from wsis._support.places import torch_device
     from wsis.cli._show import Bars
@@ -80,6 +83,7 @@ def train(
                 monitor=bars,
                 ranks=ranks,
                 tracker=track or (),
+                cluster=cluster,
             )
     losses = run.card.losses
     loss = f", loss {losses[-1]['total']:.3f}" if losses else ""

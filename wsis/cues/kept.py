@@ -1,4 +1,4 @@
-"""The cue cache: cluster labels of bags, made once, kept in memory and on disk."""
+"""The cue cache: cluster labels of bags, made once and kept on disk or in memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ class Cues:
         scale: of the images that the maps are of.
         cache: keeps the labels between runs; made for this labeller alone.
         shared: counts the pixels that proposals share.
+        kept: the labels so far, where there is no cache.
     """
 
     labeller: "CueLabeller | Learned | None"
@@ -35,28 +36,38 @@ class Cues:
     scale: Scale
     cache: Cache | None = None
     shared: SharedOf = counted
-    kept: dict[str, Tensor | None] = field(default_factory=dict)
+    kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def __call__(self, bag: Bag) -> Int[Tensor, "N C1"] | None:
         """Return the cluster labels of a bag's proposals."""
         if self.labeller is None:
             return None
         key = label_key(bag)
-        if key not in self.kept:
 
-            def make() -> dict[str, Tensor]:
-                labels = self._label(bag)
-                return {} if labels is None else {"labels": labels.to(torch.int16)}
+        def make() -> dict[str, Tensor]:
+            labels = self._label(bag)
+            return {} if labels is None else {"labels": labels.to(torch.int16)}
 
-            made = make() if self.cache is None else self.cache.get(key, make)
-            self.kept[key] = made.get("labels")
-        labels = self.kept[key]
-        return None if labels is None else labels.long()
+        if self.cache is not None:
+            # Not in memory, too, which would grow with the number of photos.
+            made = self.cache.get(key, make)
+        else:
+            made = self.kept[key] if key in self.kept else make()
+            self.kept[key] = made
+        return made["labels"].long() if "labels" in made else None
+
+    def has(self, bag: Bag) -> bool:
+        """Tell whether the cache keeps the labels of a bag."""
+        return self.cache is not None and label_key(bag) in self.cache
+
+    def learned(self) -> CueLabeller | None:
+        """Return the labeller, trained now if it was not yet."""
+        found = self.labeller
+        return found.labeller if isinstance(found, Learned) else found
 
     def ready(self) -> CueLabeller | None:
         """Return the labeller, trained and shown the way through the backbone."""
-        found = self.labeller
-        labeller = found.labeller if isinstance(found, Learned) else found
+        labeller = self.learned()
         if isinstance(labeller, Tracing):
             return labeller.through(trace(self.features.live.backbone, self.scale))
         return labeller

@@ -7,22 +7,15 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
-from functools import lru_cache, partial
-from pathlib import Path
-from socket import gethostname
-from tempfile import TemporaryDirectory
-from threading import Lock
+from functools import partial
 from types import FunctionType
 from typing import Any
 
-import torch
-
 from wsis._support.checks import InputWarning
-from wsis._support.cluster import connected
+from wsis._support.cluster import here, workers
 from wsis._support.files import differences, in_words
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
-from wsis._support.provenance import versions
 from wsis.experiments.runner import Plan, Work
 from wsis.report.shown import spread
 
@@ -107,40 +100,12 @@ def _call(function: Callable[..., Any], call: tuple[Any, ...]) -> Any:
 
 @contextmanager
 def _on_cluster(work: Work, address: str) -> Iterator[Do]:
-    with (
-        connected(address) as client,
-        TemporaryDirectory(prefix="cluster-", dir=_made(work.plan.cache)) as here,
-    ):
-        from cloudpickle import dumps
-        from distributed import KilledWorker
+    make = partial(_same_work, work.plan, _seen(work))
+    sent = {"what": "miners or data", "folder": work.plan.cache}
+    with workers(address, make, **sent) as those:
         from distributed import as_completed as completed
 
-        several = sum(threads > 1 for threads in client.nthreads().values())
-        if several:
-            raise ValueError(
-                f"expected workers of one thread each (dask worker --nthreads 1), "
-                f"{several} of {len(client.nthreads())} have more"
-            )
-        try:
-            given = dumps((work.plan, _versions(), _seen(work), here))
-        except Exception as error:  # whatever a class of the user's raises
-            raise ValueError(
-                f"miners or data cannot be sent to a cluster ({error}); put what they "
-                "are made of into a module that the workers have"
-            ) from error
-        # Not pure: every call is one of its own.
-        submit = partial(client.submit, _call_there, given, pure=False)
-        try:
-            yield partial(_each, submit, completed)
-        except KilledWorker as error:
-            raise ValueError(
-                f"the cluster gave up, as workers were lost again and again: {error}"
-            ) from error
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+        yield partial(_each, partial(those.submit, _call_there), completed)
 
 
 def _seen(work: Work) -> dict[str, Any]:
@@ -151,56 +116,31 @@ def _seen(work: Work) -> dict[str, Any]:
     return {"data": work.fingerprint, "photos": photos}
 
 
-def _versions() -> dict[str, str]:
-    return {name: one for name, one in versions().items() if name != "python"}
-
-
 _LOOKED_AT = 5
 """Photos that a worker compares; the others are read when they are worked on."""
 
 
-def _call_there(
-    given: bytes, function: Callable[..., Any], call: tuple[Any, ...]
-) -> Any:
-    # One at a time, whatever the worker's threads: runs draw from the global state.
-    with _alone, warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        torch.set_num_threads(1)
-        return function(_work_of(given), *call, None)
+def _call_there(work: Work, function: Callable[..., Any], call: tuple[Any, ...]) -> Any:
+    return function(work, *call, None)
 
 
-_alone = Lock()
-
-
-@lru_cache(maxsize=1)
-def _work_of(given: bytes) -> Work:
-    """Make the work of a plan once a worker.
+def _same_work(plan: Plan, wanted: dict[str, Any]) -> Work:
+    """Make the work of a plan on a worker.
 
     Raises:
-        ValueError: if the worker does not have in common what it must.
+        ValueError: if the worker does not see the same data.
     """
-    plan, known, wanted, folder = pickle.loads(given)
-    where = f"a worker on {gethostname()}"
-    if changes := differences(known, _versions()):
-        raise ValueError(
-            f"expected the versions of this process on {where}: {in_words(changes)}"
-        )
-    if not Path(folder).is_dir():
-        raise ValueError(
-            f"{where} does not see the cache {plan.cache}: give --cache a folder that "
-            "all workers see under this path"
-        )
     try:
         work = Work(plan)
         found = _seen(work)
     except (ValueError, LookupError, OSError) as error:
         raise ValueError(
-            f"{where} does not see the data, which must have the same paths there: "
+            f"{here()} does not see the data, which must have the same paths there: "
             f"{error}"
         ) from error
     if changes := differences(wanted, found):
         raise ValueError(
-            f"{where} sees other data under these paths: {in_words(changes)}"
+            f"{here()} sees other data under these paths: {in_words(changes)}"
         )
     return work
 

@@ -233,9 +233,8 @@ class ByMeans:
         if by_size:
             self.held.append(both**by_size)
         if by_colour:
-            (p, q, r), (x, y, z) = self.colour[first], self.colour[second]
-            mean = (a * p + b * x) / both, (a * q + b * y) / both, (a * r + b * z) / both
-            self.colour.append(mean)
+            pairs = zip(self.colour[first], self.colour[second], strict=True)
+            self.colour.append(tuple([(a * x + b * y) / both for x, y in pairs]))
         if by_shape:
             p, q = self.boxes[first], self.boxes[second]
             self.boxes.append((*map(min, p[:2], q[:2]), *map(max, p[2:], q[2:])))

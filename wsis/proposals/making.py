@@ -17,7 +17,7 @@ import numpy as np
 
 from wsis import plugins
 from wsis._support.checks import InputWarning, few, warn
-from wsis._support.cluster import connected
+from wsis._support.cluster import AHEAD, connected, in_order
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource, TaggedImage
@@ -26,9 +26,6 @@ from wsis.geometry.frame import Size, frame, framed, photo_key
 from wsis.proposals._packing import pack, unpack
 from wsis.proposals.shards import About, Writer
 from wsis.proposals.store import StoredProposals
-
-_AHEAD = 4
-"""Jobs that wait for each process, so that none is idle while a slow one is first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +227,7 @@ class _Processes:
         self.pool = pool(count)
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        return _in_order(jobs, self._submit, _AHEAD * self.count, self._first)
+        return _in_order(jobs, self._submit, AHEAD * self.count, self._first)
 
     def _submit(self, job: Job) -> Future[Outcome]:
         try:
@@ -274,18 +271,14 @@ def _apart(rest: Iterable[tuple[Job, Any]]) -> Iterator[Outcome]:
 
 
 def _on_cluster(client: Any, jobs: Iterable[Job]) -> Iterator[Outcome]:
-    def first(waiting: Waiting) -> Iterator[Outcome]:
-        job, future = waiting.popleft()
+    # Not pure: a job without a name of its own would be pickled to make one.
+    submit = partial(client.submit, attempt, pure=False)
+    for job, future in in_order(client, submit, jobs):
         try:
             yield future.result()
         except Exception as error:
             # What a job raises is caught in it: this is the cluster's own.
             yield Outcome(name=job.photo.name, error=f"the cluster gave it up: {error}")
-
-    threads = sum(client.nthreads().values())
-    # Not pure: a job without a name of its own would be pickled to make one.
-    submit = partial(client.submit, attempt, pure=False)
-    return _in_order(jobs, submit, _AHEAD * max(1, threads), first)
 
 
 @dataclass(slots=True, kw_only=True)

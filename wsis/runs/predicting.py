@@ -1,4 +1,4 @@
-"""Finds and draws the instances on many photos, here or in several processes."""
+"""Finds and draws the instances on many photos: here, in processes, on a cluster."""
 
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -6,10 +6,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from PIL import Image as Pillow
 
 from wsis._support.checks import InputWarning, warn
+from wsis._support.cluster import here, workers
 from wsis._support.processes import pool
 from wsis.geometry.predictions import Predictions
 from wsis.runs._trained import Tick, Trained, as_image
@@ -58,6 +61,7 @@ def predict_files(
     kept: Kept,
     jobs: int = 1,
     tick: Tick = lambda done: None,
+    cluster: str | None = None,
 ) -> Generator[Outcome]:
     """Yield the outcome of each task, in order; the pictures are drawn on the way.
 
@@ -68,10 +72,16 @@ def predict_files(
         kept: the instances that are kept.
         jobs: processes; if several, each has a single thread.
         tick: is called with what was done within a photo; not by other processes.
+        cluster: the address of a Dask scheduler, whose workers take the place of the
+            processes and see run and photos under the same paths; a lost worker's
+            photos are done by another.
 
     Raises:
-        ValueError: if a process is killed.
+        ValueError: if a process is killed, or a worker does not see the same.
     """
+    if cluster is not None:
+        yield from _on_cluster(load, tasks, kept, cluster)
+        return
     if jobs == 1:
         run = load()
         for task in tasks:
@@ -115,9 +125,60 @@ def _begin(load: Callable[[], Trained]) -> None:
 
 
 def _called(kept: Kept, task: Task) -> tuple[Outcome, list[str]]:
+    return _noted(_run[0], kept, task)
+
+
+def _noted(run: Trained, kept: Kept, task: Task) -> tuple[Outcome, list[str]]:
     """Return the outcome and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
-        outcome = _predicted(_run[0], kept, lambda done: None, task)
+        outcome = _predicted(run, kept, lambda done: None, task)
     notes = [str(one.message) for one in caught if one.category is InputWarning]
     return outcome, notes
+
+
+def _on_cluster(
+    load: Callable[[], Trained], tasks: Sequence[Task], kept: Kept, address: str
+) -> Generator[Outcome]:
+    make = partial(_same_run, load, load().card)
+    sent = [replace(task, path=task.path.absolute()) for task in tasks]
+    with workers(address, make, what="the run") as those:
+        found = those.map(partial(_far, kept), sent)
+        for task, (outcome, notes, drawn) in found:
+            if isinstance(outcome, FileNotFoundError) and task.path.exists():
+                raise ValueError(
+                    "a worker does not see a photo, which must have the same path "
+                    f"there: {outcome}"
+                )
+            for text in notes:
+                warn(text)
+            if drawn:
+                task.picture.write_bytes(drawn)
+            yield outcome
+
+
+def _same_run(load: Callable[[], Trained], card: Any) -> Trained:
+    """Load the run on a worker.
+
+    Raises:
+        ValueError: if the worker does not see this run.
+    """
+    try:
+        run = load()
+    except (ValueError, LookupError, OSError) as error:
+        raise ValueError(
+            f"{here()} does not see the run, which must have the same path there: "
+            f"{error}"
+        ) from error
+    if run.card != card:
+        raise ValueError(f"{here()} sees another run under this path")
+    return run
+
+
+def _far(kept: Kept, run: Trained, task: Task) -> tuple[Outcome, list[str], bytes]:
+    """Return the outcome, warnings and the picture: a worker need not see its place."""
+    with TemporaryDirectory() as folder:
+        picture = Path(folder) / task.picture.name
+        outcome, notes = _noted(run, kept, replace(task, picture=picture))
+        drawn = picture.read_bytes() if picture.is_file() else b""
+    return outcome, notes, drawn

@@ -23,6 +23,7 @@ from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
 from wsis.runs._trained import Tick, Trained, counting
+from wsis.runs.ahead import make_ahead
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
@@ -141,6 +142,7 @@ def train(
     monitor: Monitor | None = None,
     ranks: Ranks = ALONE,
     tracker: Trackers = (),
+    cluster: str | None = None,
 ) -> Run:
     """Train a model from tags alone.
 
@@ -167,6 +169,8 @@ def train(
         tracker: draws curves of losses and rates: ``tensorboard:FOLDER`` (the run's
             folder without one), ``mlflow:URI``, a ``wsis.training.Tracker``, or several
             of them. One that fails during training is warned of, and told no more.
+        cluster: the address of a Dask scheduler, whose workers make proposals, features
+            and cues before the training, as ``wsis.runs.ahead`` says.
 
     Raises:
         LookupError: if a part or recipe is not installed.
@@ -185,6 +189,11 @@ def train(
     )
     if steps is not None:
         at_least("steps", steps, 1)
+    if cluster is not None and ranks.count > 1:
+        raise SettingsError(
+            "expected a cluster or several processes that train together, got both; "
+            "run with a cluster first, for one step, then start torchrun without it"
+        )
     strategy = parts.strategy(part)
     tagged = data if isinstance(data, Tagged) else data.train()
     parts = parts.trained_on(tagged)
@@ -207,6 +216,8 @@ def train(
         if place is not None:
             card = card.begin(place, resume=True)
             check_room(place, blank)
+        if cluster is not None:
+            make_ahead(cluster, parts, bags, seed, monitor)
         own = bags[ranks.rank :: ranks.count]
         step = monitor.start("proposals and features", len(own))
         parts.prepare(own, lambda bag: step(bag.image.name))
