@@ -55,10 +55,10 @@ GRID, CELL = 8, 4
 
 BASE = {"photos": 40, "proposals": 500, "classes": 20, "instances": 2}
 CURVES = {
-    "photos": (400, 4_000, 40_000),
     "proposals": (250, 500, 1_000, 2_000),
     "classes": (5, 20, 80, 320),
     "instances": (1, 2, 4, 8, 16),
+    "photos": (400, 4_000, 40_000),
 }
 """What is varied: records, proposals a record, classes, and tags a record, each of
 which has its pseudo instances."""
@@ -271,6 +271,21 @@ def row(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def record(cells: dict[str, Any]) -> None:
+    """Keep a row of the table, in place of one of the same number."""
+    new = {
+        "table": "curves",
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "machine": device_in_words(CPU),
+        "cells": cells,
+    }
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    rows = {one["cells"]["varied"]: one for one in map(json.loads, lines)}
+    rows[cells["varied"]] = new
+    RESULTS.write_text("".join(json.dumps(one) + "\n" for one in rows.values()))
+
+
 def main(
     arguments: list[str] | None = None, curves: dict[str, tuple[int, ...]] = CURVES
 ) -> int:
@@ -282,22 +297,11 @@ def main(
     given = parser.parse_args(arguments)
     if given.only:
         curves = {given.only: curves[given.only]}
-    rows = []
     for name, found in figures(curves, given.steps):
-        rows.append(row(name, found))
-        print(json.dumps(rows[-1]), flush=True)
-    if given.record:
-        known = {
-            "table": "curves",
-            "date": datetime.date.today().isoformat(),
-            "commit": commit(),
-            "machine": device_in_words(CPU),
-        }
-        new = {one["varied"]: known | {"cells": one} for one in rows}
-        lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-        before = {one["cells"]["varied"]: one for one in map(json.loads, lines)}
-        every = (before | new).values()
-        RESULTS.write_text("".join(json.dumps(one) + "\n" for one in every))
+        cells = row(name, found)
+        print(json.dumps(cells), flush=True)
+        if given.record:
+            record(cells)
     return 0
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
@@ -21,3 +22,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than these make all of them wait.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def _two_workers():
+    distributed = pytest.importorskip("distributed")
+    given = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**given, silence_logs=50) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def local(_two_workers):
+    """A Dask cluster of two workers, which are there again if a test killed one."""
+    with _two_workers.get_client() as client:
+        client.wait_for_workers(2, timeout=120)
+    return _two_workers

@@ -16,17 +16,10 @@ from wsis.experiments.tuning import Space, tune
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 MINERS = [Part(name="cim"), Part(name="oicr")]
 OWN = {"train_seconds", "predict_seconds", "peak_memory_mb"}
 """What differs between two runs of the same."""
-
-
-@pytest.fixture(scope="module")
-def local():
-    given = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**given, silence_logs=50) as local:
-        yield local
 
 
 @pytest.fixture(scope="module")

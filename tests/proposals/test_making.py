@@ -101,23 +101,21 @@ def test_one_process_is_this_one():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_cluster_that_loses_a_worker_loses_no_photo():
-    distributed = pytest.importorskip("distributed")
-    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**settings, silence_logs=50) as local:
-        pids = [worker.process.process.pid for worker in local.workers.values()]
-        killed = threading.Event()
+def test_a_cluster_that_loses_a_worker_loses_no_photo(local):
+    [worker, *_] = local.workers.values()
+    pid = worker.process.process.pid
+    killed = threading.Event()
 
-        def jobs():
-            for i, job in enumerate(draws(16, delay=0.05)):
-                if i == 8:
-                    # Both workers have jobs that wait and jobs that are done.
-                    os.kill(pids[0], signal.SIGKILL)
-                    killed.set()
-                yield job
+    def jobs():
+        for i, job in enumerate(draws(16, delay=0.05)):
+            if i == 8:
+                # Both workers have jobs that wait and jobs that are done.
+                os.kill(pid, signal.SIGKILL)
+                killed.set()
+            yield job
 
-        with cluster(local.scheduler_address) as work:
-            found = list(work(jobs()))
+    with cluster(local.scheduler_address) as work:
+        found = list(work(jobs()))
 
     assert killed.is_set()
     assert [one.name for one in found] == [f"{i}.jpg" for i in range(16)]

@@ -16,14 +16,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import SettingsError
 from wsis.training.ranks import Ranks
 
-distributed = pytest.importorskip("distributed")
-
-
-@pytest.fixture(scope="module")
-def local():
-    given = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**given, silence_logs=50) as local:
-        yield local
+pytest.importorskip("distributed")
 
 
 class Killing(Silent):

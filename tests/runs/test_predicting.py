@@ -74,14 +74,6 @@ def test_several_processes_find_what_one_finds(loading, photos, tmp_path):
     assert told == 3 * ["read", "proposals", "features 64", "masks"]
 
 
-@pytest.fixture(scope="module")
-def local():
-    distributed = pytest.importorskip("distributed")
-    given = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**given, silence_logs=50) as local:
-        yield local
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_cluster_that_loses_a_worker_finds_what_one_process_finds(
     loading, photos, tmp_path, local

@@ -302,8 +302,9 @@ def checksum(tensors: Mapping[str, Tensor], of: str = "") -> int:
     return found
 
 
-_compared: dict[Path, tuple[int, ...]] = {}
-"""The state of a cache's file when this process compared it with its checksum."""
+_compared: set[int] = set()
+"""Files of caches that this process compared with their checksums: hashes of their
+paths and states, as there may be hundreds of thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,12 +425,12 @@ class Cache:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        at = state(path)
+        at = hash((str(path), *state(path)))
         try:
             # Not mapped into memory: others may replace the file meanwhile.
             whole = path.read_bytes()
             found = load(whole)
-            if _compared.get(path) == at:
+            if at in _compared:
                 return (found,)
             header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
             told = header.get("__metadata__", {}).get("checksum")
@@ -440,7 +441,7 @@ class Cache:
         # Files that wsis wrote before December 2026 have none.
         if told not in (None, self._checksum(key, found)):
             return None
-        _compared[path] = at
+        _compared.add(at)
         return (found,)
 
     def _checksum(self, key: str, tensors: Mapping[str, Tensor]) -> str:
