@@ -98,10 +98,11 @@ def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
     place = np.arange(size.sum()) + (start[ends] - np.cumsum(size) + size).repeat(size)
     third, pair = other[place], pair[place]
 
-    both = chosen.parts[which].T
-    soon, then, _ = _sorted(*nodes.until[both], nodes.until[third])
-    fine = (np.maximum(both.max(0), third) < soon) & (soon != then)
-    fine &= (third != both).all(0)
+    one, two = chosen.parts[which].T
+    until = nodes.until
+    soon, then, _ = _sorted(until[one], until[two], until[third])
+    fine = (np.maximum(np.maximum(one, two), third) < soon) & (soon != then)
+    fine &= (third != one) & (third != two)
     which, third, pair = which[fine], third[fine], pair[fine]
 
     # A third node that touches both of the pair is found twice.
@@ -114,7 +115,8 @@ def triplets(nodes: Unions, pairs: Unions, chosen: Unions) -> Unions:
     through = np.zeros(len(key))
     np.maximum.at(through, found, contour[pair] / length[pair])
     which, third = key // max(number, 1), key % max(number, 1)
-    first, second, last = _sorted(*chosen.parts[which].T, third)
+    one, two = chosen.parts[which].T
+    first, second, last = _sorted(one, two, third)
     name = (first * number + second) * number + last
     once = np.sort(np.unique(name, return_index=True)[1])
     which, third = which[once], third[once]
