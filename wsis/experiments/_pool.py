@@ -101,8 +101,8 @@ def _call(function: Callable[..., Any], call: tuple[Any, ...]) -> Any:
 @contextmanager
 def _on_cluster(work: Work, address: str) -> Iterator[Do]:
     make = partial(_same_work, work.plan, _seen(work))
-    sent = {"what": "miners or data", "folder": work.plan.cache}
-    with workers(address, make, **sent) as those:
+    cache = work.plan.cache
+    with workers(address, make, what="miners or data", folder=cache) as those:
         from distributed import as_completed as completed
 
         yield partial(_each, partial(those.submit, _call_there), completed)

@@ -43,17 +43,18 @@ def make_ahead(
             features; or if they are not finite.
     """
     # Last digits of features go by the number of threads.
-    sent = {"folder": pipeline.cache, "threads": torch.get_num_threads()}
+    threads = torch.get_num_threads()
+    there = partial(workers, address, folder=pipeline.cache, threads=threads)
     make = partial(
         _same,
         pipeline.settings,
         pipeline.cache.absolute(),
         pipeline.device,
         pipeline.consumed,
-        pipeline.frozen.made_by,
+        dict(pipeline.frozen.made_by),
     )
     step = monitor.start("proposals and features", len(bags))
-    with workers(address, make, what="parts or photos", **sent) as those:
+    with there(make, what="parts or photos") as those:
         keys = {id(bag.image): bag.key for bag in bags}
         for image, key in those.map(_prepared, [bag.image for bag in bags]):
             if key != keys[id(image)]:
@@ -65,8 +66,8 @@ def make_ahead(
         return
     labeller = cues.learned()
     step = monitor.start("cues", len(unknown))
-    make = partial(_cues, make, labeller, cues.scale, cues.cache)
-    with workers(address, make, what="cues or photos", **sent) as those:
+    label = partial(_cues, make, labeller, cues.scale, cues.cache)
+    with there(label, what="cues or photos") as those:
         for image, _ in those.map(_labelled, [bag.image for bag in unknown]):
             step(image.name)
 
@@ -84,7 +85,7 @@ def _same(
         ValueError: if it makes other features there.
     """
     pipeline = Pipeline(settings, cache, device, consumed)
-    if changes := differences(made_by, pipeline.frozen.made_by):
+    if changes := differences(made_by, dict(pipeline.frozen.made_by)):
         raise ValueError(
             f"expected the features of this process on {here()}, where they come from "
             f"something else: {in_words(changes)}"
