@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import wsis
 from tests.drawn import Squares, settings
 from wsis._support.progress import Silent
-from wsis.runs.ahead import _prepared, _same, make_ahead
+from wsis.runs._ahead import _prepared, _same, make_ahead
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import SettingsError
 from wsis.training.ranks import Ranks

@@ -20,10 +20,10 @@ from wsis.cues.balance import hint
 from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
+from wsis.runs._ahead import make_ahead
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
 from wsis.runs._trained import Tick, Trained, counting
-from wsis.runs.ahead import make_ahead
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
@@ -170,7 +170,7 @@ def train(
             folder without one), ``mlflow:URI``, a ``wsis.training.Tracker``, or several
             of them. One that fails during training is warned of, and told no more.
         cluster: the address of a Dask scheduler, whose workers make proposals, features
-            and cues before the training, as ``wsis.runs.ahead`` says.
+            and cues before the training, and see cache and photos under the same paths.
 
     Raises:
         LookupError: if a part or recipe is not installed.
