@@ -17,6 +17,7 @@ def test_a_worker_makes_its_state_once_with_the_threads_it_is_told():
     sent, before = given(dict, threads=1), torch.get_num_threads()
     try:
         assert _state(sent) is _state(sent)
+        assert _state(sent) == ({}, 1)
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

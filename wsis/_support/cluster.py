@@ -168,12 +168,15 @@ def _call(given: bytes, function: Callable[..., Any], *arguments: Any) -> Any:
     with _alone, warnings.catch_warnings():
         # The command tells what is to be told of its inputs.
         warnings.simplefilter("ignore", InputWarning)
-        return function(_state(given), *arguments)
+        state, threads = _state(given)
+        # Dask may call from another thread than before, and each has a number of them.
+        torch.set_num_threads(threads)
+        return function(state, *arguments)
 
 
 @lru_cache(maxsize=1)
-def _state(given: bytes) -> Any:
-    """Make the state of a worker once.
+def _state(given: bytes) -> tuple[Any, int]:
+    """Make the state of a worker once; return it and torch's threads.
 
     Raises:
         ValueError: if the worker does not have in common what it must.
@@ -189,4 +192,4 @@ def _state(given: bytes) -> Any:
             "folder that all workers see under this path"
         )
     torch.set_num_threads(threads)
-    return make()
+    return make(), threads
