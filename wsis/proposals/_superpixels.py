@@ -115,8 +115,10 @@ def propose(
     """
     small = shrunk(image, side)
     lab = rgb2lab(small)
-    given = isinstance(contours, LabContours)
-    contour = contours.of_lab(lab) if given else contours(small)
+    if isinstance(contours, LabContours):
+        contour = contours.of_lab(lab)
+    else:
+        contour = contours(small)
     if detail and contours.ledger:
         contour = contour + detail * lab_gradient(lab, 1.0)
     base = superpixels(lab, contour, count)
