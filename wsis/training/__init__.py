@@ -6,6 +6,7 @@ from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
     from wsis.training.checkpoints import Progress
+    from wsis.training.class_map import ClassMap
     from wsis.training.inference import predict
     from wsis.training.loop import fit
     from wsis.training.losses import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ClassMap",
     "MLflowTracker",
     "Model",
     "Progress",
