@@ -345,7 +345,7 @@ def test_a_tracker_that_fails_costs_no_run(cache):
     with pytest.warns(InputWarning, match=r"Notes failed .* the disk is full"):
         found = compare_variants(*given, tracker=Notes(fails="log"))
     assert len(found.runs) == 1
-    with pytest.raises(ValueError, match="Notes cannot begin, and nothing was trained"):
+    with pytest.raises(ValueError, match="Notes cannot begin, so this is not trained"):
         compare_variants(*given, tracker=Notes(fails="begin"))
     with pytest.raises(ValueError, match="expected tensorboard:FOLDER"):
         compare_variants(*given, tracker="tensorboard")

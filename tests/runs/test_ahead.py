@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -74,14 +75,22 @@ def test_a_cluster_that_loses_a_worker_keeps_what_is_made_here(cues, local, tmp_
     assert not list((tmp_path / "far").glob("cluster-*"))
 
 
-def test_training_with_a_cluster_gives_the_same_weights(local, tmp_path):
+def test_training_with_a_cluster_gives_the_same_weights(local, tmp_path, monkeypatch):
     train = partial(wsis.train, Squares(train=4), settings=settings(), steps=4)
 
     one = train(cache=tmp_path / "here")
-    two = train(cache=tmp_path / "far", cluster=local.scheduler_address)
+    # A path of this folder; that of the workers is another.
+    monkeypatch.chdir(tmp_path)
+    two = train(cache="far", cluster=local.scheduler_address, monitor=Silent())
 
     ours, theirs = one.model.state_dict(), two.model.state_dict()
     assert all(value.equal(theirs[name]) for name, value in ours.items())
+    here, far = (kept(tmp_path / name, "cues") for name in ("here", "far"))
+    assert list(here) == list(far) != []
+    pipeline = replace(two.pipeline, cache=tmp_path / "far")
+    bags = pipeline.bags(Squares(train=4).train().images)
+    make_ahead(local.scheduler_address, two.pipeline, bags, 1, Silent())
+    assert all(pipeline.cues(bags, 1).has(bag) for bag in bags)
 
 
 def test_a_cluster_and_several_processes_that_train_are_refused(tmp_path):

@@ -17,7 +17,7 @@ import torch
 
 from wsis._support.checks import InputWarning
 from wsis._support.files import differences, in_words
-from wsis._support.provenance import versions
+from wsis._support.provenance import commit, versions
 
 AHEAD = 4
 """Tasks that wait for each worker, so that none is idle while a slow one is first."""
@@ -145,8 +145,9 @@ def here() -> str:
 
 
 def known_versions() -> dict[str, str]:
-    """Return the versions that a worker must have."""
-    return {name: one for name, one in versions().items() if name != "python"}
+    """Return the versions that a worker must have, and the commit of the code."""
+    found = {name: one for name, one in versions().items() if name != "python"}
+    return {**found, "commit": commit() or "none"}
 
 
 @contextmanager

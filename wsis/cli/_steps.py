@@ -174,7 +174,7 @@ def costs(
     """Return the seconds of each step, the bytes of all, and the device in words."""
     from wsis.data.images import images_in
     from wsis.runs.estimate import estimate
-    from wsis.runs.pipeline import Pipeline
+    from wsis.runs.pipeline import Pipeline, map_steps
     from wsis.runs.refine import DETECTORS, RefineSettings
 
     miner, settings = project.chosen
@@ -188,7 +188,9 @@ def costs(
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
     steps = settings.schedule.images(trained)
     seconds = {
-        "train": one.prepare * len(tagged.images) + one.step * steps,
+        "train": one.prepare * len(tagged.images)
+        + one.step * steps
+        + one.class_map * min(steps, map_steps(trained)),
         "refine": one.refine * refined,
         "predict": one.predict * len(photos) + one.prepare * others,
     }

@@ -123,6 +123,8 @@ def predict(
         check_installed()
     elif every is not None:
         raise UsageError("expected a video for --every, got photos alone")
+    if cluster is not None and jobs != 1:
+        raise UsageError("expected --jobs or --cluster, got both")
     # Workers elsewhere have another current folder.
     cache = None if place.cache is None else place.cache.absolute()
     loading = partial(load, run.absolute(), device=place.device, cache=cache)
@@ -140,7 +142,7 @@ def predict(
         if known.again:
             copies = [f"{one} is {first}" for one, first in known.again.items()]
             typer.echo(
-                "photos in the folders of several tags are taken once "
+                f"photos that lie in folders of tags twice are taken once "
                 f"({len(copies)}): {few(copies)}"
             )
             once = [i for i, path in enumerate(paths) if path not in known.again]
@@ -150,7 +152,7 @@ def predict(
                 [tagged[i] for i in once],
             )
         typer.echo(_told(allowed, known.places))
-        if counted := sum(bool(one) for one in known.counts):
+        if counted := sum(any(one.values()) for one in tagged if one):
             typer.echo(f"counts: on {counted} photos; further instances are left out")
     with new_folder(out, overwrite=overwrite) as folder:
         pictures = _pictures(paths, folder / "frames", 1.0 if every is None else every)

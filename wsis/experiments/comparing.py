@@ -145,13 +145,27 @@ def compare_variants(
     ``pipeline`` has everything else, ``watch`` makes what looks on from outside
     training, for each run.
     """
-    given, several = locals(), trackers(tracker)
+    several = trackers(tracker)
     if folder is None:
         for one in several:
             if isinstance(one, TensorBoardTracker) and one.folder is None:
                 raise ValueError("expected tensorboard:FOLDER, as nothing is kept")
         with TemporaryDirectory(prefix="wsis-") as place:
-            return compare_variants(**{**given, "folder": Path(place)})
+            return compare_variants(
+                variants,
+                data,
+                pipeline,
+                seeds=seeds,
+                watch=watch,
+                jobs=jobs,
+                cluster=cluster,
+                monitor=monitor,
+                folder=Path(place),
+                folds=folds,
+                ceiling=ceiling,
+                proposal_free=proposal_free,
+                tracker=tracker,
+            )
     monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):
@@ -191,8 +205,6 @@ def compare_variants(
     journal(folder / _ceiling.FOLDER, tops, fresh=fresh).resumes()
     journal(folder / _free.FOLDER, frees, fresh=fresh).resumes()
     inputs = work.inputs()
-    if fresh and several:
-        shutil.rmtree(folder / CURVES, ignore_errors=True)
     work.compare_photos()
 
     def opened(root: Path, of_runs: dict[str, dict[str, Any]]) -> "closing[Kept]":
@@ -207,6 +219,9 @@ def compare_variants(
         opened(folder / _free.FOLDER, frees) as beside,
         doing(work, jobs, cluster) as do,
     ):
+        if fresh and any(isinstance(one, TensorBoardTracker) for one in several):
+            # Nobody else works in this folder now.
+            shutil.rmtree(folder / CURVES, ignore_errors=True)
         single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
         missing = [
             (variant, seed, fold, seed == first)

@@ -1,6 +1,7 @@
 """Makes proposals, features and cues of many photos ahead, on a cluster."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,15 @@ def make_ahead(
         ValueError: if a worker sees other photos or no cache, or would make other
             features; or if they are not finite.
     """
+    # Workers elsewhere have another current folder.
+    pipeline = replace(pipeline, cache=pipeline.cache.absolute())
     # Last digits of features go by the number of threads.
     threads = torch.get_num_threads()
     there = partial(workers, address, folder=pipeline.cache, threads=threads)
     make = partial(
         _same,
         pipeline.settings,
-        pipeline.cache.absolute(),
+        pipeline.cache,
         pipeline.device,
         pipeline.consumed,
         dict(pipeline.frozen.made_by),
@@ -61,6 +64,8 @@ def make_ahead(
                 raise ValueError(f"a worker sees another photo as {image.name}")
             step(image.name)
     cues = pipeline.cues(bags, seed)
+    if cues.labeller is None:
+        return
     unknown = [bag for bag in bags if bag.tags.any() and not cues.has(bag)]
     if not unknown:
         return
@@ -99,7 +104,7 @@ def _prepared(pipeline: Pipeline, image: TaggedImage) -> str:
     try:
         pipeline.prepare([bag])
         return bag.key
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ValueError(
             f"{here()} does not see what it must see under the same path as this "
             f"process: {error}"

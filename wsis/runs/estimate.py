@@ -29,6 +29,7 @@ class Estimate:
     Args:
         prepare: seconds a photo for proposals and features.
         step: seconds for training on one photo once.
+        class_map: seconds for its class map to learn from one; 0 without one.
         predict: seconds a photo, drawing included, once it is prepared.
         refine: seconds for one pass of a refined detector over a photo; 0 if not asked.
         kept: bytes a photo that the cache keeps.
@@ -38,6 +39,7 @@ class Estimate:
 
     prepare: float
     step: float
+    class_map: float
     predict: float
     refine: float
     kept: float
@@ -72,7 +74,10 @@ def estimate(
             del progress
             steps.append(time.perf_counter())
 
-        model, _ = trial.train(two, miner, 0, bags=bags, steps=STEPS, tick=tick)
+        clock = _Clock("class map")
+        model, _ = trial.train(
+            two, miner, 0, bags=bags, steps=STEPS, tick=tick, monitor=clock
+        )
         card = Card.of(trial, miner, 0, two)
         run = Run(card=card, model=model.eval(), pipeline=trial)
         began, picture = time.perf_counter(), io.BytesIO()
@@ -83,6 +88,7 @@ def estimate(
     return Estimate(
         prepare=ends[-1] - ends[-2],
         step=(steps[-1] - steps[half]) / max(1, len(steps) - 1 - half),
+        class_map=clock.mean(1),
         predict=predict,
         refine=refining,
         kept=kept,
@@ -92,14 +98,21 @@ def estimate(
 
 
 class _Clock(Silent):
-    """Notes when the steps of training end."""
+    """Notes when the steps of a stage end, by the last words of its title."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.ends: list[float] = []
+
+    def mean(self, first: int) -> float:
+        """Return the mean seconds of steps after the ``first``; 0 without a stage."""
+        if not self.ends:
+            return 0.0
+        return (self.ends[-1] - self.ends[first]) / (len(self.ends) - 1 - first)
 
     def start(self, title: str, total: int) -> Callable[[str], None]:
         """Begin a stage."""
-        if not title.endswith("train"):
+        if not title.endswith(self.title):
             return super().start(title, total)
         return lambda note: self.ends.append(time.perf_counter())
 
@@ -107,10 +120,9 @@ class _Clock(Silent):
 def _refining(run: Run, two: Tagged, folder: Path) -> float:
     """Return the seconds that the small detector takes for one photo."""
     settings = RefineSettings.read(DETECTORS["small"], ["schedule.iterations=3"])
-    clock = _Clock()
+    clock = _Clock("train")
     refine(run, two, settings, folder=folder, monitor=clock)
-    first = settings.batch - 1  # the first step warms up
-    return (clock.ends[-1] - clock.ends[first]) / (len(clock.ends) - 1 - first)
+    return clock.mean(settings.batch - 1)  # the first step warms up
 
 
 def _typical(images: Sequence[TaggedImage]) -> list[TaggedImage]:

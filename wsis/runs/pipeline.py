@@ -18,6 +18,7 @@ from wsis._support.files import Cache, digest
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.randomness import generator, seeded
+from wsis._support.weights import check_finite
 from wsis.contracts import (
     CueLabeller,
     Describing,
@@ -62,7 +63,6 @@ from wsis.training.supervision import (
 CPU = torch.device("cpu")
 
 _CLASS_MAP = 300
-"""Steps of a class map where one pass over the photos would be fewer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,9 +480,14 @@ class Pipeline:
             ranks=ranks,
         )
         if model.class_map is not None:
-            longest = min(progress.step, max(_CLASS_MAP, len(bags)))
             self._learn_class_map(
-                *(model, model.class_map, bags, longest, seed, teacher, monitor)
+                model,
+                model.class_map,
+                bags,
+                steps=min(progress.step, map_steps(len(bags))),
+                seed=seed,
+                teacher=teacher,
+                monitor=monitor,
             )
         return model, progress
 
@@ -491,6 +496,7 @@ class Pipeline:
         model: Model,
         class_map: ClassMap,
         bags: Sequence[Bag],
+        *,
         steps: int,
         seed: int,
         teacher: Teacher | None,
@@ -508,12 +514,13 @@ class Pipeline:
         step = (monitor or Silent()).start("class map", steps)
         class_map.learn(
             taught,
-            lambda bag: features.map(bag, scale).detach(),
+            lambda bag: _map(features, bag, scale),
             teacher or found,
             steps=steps,
             seed=seed,
             tick=step,
         )
+        check_finite(class_map.state_dict(), "the class map that was learned")
 
     def predict(
         self,
@@ -545,7 +552,7 @@ class Pipeline:
             self.settings.selection,
             self.ledger,
             allowed,
-            lambda bag, scale: features.map(bag, scale).detach(),
+            partial(_map, features),
         ).enlarged(bag.size)
         tick("masks")
         return found
@@ -571,6 +578,16 @@ class Pipeline:
 
     def _head(self, channels: int) -> Any:
         return self.settings.build("head", channels=channels).to(self.device)
+
+
+@torch.no_grad()
+def _map(features: FrozenFeatures | LiveFeatures, bag: Bag, scale: Scale) -> Tensor:
+    return features.map(bag, scale)
+
+
+def map_steps(photos: int) -> int:
+    """Return the steps of a class map: a pass over the photos, or 300 if fewer."""
+    return max(_CLASS_MAP, photos)
 
 
 def _no_cues(bag: Bag) -> None:

@@ -142,14 +142,17 @@ def _on_cluster(
 ) -> Generator[Outcome]:
     make = partial(_same_run, load, load().card)
     sent = [replace(task, path=task.path.absolute()) for task in tasks]
+    sizes = {task.path: _size(task.path) for task in sent}
     with workers(address, make, what="the run") as those:
         found = those.map(partial(_far, kept), sent)
-        for task, (outcome, notes, drawn) in found:
+        for task, (outcome, notes, drawn, size) in found:
             if isinstance(outcome, FileNotFoundError) and task.path.exists():
                 raise ValueError(
                     "a worker does not see a photo, which must have the same path "
                     f"there: {outcome}"
                 )
+            if size != sizes[task.path]:
+                raise ValueError(f"a worker sees another photo as {task.path}")
             for text in notes:
                 warn(text)
             if drawn:
@@ -175,10 +178,17 @@ def _same_run(load: Callable[[], Trained], card: Any) -> Trained:
     return run
 
 
-def _far(kept: Kept, run: Trained, task: Task) -> tuple[Outcome, list[str], bytes]:
-    """Return the outcome, warnings and the picture: a worker need not see its place."""
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _far(kept: Kept, run: Trained, task: Task) -> tuple[Outcome, list[str], bytes, int]:
+    """Return the outcome, warnings, the picture and the photo's size in bytes.
+
+    A worker need not see the picture's place.
+    """
     with TemporaryDirectory() as folder:
         picture = Path(folder) / task.picture.name
         outcome, notes = _noted(run, kept, replace(task, picture=picture))
         drawn = picture.read_bytes() if picture.is_file() else b""
-    return outcome, notes, drawn
+    return outcome, notes, drawn, _size(task.path)

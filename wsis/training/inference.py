@@ -71,7 +71,7 @@ def predict(
 
     With ``allowed``, they are of these classes alone. A model with a class map needs
     ``maps``, which gives a bag's feature map at a scale: a proposal's score is then
-    what the branches say times the square of its extent.
+    the root of what the branches say times its extent.
     """
     proposals = bag.proposals
     views = scores(model, bag, features, scales) if len(proposals) else []
@@ -89,7 +89,7 @@ def predict(
             model.class_map.extent(_upright(maps(bag, one), one), proposals, present)
             for one in scales
         ]
-        of_classes = of_classes * torch.stack(extents).mean(0) ** 2
+        of_classes = of_classes.sqrt() * torch.stack(extents).mean(0)
     found = selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)
     return replace(found, agreement=_agreement(found, views, proposals))
 

@@ -57,7 +57,7 @@ class Tracker(Protocol):
     """Is told of a training while it goes on. Whatever it raises does no harm then."""
 
     def begin(self, training: Training) -> None:
-        """Get ready, before any work; an error here ends the training at once."""
+        """Get ready, before any step; an error here ends the training at once."""
         ...
 
     def log(self, images: int, figures: Mapping[str, float]) -> None:
@@ -182,7 +182,7 @@ class MLflowTracker:
         there = client.get_experiment_by_name(self.experiment)
         place = there.experiment_id if there else None
         if place is None:
-            place = client.create_experiment(self.experiment)
+            place = self._made(client)
         key = training.key
         if training.resumes:
             wanted, newest = f"tags.wsis_folder = '{key}'", ["start_time DESC"]
@@ -197,6 +197,19 @@ class MLflowTracker:
         settings = [Param(name, value) for name, value in training.settings.items()]
         for i in range(0, len(settings), 100):  # the most that MLflow takes at once
             client.log_batch(self._run, params=settings[i : i + 100])
+
+    def _made(self, client: Any) -> str:
+        """Make the experiment, or take the one that another process made meanwhile."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            made: str = client.create_experiment(self.experiment)
+        except MlflowException:
+            there = client.get_experiment_by_name(self.experiment)
+            if there is None:
+                raise
+            made = there.experiment_id
+        return made
 
     def log(self, images: int, figures: Mapping[str, float]) -> None:
         """Log metrics at the step ``images``."""
@@ -257,7 +270,7 @@ def following(
                 one.begin(training)
             except Exception as error:
                 raise ValueError(
-                    f"{type(one).__name__} cannot begin, and nothing was trained: "
+                    f"{type(one).__name__} cannot begin, so this is not trained: "
                     f"{error}"
                 ) from error
             curves.trackers.append(one)
