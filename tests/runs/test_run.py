@@ -372,6 +372,16 @@ def weights(run):
     return list(run.model.state_dict().values())
 
 
+def test_a_device_of_before_is_the_device_of_now(saved):
+    folder, _ = saved
+    content = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(
+        json.dumps({**content, "devices": ["cpu, 1 threads"]})
+    )
+
+    assert Card.read(folder).devices == ("cpu, 1 thread",)
+
+
 def test_a_card_tells_what_a_run_is_made_from_and_on(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance.torch, "get_num_threads", lambda: 3)
     whole = trained(tmp_path / "cache", folder=tmp_path / "whole")
@@ -385,7 +395,7 @@ def test_a_card_tells_what_a_run_is_made_from_and_on(tmp_path, monkeypatch):
     with pytest.warns(InputWarning, match=r"begun on cpu, 3 threads and continues on"):
         resumed = trained(tmp_path / "cache", folder=tmp_path / "part", resume=True)
     assert part.card.images == 3
-    assert resumed.card.devices == ("cpu, 3 threads", "cpu, 1 threads")
+    assert resumed.card.devices == ("cpu, 3 threads", "cpu, 1 thread")
     assert resumed.card.losses == whole.card.losses
     assert resumed.card.weights == whole.card.weights
     assert all(

@@ -105,6 +105,12 @@ class BaseCard(BaseModel):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(Supervision(one).value for one in value)
 
+    @field_validator("devices")
+    @classmethod
+    def _spelt(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Read cards of wsis before December 2026, which said "1 threads"."""
+        return tuple(one.replace(", 1 threads", ", 1 thread") for one in value)
+
     @property
     def ledger(self) -> Ledger:
         """The labels consumed."""
