@@ -113,6 +113,9 @@ def test_folders_are_compared(folder, tmp_path):
     assert "no results.json" in wsis("bench", "compare", out, tmp_path, code=1)
 
 
+SIX = ("--data", "scenes:train_images=4:val_images=2")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -123,9 +126,12 @@ def test_folders_are_compared(folder, tmp_path):
         (["--vary", "samplr=none"], "did you mean 'sampler'"),
         (["--vary", "sampler=nne"], "installed samplers are"),
         (["--ablate", "--folds", "1"], "folds must be from 2 to"),
-        (["--ablate", "--folds", "999"], "folds must be from 2 to 180, the number"),
+        (["--ablate", "--folds", "999", *SIX], "folds must be from 2 to 6, the number"),
         (["--ablate", "--resume"], "No such option: --resume"),
-        (["--ablate", "--set", "cues=none"], "expected cues where anti_noise is false"),
+        (
+            ["--ablate", "--set", "cues=none", *SIX],
+            "expected cues where anti_noise is false",
+        ),
     ],
 )
 def test_wrong_usage_is_refused_before_work(options, message, tmp_path):

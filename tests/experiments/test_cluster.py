@@ -71,6 +71,7 @@ class Killing:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_bench_on_a_cluster_that_loses_a_worker_has_the_same_figures(
     local, cache, tmp_path

@@ -48,6 +48,7 @@ def kept(cache, *rooms):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.slow
 @pytest.mark.parametrize("cues", ["cam", "prm"])
 def test_a_cluster_that_loses_a_worker_keeps_what_is_made_here(cues, local, tmp_path):
     given = settings(f"cues={cues}")
