@@ -1,7 +1,10 @@
 import pytest
 
+from tests.drawn import settings
 from wsis._support.files import differences
+from wsis.experiments._ceiling import identity as ceiling_identity
 from wsis.experiments.variants import ablation, common, vary, written
+from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part, Settings, SettingsError
 
 CIM = Part(name="cim")
@@ -139,3 +142,18 @@ def test_folders_of_before_lack_the_least_iterations_and_are_resumed():
 
     assert "min_iterations" not in named["schedule"]
     assert paced["schedule"]["min_iterations"] == 9
+
+
+def test_folders_of_before_lack_the_class_map_and_are_resumed():
+    assert "class_map" not in written(Settings())
+    assert written(Settings.read(["class_map=true"]))["class_map"] is True
+
+
+def test_ceilings_of_before_lack_the_class_map_and_are_resumed(tmp_path):
+    plain, mapped = (
+        ceiling_identity(Pipeline(settings(f"class_map={text}"), tmp_path))
+        for text in ("false", "true")
+    )
+
+    assert mapped == {**plain, "class_map": True}
+    assert "class_map" not in plain

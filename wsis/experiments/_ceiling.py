@@ -44,8 +44,10 @@ def names(
 def identity(pipeline: Pipeline) -> dict[str, Any]:
     """Return all that a ceiling's figures depend on besides the data and the seed."""
     settings = pipeline.settings.resolved()
+    # Folders of before lack a class map, and mean none.
+    left = (*_MINERS_OWN, *(() if settings["class_map"] else ("class_map",)))
     return {
-        **{key: value for key, value in settings.items() if key not in _MINERS_OWN},
+        **{key: value for key, value in settings.items() if key not in left},
         "taught": "masks",
         "device": str(pipeline.device),
     }
