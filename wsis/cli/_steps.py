@@ -174,8 +174,9 @@ def costs(
     """Return the seconds of each step, the bytes of all, and the device in words."""
     from wsis.data.images import images_in
     from wsis.runs.estimate import estimate
-    from wsis.runs.pipeline import Pipeline, map_steps
+    from wsis.runs.pipeline import Pipeline
     from wsis.runs.refine import DETECTORS, RefineSettings
+    from wsis.training.class_map import map_steps
 
     miner, settings = project.chosen
     pipeline = Pipeline.of(settings=settings, device=place.device, cache=place.cache)

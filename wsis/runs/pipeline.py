@@ -47,7 +47,7 @@ from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
-from wsis.training.class_map import ClassMap, near_best
+from wsis.training.class_map import ClassMap, map_steps, near_best
 from wsis.training.inference import predict, scores
 from wsis.training.loop import fit
 from wsis.training.network import Model
@@ -61,8 +61,6 @@ from wsis.training.supervision import (
 )
 
 CPU = torch.device("cpu")
-
-_CLASS_MAP = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -583,11 +581,6 @@ class Pipeline:
 @torch.no_grad()
 def _map(features: FrozenFeatures | LiveFeatures, bag: Bag, scale: Scale) -> Tensor:
     return features.map(bag, scale)
-
-
-def map_steps(photos: int) -> int:
-    """Return the steps of a class map: a pass over the photos, or 300 if fewer."""
-    return max(_CLASS_MAP, photos)
 
 
 def _no_cues(bag: Bag) -> None:

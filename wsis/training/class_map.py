@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from wsis._support.places import moved
 from wsis._support.randomness import generator, seeded
@@ -18,7 +17,9 @@ from wsis.contracts import Proposals, PseudoInstances
 from wsis.features.frozen import sample
 from wsis.features.views import region_means
 from wsis.geometry import masks
+from wsis.geometry.overlap import iou
 from wsis.proposals.bags import Bag
+from wsis.training.selection import suppressed
 
 MapOf = Callable[[Bag], Float[Tensor, "D h w"]]
 """Gives the backbone's map of a bag's photo."""
@@ -33,6 +34,9 @@ _NEAR_BEST = 0.5
 
 _PART = 0.5
 """Regions of a higher probability make up a class's connected parts."""
+
+_LEAST = 300
+"""Steps of learning where one pass over the photos would be fewer."""
 
 
 class ClassMap(nn.Module):
@@ -94,15 +98,15 @@ class ClassMap(nn.Module):
         share = (self(means) + prior).softmax(-1).mean(0)[:, 1:].cpu()
         area, members = area.cpu(), proposals.members.float().cpu()
         mass, own = share * area[:, None], members @ area
-        extent = _soft_iou(members @ mass, own[:, None], mass.sum(0))
+        extent: Tensor = iou(members @ mass, own, mass.sum(0))
         edges = _edges(proposals.regions.cpu())
         for c in (share > _PART).any(0).nonzero().flatten().tolist():
             part = _parts(share[:, c] > _PART, edges)
             masses = torch.zeros(len(part), int(part.max()) + 1)
             masses[torch.arange(len(part)), part] = mass[:, c]
             shared = (members @ masses)[:, 1:]
-            most, which = shared.max(1)
-            extent[:, c] += _soft_iou(most, own, masses.sum(0)[1:][which])
+            of_parts = iou(shared, own, masses.sum(0)[1:])
+            extent[:, c] += of_parts.gather(1, shared.argmax(1, keepdim=True))[:, 0]
         return extent / 2
 
     def _regions(
@@ -164,8 +168,9 @@ class ClassMap(nn.Module):
         self.requires_grad_()
         optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=1e-2)
         for step, bag in enumerate(bags):
-            means, area = self._regions(map_of(bag), bag.proposals)
-            truth = targets(found(bag), bag.proposals, len(bag.tags)).to(means.device)
+            proposals = bag.proposals
+            means, area = self._regions(map_of(bag), proposals)
+            truth = targets(found(bag), proposals, len(bag.tags)).to(means.device)
             # What finds instances sets the whole model to evaluation, this with it.
             self.train()
             share = (area / area.sum())[:, None]
@@ -179,8 +184,9 @@ class ClassMap(nn.Module):
         self.eval()
 
 
-def _soft_iou(shared: Tensor, area: Tensor, other: Tensor) -> Tensor:
-    return shared / (area + other - shared).clamp_min(1e-6)
+def map_steps(photos: int) -> int:
+    """Return the steps of learning: a pass over the photos, or 300 if that is more."""
+    return max(_LEAST, photos)
 
 
 def _edges(regions: Int[Tensor, "H W"]) -> Int[Tensor, "2 E"]:
@@ -230,10 +236,6 @@ def near_best(
     """
     present = tags.cpu().nonzero().flatten()
     own = scores.cpu()[:, present]
-    index, column = (own >= _NEAR_BEST * own.max(0).values).nonzero(as_tuple=True)
-    weight = own[index, column]
-    order = weight.argsort(descending=True, stable=True)
-    index, column, weight = index[order], column[order], weight[order]
-    boxes = masks.boxes(proposals)[index]
-    chosen: Int[Tensor, " S"] = batched_nms(boxes, weight, column, nms)
-    return PseudoInstances(index[chosen], present[column[chosen]] + 1, weight[chosen])
+    near = own >= _NEAR_BEST * own.max(0).values
+    index, column = suppressed(own, near, masks.boxes(proposals), nms)
+    return PseudoInstances(index, present[column] + 1, own[index, column])

@@ -43,26 +43,37 @@ class Selection:
 
         Ties: lower proposal, then lower class. The proposals' ledger is added.
         """
-        from torchvision.ops import batched_nms
-
         from wsis.geometry import masks
         from wsis.geometry.predictions import Predictions
 
         scores = scores.cpu()
-        index, column = (scores > self.threshold).nonzero(as_tuple=True)
-        score = scores[index, column]
         boxes = masks.boxes(proposals)
-        order = score.argsort(descending=True, stable=True)
-        index, column, score = index[order], column[order], score[order]
-        kept = batched_nms(boxes[index], score, column, self.nms)
-        kept = kept.sort().values[: self.limit]
+        found = suppressed(scores, scores > self.threshold, boxes, self.nms)
+        index, column = (one[: self.limit] for one in found)
         return Predictions(
             image_id=image_id,
             size=proposals.size,
-            index=index[kept],
-            label=column[kept] + 1,
-            score=score[kept],
-            boxes=boxes[index[kept]],
-            masks=masks.rles(proposals, index[kept]),
+            index=index,
+            label=column + 1,
+            score=scores[index, column],
+            boxes=boxes[index],
+            masks=masks.rles(proposals, index),
             ledger=ledger | proposals.ledger,
         )
+
+
+def suppressed(
+    scores: "torch.Tensor", marked: "torch.Tensor", boxes: "torch.Tensor", nms: float
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return proposals and columns of the marked scores that NMS keeps, best first.
+
+    Of two of one column whose boxes overlap more than ``nms``, the lower score goes.
+    Ties: lower proposal, then lower column.
+    """
+    from torchvision.ops import batched_nms
+
+    index, column = marked.nonzero(as_tuple=True)
+    order = scores[index, column].argsort(descending=True, stable=True)
+    index, column = index[order], column[order]
+    kept = batched_nms(boxes[index], scores[index, column], column, nms).sort().values
+    return index[kept], column[kept]
