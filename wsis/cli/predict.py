@@ -142,7 +142,7 @@ def predict(
         if known.again:
             copies = [f"{one} is {first}" for one, first in known.again.items()]
             typer.echo(
-                f"photos that lie in folders of tags twice are taken once "
+                "copies of a photo in the folders of tags are left out "
                 f"({len(copies)}): {few(copies)}"
             )
             once = [i for i, path in enumerate(paths) if path not in known.again]

@@ -335,8 +335,14 @@ class Work:
             pipeline.train, miner=variant.miner, seed=seed, cues=cues, observer=watcher
         )
         model, anatomy, done = self._measured(
-            *(pipeline, learn, variant.label, variant.label, variant.label),
-            *(seed, fold, monitor),
+            pipeline,
+            learn,
+            kept=variant.label,
+            name=variant.label,
+            label=variant.label,
+            seed=seed,
+            fold=fold,
+            monitor=monitor,
         )
         run = replace(
             done.run,
@@ -370,8 +376,14 @@ class Work:
         taught, teacher = self._taught[name], MaskTeacher(self.seen(fold))
         learn = partial(taught.train, miner=variant.miner, seed=seed, teacher=teacher)
         _, _, done = self._measured(
-            *(taught, learn, name, "ceiling", variant.label),
-            *(seed, fold, monitor),
+            taught,
+            learn,
+            kept=name,
+            name="ceiling",
+            label=variant.label,
+            seed=seed,
+            fold=fold,
+            monitor=monitor,
         )
         # The teacher stands in for the cues, whatever labels they would consume.
         consumed = {k: v for k, v in done.run.supervision.items() if k != "cues"}
@@ -385,7 +397,14 @@ class Work:
         free = self.frees[label]
         learn = partial(free.train, seed=seed)
         _, _, done = self._measured(
-            free, learn, name, _free.ROW, label, seed, fold, monitor
+            free,
+            learn,
+            kept=name,
+            name=_free.ROW,
+            label=label,
+            seed=seed,
+            fold=fold,
+            monitor=monitor,
         )
         return replace(done, run=replace(done.run, miner=name))
 
@@ -393,6 +412,7 @@ class Work:
         self,
         maker: Pipeline | _free.Free,
         learn: Callable[..., tuple[Any, Progress]],
+        *,
         kept: str,
         name: str,
         label: str,

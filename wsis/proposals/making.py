@@ -205,29 +205,20 @@ Waiting = deque[tuple[Job, Any]]
 """Jobs under way and the futures of their outcomes, in order."""
 
 
-def _in_order(
-    jobs: Iterable[Job],
-    submit: Callable[[Job], Any],
-    most: int,
-    finish: Callable[[Waiting], Iterator[Outcome]],
-) -> Iterator[Outcome]:
-    """Keep up to ``most`` jobs under way; ``finish`` takes the first of them away."""
-    waiting: Waiting = deque()
-    for job in jobs:
-        waiting.append((job, submit(job)))
-        if len(waiting) >= most:
-            yield from finish(waiting)
-    while waiting:
-        yield from finish(waiting)
-
-
 class _Processes:
     def __init__(self, count: int) -> None:
         self.count = count
         self.pool = pool(count)
 
     def __call__(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        return _in_order(jobs, self._submit, AHEAD * self.count, self._first)
+        """Yield outcomes in order; a few jobs for each process are under way."""
+        waiting: Waiting = deque()
+        for job in jobs:
+            waiting.append((job, self._submit(job)))
+            if len(waiting) >= AHEAD * self.count:
+                yield from self._first(waiting)
+        while waiting:
+            yield from self._first(waiting)
 
     def _submit(self, job: Job) -> Future[Outcome]:
         try:

@@ -218,9 +218,10 @@ def train(
             check_room(place, blank)
         if cluster is not None:
             make_ahead(cluster, parts, bags, seed, monitor)
-        own = bags[ranks.rank :: ranks.count]
-        step = monitor.start("proposals and features", len(own))
-        parts.prepare(own, lambda bag: step(bag.image.name))
+        else:
+            own = bags[ranks.rank :: ranks.count]
+            step = monitor.start("proposals and features", len(own))
+            parts.prepare(own, lambda bag: step(bag.image.name))
         ranks.wait()
         keys = [bag.key for bag in bags]
         tell_repeated(tagged.images, keys)
