@@ -153,7 +153,7 @@ def test_parts_leave_each_other_alone(tmp_path, monkeypatch, capsys):
         "parity": 1,
         "steps": 1,
     }
-    assert "ran past its 140 seconds" in capsys.readouterr().out
+    assert "ran past its 100 seconds" in capsys.readouterr().out
     assert sum(seconds for _, seconds in gpu.PARTS.values()) <= gpu.WHOLE <= 480
 
 
