@@ -606,6 +606,7 @@ def test_evaluate_agrees_on_a_run_and_on_its_predictions(run, photos, tmp_path, 
     assert figures[name] == figures["cim"]
     assert "ABO" in figures["oracle"]["metrics"]
     assert "oracle" in text
+    assert "data: other: 3 photos of " in text
 
 
 def test_evaluate_measures_the_classes_that_there_are(run, photos, tmp_path):

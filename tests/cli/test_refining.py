@@ -46,6 +46,7 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     figures = json.loads((out / "figures.json").read_text())
     assert "4 pseudo labels on 4 of 4 tagged photos, for 4 of 4 tags" in text
     assert "refined: " in text
+    assert "other photos" not in text
     assert re.search(r"tags: [0-4] of 4 training photos, [0-4] with the run", text)
     assert list(figures) == ["cim", "cim+"]
     for name in ("mAP25", "mAP50", "mAP70", "mAP75", "AP"):
@@ -120,6 +121,22 @@ def test_wrong_usage_is_named_before_work(
 
     assert message in wsis("refine", *files, *TINY, *options, code=code)
     assert not (tmp_path / "out").exists()
+
+
+def test_other_photos_than_the_run_s_are_said(run, photos, cache, tmp_path):
+    labels = json.loads(photos.train.read_text())
+    labels["images"] = labels["images"][:3]
+    kept = {one["id"] for one in labels["images"]}
+    of = [one for one in labels["annotations"] if one["image_id"] in kept]
+    fewer = tmp_path / "fewer.json"
+    fewer.write_text(json.dumps(labels | {"annotations": of}))
+    data = ("--data", "coco", "--images", photos.images, "--train", fewer)
+    files = ("--run", run, "--out", tmp_path / "out", *data, *TINY, *cache)
+    text = wsis("refine", *files, "--epochs", 1)
+
+    assert "data: fewer: 3 photos" in text
+    said = "trained on other photos: 4 photos of train; here 3 photos of fewer"
+    assert said in " ".join(text.split())
 
 
 def test_a_folder_that_exists_is_not_touched(run, photos, tmp_path):

@@ -58,6 +58,20 @@ def test_wrong_settings_are_named(override, message):
         Settings.read([override])
 
 
+@pytest.mark.parametrize("text", ["cim:p_seed=0.1,t_con=0.8", "cim:p_seed=0.1, b=8"])
+def test_settings_parted_by_commas_are_refused_with_how_to_write_them(text):
+    for read in (Part.parse, Part.several):
+        with pytest.raises(SettingsError, match=r"'p_seed'.* separated by ':'"):
+            read(text)
+
+
+def test_a_value_may_hold_what_looks_like_another_setting():
+    part = Part(name="folder", settings={"root": "/photos,old=2"})
+
+    assert part.label == 'folder:root="/photos,old=2"'
+    assert Part.parse(part.label) == part
+
+
 @pytest.mark.parametrize(
     ("miner", "message"),
     [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsis.cli import _options as options
-from wsis.cli._errors import UsageError
+from wsis.cli._errors import UsageError, printable
 from wsis.cli._files import refuse_inputs
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ def evaluate(
             figures, (run, predictions, data.train, data.val), option="--json"
         )
     from wsis.cli._show import print_evaluations
+    from wsis.data.halves import summary
     from wsis.report import METRICS
 
     source = data.source()
     val = options.masks_of(source)
+    typer.echo(printable(summary(val.tagged)))
     found: dict[str, Evaluation] = {}
     if predictions is not None:
         found[predictions.name] = _of_file(predictions, source, val)

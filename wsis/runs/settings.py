@@ -40,6 +40,8 @@ class SettingsError(UsageError, ValueError):
 _SETTING = re.compile(
     r""":([A-Za-z_]\w*)=("(?:[^"]|"")*"|.*?)(?=:[A-Za-z_]\w*=|$)""", re.DOTALL
 )
+_COMMA = re.compile(r",\s*[A-Za-z_]\w*=")
+_COLON = "settings of a part are separated by ':', as in scenes:seed=3:size=160"
 _SPLIT = re.compile(r",(?=\s*(?:[A-Za-z_][\w.]*\s*(?:[,:]|$)|$))")
 
 
@@ -107,8 +109,11 @@ class Part(BaseModel):
             SettingsError: if what follows the name is not ``key=value``.
         """
         name, colon, rest = text.strip().partition(":")
-        if not name:
-            raise SettingsError(f"expected the name of a part, got {text!r}")
+        if not name or "=" in name:
+            raise SettingsError(
+                f"expected the name of a part, got {name or text!r}"
+                + (f"; {_COLON}" if name else "")
+            )
         rest, settings = colon + rest, {}
         while rest:
             found = _SETTING.match(rest)
@@ -119,6 +124,11 @@ class Part(BaseModel):
             key, value = found.groups()
             if key in settings:
                 raise SettingsError(f"expected {key!r} once, got it twice in {text!r}")
+            if value[:1] != '"' and (comma := _COMMA.search(value)):
+                raise SettingsError(
+                    f"expected one value for {key!r} of {name!r}, got {value!r}; "
+                    f"{_COLON}, or quote a value that holds {comma[0]!r}"
+                )
             settings[key] = _unquoted(value.strip())
             rest = rest[found.end() :]
         return cls(name=name, settings=settings)
@@ -171,7 +181,8 @@ def _quoted(value: Any) -> str:
     if isinstance(value, tuple | list):
         value = ",".join(map(str, value))
     text = str(value)
-    if _SETTING.search(f":{text}") or text[:1] == '"' or text != text.strip():
+    odd = _SETTING.search(f":{text}") or _COMMA.search(text)
+    if odd or text[:1] == '"' or text != text.strip():
         text = '"' + text.replace('"', '""') + '"'
     return text
 

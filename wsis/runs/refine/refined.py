@@ -1,6 +1,6 @@
 """Teaches a detector what a run finds, and keeps it as a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from wsis._support.checks import warn
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
-from wsis.data.halves import tagged_for
+from wsis.data.halves import summary, tagged_for
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, check_room
 from wsis.runs._trained import Tick, Trained, counting
@@ -170,6 +171,7 @@ def refine(
     monitor, several = monitor or Silent(), trackers(tracker)
     device = run.pipeline.device
     tagged = tagged_for(tagged, run.classes, "the run")
+    monitor.say(summary(tagged))
     card = RefinedCard.of(run, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
     card = card.begin(folder, resume=resume)
@@ -178,6 +180,7 @@ def refine(
     with following(several, training) as curves:
         bags = run.pipeline.bags(tagged.images)
         card = card.model_copy(update={"inputs": run.pipeline.inputs(bags, monitor)})
+        _tell_others(card)
         card = card.begin(folder, resume=True)
         check_room(folder, model)
         step = monitor.start("pseudo labels", len(tagged.images))
@@ -203,6 +206,25 @@ def refine(
                 step(image.name)
         card.trained(progress, labels=coverage, agreed=agreed).save(folder, model)
         return load_refined(folder, device)
+
+
+def _tell_others(card: RefinedCard) -> None:
+    """Warn where the run was trained on other photos, or on the same with other tags.
+
+    An early run does not know its photos.
+    """
+    here, there = card.inputs, card.run.inputs
+    other = [name for name in ("photos", "tags") if here[name] != there.get(name)]
+    if there and other:
+        warn(
+            f"the run was trained on other {other[0]}: {_about(there, card.run.data)}; "
+            f"here {_about(here, card.data)}; to refine it on its own, name the same "
+            "data as in its training"
+        )
+
+
+def _about(inputs: Mapping[str, str], data: str) -> str:
+    return f"{inputs['photos'].partition(',')[0]} of {data}"
 
 
 def pseudo_labels(
