@@ -1,6 +1,7 @@
 import json
 import re
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.tiny_sam import tiny_sam
 from wsis._support.files import digest
 from wsis.contracts import Supervision
 from wsis.data.images import read_image
+from wsis.proposals import making
 from wsis.proposals.region_tree import RegionTree
 from wsis.proposals.shards import Store
 
@@ -104,7 +106,12 @@ def test_sams_weights_at_another_path_go_on(photos, tmp_path):
     assert len(Store.open(tmp_path / "s")) == 2
 
 
-def test_a_photo_that_fails_is_reported_and_left_out(photos, tmp_path):
+def test_a_photo_that_fails_is_reported_and_left_out(photos, tmp_path, monkeypatch):
+    asked = []
+    # Processes of their own take long to begin; tests of making.py begin some.
+    monkeypatch.setattr(
+        making, "processes", lambda n: asked.append(n) or nullcontext(making.here)
+    )
     folder = tmp_path / "photos"
     folder.mkdir()
     for path in sorted(photos.images.iterdir())[:2]:
@@ -113,6 +120,7 @@ def test_a_photo_that_fails_is_reported_and_left_out(photos, tmp_path):
 
     text = wsis("make", folder, "--out", tmp_path / "s", *SOURCE, "--jobs", 2, code=1)
 
+    assert asked == [2]
     assert "of 2 photos" in text
     assert "1 of 3 photos failed: b.png: expected a photo" in text
     assert len(Store.open(tmp_path / "s")) == 2

@@ -1,19 +1,29 @@
 import json
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
 import torch
 
 from tests.drawn import Masked, Squares, settings
+from tests.experiments.strangers import LargeMiner
 from tests.traps import Trap
 from wsis import InputWarning
-from wsis.experiments import METRICS, compare_variants, table, variants_of, vary
+from wsis.experiments import (
+    METRICS,
+    _free,
+    compare_variants,
+    table,
+    variants_of,
+    vary,
+)
 from wsis.experiments.runner import Plan, Work
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
+from wsis.training import ProposalFree
 
 MINERS = [Part(name="cim"), Part.parse("mist:reading=box")]
 
@@ -130,12 +140,13 @@ def test_tags_reach_training(cache, comparison):
 
 
 def test_two_processes_give_the_figures_of_one(cache):
+    """With a miner that is installed nowhere, too."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         alone, together = (
             compare_variants(
-                variants_of(MINERS),
+                variants_of({"cim": "cim", "mine": LargeMiner(gamma=0.3)}),
                 Masked(),
                 Pipeline(settings("schedule.epochs=1"), cache),
                 jobs=jobs,
@@ -306,7 +317,9 @@ class Notes:
             raise OSError("the disk is full")
 
 
-def test_a_tracker_is_told_of_every_run_with_its_figures(cache):
+def test_a_tracker_is_told_of_every_run_with_its_figures(cache, monkeypatch):
+    quick = ProposalFree(width=8, rounds=2, epochs=1)
+    monkeypatch.setattr(_free, "Free", partial(_free.Free, method=quick))
     notes = Notes()
     found = compare_variants(
         variants_of(MINERS[:1]),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import pytest
-import torch
 
 import wsis
 from tests.drawn import Squares, settings
@@ -48,10 +47,7 @@ def run(root, miners=MINERS, data=None, **more):
 
 @pytest.fixture(scope="module")
 def found(root):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield run(root, jobs=2)
-    torch.set_num_threads(threads)
+    return run(root)
 
 
 def test_compare_is_public():

@@ -1,5 +1,6 @@
 """What holds for every installed part, whatever it is given; third-party ones too."""
 
+import random
 from typing import Any
 
 import pytest
@@ -49,10 +50,10 @@ def test_miners_keep_to_their_contract(name: str, seed: int) -> None:
 
 
 @parts("samplers")
-@settings(max_examples=20, deadline=None)
-@given(seeds)
-def test_samplers_keep_to_their_contract(name: str, seed: int) -> None:
-    check_sampler(plugins.create("samplers", name), seeds=[seed])
+def test_samplers_keep_to_their_contract(name: str) -> None:
+    # All at once, as the check looks at the shares of many draws beside them.
+    some = random.Random(0).sample(range(2**31), 20)
+    check_sampler(plugins.create("samplers", name), seeds=some)
 
 
 @parts("assigners")

@@ -68,6 +68,15 @@ def test_tags_match_truths_and_masks_are_apart_and_visible(size):
         assert truth.area.min() > 0
 
 
+def test_a_picture_that_was_painted_over_comes_back_as_it_was():
+    [image] = scenes(train_images=1).train().images
+    first = image.load()
+    before = first.copy()
+    first[:] = 0
+
+    assert (image.load() == before).all()
+
+
 def test_telling_colours_lie_inside_the_masks():
     val = Scenes(val_images=16).val()
     inside, outside = [], []

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -149,16 +150,10 @@ class _Scene:
         return _photograph(picture, generator), masks, areas
 
     def load(self) -> Image:
-        return self.draw()[0]
+        return _drawn(self)[0].copy()
 
     def truth(self) -> GroundTruth:
-        _, masks, areas = self.draw()
-        found: list[tuple[int, Rle, bool, None]] = []
-        for place, mask, area in zip(self.places(), masks, areas, strict=True):
-            hidden = bool(mask.sum() < _VISIBLE * area)
-            encoded = rle.encode(np.asfortranarray(mask, np.uint8))
-            found.append((place.label, encoded, hidden, None))
-        return of_objects(self.number, self.size, found)
+        return of_objects(self.number, self.size, _drawn(self)[1])
 
     def tagged(self, *, counts: bool) -> TaggedImage:
         labels = torch.tensor([place.label - 1 for place in self.places()])
@@ -174,6 +169,19 @@ class _Scene:
     def _generator(self, stage: int) -> np.random.Generator:
         half = {"train": 0, "val": 1}[self.half]
         return np.random.default_rng([self.seed, half, self.number, stage])
+
+
+# A bench asks for each picture and its masks many times.
+@lru_cache(maxsize=64)
+def _drawn(scene: _Scene) -> tuple[Image, list[tuple[int, Rle, bool, None]]]:
+    """Return the picture, and label, mask and whether it is hidden of each figure."""
+    picture, masks, areas = scene.draw()
+    found: list[tuple[int, Rle, bool, None]] = []
+    for place, mask, area in zip(scene.places(), masks, areas, strict=True):
+        hidden = bool(mask.sum() < _VISIBLE * area)
+        encoded = rle.encode(np.asfortranarray(mask, np.uint8))
+        found.append((place.label, encoded, hidden, None))
+    return picture, found
 
 
 def _photograph(
