@@ -1,3 +1,6 @@
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 
@@ -8,6 +11,7 @@ from wsis.contracts import Annotated, Supervision, Tagged
 from wsis.evaluation import MaskTeacher, best_proposals
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
+from wsis.training.checkpoints import CheckpointError
 
 BOTH = torch.tensor([True, True])
 
@@ -87,7 +91,18 @@ def test_no_training_takes_masks_without_saying_so(tmp_path):
         pipeline.train(data.train(), "cim", 0, teacher=teacher)
     marked = pipeline.consuming(Supervision.MASKS)
     assert marked.ledger == pipeline.ledger | {Supervision.MASKS}
-    with pytest.raises(ValueError, match="a teacher or a checkpoint, got both"):
-        marked.train(
-            data.train(), "cim", 0, teacher=teacher, checkpoint=tmp_path / "kept"
-        )
+
+
+def test_a_checkpoint_of_one_teacher_is_not_another_s(tmp_path):
+    data = Masked()
+    pipeline = Pipeline(settings(), tmp_path).consuming(Supervision.MASKS)
+    truths, path = data.train_truths(), tmp_path / "kept"
+    of_all = Annotated(tagged=data.train(), truths=truths)
+    none = [replace(one, ignore=torch.ones_like(one.ignore)) for one in truths[:1]]
+    of_fewer = replace(of_all, truths=[*none, *truths[1:]])
+    learn = partial(pipeline.train, data.train(), "cim", 0, checkpoint=path, steps=2)
+    learn(teacher=MaskTeacher(of_all))
+
+    learn(teacher=MaskTeacher(of_all))
+    with pytest.raises(CheckpointError, match="taught"):
+        learn(teacher=MaskTeacher(of_fewer))

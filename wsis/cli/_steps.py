@@ -190,8 +190,9 @@ def costs(
     steps = settings.schedule.images(trained)
     seconds = {
         "train": one.prepare * len(tagged.images)
-        + one.step * steps
-        + one.class_map * min(steps, map_steps(trained)),
+        + one.step * steps * settings.rounds
+        + one.class_map * min(steps, map_steps(trained)) * settings.rounds
+        + one.predict * trained * (settings.rounds - 1),
         "refine": one.refine * refined,
         "predict": one.predict * len(photos) + one.prepare * others,
     }

@@ -12,7 +12,7 @@ from wsis.runs.pipeline import Pipeline
 FOLDER = ROW = "ceiling"
 """Where the runs are kept, inside the bench's folder, and the row's name in tables."""
 
-_MINERS_OWN = "cues", "sampler"
+_MINERS_OWN = "cues", "sampler", "rounds"
 """Settings that masks stand in for; they make no other ceiling."""
 
 

@@ -332,7 +332,12 @@ class Work:
         watch = self.plan.watch
         watcher = watch(data, pipeline.source) if watch else None
         learn = partial(
-            pipeline.train, miner=variant.miner, seed=seed, cues=cues, observer=watcher
+            pipeline.train,
+            miner=variant.miner,
+            seed=seed,
+            cues=cues,
+            observer=watcher,
+            monitor=monitor,
         )
         model, anatomy, done = self._measured(
             pipeline,

@@ -177,8 +177,9 @@ def written(settings: Settings) -> dict[str, Any]:
     for name, unused in {"min_iterations": 0, "precision": "float32"}.items():
         if found["schedule"][name] == unused:
             del found["schedule"][name]
-    if not found["class_map"]:
-        del found["class_map"]
+    for name, other in {"class_map": False, "rounds": 1}.items():
+        if found[name] == other:
+            del found[name]
     return found
 
 

@@ -55,7 +55,7 @@ class BaseCard(BaseModel):
         devices: that it was trained on, with the number of threads of a CPU: more than
             one if it was resumed elsewhere.
         inputs: digests of the photos, their tags, and what else was learned from.
-        images: seen in training, skipped ones included.
+        images: seen in training, of several rounds in the last; skipped ones included.
         skipped: images left out, by reason.
         dropped: images and steps left out as they were not finite.
         losses: mean of each loss per epoch.

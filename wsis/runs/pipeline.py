@@ -1,5 +1,6 @@
 """Builds the parts that settings name and runs them: train and predict in two calls."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -44,11 +45,12 @@ from wsis.proposals.bags import (
     overlaps_gigabytes,
 )
 from wsis.proposals.store import CachedSource, KeptSource
+from wsis.runs._rounds import FoundTeacher
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
 from wsis.training.class_map import ClassMap, map_steps, near_best
-from wsis.training.inference import predict, scores
+from wsis.training.inference import predict, rated, scores
 from wsis.training.loop import fit
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
@@ -446,7 +448,10 @@ class Pipeline:
     ) -> tuple[Model, Progress]:
         """A model trained on tagged images with ``miner``; the rest as in ``fit``.
 
-        ``monitor`` is told how far the class map is, where there is one.
+        Of several rounds, ``observer`` and ``tick`` follow the last, which has
+        ``checkpoint``; those before it have their own beside it. ``steps`` counts the
+        images of all. ``monitor`` is told of earlier rounds, and how far the class map
+        is, where there is one. A teacher makes it one round.
 
         Raises:
             ValueError: as ``fit``, and if the ledger lacks labels that a teacher
@@ -459,6 +464,60 @@ class Pipeline:
                 f"{', '.join(sorted(self.ledger))}: call consuming first"
             )
         bags = bags or self.bags(tagged.images)
+        images = self.settings.schedule.images(len(bags))
+        whole = 1 if teacher else self.settings.rounds
+        rounds, steps = (1, steps) if teacher else self.rounds(len(bags), steps)
+
+        def kept(number: int) -> Path | None:
+            if checkpoint is None or number == whole:
+                return checkpoint
+            return checkpoint.with_stem(f"round-{number}")
+
+        learn = partial(
+            self._round, tagged, miner, seed, bags=bags, cues=cues, ranks=ranks
+        )
+        for number in range(1, rounds):
+            step = (monitor or Silent()).start(f"round {number} of {rounds}", images)
+            model, _ = learn(
+                checkpoint=kept(number),
+                teacher=teacher,
+                tick=partial(_count, step),
+                monitor=monitor,
+            )
+            teacher = FoundTeacher(partial(self._found, model), self.ledger)
+        return learn(
+            checkpoint=kept(rounds),
+            steps=steps,
+            observer=observer,
+            teacher=teacher,
+            tick=tick,
+            monitor=monitor,
+        )
+
+    def rounds(self, images: int, steps: int | None) -> tuple[int, int | None]:
+        """Return the number of rounds, and the images that the last one learns from.
+
+        ``steps`` is the number for all rounds; with None, the last is whole, as None.
+        """
+        rounds, whole = self.settings.rounds, self.settings.schedule.images(images)
+        if steps is None:
+            return rounds, None
+        rounds = min(rounds, math.ceil(steps / whole))
+        return rounds, steps - whole * (rounds - 1)
+
+    def _round(
+        self,
+        tagged: Tagged,
+        miner: Any,
+        seed: int,
+        *,
+        bags: Sequence[Bag],
+        cues: Cues | None,
+        teacher: Teacher | None,
+        monitor: Monitor | None,
+        **others: Any,
+    ) -> tuple[Model, Progress]:
+        """Train once, from fresh weights; the rest as in ``train``."""
         model = self.model(len(tagged.classes), seed)
         progress = fit(
             model,
@@ -469,13 +528,9 @@ class Pipeline:
             self.settings.schedule,
             seed=seed,
             scales=self.train_views,
-            checkpoint=checkpoint,
-            steps=steps,
             shared=self.shared,
-            observer=observer,
             teacher=teacher,
-            tick=tick,
-            ranks=ranks,
+            **others,
         )
         if model.class_map is not None:
             self._learn_class_map(
@@ -488,6 +543,14 @@ class Pipeline:
                 monitor=monitor,
             )
         return model, progress
+
+    def _found(self, model: Model, bag: Bag) -> PseudoInstances:
+        """Return the best instances of a training photo's tags, as prediction rates."""
+        features, view = self.features(model), self.train_views[:1]
+        views = scores(model, bag, features, view)
+        maps = partial(_map, features)
+        found = rated(model, bag, views, view, bag.tags, maps)
+        return near_best(found, bag.proposals, bag.tags, self.settings.selection.nms)
 
     def _learn_class_map(
         self,
@@ -581,6 +644,11 @@ class Pipeline:
 @torch.no_grad()
 def _map(features: FrozenFeatures | LiveFeatures, bag: Bag, scale: Scale) -> Tensor:
     return features.map(bag, scale)
+
+
+def _count(step: Callable[[str], None], progress: Progress) -> None:
+    del progress
+    step("")
 
 
 def _no_cues(bag: Bag) -> None:

@@ -230,7 +230,9 @@ def train(
         cues = parts.cues(bags, seed)
         if parts.settings.anti_noise and (advice := hint(cues, bags)):
             monitor.say(f"hint: {advice}")
-        total = steps or parts.settings.schedule.images(len(tagged.images))
+        images = len(tagged.images)
+        _, last = parts.rounds(images, steps)
+        total = last or parts.settings.schedule.images(images)
         follow = curves.of(parts.settings.schedule, len(tagged.images), total)
         tell = counting(monitor, f"{part.label}, seed {seed}: train", total, follow)
         model, progress = parts.train(

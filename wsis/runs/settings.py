@@ -235,6 +235,8 @@ class Settings(BaseModel):
         anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
         class_map: whether a classifier of regions, learned after training from what the
             model finds, ranks proposals beside it; not of the paper.
+        rounds: of training. A round's miner, sampler and cues give way to what the
+            model of the round before finds on the training photos; 1 is the paper's.
         freeze: keeps the backbone as it is and its features on disk.
         train_sides: lengths of training images, in pixels, one drawn a step.
         train_flips: mirrored images as well.
@@ -261,6 +263,7 @@ class Settings(BaseModel):
     cue_localization: float = Field(default=0.0, ge=0)
     anti_noise: bool = True
     class_map: bool = False
+    rounds: int = Field(default=1, ge=1)
     freeze: bool = True
     train_sides: Sides = (576,)
     train_flips: bool = False

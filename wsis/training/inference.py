@@ -69,29 +69,46 @@ def predict(
 ) -> Predictions:
     """Return the instances on one image; none where it has no proposals.
 
-    With ``allowed``, they are of these classes alone. A model with a class map needs
-    ``maps``, which gives a bag's feature map at a scale: a proposal's score is then
-    the root of what the branches say times its extent.
+    With ``allowed``, they are of these classes alone. Scores are those of ``rated``; a
+    model with a class map needs ``maps``, which gives a bag's feature map at a scale.
     """
     proposals = bag.proposals
     views = scores(model, bag, features, scales) if len(proposals) else []
     of_classes = torch.zeros(0, model.classes)
     if views:
-        of_classes = torch.stack([one.final() for one in views]).mean(0).cpu()
-        if allowed is not None:
-            of_classes = of_classes * allowed
-    if views and model.class_map is not None:
-        if maps is None:
-            raise ValueError("expected maps for a model with a class map, got none")
-        present = of_classes.max(0).values
-        present = present / present.max().clamp_min(1e-9)
-        extents = [
-            model.class_map.extent(_upright(maps(bag, one), one), proposals, present)
-            for one in scales
-        ]
-        of_classes = of_classes.sqrt() * torch.stack(extents).mean(0)
+        of_classes = rated(model, bag, views, scales, allowed, maps)
     found = selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)
     return replace(found, agreement=_agreement(found, views, proposals))
+
+
+@torch.no_grad()
+def rated(
+    model: Model,
+    bag: Bag,
+    views: Sequence[Scores],
+    scales: Sequence[Scale],
+    allowed: Bool[Tensor, " C"] | None = None,
+    maps: MapsOf | None = None,
+) -> Float[Tensor, "N C"]:
+    """Return the scores by which instances are chosen, of proposals and classes.
+
+    They are those of the branches, averaged over ``views``, or with a class map the
+    root of these times the extent; 0 for classes that are not ``allowed``.
+    """
+    found = torch.stack([one.final() for one in views]).mean(0).cpu()
+    if allowed is not None:
+        found = found * allowed
+    if model.class_map is None:
+        return found
+    if maps is None:
+        raise ValueError("expected maps for a model with a class map, got none")
+    present = found.max(0).values
+    present = present / present.max().clamp_min(1e-9)
+    extents = [
+        model.class_map.extent(_upright(maps(bag, one), one), bag.proposals, present)
+        for one in scales
+    ]
+    return found.sqrt() * torch.stack(extents).mean(0)
 
 
 def _upright(feature_map: Float[Tensor, "D h w"], scale: Scale) -> Tensor:

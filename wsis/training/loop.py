@@ -93,12 +93,9 @@ def fit(
     Raises:
         CheckpointError: if the checkpoint is damaged or of another run.
         DivergedError: if losses or gradients are not finite, a few in a row.
-        ValueError: if no image has both proposals and tags, features or what a part
-            gives are not finite, or there is both a teacher and a checkpoint, from
-            which another run could resume.
+        ValueError: if no image has both proposals and tags, or features or what a part
+            gives are not finite.
     """
-    if teacher is not None and checkpoint is not None:
-        raise ValueError("expected a teacher or a checkpoint, got both")
     descent = Descent(model, schedule, len(bags))
     sampling = generator(seed, "sampling")
     order = Order(generator(seed, "order"), partial(_epoch, len(bags), len(scales)))
@@ -111,7 +108,7 @@ def fit(
             seed=seed,
             scales=[scale.name for scale in scales],
             machine=machine(model.device),
-            **_inputs(bags, features, clusters, scales[0]),
+            **_inputs(bags, features, clusters, scales[0], teacher),
         )
     drawn = {"sampling": sampling}
     state = TrainingState(
@@ -280,9 +277,13 @@ def _in_words(strategy: Strategy) -> str:
 
 
 def _inputs(
-    bags: Sequence[Bag], features: Features, clusters: Clusters, scale: Scale
+    bags: Sequence[Bag],
+    features: Features,
+    clusters: Clusters,
+    scale: Scale,
+    teacher: Teacher | None,
 ) -> dict[str, str]:
-    """Return digests of what is learned from; of features and cues, a sample's."""
+    """Return digests of what is learned from; of features and labels, a sample's."""
     some = [bag for bag in sample(bags) if bag.tags.any() and len(bag.proposals)]
     cues = [clusters(bag) for bag in some]
     # Of live features, the backbone's weights tell.
@@ -298,7 +299,14 @@ def _inputs(
         "proposals": digest(*(bag.origin for bag in bags)),
         "cues": digest(*kept[0]),
         "features": digest(*kept[1]),
+        **({} if teacher is None else {"taught": _taught(teacher, some)}),
     }
+
+
+def _taught(teacher: Teacher, bags: Sequence[Bag]) -> str:
+    found = [teacher(bag) for bag in bags]
+    kept = [[one.index, one.label, one.weight] for one in found]
+    return digest(*([x.cpu().numpy() for x in one] for one in kept))
 
 
 def _watching(observer: Observer | None, bag: Bag, epoch: int) -> Observer | None:
