@@ -55,6 +55,7 @@ GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
             "tests/properties/test_losses.py",
         ),
     ),
+    (("wsis/training/class_map.py",), ("tests/training/test_class_map.py",)),
     (
         ("wsis/geometry/overlap.py", "wsis/geometry/masks.py"),
         (

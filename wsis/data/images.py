@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
 
     Raises:
         ValueError: if it has more pixels than ``WSIS_MAX_PIXELS`` (178,956,970 without
-            it), or is a program, as PostScript is.
+            it), takes more memory than there is, or is a program, as PostScript is.
     """
     with _OPENING:
         # Pillow's own limit is the whole process's, and its message tells no way out.
@@ -48,7 +48,10 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
         check_pixels(path, picture.width, picture.height)
         if picture.format == "EPS":
             raise ValueError(f"{path} is PostScript, a program that is not run here")
-        yield picture
+        try:
+            yield picture
+        except MemoryError as error:
+            raise ValueError("reading it takes more memory than there is") from error
 
 
 def check_pixels(path: Path, width: int, height: int) -> None:
