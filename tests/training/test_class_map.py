@@ -194,6 +194,20 @@ def test_it_learns_what_it_is_shown_and_repeats_itself(tmp_path):
     assert not states[0]["networks.0.0.weight"].equal(states[3]["networks.0.0.weight"])
 
 
+def test_the_learning_rate_falls_to_nothing(tmp_path, monkeypatch):
+    rates = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self):
+            rates.append((self.param_groups[0]["lr"], self.defaults["weight_decay"]))
+            return super().step()
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    learned(Pipeline(settings(), tmp_path).bags(Squares().train().images))
+
+    assert rates == [pytest.approx((1e-3 * (1 - i / 80), 1e-2)) for i in range(80)]
+
+
 def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path):
     cache, data = tmp_path / "cache", Squares()
     given = {"seed": 3, "device": "cpu", "cache": cache}
