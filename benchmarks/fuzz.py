@@ -25,6 +25,7 @@ import pickle
 import random
 import resource
 import shutil
+import socket
 import struct
 import sys
 import tempfile
@@ -34,12 +35,14 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from functools import cache
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import av
 import h5py
 import numpy as np
 import scipy.io
@@ -53,6 +56,7 @@ from wsis._support.files import digest, parse_json
 from wsis._support.weights import read_state
 from wsis.contracts import GroundTruth
 from wsis.data import read_annotated, read_image, with_points
+from wsis.data.videos import write_frames
 from wsis.evaluation.matches import Matches
 from wsis.evaluation.results import from_coco
 from wsis.features.backbones import efficientnet_lite0
@@ -75,6 +79,9 @@ SIZE = 12, 16
 """Height and width of the photo that all inputs are about."""
 
 CANARY = "fuzz-canary"
+
+PORT = 47_113
+"""Where videos would have something fetched."""
 
 NASTY: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 0.5, -0.0, 1e308, 10**12, -(10**9), 2**63, 2**31),
@@ -235,6 +242,53 @@ def matched() -> bytes:
     return bytes(safetensors(found))
 
 
+def film(container: str, codec: str, aspect: Fraction | None = None) -> Build:
+    """A film of five pictures, one a second."""
+
+    def write(out: BytesIO) -> None:
+        with av.open(out, "w", format=container) as file:
+            stream = file.add_stream(
+                codec,
+                rate=1,
+                options={"strict": "unofficial", "x264-params": "log-level=none"},
+            )
+            stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = aspect or Fraction(1)
+            pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+            for i in range(5):
+                frame = av.VideoFrame.from_ndarray(np.roll(pixels, i), format="rgb24")
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+
+    return packed(write)
+
+
+def stream_of(
+    parts: list[bytes],
+    times: tuple[int, ...] = (),
+    size: tuple[int, int] = SIZE,
+    container: str = "matroska",
+    streams: int = 1,
+) -> bytes:
+    """A film of these packets, whatever they are, at these milliseconds."""
+
+    def write(out: BytesIO) -> None:
+        with av.open(out, "w", format=container) as file:
+            for _ in range(streams):
+                stream = file.add_stream("mjpeg", rate=1)
+                stream.height, stream.width = size
+                stream.pix_fmt = "yuvj420p"
+            file.start_encoding()
+            for i, part in enumerate(parts):
+                packet = av.Packet(part)
+                packet.stream, packet.time_base = file.streams[0], Fraction(1, 1000)
+                packet.pts = packet.dts = times[i] if times else 1000 * i
+                packet.is_keyframe = True
+                file.mux(packet)
+
+    return packed(write)()
+
+
 TAGS = b"file,tags\nphoto.png,cat; dog\nother.png,dog\n"
 POINTS = b"file,x,y,class\nphoto.png,3,4,cat\nphoto.png,5,6,dog\n"
 XML = (
@@ -382,6 +436,36 @@ def read_weights(path: Path) -> None:
     efficientnet_lite0(weights=str(path))
 
 
+PLAYLISTS = (
+    b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n%b\n#EXT-X-ENDLIST\n",
+    b"ffconcat version 1.0\nfile '%b'\n",
+    b'<MPD type="static"><Period><AdaptationSet><Representation id="1"><BaseURL>%b'
+    b"</BaseURL></Representation></AdaptationSet></Period></MPD>",
+    b"v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 26\na=%b\n",
+)
+"""Texts that FFmpeg may take for a film elsewhere."""
+
+
+def read_video(path: Path) -> None:
+    """Write its frames as wsis predict does; nothing else may be read or fetched."""
+    with socket.create_server(("127.0.0.1", PORT)) as server:
+        server.setblocking(False)
+        try:
+            written = write_frames(path, path.parent / "frames", "a")
+        finally:
+            with contextlib.suppress(BlockingIOError):
+                server.accept()
+                raise AssertionError("something was fetched")
+    content = path.read_bytes()
+    if content.startswith(tuple(one[:7] for one in PLAYLISTS)):
+        raise AssertionError("another file was read")
+    for frame in written:
+        try:
+            read_image(frame)
+        except ValueError as error:
+            raise AssertionError("a frame that was written cannot be read") from error
+
+
 def run_of_store(part: str) -> Build:
     def build() -> bytes:
         with tempfile.TemporaryDirectory() as place:
@@ -431,6 +515,18 @@ INPUTS: Mapping[str, tuple[str, Build, Read]] = {
     **{
         f"photo {kind}": (f"photo.{kind}", picture(kind), read_image)
         for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")
+    },
+    **{
+        f"video {name}": (f"film.{name}", film(container, codec), read_video)
+        for name, container, codec in (
+            ("mp4", "mp4", "mpeg4"),
+            ("mov", "mov", "libx264"),
+            ("mkv", "matroska", "mjpeg"),
+            ("webm", "webm", "libvpx"),
+            ("avi", "avi", "mpeg4"),
+            ("mpg", "mpeg", "mpeg2video"),
+            ("flv", "flv", "flv"),
+        )
     },
     "matches": (
         "matches.safetensors",
@@ -499,11 +595,66 @@ def laughs() -> bytes:
     return f"<!DOCTYPE a [{kinds}]><annotation>&lol9;</annotation>".encode()
 
 
+@cache
+def jpeg(height: int, width: int) -> bytes:
+    return packed(
+        lambda out: Pillow.new("RGB", (width, height), "red").save(out, "JPEG")
+    )()
+
+
+def bombs_video(draw: random.Random) -> bytes:
+    """Films of frames that grow, of none, of too many streams; and what is none."""
+    whole = jpeg(*SIZE)
+    container = draw.choice(["matroska", "avi", "mov", "nut", "mjpeg"])
+    lied = bytearray(whole)
+    at = lied.find(b"\xff\xc0") + 5
+    lied[at : at + 4] = draw.choice([b"\xff\xfe" * 2, b"\x40\0" * 2, bytes(4)])
+    match draw.randrange(9):
+        case 0:
+            grown = draw.choice([(1, 1), (90, 30), (13_500, 13_500), (3000, 4000)])
+            return stream_of([whole, jpeg(*grown), whole], container=container)
+        case 1:
+            return stream_of([whole, bytes(lied), whole], container=container)
+        case 2:
+            made = stream_of([draw.choice([whole, bytes(lied)])], size=(3000, 4000))
+            for name in (b"\xb0\x82\x0f\xa0", b"\xba\x82\x0b\xb8"):
+                new = draw.choice([b"\0\0", b"\xff\xff", b"\0\1"])
+                made = made.replace(name, name[:2] + new)
+            return made
+        case 3:
+            return stream_of([], size=(3000, 4000), container=container)
+        case 4:
+            return stream_of([whole], streams=draw.choice([99, 999]))
+        case 5:
+            times = draw.sample([0, 1, -5, 2**31, 2**40, 2**62], 3)
+            return stream_of([whole] * 3, tuple(sorted(times)))
+        case 6:
+            fetched = b"http://127.0.0.1:%d/a.ts" % PORT
+            other = draw.choice([b"other.png", b"/etc/passwd", fetched])
+            return draw.choice(PLAYLISTS) % other
+        case 7:
+            made = film("mov", "mpeg4", aspect=Fraction(3, 2))()
+            at = made.index(b"pasp") + 4
+            new = struct.pack(
+                ">II", *draw.choice([(2**31 - 1, 1), (1100, 1), (1, 9999)])
+            )
+            return made[:at] + new + made[at + 8 :]
+        case _:
+            old = draw.choice(["<HH", ">HH", "<II", ">II"])
+            new = struct.pack(old, *draw.choice([(9999, 9999), (2**16 - 1, 1), (0, 0)]))
+            made = film(*draw.choice([("mp4", "mpeg4"), ("avi", "mpeg4")]))()
+            return made.replace(struct.pack(old, 64, 48), new)
+
+
 def bombs(kind: str, draw: random.Random) -> bytes:
     """Small files that unfold, nest or run."""
     width, height = draw.choice([(10**5, 10**5), (2**31 - 1, 1), (13_000, 13_000)])
     nested = b"[" * 200_000
     found = [pickle.dumps(Pickled()), nested, b"", b"\0" * 999, b'{"a":' * 100_000]
+    if kind.startswith("video"):
+        return draw.choice(
+            [*found, bomb_png(width, height)] + 24 * [b""]
+        ) or bombs_video(draw)
     if kind.startswith(("photo", "png", "voc mask")):
         jpeg = bytearray(picture("JPEG")())
         at = jpeg.find(b"\xff\xc0") + 5

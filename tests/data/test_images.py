@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import PngImagePlugin
 
 from wsis.data.images import check_files, images_in, read_all, read_image, readings
 
@@ -233,6 +234,25 @@ def test_photos_are_known_by_suffix_or_content(tmp_path):
     (tmp_path / "e.csv").write_text("file,tags")
 
     assert listed(tmp_path) == (["a.jfif", "b.webp", "c", "d.jpg_large"], [])
+
+
+def test_a_pillow_that_lacks_a_format_knows_the_others(tmp_path, monkeypatch):
+    Pillow.new("RGB", (6, 4)).save(tmp_path / "a", "PNG")
+    Pillow.init()
+    monkeypatch.delitem(Pillow.OPEN, "AVIF", raising=False)
+
+    assert listed(tmp_path) == (["a"], [])
+
+
+def test_a_photo_that_takes_more_memory_than_there_is_is_refused(tmp_path, monkeypatch):
+    Pillow.new("RGB", (6, 4)).save(tmp_path / "a.png")
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", full)
+    with pytest.raises(ValueError, match=r"a\.png: .*more memory than there is"):
+        read_image(tmp_path / "a.png")
 
 
 def test_two_links_between_folders_end(tmp_path):

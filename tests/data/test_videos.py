@@ -3,6 +3,7 @@
 import sys
 import tracemalloc
 from fractions import Fraction
+from io import BytesIO
 
 import av
 import numpy as np
@@ -202,6 +203,64 @@ def test_huge_frames_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
 
     with pytest.raises(ValueError, match="64 × 48 pixels, more than the 1,000"):
         list(frames(film(tmp_path / "clip.mp4", tenths(2))))
+
+
+def jpegs(path, *sizes):
+    """Write a video whose frames, one a second, are JPEG files of these sizes."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        for i, size in enumerate(sizes):
+            picture = BytesIO()
+            Pillow.new("RGB", size, (200, 0, 0)).save(picture, "JPEG")
+            packet = av.Packet(picture.getvalue())
+            packet.stream, packet.pts = stream, i
+            packet.dts, packet.time_base = i, Fraction(1)
+            container.mux(packet)
+    return path
+
+
+def test_frames_may_change_size_within_the_limit(tmp_path, monkeypatch):
+    clip = jpegs(tmp_path / "clip.mkv", (64, 48), (20, 30), (90, 80), (64, 48))
+
+    monkeypatch.setenv("WSIS_MAX_PIXELS", str(10**30))
+    sizes = [one.image.shape[:2] for one in frames(clip)]
+    assert sizes == [(48, 64), (30, 20), (80, 90), (48, 64)]
+
+    monkeypatch.setenv("WSIS_MAX_PIXELS", "4000")
+    with pytest.warns(InputWarning, match=r"damaged frames are left out, 1 \("):
+        sizes = [one.image.shape[:2] for one in frames(clip)]
+    assert sizes == [(48, 64), (30, 20), (48, 64)]
+
+
+@pytest.mark.parametrize(("stretch", "suffix"), [(1100, ".png"), (1000, ".jpg")])
+def test_a_frame_too_long_for_jpeg_is_kept(tmp_path, stretch, suffix):
+    clip = film(tmp_path / "clip.mov", tenths(2), aspect=Fraction(3, 2))
+    stretched(clip, stretch)
+
+    [written] = write_frames(clip, tmp_path / "frames", "a")
+
+    assert written.suffix == suffix
+    with Pillow.open(written) as picture:
+        assert picture.size == (stretch * WIDTH, HEIGHT)
+
+
+def test_a_huge_stretch_is_refused_with_its_reason(tmp_path):
+    clip = film(tmp_path / "clip.mov", tenths(2), aspect=Fraction(3, 2))
+    stretched(clip, 2**31 - 1)
+
+    with pytest.raises(
+        ValueError, match=r"no whole frame .* pixels, more than the 178"
+    ):
+        list(frames(clip))
+
+
+def stretched(path, stretch):
+    """Replace how wide pixels are: ISO/IEC 14496-12, 12.1.4."""
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"pasp") + 4
+    content[begin : begin + 8] = stretch.to_bytes(4) + (1).to_bytes(4)
+    path.write_bytes(content)
 
 
 def test_without_pyav_the_message_says_how_to_get_it(tmp_path, monkeypatch):

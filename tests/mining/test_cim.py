@@ -171,6 +171,8 @@ def test_oversized_proposals_are_found_anew_for_other_settings_and_overlaps():
     wide = spans((0, 100), (82, 102))
 
     assert oversized(wide).tolist() == [True, False]
+    oversized(wide).fill_(value=False)
+    assert oversized(wide).tolist() == [True, False]
     assert oversized(wide, 0.95).tolist() == [False, False]
     assert oversized(wide, share=0.5).tolist() == [True, True]
     assert oversized(wide).tolist() == [True, False]

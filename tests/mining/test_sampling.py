@@ -77,7 +77,7 @@ def test_nothing_stays_nothing() -> None:
 @pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
 def test_refuses_what_is_no_weight(weight: float) -> None:
     with pytest.raises(ValueError, match="weights must be finite and >= 0"):
-        SAMPLER(pseudo_of((0, 1, weight)), torch.Generator())
+        SAMPLER(pseudo_of((0, 1, weight), (1, 1, 0.5)), torch.Generator())
 
 
 def test_keep_all_keeps_all_and_draws_nothing() -> None:

@@ -194,6 +194,14 @@ def test_an_index_that_tells_another_story_is_found(tmp_path):
     assert "index.jsonl does not list them" in store.absence("key1")
 
 
+def test_a_line_of_the_index_whose_keys_are_numbers_is_none(tmp_path):
+    fill(tmp_path, range(2))
+    index = tmp_path / "index.jsonl"
+    index.write_text(index.read_text().replace('"key1"', "-1"))
+
+    assert "index.jsonl does not list them" in Store.open(tmp_path).absence("key1")
+
+
 def two(tmp_path):
     fill(tmp_path / "a", range(2))
     fill(tmp_path / "b", range(2, 4))

@@ -211,6 +211,17 @@ def test_a_card_that_cannot_be_is_refused(saved, change, message):
         load(folder, device="cpu")
 
 
+def test_a_card_of_the_first_revision_without_a_backbones_settings_is_refused(saved):
+    folder, _ = saved
+    content = json.loads((folder / Card.FILE).read_text())
+    del content["revision"]
+    content["settings"]["backbone"] = {"name": "efficientnet_lite0", "settings": "x"}
+    (folder / Card.FILE).write_text(json.dumps(content))
+
+    with pytest.raises(RunError, match=r"settings.backbone.settings: Input should be"):
+        load(folder, device="cpu")
+
+
 def test_a_run_of_before_keeps_the_padding_it_was_trained_with(saved, pipeline):
     folder, _ = saved
     path = folder / Card.FILE

@@ -37,6 +37,14 @@ class Shown(ClassMap):
         return logits
 
 
+class Soft(Shown):
+    """Knows how likely the first class is in each column."""
+
+    def forward(self, means):
+        share = torch.tensor([float(one) for one in self.regions_of(self.proposals)])
+        return torch.stack([1 - share, share, torch.zeros(len(share))], 1).log()[None]
+
+
 def test_an_object_alone_is_covered_by_its_proposal():
     proposals = strips((2, 6), (2, 4), (2, 8), (8, 10))
     extent = Shown(0, 0, 1, 1, 1, 1, 0, 0, 0, 0).extent(proposals)
@@ -53,6 +61,29 @@ def test_objects_apart_count_half_by_themselves_half_together():
     # 7 with its part, 4 of 7 with the class.
     both = (2 / 7 + 4 / 7) / 2
     assert extent[:, 0].tolist() == pytest.approx([0.75, 0.75, both])
+
+
+def test_regions_of_half_a_chance_count_for_the_class_and_for_no_part():
+    proposals = strips((0, 2), (2, 6))
+    extent = Soft(1, 1, 0.5, 0.5, 0.5, 0.5, 0, 0, 0, 0).extent(proposals)
+
+    # The class has 2 + 4 * 0.5 pixels, its one part 2.
+    assert extent[0, 0].item() == pytest.approx((2 / 4 + 1) / 2)
+
+
+def test_three_networks_are_not_trained_with_the_model():
+    classes = ClassMap(channels=1, classes=2)
+
+    assert len(classes.networks) == 3
+    assert not any(one.requires_grad for one in classes.parameters())
+
+
+def test_features_beyond_five_deviations_count_as_five():
+    classes = ClassMap(channels=1, classes=2).eval()
+    near, at, beyond = (classes(torch.tensor([[x]])) for x in (4.9, 5.0, 9.0))
+
+    assert at.equal(beyond)
+    assert not at.equal(near)
 
 
 def test_objects_that_touch_are_one_part():
@@ -161,6 +192,20 @@ def test_it_learns_what_it_is_shown_and_repeats_itself(tmp_path):
     for same in states[1:3]:
         assert all(v.equal(same[k]) for k, v in states[0].items())
     assert not states[0]["networks.0.0.weight"].equal(states[3]["networks.0.0.weight"])
+
+
+def test_the_learning_rate_falls_to_nothing(tmp_path, monkeypatch):
+    rates = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self):
+            rates.append((self.param_groups[0]["lr"], self.defaults["weight_decay"]))
+            return super().step()
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    learned(Pipeline(settings(), tmp_path).bags(Squares().train().images))
+
+    assert rates == [pytest.approx((1e-3 * (1 - i / 80), 1e-2)) for i in range(80)]
 
 
 def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path):

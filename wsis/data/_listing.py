@@ -134,7 +134,10 @@ def _is_photo(path: Path) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Pillow.open(path, formats=_SNIFFED).close()
+            Pillow.init()
+            # Of which Pillow may lack some: it knows AVIF since 11.3.
+            known = [one for one in _SNIFFED if one in Pillow.OPEN]
+            Pillow.open(path, formats=known).close()
     except Exception:
         return False
     return True

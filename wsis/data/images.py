@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
 
     Raises:
         ValueError: if it has more pixels than ``WSIS_MAX_PIXELS`` (178,956,970 without
-            it), or is a program, as PostScript is.
+            it), takes more memory than there is, or is a program, as PostScript is.
     """
     with _OPENING:
         # Pillow's own limit is the whole process's, and its message tells no way out.
@@ -48,20 +48,28 @@ def opened(path: Path) -> Iterator[Pillow.Image]:
         check_pixels(path, picture.width, picture.height)
         if picture.format == "EPS":
             raise ValueError(f"{path} is PostScript, a program that is not run here")
-        yield picture
+        try:
+            yield picture
+        except MemoryError as error:
+            raise ValueError("reading it takes more memory than there is") from error
 
 
 def check_pixels(path: Path, width: int, height: int) -> None:
     """Refuse a picture of more pixels than ``WSIS_MAX_PIXELS`` by a ``ValueError``."""
-    given = os.environ.get(MOST, "")
-    if given and not given.isdecimal():
-        raise ValueError(f"expected {MOST} to be a number of pixels, got {given!r}")
-    if width * height > (most := int(given or _MOST)):
+    if width * height > (most := most_pixels()):
         raise ValueError(
             f"{path} has {width} × {height} pixels, more than the {most:,} that a "
             "picture may have, as a small file can hold a huge one; if you trust it, "
             f"set {MOST} to a higher number"
         )
+
+
+def most_pixels() -> int:
+    """Return how many pixels a picture may have."""
+    given = os.environ.get(MOST, "")
+    if given and not given.isdecimal():
+        raise ValueError(f"expected {MOST} to be a number of pixels, got {given!r}")
+    return int(given or _MOST)
 
 
 def is_video(path: Path) -> bool:

@@ -11,10 +11,13 @@ from PIL import Image as Pillow
 
 from wsis._support.checks import at_least, warn
 from wsis.contracts import Image
-from wsis.data.images import check_pixels
+from wsis.data.images import check_pixels, most_pixels
 
 _LATE = 1.0
 """Seconds that a video may end before its announced end."""
+
+_LONGEST = 65_500
+"""Pixels of a JPEG file's longest side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +39,8 @@ def frames(video: str | Path, every: int | float = 1.0) -> Iterator[Frame]:
     """Yield frames of a video as it is decoded, one at a time.
 
     Where the time between frames varies, a frame is the first at or after its turn.
-    Damaged frames are left out with a warning, and one tells of a video that ends
-    before it should.
+    Damaged frames, and those of more pixels than a picture may have, are left out with
+    a warning, and one tells of a video that ends before it should.
 
     Args:
         video: a file of any format that FFmpeg reads.
@@ -52,6 +55,8 @@ def frames(video: str | Path, every: int | float = 1.0) -> Iterator[Frame]:
     path, count, damaged, left_out = Path(video), 0, "", 0
     first = last = turn = 0.0
     with _opened(path) as container:
+        from av import FFmpegError
+
         stream = container.streams.video[0]
         check_pixels(path, stream.width, stream.height)
         stream.thread_type = "AUTO"
@@ -68,8 +73,14 @@ def frames(video: str | Path, every: int | float = 1.0) -> Iterator[Frame]:
             elif last >= turn - 1e-6:
                 # A gap in a video of varying rate may pass several turns.
                 turn = (last + 1e-6) // every * every + every if every else 0.0
+                try:
+                    image = _shown(path, frame, stream)
+                except (FFmpegError, ValueError) as error:
+                    damaged = f" ({error})"
+                    left_out += 1
+                    continue
                 count += 1
-                yield Frame(number=number, seconds=last, image=_shown(frame, stream))
+                yield Frame(number=number, seconds=last, image=image)
         announced = (container.duration or 0) / 1e6  # of sound as well
         if stream.duration and stream.time_base:
             announced = float(stream.duration * stream.time_base)
@@ -89,6 +100,8 @@ def write_frames(
 ) -> list[Path]:
     """Write frames of a video as JPEG files, and return these in order.
 
+    A frame that is too long for JPEG becomes a PNG file.
+
     Args:
         video: as in ``frames``.
         folder: is made if it is not there.
@@ -102,7 +115,8 @@ def write_frames(
     written = []
     for frame in frames(video, every):
         folder.mkdir(parents=True, exist_ok=True)
-        written.append(folder / f"{name}-{frame.number:06}.jpg")
+        suffix = "jpg" if max(frame.image.shape) <= _LONGEST else "png"
+        written.append(folder / f"{name}-{frame.number:06}.{suffix}")
         Pillow.fromarray(frame.image).save(written[-1], quality=95, subsampling=0)
     return written
 
@@ -141,6 +155,9 @@ def _opened(path: Path) -> Iterator[Any]:
             raise ValueError(
                 f"expected a video that FFmpeg decodes, the codec of {path} is unknown"
             )
+        # Frames may be larger than the file says.
+        most = str(min(most_pixels(), 2**31 - 1))
+        container.streams.video[0].codec_context.options = {"max_pixels": most}
         yield container
 
 
@@ -165,10 +182,12 @@ def _time(frame: Any, number: int, stream: Any) -> float:
     return number / float(stream.average_rate or stream.guessed_rate or 25)
 
 
-def _shown(frame: Any, stream: Any) -> Image:
+def _shown(path: Path, frame: Any, stream: Any) -> Image:
     """Return the pixels as a player shows them: square, and turned upright."""
     stretch = float(stream.sample_aspect_ratio or 1)
-    if stretch != 1:
-        frame = frame.reformat(width=round(frame.width * stretch), format="rgb24")
+    width = max(1, round(frame.width * stretch))
+    check_pixels(path, width, frame.height)
+    if width != frame.width:
+        frame = frame.reformat(width=width, format="rgb24")
     pixels = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

@@ -113,10 +113,7 @@ def seeds(
 
 @torch.no_grad()
 def candidates(
-    seed: Int[Tensor, " K"],
-    overlaps: Overlaps,
-    containment: float = 0.85,
-    oversize: float = 0.9,
+    seed: Int[Tensor, " K"], overlaps: Overlaps, containment: float, oversize: float
 ) -> Bool[Tensor, "N K"]:
     """Mark the proposals that contain each seed and are not oversized."""
     # Overlaps that are kept have a proposal's containments side by side.

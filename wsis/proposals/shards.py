@@ -118,6 +118,8 @@ class Shard:
         try:
             name, length = str(values["shard"]), int(values["bytes"])
             entries = tuple(Entry(**one, shard=name) for one in values["photos"])
+            if not all(isinstance(one.key, str) for one in entries):
+                return None
             return cls(
                 name, length, str(values["sha256"]), entries, values.get("token")
             )

@@ -91,7 +91,10 @@ class BaseCard(BaseModel):
         if not isinstance(value, dict) or "revision" in value:
             return value
         match value.get("settings"):
-            case {"backbone": {"name": "efficientnet_lite0"} as there, **rest}:
+            case {
+                "backbone": {"name": "efficientnet_lite0"} as there,
+                **rest,
+            } if isinstance(there.get("settings") or {}, dict):
                 given = {"same": False} | (there.get("settings") or {})
                 settings = {**rest, "backbone": {**there, "settings": given}}
             case {"backbone": "efficientnet_lite0", **rest}:

@@ -200,7 +200,8 @@ def _edges(regions: Int[Tensor, "H W"]) -> Int[Tensor, "2 E"]:
 
 def _parts(chosen: Bool[Tensor, " R"], edges: Int[Tensor, "2 E"]) -> Int[Tensor, " R"]:
     """Return the connected part, 1…P, of each chosen region; 0 of the others."""
-    within = edges[:, chosen[edges].all(0)].numpy()
+    # SciPy 1.11 finds no parts by numbers of 64 bits, and tells so on stderr alone.
+    within = edges[:, chosen[edges].all(0)].int().numpy()
     graph = coo_array((np.ones(within.shape[1]), within), shape=(len(chosen),) * 2)
     _, part = connected_components(graph, directed=False)
     numbers = torch.zeros(len(chosen), dtype=torch.long)
