@@ -1,6 +1,6 @@
 """Draws the pictures of docs/method.md from a run on the drawn scenes, and two plots.
 
-wsis train --out run --set source.nodes=400 --set source.pairs=200
+wsis train --recipe paper-small --data scenes --out run --set source.nodes=400
 python docs/make_method_pictures.py run docs/images
 """
 

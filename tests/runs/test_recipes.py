@@ -134,7 +134,7 @@ def test_the_sampler_shown_is_the_one_that_runs():
     assert recipes.suited().values()["sampler"] == "anti_noise"
 
 
-def test_photos_have_a_recipe_of_their_own_where_none_is_named(tmp_path):
+def test_photos_and_scenes_have_their_recipes_where_none_is_named(tmp_path):
     photos = Pipeline.of(data=Squares(), cache=tmp_path, device="cpu")
     scenes = Pipeline.of(data=Scenes(), cache=tmp_path, device="cpu")
     changed = Pipeline.of(
@@ -142,7 +142,8 @@ def test_photos_have_a_recipe_of_their_own_where_none_is_named(tmp_path):
     )
 
     assert photos.settings == Recipe.read("photos-small").settings
-    assert scenes.settings == Settings()
+    assert scenes.settings == Recipe.read("scenes-small").settings
+    assert Pipeline.of(cache=tmp_path, device="cpu").settings == Settings()
     pointed = Pointed(source=Scenes(), file=tmp_path / "points.csv")
     assert recipes.suited(pointed) == recipes.suited(Scenes())
     assert changed.settings.schedule.images(10) == 30

@@ -230,7 +230,8 @@ class Setup:
             "--recipe",
             metavar="NAME",
             help="A recipe, or a TOML file of your own, that --set then changes. "
-            "Photos take photos-small if none is given. See: wsis recipe list.",
+            "If none is given, photos take photos-small, drawn scenes scenes-small. "
+            "See: wsis recipe list.",
         ),
     ] = None
     settings: Annotated[
@@ -273,8 +274,10 @@ class Setup:
             cache=self.cache,
             data=data,
         )
-        if self.chosen(data).name == PHOTOS and self.recipe is None:
-            typer.echo(f"recipe: {PHOTOS} (the default for photos; see wsis recipe)")
+        if self.recipe is None:
+            name = self.chosen(data).name
+            of = "photos" if name == PHOTOS else "drawn scenes"
+            typer.echo(f"recipe: {name} (the default for {of}; see wsis recipe)")
         return pipeline
 
     def chosen(self, data: "DataSource | None" = None) -> "Recipe":

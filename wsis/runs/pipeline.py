@@ -121,7 +121,7 @@ class Pipeline:
             device: where models run; ``auto`` takes the fastest.
             cache: folder for proposals, features and cues; None takes the user's.
             data: the data set, where there is one: photos take the recipe
-                ``photos-small``, drawn scenes the defaults.
+                ``photos-small``, drawn scenes ``scenes-small``.
 
         Raises:
             SettingsError: if a setting is unknown or its value is not allowed.

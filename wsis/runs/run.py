@@ -152,7 +152,7 @@ def train(
             the recipe's, or ``cim``.
         val: photos to measure on; those that are trained on, too, are told.
         recipe: settings by name, or a TOML file; see ``wsis recipe list``. None takes
-            ``photos-small``, and the defaults for drawn scenes.
+            ``photos-small``, for drawn scenes ``scenes-small``.
         settings: what differs from the recipe: ``key=value`` texts, or a mapping of
             keys to values, parts as names or objects.
         seed: of everything drawn; the same seed gives the same model.

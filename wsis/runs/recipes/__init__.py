@@ -17,6 +17,9 @@ _FOLDER = files("wsis.runs.recipes")
 PHOTOS = "photos-small"
 """The recipe of photos where none is named."""
 
+SCENES = "scenes-small"
+"""The recipe of drawn scenes where none is named."""
+
 
 class UnknownRecipeError(UsageError, LookupError):
     """No recipe has that name."""
@@ -127,23 +130,22 @@ def suited(data: object = None) -> Recipe:
     """Return the recipe that a data set is learned with where none is named.
 
     Photos of every data set take ``photos-small``; drawn scenes, also with points,
-    take the defaults of ``Settings``, and so does what has no data set, None.
+    take ``scenes-small``; what has no data set, None, the defaults of ``Settings``.
     """
-    if data is not None:
-        # Not before: ``wsis recipe`` starts without torch.
-        from wsis.data import Pointed, Scenes
+    if data is None:
+        return Recipe(
+            name="defaults",
+            description="Every setting as it is where nothing sets it.",
+            data=Part(name="scenes"),
+            miner=Part(name="cim"),
+            settings=Settings(),
+        )
+    # Not before: ``wsis recipe`` starts without torch.
+    from wsis.data import Pointed, Scenes
 
-        while isinstance(data, Pointed):
-            data = data.source
-        if not isinstance(data, Scenes):
-            return Recipe.read(PHOTOS)
-    return Recipe(
-        name="defaults",
-        description="Drawn scenes without a recipe.",
-        data=Part(name="scenes"),
-        miner=Part(name="cim"),
-        settings=Settings(),
-    )
+    while isinstance(data, Pointed):
+        data = data.source
+    return Recipe.read(SCENES if isinstance(data, Scenes) else PHOTOS)
 
 
 def differences(one: Recipe, other: Recipe) -> list[tuple[str, Any, Any]]:
