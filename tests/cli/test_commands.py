@@ -24,7 +24,7 @@ from wsis.runs.settings import Settings
 pytestmark = pytest.mark.usefixtures("cache")
 
 SETTINGS = [
-    *("backbone.weights=random", "source.nodes=30", "source.pairs=0"),
+    *("backbone.weights=random", "source=region_tree:nodes=30:pairs=0"),
     *("schedule.epochs=1", "train_sides=64", "test_sides=64"),
 ]
 TINY = ["--device", "cpu", *(word for one in SETTINGS for word in ("--set", one))]

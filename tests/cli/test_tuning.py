@@ -9,7 +9,8 @@ from tests.command import wsis
 from wsis.cues import balance
 
 SETTINGS = [
-    *("backbone.weights=random", "source.nodes=20", "source.pairs=0"),
+    *("backbone=efficientnet_lite0:weights=random", "head=mask_pool"),
+    *("source=region_tree:nodes=20:pairs=0", "class_map=false"),
     *("schedule.epochs=1", "train_sides=64", "test_sides=64", "head.width=8"),
 ]
 TINY = [
