@@ -20,6 +20,6 @@ class LargeMiner:
 
 data = wsis.Scenes(train_images=24, val_images=12)
 miners = {"cim": wsis.CIMMiner(), "large": LargeMiner(gamma=0.3)}
-quick = ["anti_noise=false", "schedule.epochs=8", "schedule.lr=5e-4"]
+quick = ["source.count=200", "schedule.epochs=8", "schedule.lr=5e-4"]
 table = wsis.compare(miners, data, seeds=2, settings=quick)
 print(table, table.report("own-miner.html"), sep="\n")
