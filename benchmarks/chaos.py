@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-DATA = ("--data", "scenes:train_images=6:val_images=4")
+DATA = ("--recipe", "paper-small", "--data", "scenes:train_images=6:val_images=4")
 SMALL = (
     *("--set", "source.nodes=60", "--set", "source.pairs=30"),
     *("--set", "anti_noise=false"),

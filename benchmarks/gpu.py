@@ -507,7 +507,7 @@ def bench(given: Given) -> None:
                 ["cim", "mist"],
                 data,
                 seeds=1 if small else 2,
-                recipe="scenes-small",
+                recipe="paper-small",
                 settings=settings,
                 device=device,
                 cache=cache,
@@ -561,7 +561,7 @@ def backbone(given: Given) -> None:
     ]
     with tempfile.TemporaryDirectory() as cache:
         made = partial(
-            Pipeline.of, recipe="scenes-small", settings=settings, cache=cache
+            Pipeline.of, recipe="paper-small", settings=settings, cache=cache
         )
         began = time.monotonic()
         if not small:
@@ -642,7 +642,7 @@ def propose(
     from wsis.runs.pipeline import Pipeline
 
     made = Pipeline.of(
-        recipe="scenes-small", settings=list(settings), device="cpu", cache=cache
+        recipe="paper-small", settings=list(settings), device="cpu", cache=cache
     )
     images = [*data.train().images, *data.val().tagged.images]
     for bag in made.bags(images[first::every]):

@@ -2,7 +2,7 @@
 
 The masks of training scenes are read here, after training, and nowhere else.
 
-    wsis train --out run --set source.nodes=400 --set source.pairs=200
+    wsis train --recipe paper-small --data scenes --out run --set source.nodes=400
     python benchmarks/pseudo_labels.py run
 """
 

@@ -64,7 +64,8 @@ def words(tmp_path):
     sets = [word for one in (*FAST, "schedule.batch=2") for word in ("--set", one)]
     return [
         *("train", "--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")),
-        *("--data", "scenes:train_images=3:val_images=1:size=64", "--device", "cpu"),
+        *("--recipe", "paper-small", "--device", "cpu"),
+        *("--data", "scenes:train_images=3:val_images=1:size=64"),
         *sets,
     ]
 
