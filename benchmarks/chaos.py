@@ -29,9 +29,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-DATA = ("--recipe", "paper-small", "--data", "scenes:train_images=6:val_images=4")
+DATA = ("--data", "scenes:train_images=6:val_images=4")
 SMALL = (
-    *("--set", "source.nodes=60", "--set", "source.pairs=30"),
+    *(
+        "--recipe",
+        "paper-small",
+        "--set",
+        "source.nodes=60",
+        "--set",
+        "source.pairs=30",
+    ),
     *("--set", "anti_noise=false"),
 )
 SIDES = ("--set", "train_sides=64", "--set", "test_sides=64")
