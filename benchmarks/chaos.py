@@ -30,16 +30,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DATA = ("--data", "scenes:train_images=6:val_images=4")
+SETTINGS = ("source.nodes=60", "source.pairs=30", "anti_noise=false")
 SMALL = (
-    *(
-        "--recipe",
-        "paper-small",
-        "--set",
-        "source.nodes=60",
-        "--set",
-        "source.pairs=30",
-    ),
-    *("--set", "anti_noise=false"),
+    *("--recipe", "paper-small"),
+    *(word for one in SETTINGS for word in ("--set", one)),
 )
 SIDES = ("--set", "train_sides=64", "--set", "test_sides=64")
 """Of the run that is refined, as it looks at photos anew."""
