@@ -47,7 +47,7 @@ def diff(
     name: RecipeArgument,
     other: Annotated[
         str | None,
-        typer.Argument(help="Another recipe; what drawn scenes take if not given."),
+        typer.Argument(help="Another recipe; every setting's default if not given."),
     ] = None,
 ) -> None:
     """Show the settings in which two recipes, or a recipe and the defaults, differ."""
