@@ -1,6 +1,6 @@
 """Takes the pictures of docs/own-photos.md: the page of wsis show, and the report.
 
-wsis train --recipe scenes-small --data scenes:train_images=50:val_images=8 --out run
+wsis train --out run
 python docs/make_screenshots.py run docs/images
 
 Photos are drawn scenes. Needs Chromium and the extras ``viewer`` and ``test``.
