@@ -40,6 +40,14 @@ def test_wrong_settings_name_themselves(values, message):
         plugins.create("miners", "cim", values)
 
 
+def test_a_setting_of_another_part_is_said_to_be_its_own():
+    for key, others in (("nodes", "region_tree"), ("near", None)):
+        with pytest.raises(SettingError) as caught:
+            plugins.create("sources", "lab", {key: 3})
+        which = f"no setting '{key}'" + (f", which {others} has" if others else "")
+        assert f"{which}; its settings are: contours" in str(caught.value)
+
+
 def test_a_setting_without_default_is_asked_for():
     with pytest.raises(SettingError, match="needs the setting 'channels'"):
         plugins.create("heads", "mask_pool")

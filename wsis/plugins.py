@@ -5,6 +5,7 @@ import math
 import pkgutil
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -129,14 +130,26 @@ def typed(kind: Kind, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     known = settings(kind, name)
     for key in values:
         if key not in known:
+            hint = nearest(key, known) or _elsewhere(kind, key)
             raise SettingError(
-                f"the {kind[:-1]} {name!r} has no setting {key!r}"
-                f"{nearest(key, known)}; its settings are: {', '.join(known) or 'none'}"
+                f"the {kind[:-1]} {name!r} has no setting {key!r}{hint}; its settings "
+                f"are: {', '.join(known) or 'none'}"
             )
     try:
         return {key: _typed(known[key], value) for key, value in values.items()}
     except ValueError as error:
         raise SettingError(f"{kind[:-1]} {name!r}: {error}") from error
+
+
+def _elsewhere(kind: Kind, key: str) -> str:
+    """Name the parts that have a setting, for one that lacks it."""
+    found = []
+    for name in names(kind):
+        with suppress(Exception):  # of a part that cannot be imported
+            if key in settings(kind, name):
+                found.append(name)
+    verb = "has" if len(found) == 1 else "have"
+    return f", which {' and '.join(found)} {verb}" if found else ""
 
 
 def identity(part: object) -> dict[str, Any]:
