@@ -1,8 +1,9 @@
-"""Prints how many pseudo labels of the drawn scenes are right, by what is trusted.
+r"""Prints how many pseudo labels of the drawn scenes are right, by what is trusted.
 
 The masks of training scenes are read here, after training, and nowhere else.
 
-    wsis train --recipe paper-small --data scenes --out run --set source.nodes=400
+    wsis train --recipe paper-small --data scenes --out run \
+      --set source.nodes=400 --set source.pairs=200
     python benchmarks/pseudo_labels.py run
 """
 

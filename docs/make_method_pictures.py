@@ -1,6 +1,7 @@
-"""Draws the pictures of docs/method.md from a run on the drawn scenes, and two plots.
+r"""Draws the pictures of docs/method.md from a run on the drawn scenes, and two plots.
 
-wsis train --recipe paper-small --data scenes --out run --set source.nodes=400
+wsis train --recipe paper-small --data scenes --out run \
+  --set source.nodes=400 --set source.pairs=200
 python docs/make_method_pictures.py run docs/images
 """
 

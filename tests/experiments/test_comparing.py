@@ -9,7 +9,7 @@ import torch
 
 from tests.drawn import Masked, Squares, settings
 from tests.experiments.strangers import LargeMiner
-from tests.traps import Trap
+from tests.traps import Guarded, Told
 from wsis import InputWarning
 from wsis.experiments import (
     METRICS,
@@ -96,30 +96,12 @@ def test_training_sees_tags_only(cache, comparison):
     """Masks replaced by a trap: whoever reads one from the first proposal on fails."""
     done = ["checks before any work"]
 
-    class Guarded(Squares):
-        def val(self):
-            val = super().val()
-            guarded = replace(val, truths=Trap(val.truths, done))
-            guarded.truths.armed = True
-            return guarded
-
-    class Monitor:
-        def start(self, title, total):
-            if title.startswith("proposals"):
-                done.clear()
-            if "predict" in title:
-                done.append(title)
-            return lambda note: None
-
-        def say(self, text):
-            pass
-
     guarded = compare_variants(
         variants_of(MINERS[:1]),
-        Guarded(),
+        Guarded(done),
         Pipeline(settings(), cache),
         seeds=[0],
-        monitor=Monitor(),
+        monitor=Told(done),
     )
 
     assert guarded.runs[0].metrics == comparison.runs[0].metrics

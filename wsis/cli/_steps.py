@@ -188,11 +188,11 @@ def costs(
     others = max(0, len(photos) - len(tagged.images))
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
     steps = settings.schedule.images(trained)
+    mapped = min(steps, map_steps(trained))
     seconds = {
         "train": one.prepare * len(tagged.images)
-        + one.step * steps * settings.rounds
-        + one.class_map * min(steps, map_steps(trained)) * settings.rounds
-        + one.predict * trained * (settings.rounds - 1),
+        + settings.rounds * (one.step * steps + one.class_map * mapped)
+        + (settings.rounds - 1) * one.predict * trained,
         "refine": one.refine * refined,
         "predict": one.predict * len(photos) + one.prepare * others,
     }

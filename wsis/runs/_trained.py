@@ -260,7 +260,10 @@ def _read(photo: Picture) -> tuple[str, Image]:
 
 
 def counting(
-    monitor: Monitor, title: str, total: int, then: Callable[[Progress], None]
+    monitor: Monitor,
+    title: str,
+    total: int,
+    then: Callable[[Progress], None] = lambda progress: None,
 ) -> Callable[[Progress], None]:
     """Begin a stage; the returned function tells of the images seen since last time."""
     step, seen = monitor.start(title, total), 0

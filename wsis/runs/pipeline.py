@@ -46,6 +46,7 @@ from wsis.proposals.bags import (
 )
 from wsis.proposals.store import CachedSource, KeptSource
 from wsis.runs._rounds import FoundTeacher
+from wsis.runs._trained import counting
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
@@ -464,25 +465,31 @@ class Pipeline:
                 f"{', '.join(sorted(self.ledger))}: call consuming first"
             )
         bags = bags or self.bags(tagged.images)
+        monitor = monitor or Silent()
         images = self.settings.schedule.images(len(bags))
-        whole = 1 if teacher else self.settings.rounds
+        planned = 1 if teacher else self.settings.rounds
         rounds, steps = (1, steps) if teacher else self.rounds(len(bags), steps)
 
         def kept(number: int) -> Path | None:
-            if checkpoint is None or number == whole:
+            if checkpoint is None or number == planned:
                 return checkpoint
             return checkpoint.with_stem(f"round-{number}")
 
         learn = partial(
-            self._round, tagged, miner, seed, bags=bags, cues=cues, ranks=ranks
+            self._round,
+            tagged,
+            miner,
+            seed,
+            bags=bags,
+            cues=cues,
+            ranks=ranks,
+            monitor=monitor,
         )
         for number in range(1, rounds):
-            step = (monitor or Silent()).start(f"round {number} of {rounds}", images)
             model, _ = learn(
                 checkpoint=kept(number),
                 teacher=teacher,
-                tick=partial(_count, step),
-                monitor=monitor,
+                tick=counting(monitor, f"round {number} of {rounds}", images),
             )
             teacher = FoundTeacher(partial(self._found, model), self.ledger)
         return learn(
@@ -491,7 +498,6 @@ class Pipeline:
             observer=observer,
             teacher=teacher,
             tick=tick,
-            monitor=monitor,
         )
 
     def rounds(self, images: int, steps: int | None) -> tuple[int, int | None]:
@@ -514,7 +520,7 @@ class Pipeline:
         bags: Sequence[Bag],
         cues: Cues | None,
         teacher: Teacher | None,
-        monitor: Monitor | None,
+        monitor: Monitor,
         **others: Any,
     ) -> tuple[Model, Progress]:
         """Train once, from fresh weights; the rest as in ``train``."""
@@ -545,7 +551,7 @@ class Pipeline:
         return model, progress
 
     def _found(self, model: Model, bag: Bag) -> PseudoInstances:
-        """Return the best instances of a training photo's tags, as prediction rates."""
+        """Return a training photo's best instances of its tags, as predictions rank."""
         features, view = self.features(model), self.train_views[:1]
         views = scores(model, bag, features, view)
         maps = partial(_map, features)
@@ -644,11 +650,6 @@ class Pipeline:
 @torch.no_grad()
 def _map(features: FrozenFeatures | LiveFeatures, bag: Bag, scale: Scale) -> Tensor:
     return features.map(bag, scale)
-
-
-def _count(step: Callable[[str], None], progress: Progress) -> None:
-    del progress
-    step("")
 
 
 def _no_cues(bag: Bag) -> None:

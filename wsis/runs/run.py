@@ -233,7 +233,7 @@ def train(
         images = len(tagged.images)
         _, last = parts.rounds(images, steps)
         total = last or parts.settings.schedule.images(images)
-        follow = curves.of(parts.settings.schedule, len(tagged.images), total)
+        follow = curves.of(parts.settings.schedule, images, total)
         tell = counting(monitor, f"{part.label}, seed {seed}: train", total, follow)
         model, progress = parts.train(
             tagged,

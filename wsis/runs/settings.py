@@ -235,8 +235,9 @@ class Settings(BaseModel):
         anti_noise: whether there is an anti-noise branch; else the cues teach branch 0.
         class_map: whether a classifier of regions, learned after training from what the
             model finds, ranks proposals beside it; not of the paper.
-        rounds: of training. A round's miner, sampler and cues give way to what the
-            model of the round before finds on the training photos; 1 is the paper's.
+        rounds: of training. From the second on, what the model before found on the
+            training photos teaches, in place of miner, sampler and cues; the paper
+            has one.
         freeze: keeps the backbone as it is and its features on disk.
         train_sides: lengths of training images, in pixels, one drawn a step.
         train_flips: mirrored images as well.

@@ -218,8 +218,8 @@ def _tell_others(card: RefinedCard) -> None:
     if there and other:
         warn(
             f"the run was trained on other {other[0]}: {_about(there, card.run.data)}; "
-            f"here {_about(here, card.data)}; to refine it on its own, name the same "
-            "data as in its training"
+            f"here {_about(here, card.data)}; to refine it on its own photos, "
+            "name the data that it was trained on"
         )
 
 
