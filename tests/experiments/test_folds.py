@@ -184,6 +184,24 @@ def test_every_strategy_seed_and_fold_is_a_run_and_seeds_are_measured_whole(kept
     assert [row.seeds for row in table(results)][:2] == [2, 2]
 
 
+@pytest.mark.parametrize("folds", [None, 2])
+def test_photos_are_learned_and_judged_with_proposals_of_their_own(cache, folds):
+    def bench(*parts):
+        pipeline = Pipeline(settings("schedule.epochs=1", *parts), cache)
+        data = Masked(train=5, val=4)
+        given = {"seeds": [0], "folds": folds, "watch": Trace.of}
+        return compare_variants(variants_of(["cim"]), data, pipeline, **given)
+
+    lab = "lab:count=25:side=64"
+    tree, both = bench(), bench(f"test_source={lab}")
+    other = bench(f"source={lab}")
+
+    taught = [one.results()["trace"]["cim"] for one in (tree, both, other)]
+    assert taught[0] == taught[1] != taught[2]
+    assert both.oracle.metrics == other.oracle.metrics != tree.oracle.metrics
+    assert max(one.index.max() for one in both.pictures["cim"]) < 25
+
+
 def test_settings_tell_the_split_and_reports_cope(kept, tmp_path):
     _, results, folder = kept
 

@@ -27,6 +27,7 @@ from wsis.geometry.masks import (
     run_ends,
     select,
     to_dense,
+    together,
 )
 
 drawings = st.tuples(
@@ -237,6 +238,30 @@ def test_select_and_flip():
 
     assert boxes(chosen)[:, ::2].tolist() == [[0, 10], [6, 10]]
     assert chosen.objectness.tolist() == [0, 1]
+
+
+def test_two_sets_of_one_image_become_one_best_first():
+    one, other = strips((0, 4), (2, 8)), strips((0, 4), (6, 10))
+    one = replace(one, objectness=torch.tensor([0.9, 0.3]))
+    other = replace(
+        other,
+        objectness=torch.tensor([0.9, 0.5]),
+        ledger=frozenset({Supervision.BOUNDARIES}),
+    )
+
+    both = together(one, other)
+
+    spans = boxes(both)[:, ::2].tolist()
+    assert spans == [[0, 4], [0, 4], [6, 10], [2, 8]]
+    assert areas(both).tolist() == [4, 4, 4, 6]
+    assert both.objectness.tolist() == pytest.approx([0.9, 0.9, 0.5, 0.3])
+    assert both.ledger == {Supervision.BOUNDARIES}
+    assert both.regions.unique().tolist() == list(range(both.members.shape[1]))
+
+
+def test_sets_of_two_images_stay_apart():
+    with pytest.raises(ValueError, match=r"one image, got sizes \(1, 10\) and \(8, 1"):
+        together(strips((0, 4)), rectangles((0, 0, 4, 4)))
 
 
 def test_compact_joins_what_no_proposal_splits():

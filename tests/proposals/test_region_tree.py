@@ -6,7 +6,7 @@ from wsis.contracts import Image, ProposalSource
 from wsis.geometry.masks import areas, rles, select
 from wsis.geometry.overlap import cross_iou, overlaps
 from wsis.plugins import find
-from wsis.proposals import RegionTree
+from wsis.proposals import Grouping, RegionTree
 
 
 def drawing(size: tuple[int, int] = (90, 120), seed: int = 0) -> Image:
@@ -55,6 +55,21 @@ def test_is_a_set_of_distinct_proposals_best_first():
     assert (overlaps(found).iou.fill_diagonal_(0) <= 0.8).all()
     assert (areas(found) >= 0.001 * 90 * 120 * 0.99).all()
     assert found.regions.unique().tolist() == list(range(found.members.shape[1]))
+
+
+def test_fine_ones_are_added_to_the_others():
+    plain = RegionTree(nodes=40, pairs=20)(drawing())
+    fine = Grouping(count=30, max_overlap=0.9)(drawing())
+
+    both = RegionTree(nodes=40, pairs=20, fine=30)(drawing())
+
+    assert len(both) == len(plain) + len(fine)
+    assert both.source == "region_tree"
+    assert (both.objectness.diff() <= 0).all()
+    for part in (plain, fine):
+        masks = rles(part, torch.arange(len(part)))
+        assert (cross_iou(both, masks).amax(0) == 1).all()
+    assert both.regions.unique().tolist() == list(range(both.members.shape[1]))
 
 
 def test_the_same_image_gives_the_same_proposals():

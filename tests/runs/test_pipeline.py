@@ -69,6 +69,43 @@ def test_the_ledger_names_what_contours_of_the_evidence_learned_from(
     assert learned.ledger == people | {Supervision.TAGS}
 
 
+def test_photos_are_predicted_with_proposals_of_their_own(tmp_path):
+    pipeline = Pipeline(settings("test_source=lab:count=25:side=64"), tmp_path)
+    images = Squares(val=1).val().tagged.images
+    model = pipeline.model(2, 0)
+    [learned], [shown] = pipeline.bags(images), pipeline.test_bags(images)
+
+    assert learned.proposals.source == "region_tree"
+    assert shown.proposals.source == "lab"
+    assert learned.key == shown.key
+    assert learned.origin != shown.origin
+    found = pipeline.predict(model, shown)
+    assert 0 < found.index.max() < len(shown.proposals) <= 25
+    plain = Pipeline(settings(), tmp_path)
+    assert plain.test_bags(images)[0].origin == learned.origin
+
+
+def test_what_a_run_is_made_from_names_the_proposals_of_prediction(tmp_path):
+    plain, other = (
+        Pipeline(settings(*more), tmp_path) for more in ((), ("test_source=lab",))
+    )
+    bags = plain.bags(Squares().train().images)
+
+    made = other.inputs(bags)
+    assert made.items() > plain.inputs(bags).items()
+    assert {*made} - {*plain.inputs(bags)} == {"proposals of test_source"}
+
+
+def test_labels_of_the_proposals_of_prediction_are_named(tmp_path, monkeypatch):
+    weights = tiny_hed(tmp_path / "hed.h5")
+    monkeypatch.setenv("WSIS_HED_WEIGHTS", str(weights))
+
+    pipeline = Pipeline(settings("test_source=hed"), tmp_path)
+
+    assert pipeline.ledgers["source"] == frozenset()
+    assert Supervision.BOUNDARIES in pipeline.ledger
+
+
 def test_several_views_are_averaged(tmp_path):
     plain = Pipeline(settings(), tmp_path)
     averaged = Pipeline(settings("test_sides=64,96", "test_flips=true"), tmp_path)

@@ -31,6 +31,16 @@ def test_passes_that_are_asked_for_take_the_place_of_iterations():
     assert after.schedule.images(100) == 7
 
 
+def test_another_source_is_that_of_prediction_too():
+    base = Settings.read(["test_source=lab:count=20"])
+
+    assert Settings.read(["branches=2"], base).test_source == base.test_source
+    assert Settings.read(["source=lab"], base).test_source is None
+    assert Settings.read({"source.nodes": 9}, base).test_source is None
+    both = Settings.read(["source.nodes=9", "test_source.count=7"], base)
+    assert both.test_source == Part(name="lab", settings={"count": "7"})
+
+
 def test_a_part_is_read_with_its_settings():
     part = Part.parse("mist:reading=box")
 

@@ -254,7 +254,10 @@ def only_moved(changes: Mapping[str, tuple[Any, ...]]) -> bool:
     Their content is compared by itself: of parts among the inputs, and of a refined
     detector in its checkpoint. A miner's settings are its name, and stay.
     """
-    kinds = "backbone", "source", "head", "cues", "sampler", "assigner"
+    kinds = (
+        *("backbone", "source", "test_source", "head"),
+        *("cues", "sampler", "assigner"),
+    )
     movable = tuple(f"{kind}.settings.weights" for kind in kinds)
     return all(one.endswith(movable) or one == "settings.weights" for one in changes)
 

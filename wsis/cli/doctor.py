@@ -126,8 +126,8 @@ def _of_data(
         return
     parts, step = pipeline(source), max(1, len(val.truths) // LOOK)
     images, truths = val.tagged.images[::step][:LOOK], list(val.truths)[::step][:LOOK]
-    proposals = (bag.proposals for bag in parts.bags(images))
-    label = parts.settings.source.label
+    proposals = (bag.proposals for bag in parts.test_bags(images))
+    label = (parts.settings.test_source or parts.settings.source).label
     yield from of_proposals(proposals, truths, tagged.classes, label)
 
 

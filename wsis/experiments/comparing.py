@@ -320,7 +320,7 @@ def bounds(
         val: the images and their objects.
         step: is called after each of the two.
     """
-    bags = pipeline.bags(val.tagged.images)
+    bags = pipeline.test_bags(val.tagged.images)
     truths, classes = val.truths, val.tagged.classes
     highest = oracle((bag.proposals for bag in bags), truths, classes)
     step("oracle")

@@ -21,7 +21,6 @@ from wsis.contracts import (
     GroundTruth,
     Supervision,
     Tagged,
-    TaggedImage,
 )
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
@@ -54,7 +53,7 @@ from wsis.training.trackers import (
 )
 
 _OF_FEATURES = (
-    *("source", "backbone", "head", "freeze"),
+    *("source", "test_source", "backbone", "head", "freeze"),
     *("train_sides", "train_flips", "test_sides", "test_flips"),
     *("resize", "max_side"),
 )
@@ -211,24 +210,32 @@ class Work:
         images = self.val.tagged.images
         self._looked_into = {images[i].id for i in spread(MINED, len(images))}
         self._cues: dict[tuple[int, int | None, str], Cues] = {}
-        self._bags: dict[str, list[Bag]] = {}
+        self._bags: dict[str, tuple[dict[int, Bag], dict[int, Bag]]] = {}
 
     def bags(self, label: str, fold: int | None = None) -> tuple[list[Bag], list[Bag]]:
         """Return a variant's training and validation bags, those of a fold."""
-        pipeline = self.pipelines[label]
-        key = _key({"source": pipeline.settings.resolved()["source"]})
+        learned, judged = self._made(label)
+        train, val = self._halves(fold)
+        return (
+            [learned[image.id] for image in train.images],
+            [judged[image.id] for image in val.tagged.images],
+        )
+
+    def _made(self, label: str) -> tuple[dict[int, Bag], dict[int, Bag]]:
+        """Return a variant's bags to learn from and to judge, by their images' ids.
+
+        With folds, both are of all images; the same bags, if they have one source.
+        """
+        key = _key(self._resolved(label, ("source", "test_source")))
         if key not in self._bags:
-            self._bags[key] = pipeline.bags(self._images())
-        bags = self._bags[key]
-        if self.folds:
-            at = {bag.image.id: bag for bag in bags}
-            train, val = self._halves(fold)
-            return (
-                [at[image.id] for image in train.images],
-                [at[image.id] for image in val.tagged.images],
-            )
-        count = len(self.train.images)
-        return bags[:count], bags[count:]
+            pipeline, val = self.pipelines[label], self.val.tagged.images
+            train = val if self.folds else self.train.images
+            learned = {bag.image.id: bag for bag in pipeline.bags(train)}
+            judged = learned
+            if not self.folds or pipeline.settings.test_source is not None:
+                judged = {bag.image.id: bag for bag in pipeline.test_bags(val)}
+            self._bags[key] = learned, judged
+        return self._bags[key]
 
     def chores(self) -> list[tuple[str, int]]:
         """Return the arguments of ``prepare``: a variant and an image's place."""
@@ -236,20 +243,28 @@ class Work:
             _key(self._resolved(variant.label, _OF_FEATURES)): variant.label
             for variant in reversed(self.plan.variants)
         }
-        count = len(self._images())
-        return [(label, i) for label in reversed(needed.values()) for i in range(count)]
+        return [
+            (label, i)
+            for label in reversed(needed.values())
+            for i in range(len(self._prepared(label)))
+        ]
 
     def photos(self, label: str) -> list[Bag]:
         """Return a variant's bags of all images, each once."""
-        train, val = self.bags(label)
-        return val if self.folds else train + val
+        learned, judged = self._made(label)
+        return [*learned.values(), *(() if self.folds else judged.values())]
+
+    def _prepared(self, label: str) -> list[Bag]:
+        """Return a variant's bags of all images, each once for each source."""
+        learned, judged = self._made(label)
+        return list(dict.fromkeys([*learned.values(), *judged.values()]))
 
     def prepare(
         self, label: str, index: int, monitor: Monitor | None
     ) -> tuple[str, Exception | None]:
         """Make one image's proposals and features; return its name and any problem."""
         del monitor
-        bag = self.photos(label)[index]
+        bag = self._prepared(label)[index]
         return bag.image.name, attempt(lambda: self.pipelines[label].prepare([bag]))
 
     def seen(self, fold: int | None) -> Annotated:
@@ -557,11 +572,6 @@ class Work:
             "classes": list(self.train.classes),
         }
         return found | ({"folds": len(self.folds)} if self.folds else {})
-
-    def _images(self) -> list[TaggedImage]:
-        """Return all images, each once."""
-        train, val = self.train.images, self.val.tagged.images
-        return list(val) if self.folds else [*train, *val]
 
     def _halves(self, fold: int | None) -> tuple[Tagged, Annotated]:
         if fold is None:

@@ -240,6 +240,37 @@ def compact(proposals: Proposals) -> Proposals:
     )
 
 
+def together(first: Proposals, second: Proposals) -> Proposals:
+    """Return the proposals of two sources of one image as one set, best first.
+
+    Ties: those of ``first`` first. Source and order of preference are of ``first``, so
+    both need objectness of one scale.
+
+    Raises:
+        ValueError: if they are of images of different sizes.
+    """
+    if first.size != second.size:
+        raise ValueError(
+            f"expected proposals of one image, got sizes {first.size} and {second.size}"
+        )
+    number = second.members.shape[1]
+    key, regions = torch.unique(
+        first.regions.long() * number + second.regions.long(), return_inverse=True
+    )
+    members = torch.cat(
+        [first.members[:, key // number], second.members[:, key % number]]
+    )
+    objectness = torch.cat([first.objectness, second.objectness])
+    order = objectness.argsort(descending=True, stable=True)
+    return Proposals(
+        regions=regions,
+        members=members[order],
+        objectness=objectness[order],
+        source=first.source,
+        ledger=first.ledger | second.ledger,
+    )
+
+
 def _size(masks: Bool[Tensor, "N H W"] | Sequence[Rle]) -> tuple[int, int]:
     if isinstance(masks, Tensor):
         return masks.shape[1], masks.shape[2]

@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float
 from wsis import plugins
 from wsis._support.checks import positive
 from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.geometry.masks import compact, together
 from wsis.proposals._choosing import distinct, neighbour_pairs
 from wsis.proposals._growing import ByHistograms, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
-from wsis.proposals.grouping import check_settings, named_contours
+from wsis.proposals.grouping import Grouping, check_settings, named_contours
 
 _TREES = (
     partial(ByHistograms, colour=1.0, texture=1.0, contour=0.5),
@@ -23,6 +24,9 @@ _TREES = (
 )
 """Three notions of belonging together; what one misses another often has. Equal weights
 are those of Selective Search; the share of contours was not measured alone."""
+
+_NEAR_COPIES = 0.9
+"""Most overlap among the fine proposals; measured with them (docs/findings.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,9 @@ class RegionTree:
         min_area: smaller ones are dropped; share of the image.
         max_overlap: a candidate with an IoU above this with a kept one is dropped.
         neighbours: the first nodes, among which pairs are sought.
+        fine: most proposals of ``Grouping`` that are added, near copies among them:
+            its superpixels are smaller. They help where masks are chosen, and cost
+            twice the time (docs/findings.md).
 
     Raises:
         ValueError: if a setting is out of range.
@@ -67,9 +74,10 @@ class RegionTree:
     min_area: float = 0.0002
     max_overlap: float = 0.9
     neighbours: int = 100
+    fine: int = 0
 
     def __post_init__(self) -> None:
-        check_settings(self, nodes=1, pairs=0, neighbours=0)
+        check_settings(self, nodes=1, pairs=0, neighbours=0, fine=0)
         positive("sigma", self.sigma)
         self._contours()
 
@@ -80,7 +88,7 @@ class RegionTree:
 
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals; any first part is a good set by itself."""
-        return propose(
+        found = propose(
             image,
             self._choose,
             contours=self._contours(),
@@ -88,6 +96,12 @@ class RegionTree:
             side=self.side,
             source="region_tree",
         )
+        if not self.fine:
+            return found
+        fine = Grouping(
+            contours=self.contours, count=self.fine, max_overlap=_NEAR_COPIES
+        )
+        return compact(together(found, fine(image)))
 
     def depends_on(self) -> dict[str, Any]:
         """Return the identity of the contours."""

@@ -117,11 +117,12 @@ def _strip(
     panels = [Panel(title="image", uri=data_uri(overlay(image, [], side=SIDE)))]
     sources: dict[str, list[str]] = {}
     for name, pipeline in pipelines.items():
-        source = json.dumps(pipeline.settings.resolved()["source"], default=str)
+        named = pipeline.settings.resolved()
+        source = json.dumps(named["test_source"] or named["source"], default=str)
         sources.setdefault(source, []).append(name)
     proposals: dict[str, Proposals] = {}
     for labels in sources.values():
-        [bag] = pipelines[labels[0]].bags([tagged])
+        [bag] = pipelines[labels[0]].test_bags([tagged])
         proposals |= dict.fromkeys(labels, bag.proposals)
         title = "oracle" + (f", {', '.join(labels)}" if len(sources) > 1 else "")
         uri = _oracle(image, proposals[labels[0]], truth, names)

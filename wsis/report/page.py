@@ -82,7 +82,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
         shown_branches=sorted({x.branch for x in taught if x.branch is not None}),
         mined=sum(bool(strip.branches) for strip in pictures),
         sources=any(
-            one.startswith("source")
+            one.startswith(("source", "test_source"))
             for variant in results.get("variants") or []
             for one in variant["overrides"]
         ),

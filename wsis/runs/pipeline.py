@@ -90,6 +90,7 @@ class Pipeline:
         # Every part is built once here, so that a wrong setting fails before any work.
         _ = (
             self.source,
+            self.test_source,
             self.frozen,
             self.settings.build("cues"),
             self.settings.build("assigner"),
@@ -142,10 +143,20 @@ class Pipeline:
     @cached_property
     def source(self) -> KeptSource:
         """Makes proposals, or finds them in the cache or in a store of their own."""
-        source = self.settings.build("source")
+        return self._source("source")
+
+    @cached_property
+    def test_source(self) -> KeptSource:
+        """Makes the proposals of photos that are predicted."""
+        if self.settings.test_source is None:
+            return self.source
+        return self._source("test_source")
+
+    def _source(self, field: str) -> KeptSource:
+        source = self.settings.build(field)
         if isinstance(source, KeptSource):
             return source
-        named = self.settings.resolved()["source"]
+        named = self.settings.resolved()[field]
         settings = plugins.unplaced(named["settings"], source)
         named = {**named, "settings": settings}
         return CachedSource.under(self.cache / "proposals", source, named)
@@ -190,8 +201,10 @@ class Pipeline:
         cues: Ledger = self.settings.build("cues").ledger
         _, head = self._given
         read = head.evidence if isinstance(head, Describing) else None
+        test = {"test_source": self.test_source.ledger}
         return {
             "source": self.source.ledger,
+            **(test if self.settings.test_source else {}),
             "backbone": self.frozen.live.backbone.ledger,
             **({"head": read.ledger} if read else {}),
             "cues": cues,
@@ -232,8 +245,12 @@ class Pipeline:
         return self.settings.sampler_of(Part.of(miner, "miners"))
 
     def bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
-        """One bag an image, in order."""
+        """One bag an image, in order, with the proposals that training sees."""
         return [Bag(image, self.source, self._keys) for image in images]
+
+    def test_bags(self, images: Sequence[TaggedImage]) -> list[Bag]:
+        """One bag an image, in order, with the proposals that prediction sees."""
+        return [Bag(image, self.test_source, self._keys) for image in images]
 
     def inputs(
         self,
@@ -259,9 +276,16 @@ class Pipeline:
             "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
             "tags": digest(*(bag.labels for bag in bags)),
             "proposals": digest(*(self.source.origin(bag.key) for bag in bags)),
+            **self._test_proposals(bags),
             "backbone": self.weights,
             **({} if strategy is None else self._code(strategy)),
         }
+
+    def _test_proposals(self, bags: Sequence[Bag]) -> dict[str, str]:
+        if self.settings.test_source is None:
+            return {}
+        origins = (self.test_source.origin(bag.key) for bag in bags)
+        return {"proposals of test_source": digest(*origins)}
 
     @property
     def weights(self) -> str:

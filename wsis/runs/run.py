@@ -122,7 +122,7 @@ class Run(Trained):
         tick: Tick = lambda done: None,
     ) -> Predictions:
         """Return the instances on one image, of the classes allowed."""
-        [bag] = self.pipeline.bags([image])
+        [bag] = self.pipeline.test_bags([image])
         return self.pipeline.predict(self.model, bag.once(), allowed, tick)
 
 

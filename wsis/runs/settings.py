@@ -211,6 +211,7 @@ PART_KINDS: Mapping[str, plugins.Kind] = {
     "cues": "cues",
     "sampler": "samplers",
     "assigner": "assigners",
+    "test_source": "sources",
 }
 
 
@@ -243,6 +244,8 @@ class Settings(BaseModel):
         train_flips: mirrored images as well.
         test_sides: lengths whose scores are averaged.
         test_flips: mirrored images as well.
+        test_source: makes the proposals of photos that are predicted; None takes
+            ``source``, and so does a change of ``source`` that leaves this one out.
         resize: ``longer`` or ``shorter``, the side that has these lengths.
         max_side: no image gets a longer side than this; 0 sets no limit.
         schedule: how the weights move.
@@ -270,6 +273,7 @@ class Settings(BaseModel):
     train_flips: bool = False
     test_sides: Sides = (576,)
     test_flips: bool = False
+    test_source: Part | None = None
     resize: Resize = "longer"
     max_side: int = Field(default=0, ge=0)
     schedule: Schedule = Schedule()
@@ -314,6 +318,11 @@ class Settings(BaseModel):
         """
         base = base or cls()
         values = {key: getattr(base, key) for key in cls.model_fields}
+        if not isinstance(overrides, Mapping):
+            overrides = tuple(overrides)
+        changed = {key.partition(".")[0] for key, _ in _pairs(overrides)}
+        if "source" in changed and "test_source" not in changed:
+            values["test_source"] = None
         return cls.checked(overridden(values, overrides, PART_KINDS))
 
     @classmethod
@@ -433,11 +442,8 @@ def overridden(
     Raises:
         SettingsError: if a key is unknown, or what it names has no settings.
     """
-    pairs = (
-        overrides.items() if isinstance(overrides, Mapping) else map(pair, overrides)
-    )
     found = dict(values)
-    for key, value in pairs:
+    for key, value in _pairs(overrides):
         head, _, rest = key.partition(".")
         check_name(head, values)
         if rest and head in kinds:
@@ -446,6 +452,10 @@ def overridden(
             value = {**_group(head, found[head]), **_single(key, rest, value)}
         found[head] = value
     return found
+
+
+def _pairs(overrides: Overrides) -> Iterable[tuple[str, Any]]:
+    return overrides.items() if isinstance(overrides, Mapping) else map(pair, overrides)
 
 
 def _part_with(

@@ -92,8 +92,10 @@ def rated(
 ) -> Float[Tensor, "N C"]:
     """Return the scores by which instances are chosen, of proposals and classes.
 
-    They are those of the branches, averaged over ``views``, or with a class map the
-    root of these times the extent; 0 for classes that are not ``allowed``.
+    They are those of the branches, averaged over ``views``. With a class map they are
+    the root of these times the extent, by the root of the best one of the class on the
+    photo: what is far behind the best is less likely to be right than what is equally
+    good and best. 0 for classes that are not ``allowed``.
     """
     found = torch.stack([one.final() for one in views]).mean(0).cpu()
     if allowed is not None:
@@ -108,7 +110,8 @@ def rated(
         model.class_map.extent(_upright(maps(bag, one), one), bag.proposals, present)
         for one in scales
     ]
-    return found.sqrt() * torch.stack(extents).mean(0)
+    found = found.sqrt() * torch.stack(extents).mean(0)
+    return found / found.max(0).values.clamp_min(1e-9).sqrt()
 
 
 def _upright(feature_map: Float[Tensor, "D h w"], scale: Scale) -> Tensor:

@@ -80,7 +80,7 @@ def trial(
     looked = time.perf_counter()
     metrics = None
     if split.judged:
-        bags = pipeline.bags(work.val.tagged.images)
+        bags = pipeline.test_bags(work.val.tagged.images)
         predictions = [pipeline.predict(model, bag) for bag in bags]
         figures = evaluate(predictions, list(work.val.truths), work.train.classes)
         metrics = {name: figures.metrics[name] for name in METRICS}
@@ -115,7 +115,7 @@ def measure(
     classifier = tag_classifier(pipeline, pipeline.bags(train.images))
     rows: dict[str, list[Any]] = {criterion.name: [] for criterion in CRITERIA}
     tags = []
-    for i, bag in enumerate(pipeline.bags(held.images)):
+    for i, bag in enumerate(pipeline.test_bags(held.images)):
         if not len(bag.proposals):
             continue
         response = evidence(pipeline, classifier, bag)
@@ -138,7 +138,7 @@ def prepare(
     """
     del monitor
     pipeline = work.pipelines[DEFAULT]
-    [bag] = pipeline.bags([_split(work).held().images[index]])
+    [bag] = pipeline.test_bags([_split(work).held().images[index]])
 
     def make() -> None:
         if len(bag.proposals) and pipeline.settings.freeze:

@@ -139,7 +139,7 @@ class Growth:
             tags=torch.tensor([name in there for name in run.classes]),
             load=load,
         )
-        [bag] = run.pipeline.bags([image])
+        [bag] = run.pipeline.test_bags([image])
         bag = bag.once()
         strategy = run.pipeline.strategy(run.card.miner)
         mined = mine(run.pipeline, run.model, strategy, bag, None, most=None)

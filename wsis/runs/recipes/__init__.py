@@ -105,7 +105,7 @@ class Recipe:
         whole = self.settings.model_copy(update={"sampler": sampler})
         miner = {"name": self.miner.name, "settings": self.miner.resolved("miners")}
         for key, value in {"miner": miner, **whole.resolved()}.items():
-            if key in (*PART_KINDS, "miner"):
+            if key in (*PART_KINDS, "miner") and value is not None:
                 flat[key], value = value["name"], value["settings"]
             if isinstance(value, Mapping):
                 flat |= {f"{key}.{k}": v for k, v in value.items()}

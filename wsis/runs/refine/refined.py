@@ -178,7 +178,7 @@ def refine(
     told = settings.model_dump(mode="json")
     training = card.training(card.name, folder, told, resumes=resume)
     with following(several, training) as curves:
-        bags = run.pipeline.bags(tagged.images)
+        bags = run.pipeline.test_bags(tagged.images)
         card = card.model_copy(update={"inputs": run.pipeline.inputs(bags, monitor)})
         _tell_others(card)
         card = card.begin(folder, resume=True)
