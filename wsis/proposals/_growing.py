@@ -50,7 +50,7 @@ Measure = Callable[[Superpixels], Distances]
 """Makes the distances between superpixels, and between what they grow into."""
 
 
-def merged(base: Superpixels, measure: Measure) -> Int[np.ndarray, "K 2"]:
+def merges(base: Superpixels, measure: Measure) -> Int[np.ndarray, "K 2"]:
     """Merge the nearest neighbours until one region is left; return who merged.
 
     Regions are numbered as they arise, the superpixels first. Ties go by the numbers.
@@ -59,7 +59,7 @@ def merged(base: Superpixels, measure: Measure) -> Int[np.ndarray, "K 2"]:
 
 
 def grow(base: Superpixels, measure: Measure) -> Tree:
-    """Merge as ``merged`` does; return nodes and pairs.
+    """Merge as ``merges`` does; return nodes and pairs.
 
     Every two regions that touched at any time are a pair; all pairs of neighbours in
     all cuts of the tree, as in MCG (Pont-Tuset et al., "Multiscale Combinatorial
@@ -118,16 +118,16 @@ class _Growing:
             np.bincount(sides, base.length.repeat(2), count).astype(float).tolist()
         )
         self.strength: list[float] = (
-            np.bincount(sides, distances.contour.repeat(2), count).astype(float).tolist()
+            np.bincount(sides, distances.contour.repeat(2), count)
+            .astype(float)
+            .tolist()
         )
         # The borders of each pair in the order in which they met; of each living
         # region; and the neighbours that each new region had when it arose.
         self.shared: list[Border] = list(
             zip(base.length.tolist(), distances.contour.tolist(), strict=True)
         )
-        self.borders: dict[int, dict[int, Border]] = {
-            i: {} for i in range(count)
-        }
+        self.borders: dict[int, dict[int, Border]] = {i: {} for i in range(count)}
         self.edges = base.edges
         self.met: list[list[int]] = []
         first, second = base.edges.T.tolist()
@@ -267,7 +267,7 @@ class ByMeans:
         held, colour, boxes, apart = self.held, self.colour, self.boxes, math.dist
         ones = repeat(one) if isinstance(one, int) else one
         found = []
-        for one, other, (length, contour) in zip(ones, others, borders):
+        for one, other, (length, contour) in zip(ones, others, borders, strict=False):
             distance = by_contour * contour / length
             if by_colour:
                 distance += by_colour * apart(colour[other], colour[one])

@@ -15,7 +15,7 @@ from wsis._support.memory import give_back
 from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.geometry.masks import compact
-from wsis.proposals.contours import LabContours, derivative, lab_gradient
+from wsis.proposals.contours import channels_first, derivative, lab_gradient, seen
 
 _COLOURS, _SLOPES = 25, 10
 """Bins of a colour channel and of an orientation, as in Selective Search (IJCV 2013,
@@ -67,15 +67,13 @@ class Superpixels:
     @cached_property
     def colours(self) -> Float[np.ndarray, "R bins"]:
         """Histograms of the channels; each row sums to 1."""
-        return _histograms(np.moveaxis(self.lab, -1, 0), self.labels, _COLOURS)
+        return _histograms(channels_first(self.lab), self.labels, _COLOURS)
 
     @cached_property
     def slopes(self) -> Float[np.ndarray, "R bins"]:
         """Histograms of the slopes in eight directions; each row sums to 1."""
-        dy, dx = (
-            np.ascontiguousarray(np.moveaxis(derivative(self.lab, axis, 1.0), -1, 0))
-            for axis in (0, 1)
-        )
+        channels = channels_first(self.lab)
+        dy, dx = (derivative(channels, axis, 1.0) for axis in (0, 1))
         turns = np.arange(8) * np.pi / 4
         slopes = (
             np.maximum(np.cos(t) * x + np.sin(t) * y, 0)
@@ -122,10 +120,7 @@ def propose(
     """
     small = shrunk(image, side)
     lab = rgb2lab(small)
-    if isinstance(contours, LabContours):
-        contour = contours.of_lab(lab)
-    else:
-        contour = contours(small)
+    contour = seen(contours, small, lab)
     if detail and contours.ledger:
         contour = contour + detail * lab_gradient(lab, 1.0)
     base = superpixels(lab, contour, count)

@@ -13,7 +13,7 @@ from wsis._support.checks import positive
 from wsis._support.memory import uncollected
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.proposals._choosing import distinct, neighbour_pairs
-from wsis.proposals._growing import ByHistograms, membership, merged
+from wsis.proposals._growing import ByHistograms, membership, merges
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals.grouping import check_settings, named_contours
 
@@ -112,7 +112,7 @@ class RegionTree:
     def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K R"]:
         """Return the nodes of all trees, those merged last first."""
         with uncollected():
-            trees = [membership(merged(base, measure))[::-1] for measure in _TREES]
+            trees = [membership(merges(base, measure))[::-1] for measure in _TREES]
         candidates = np.stack(trees, 1).reshape(-1, len(base))
         large = candidates @ base.area >= self.min_area * base.area.sum()
         found: Bool[np.ndarray, "K R"] = candidates[large]
