@@ -114,13 +114,10 @@ class _Growing:
         self.frame: list[float] = base.frame.tolist()
         self.inside = [0.0] * count
         sides = base.edges.ravel()
-        self.perimeter: list[float] = (
-            np.bincount(sides, base.length.repeat(2), count).astype(float).tolist()
-        )
-        self.strength: list[float] = (
-            np.bincount(sides, distances.contour.repeat(2), count)
-            .astype(float)
-            .tolist()
+        self.perimeter, self.strength = (
+            # Of nothing, the sums would be integers.
+            np.bincount(sides, values.repeat(2), count).astype(float).tolist()
+            for values in (base.length, distances.contour)
         )
         # The borders of each pair in the order in which they met; of each living
         # region; and the neighbours that each new region had when it arose.
@@ -252,8 +249,7 @@ class ByMeans:
             mixed = a * l0 + b * l1, a * a0 + b * a1, a * b0 + b * b1
             self.colour.append((mixed[0] / both, mixed[1] / both, mixed[2] / both))
         if by_shape:
-            sides = zip(self.boxes[first], self.boxes[second], strict=True)
-            (x0, y0, x1, y1) = sides
+            x0, y0, x1, y1 = zip(self.boxes[first], self.boxes[second], strict=True)
             self.boxes.append((min(x0), min(y0), max(x1), max(y1)))
 
     def between(

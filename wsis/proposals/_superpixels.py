@@ -26,8 +26,9 @@ section 3.2)."""
 class Superpixels:
     """An over-segmentation of an image in CIE Lab.
 
-    Superpixels are numbered from small to large. Of those that touch, each pair once,
-    are known the length of their border in pixels and the contour summed along it.
+    Superpixels are numbered from small to large. Of those that touch, each pair once
+    and in order, are known the length of their border in pixels and the contour summed
+    along it.
     """
 
     labels: Int[np.ndarray, "H W"]
