@@ -33,16 +33,25 @@ from wsis.evaluation.matches import SIZES
 from wsis.evaluation.proposals import BUDGETS, Coverage, coverage, supervision
 from wsis.geometry.masks import boxes
 from wsis.geometry.overlap import box_shared, iou
-from wsis.proposals import _superpixels, grouping
+from wsis.proposals import _superpixels, grouping, region_tree
+from wsis.proposals.region_tree import RegionTree
 from wsis.report.curves import draw
 
 STEPS = {
-    "superpixels": (_superpixels, ("superpixels",)),
-    "trees": (grouping, ("grow", "membership")),
-    "unions": (grouping, ("new_pairs", "promising", "triplets")),
-    "choice": (grouping, ("in_turns", "distinct")),
+    "superpixels": ((_superpixels, "superpixels"),),
+    "trees": (
+        *((grouping, name) for name in ("grow", "membership")),
+        *((region_tree, name) for name in ("merges", "membership")),
+    ),
+    "unions": tuple(
+        (grouping, name) for name in ("new_pairs", "promising", "triplets")
+    ),
+    "choice": (
+        *((grouping, name) for name in ("in_turns", "distinct")),
+        *((region_tree, name) for name in ("distinct", "neighbour_pairs")),
+    ),
 }
-"""Steps of ``Grouping``: the functions that do them and where they are called."""
+"""Steps of ``Grouping`` and ``RegionTree``: where their functions are called."""
 
 
 class Clock:
@@ -69,10 +78,10 @@ class Clock:
 
 
 def watched(source: Any, clock: Clock) -> Any:
-    """Return the source, with its steps timed if it is a ``Grouping``."""
-    if isinstance(source, grouping.Grouping):
-        for step, (module, names) in STEPS.items():
-            for name in names:
+    """Return the source, with its steps timed if it groups superpixels."""
+    if isinstance(source, (grouping.Grouping, RegionTree)):
+        for step, places in STEPS.items():
+            for module, name in places:
                 setattr(module, name, clock.timed(step, getattr(module, name)))
         kind: Any = type(source._contours())
         for name in ("__call__", "of_lab"):

@@ -3,7 +3,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from wsis.proposals._growing import ByHistograms, ByMeans, grow, membership
+from wsis.proposals._growing import ByHistograms, ByMeans, grow, membership, merges
 from wsis.proposals._superpixels import Superpixels, borders, superpixels
 from wsis.proposals._unions import triplets
 from wsis.proposals.contours import lab_gradient
@@ -44,7 +44,7 @@ def test_the_weakest_contour_goes_first():
 
     tree = grow(base, ByMeans)
 
-    nodes = membership(tree)
+    nodes = membership(tree.children)
     assert spelled(nodes) == ["a", "b", "c", "d", "bc", "abc", "abcd"]
     assert tree.nodes.until.tolist() == [5, 4, 4, 6, 5, 6, 7]
     assert np.allclose(tree.nodes.inside, [0, 0, 0, 0, 0.1, 0.5, 0.9])
@@ -76,23 +76,25 @@ def test_borders_of_unions_are_what_is_left_of_their_parts():
 def test_colours_count_beside_contours(measure, first):
     tree = grow(row(0.1, 0.3, colour=(0.0, 90.0, 95.0)), measure)
 
-    assert spelled(membership(tree))[3] == first
+    assert spelled(membership(tree.children))[3] == first
 
 
 def test_what_fills_its_box_little_or_has_grown_is_held_back():
     # By contours alone a grows along the row: ab, abc, abcd.
     base = row(0.1, 0.11, 0.12)
 
-    assert spelled(membership(grow(base, ByMeans)))[4:6] == ["ab", "abc"]
+    assert spelled(membership(grow(base, ByMeans).children))[4:6] == ["ab", "abc"]
     held = grow(base, partial(ByMeans, shape=1.0))
-    assert spelled(membership(held))[4:6] == ["ab", "cd"]
+    assert spelled(membership(held.children))[4:6] == ["ab", "cd"]
 
 
 def test_small_regions_merge_before_large_ones():
     base = row(0.1, 0.15, widths=(16, 16, 1))
 
-    assert spelled(membership(grow(base, ByMeans)))[3] == "ab"
-    assert spelled(membership(grow(base, partial(ByMeans, size=0.25))))[3] == "bc"
+    assert spelled(membership(grow(base, ByMeans).children))[3] == "ab"
+    assert (
+        spelled(membership(grow(base, partial(ByMeans, size=0.25)).children))[3] == "bc"
+    )
 
 
 def test_borders_agree_with_counting_pixels():
@@ -103,7 +105,7 @@ def test_borders_agree_with_counting_pixels():
 
     tree = grow(described(labels, random.random((9, 20, 3)), contour), ByMeans)
 
-    nodes = membership(tree)
+    nodes = membership(tree.children)
     thirds = triplets(tree.nodes, tree.pairs, tree.pairs)
     assert len(thirds) > 0
     for unions in (tree.nodes, tree.pairs, thirds):
@@ -135,7 +137,7 @@ def test_one_superpixel_is_a_tree():
 
 def merged(base: Superpixels, measure) -> np.ndarray:
     """The nodes of the tree, those merged last first."""
-    return membership(grow(base, measure))[::-1]
+    return membership(merges(base, measure))[::-1]
 
 
 def test_like_colours_merge_first():

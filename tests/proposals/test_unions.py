@@ -10,7 +10,7 @@ from wsis.proposals._unions import Unions, new_pairs, promising, triplets
 
 
 def words(tree: Tree, unions: Unions) -> list[str]:
-    nodes = membership(tree)
+    nodes = membership(tree.children)
     return spelled(np.logical_or.reduce([nodes[part] for part in unions.parts.T]))
 
 

@@ -43,10 +43,11 @@ def view(
     cells = torch.tensor(
         [feature_map.shape[-1] / width, feature_map.shape[-2] / height]
     ).repeat(2)
+    boxes = masks.boxes(proposals)
     return View(
         feature_map,
-        moved(masks.boxes(proposals) * cells, device),
-        moved(masks.crops(proposals, crop), device),
+        moved(boxes * cells, device),
+        moved(masks.crops(proposals, crop, boxes), device),
         moved(proposals.regions, device),
         moved(proposals.members, device),
     )
@@ -65,15 +66,16 @@ def region_means(
     count = int(regions.max()) + 1 if count is None else count
     rows, row_share = _neighbours(regions.shape[0], height, regions.device)
     columns, column_share = _neighbours(regions.shape[1], width, regions.device)
-    flat = regions.long() * (height * width)
+    # Small numbers are read and written faster.
+    small = count * height * width < 2**31
+    flat = regions.to(torch.int32 if small else torch.int64) * (height * width)
     weights = feature_map.new_zeros(count * height * width)
     for dy in (0, 1):
+        row = flat + (rows[dy] * width).to(flat.dtype)[:, None]
         for dx in (0, 1):
-            cell = rows[dy][:, None] * width + columns[dx]
+            cell = row + columns[dx].to(flat.dtype)
             share = row_share[dy][:, None] * column_share[dx]
-            weights.index_add_(
-                0, (flat + cell).flatten(), share.flatten().to(weights.dtype)
-            )
+            weights.index_add_(0, cell.flatten(), share.flatten().to(weights.dtype))
     weights = weights.view(count, height * width)
     area = weights.sum(1)
     return weights @ feature_map.flatten(1).T / area[:, None], area

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt64
 from pycocotools import mask as coco
 from torch import Tensor
+from torch.nn import functional
 
 from wsis.contracts import Ledger, Proposals, Rle
 
@@ -30,30 +31,35 @@ def areas(proposals: Proposals) -> Float[Tensor, " N"]:
 
 def boxes(proposals: Proposals) -> Float[Tensor, "N 4"]:
     """Return the smallest xyxy box around each proposal, right and bottom exclusive."""
-    height, width = proposals.size
-    regions, members = proposals.regions.flatten().long(), proposals.members
-    pixel = torch.arange(height * width, device=regions.device, dtype=torch.int32)
-    y, x = pixel // width, pixel % width
+    regions, members = proposals.regions, proposals.members
+    # Of a row's pixels of one region, the first and the last ones tell.
+    change = regions[:, 1:] != regions[:, :-1]
+    y, x = functional.pad(change, (1, 0), value=True).nonzero().int().unbind(1)
+    last = functional.pad(change, (0, 1), value=True).nonzero()[:, 1].int()
+    label, far = regions[y, x].long(), sum(proposals.size)
     sides = []
     # Right and bottom are the lowest negated coordinates.
-    for coordinate in (x, y, -x - 1, -y - 1):
-        low = pixel.new_full(members.shape[1:], height + width)
-        low.scatter_reduce_(0, regions, coordinate, "amin")
-        far = height + width
+    for coordinate in (x, y, -last - 1, -y - 1):
+        low = coordinate.new_full(members.shape[1:], far)
+        low.scatter_reduce_(0, label, coordinate, "amin")
         rows = [torch.where(block, low, far).amin(1) for block in _rows(members)]
         sides.append(torch.cat(rows or [low[:0]]))
     x0, y0, x1, y1 = sides
     return torch.stack([x0, y0, -x1, -y1], 1).float()
 
 
-def crops(proposals: Proposals, size: int = 7) -> Float[Tensor, "N P P"]:
+def crops(
+    proposals: Proposals, size: int = 7, within: Float[Tensor, "N 4"] | None = None
+) -> Float[Tensor, "N P P"]:
     """Return each mask (0 or 1), cropped to its box and resized to ``size``.
 
-    A cell takes the value of the pixel under its centre.
+    A cell takes the value of the pixel under its centre. ``within`` are the boxes,
+    where they are known.
     """
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
-    x0, y0, x1, y1 = boxes(proposals).long().unsqueeze(-1).unbind(1)  # (N, 1) each
+    within = boxes(proposals) if within is None else within
+    x0, y0, x1, y1 = within.long().unsqueeze(-1).unbind(1)  # (N, 1) each
     # The centre of cell k is (2k + 1) / (2 size) of the way: exact in integers.
     step = 2 * torch.arange(size, device=x0.device) + 1
     x = x0 + (x1 - x0) * step // (2 * size)
@@ -226,8 +232,10 @@ def empty(
 def compact(proposals: Proposals) -> Proposals:
     """Return the same masks on the fewest regions, numbered as ``from_masks`` does."""
     regions = proposals.regions.cpu().numpy()
-    present, first = np.unique(regions, return_index=True)
-    present = present[first.argsort()]
+    first = np.full(proposals.members.shape[1], regions.size)
+    # Backwards, so that of a region's pixels the first one's number stays.
+    first[regions.ravel()[::-1]] = np.arange(regions.size)[::-1]
+    present = first.argsort(kind="stable")[: (first < regions.size).sum()]
     columns = proposals.members.cpu().numpy()[:, present]
     group, distinct = _distinct(_pack(columns, *columns.shape))
     renumbered = np.zeros(proposals.members.shape[1], dtype=np.int64)

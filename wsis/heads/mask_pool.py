@@ -88,17 +88,18 @@ class MaskPool(nn.Module):
         inside = share @ means / share.sum(1, keepdim=True)
         height, width = view.map.shape[1:]
         cells = share.sum(1, keepdim=True) * (height * width / view.regions.numel())
+        integral = _integral(view.map)
         small = torch.einsum("rd,dhw->rhw", self.projection, view.map)
         grid = roi_align(small[None], [view.boxes], 2 * _GRID, 1.0, 1, aligned=True)
         crop = functional.interpolate(view.crops[:, None], size=2 * _GRID)
         vectors = [
             inside,
-            _box_means(view.map, view.boxes),
-            _outside(view.map, view.boxes, inside, cells),
+            _box_means(integral, view.boxes),
+            _outside(integral, view.boxes, inside, cells),
             functional.avg_pool2d(grid, 2).flatten(1),
             functional.avg_pool2d(grid * crop, 2).flatten(1),
             view.crops.flatten(1),
-            view.boxes / _limits(view.map, view.boxes),
+            view.boxes / _limits(integral, view.boxes),
             (cells / (height * width)).log(),
         ]
         if self.evidence:
@@ -116,18 +117,24 @@ class MaskPool(nn.Module):
 
     def forward(self, pooled: Float[Tensor, "N pooled"]) -> Float[Tensor, "N D"]:
         """Return ``width`` numbers a proposal."""
-        standard = (pooled.to(self.mean.dtype) - self.mean) / self.std
-        vectors: Tensor = self.layers(standard.clamp(-5, 5))
+        # In place: at this size, fresh memory costs more than the arithmetic.
+        standard = pooled.to(self.mean.dtype, copy=True).sub_(self.mean).div_(self.std)
+        vectors: Tensor = self.layers(standard.clamp_(-5, 5))
         return vectors
 
 
+def _integral(feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, "h1 w1 D"]:
+    """Return the map's sums from its corner, with all channels of a place together."""
+    sums = functional.pad(feature_map.cumsum(1).cumsum(2), (1, 0, 1, 0))
+    return sums.permute(1, 2, 0).contiguous()
+
+
 def _box_means(
-    feature_map: Float[Tensor, "D h w"], boxes: Float[Tensor, "N 4"]
+    integral: Float[Tensor, "h1 w1 D"], boxes: Float[Tensor, "N 4"]
 ) -> Float[Tensor, "N D"]:
     """Return the map's mean in each box, read bilinearly off its integral image."""
-    integral = functional.pad(feature_map.cumsum(1).cumsum(2), (1, 0, 1, 0))
-    boxes = boxes.clamp_min(0).minimum(_limits(feature_map, boxes))
-    x0, y0, x1, y1 = boxes.unbind(1)
+    boxes = boxes.clamp_min(0).minimum(_limits(integral, boxes))
+    x0, y0, x1, y1 = boxes[..., None].unbind(1)  # (N, 1) each
     x1, y1 = torch.maximum(x1, x0 + 1e-3), torch.maximum(y1, y0 + 1e-3)
     total = (
         _read(integral, x1, y1)
@@ -135,11 +142,11 @@ def _box_means(
         - _read(integral, x1, y0)
         + _read(integral, x0, y0)
     )
-    return total / ((x1 - x0) * (y1 - y0))[:, None]
+    return total / ((x1 - x0) * (y1 - y0))
 
 
 def _outside(
-    feature_map: Float[Tensor, "D h w"],
+    integral: Float[Tensor, "h1 w1 D"],
     boxes: Float[Tensor, "N 4"],
     inside: Float[Tensor, "N D"],
     cells: Float[Tensor, "N 1"],
@@ -149,26 +156,30 @@ def _outside(
     All zero where a mask leaves less than half a cell.
     """
     around = _enlarged(boxes, 1.5).clamp_min(0)
-    around = around.minimum(_limits(feature_map, boxes))
+    around = around.minimum(_limits(integral, boxes))
     area = (around[:, 2:] - around[:, :2]).prod(1, keepdim=True)
-    rest = area * _box_means(feature_map, around) - cells * inside
+    rest = area * _box_means(integral, around) - cells * inside
     free = area - cells
     return torch.where(free > 0.5, rest / free.clamp_min(0.5), 0)
 
 
-def _limits(feature_map: Tensor, boxes: Tensor) -> Float[Tensor, "4"]:
-    height, width = feature_map.shape[1:]
+def _limits(integral: Tensor, boxes: Tensor) -> Float[Tensor, "4"]:
+    height, width = (size - 1 for size in integral.shape[:2])
     limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
     return moved(limits, boxes.device)
 
 
 def _read(integral: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    left = x.floor().long().clamp(0, integral.shape[2] - 2)
-    top = y.floor().long().clamp(0, integral.shape[1] - 2)
+    height, width = integral.shape[:2]
+    left, top = (
+        x.floor().long().clamp(0, width - 2),
+        y.floor().long().clamp(0, height - 2),
+    )
     dx, dy = x - left, y - top
-    upper = integral[:, top, left] * (1 - dx) + integral[:, top, left + 1] * dx
-    lower = integral[:, top + 1, left] * (1 - dx) + integral[:, top + 1, left + 1] * dx
-    return (upper * (1 - dy) + lower * dy).T
+    rows, at = integral.flatten(0, 1), (top * width + left)[:, 0]
+    upper = rows[at] * (1 - dx) + rows[at + 1] * dx
+    lower = rows[at + width] * (1 - dx) + rows[at + width + 1] * dx
+    return upper * (1 - dy) + lower * dy
 
 
 def _enlarged(boxes: Float[Tensor, "N 4"], factor: float) -> Float[Tensor, "N 4"]:

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Protocol, runtime_checkable
@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from wsis.proposals._superpixels import Superpixels
 from wsis.proposals._unions import Unions, joined
 
-Borders = Mapping[int, tuple[float, float]]
-"""Of a region's neighbours: the length of the common border and its summed contour."""
+Border = tuple[float, float]
+"""The length of a common border and its summed contour."""
 
 
 @runtime_checkable
@@ -27,8 +27,10 @@ class Distances(Protocol):
     def merge(self, first: int, second: int) -> None:
         """Add the union of two regions, under the next number."""
 
-    def to(self, region: int, others: Borders) -> list[float]:
-        """Return the distances of a region to neighbours."""
+    def between(
+        self, one: int | list[int], others: list[int], borders: list[Border]
+    ) -> list[float]:
+        """Return the distances of a region to neighbours, or of pair after pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,29 +46,40 @@ class Tree:
     pairs: Unions
 
 
-def grow(base: Superpixels, measure: Callable[[Superpixels], Distances]) -> Tree:
-    """Merge the nearest neighbours until one region is left.
+Measure = Callable[[Superpixels], Distances]
+"""Makes the distances between superpixels, and between what they grow into."""
 
-    Ties go by the regions' numbers. Every two regions that touched at any time are a
-    pair; all pairs of neighbours in all cuts of the tree, as in MCG (Pont-Tuset et
-    al., "Multiscale Combinatorial Grouping", PAMI 2017, section 6).
+
+def merges(base: Superpixels, measure: Measure) -> Int[np.ndarray, "K 2"]:
+    """Merge the nearest neighbours until one region is left; return who merged.
+
+    Regions are numbered as they arise, the superpixels first. Ties go by the numbers.
+    """
+    return _Growing(base, measure(base)).run()
+
+
+def grow(base: Superpixels, measure: Measure) -> Tree:
+    """Merge as ``merges`` does; return nodes and pairs.
+
+    Every two regions that touched at any time are a pair; all pairs of neighbours in
+    all cuts of the tree, as in MCG (Pont-Tuset et al., "Multiscale Combinatorial
+    Grouping", PAMI 2017, section 6).
     """
     growing = _Growing(base, measure(base))
-    merges = growing.run()
-    count = len(base) + len(merges)
-    children = np.array(merges, dtype=int).reshape(-1, 2)
+    children = growing.run()
+    count = len(base) + len(children)
     until = np.full(count, count)
-    until[children] = len(base) + np.arange(len(merges))[:, None]
+    until[children] = np.arange(len(base), count)[:, None]
     nodes = Unions(
         parts=np.arange(count)[:, None],
-        area=np.array(growing.area, dtype=float),
-        perimeter=np.array(growing.perimeter, dtype=float),
-        strength=np.array(growing.strength, dtype=float),
-        frame=np.array(growing.frame, dtype=float),
-        inside=np.array(growing.inside, dtype=float),
+        area=np.array(growing.area),
+        perimeter=np.array(growing.perimeter),
+        strength=np.array(growing.strength),
+        frame=np.array(growing.frame),
+        inside=np.array(growing.inside),
         until=until,
     )
-    first, second = growing.pairs().T
+    first, second = growing.pairs()
     numbers = chain.from_iterable(growing.shared)
     shared = np.fromiter(numbers, float, 2 * len(first)).reshape(-1, 2)
     return Tree(
@@ -76,12 +89,12 @@ def grow(base: Superpixels, measure: Callable[[Superpixels], Distances]) -> Tree
     )
 
 
-def membership(tree: Tree) -> Bool[np.ndarray, "K R"]:
+def membership(children: Int[np.ndarray, "K 2"]) -> Bool[np.ndarray, "N R"]:
     """Return the nodes of a tree as sets of superpixels."""
-    count = len(tree.nodes) - len(tree.children)
-    sets = np.zeros((len(tree.nodes), count), dtype=bool)
-    sets[np.arange(count), np.arange(count)] = True
-    for node, (first, second) in enumerate(tree.children.tolist(), count):
+    count = len(children) + 1
+    sets = np.zeros((count + len(children), count), dtype=bool)
+    np.fill_diagonal(sets, val=True)
+    for node, (first, second) in enumerate(children.tolist(), count):
         np.logical_or(sets[first], sets[second], out=sets[node])
     return sets
 
@@ -96,35 +109,37 @@ class _Growing:
 
     def __init__(self, base: Superpixels, distances: Distances) -> None:
         self.distances = distances
-        self.count = len(base)
+        self.count = count = len(base)
         self.area: list[float] = base.area.tolist()
         self.frame: list[float] = base.frame.tolist()
-        self.inside = [0.0] * len(base)
-        self.perimeter = [0.0] * len(base)
-        self.strength = [0.0] * len(base)
-        # Of each living region.
-        self.borders: dict[int, dict[int, tuple[float, float]]] = {
-            i: {} for i in range(len(base))
-        }
-        # The neighbours that each region had when it arose, and their borders.
+        self.inside = [0.0] * count
+        sides = base.edges.ravel()
+        self.perimeter, self.strength = (
+            # Of nothing, the sums would be integers.
+            np.bincount(sides, values.repeat(2), count).astype(float).tolist()
+            for values in (base.length, distances.contour)
+        )
+        # The borders of each pair in the order in which they met; of each living
+        # region; and the neighbours that each new region had when it arose.
+        self.shared: list[Border] = list(
+            zip(base.length.tolist(), distances.contour.tolist(), strict=True)
+        )
+        self.borders: dict[int, dict[int, Border]] = {i: {} for i in range(count)}
+        self.edges = base.edges
         self.met: list[list[int]] = []
-        self.shared: list[tuple[float, float]] = []
-        self.waiting: list[list[tuple[float, int]]] = []
+        first, second = base.edges.T.tolist()
+        for one, other, border in zip(first, second, self.shared, strict=True):
+            self.borders[one][other] = self.borders[other][one] = border
+        apart = distances.between(first, second, self.shared)
+        # The nearest last; of equals, that of the least number.
+        self.waiting: list[list[tuple[float, int]]] = [[] for _ in range(count)]
+        for edge in np.lexsort((second, apart))[::-1].tolist():
+            self.waiting[first[edge]].append((apart[edge], second[edge]))
         self.heap: list[tuple[float, int, int]] = []
-        for (a, b), length, contour in zip(
-            base.edges.tolist(),
-            base.length.tolist(),
-            distances.contour.tolist(),
-            strict=True,
-        ):
-            for one, other in ((a, b), (b, a)):
-                self.borders[one][other] = (length, contour)
-                self.perimeter[one] += length
-                self.strength[one] += contour
-        for one, borders in self.borders.items():
-            self.meet(one, {n: border for n, border in borders.items() if n > one})
+        for region in range(count):
+            self.offer(region)
 
-    def run(self) -> list[tuple[int, int]]:
+    def run(self) -> Int[np.ndarray, "K 2"]:
         """Return the pairs that merge, in order."""
         merges = []
         heap, borders = self.heap, self.borders
@@ -137,23 +152,23 @@ class _Growing:
             owner = first if second < self.count else second
             if owner in borders:
                 self.offer(owner)
-        return merges
+        return np.array(merges, dtype=int).reshape(-1, 2)
 
-    def pairs(self) -> Int[np.ndarray, "K 2"]:
-        """Return the pairs of neighbours in the order in which they met."""
+    def pairs(self) -> tuple[Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
+        """Return the lower and higher numbers of neighbours, as they met."""
         sizes = [len(others) for others in self.met]
-        one = np.arange(len(self.met)).repeat(sizes)
-        other = np.fromiter(chain.from_iterable(self.met), int, len(one))
-        return np.sort(np.stack([one, other], 1), 1)
+        new = self.count + np.arange(len(self.met)).repeat(sizes)
+        there = np.fromiter(chain.from_iterable(self.met), int, len(new))
+        first, second = self.edges.T
+        return np.concatenate([first, there]), np.concatenate([second, new])
 
-    def meet(self, region: int, others: Borders) -> None:
+    def meet(self, region: int, others: dict[int, Border]) -> None:
         """Note the neighbours of the next region."""
-        self.met.append(list(others))
-        self.shared.extend(others.values())
-        distances = self.distances.to(region, others) if others else []
-        # The nearest last; of equals, that of the least number.
-        ranked = sorted(zip(distances, others, strict=True), reverse=True)
-        self.waiting.append(ranked)
+        numbers, borders = list(others), list(others.values())
+        self.met.append(numbers)
+        self.shared += borders
+        distances = self.distances.between(region, numbers, borders)
+        self.waiting.append(sorted(zip(distances, numbers, strict=True), reverse=True))
         self.offer(region)
 
     def offer(self, region: int) -> None:
@@ -168,35 +183,32 @@ class _Growing:
 
     def merge(self, first: int, second: int) -> None:
         """Join two neighbours; the new region has the next number."""
-        new = len(self.area)
-        mine, theirs = self.borders.pop(first), self.borders.pop(second)
+        new, borders = len(self.area), self.borders
+        mine, theirs = borders.pop(first), borders.pop(second)
         length, contour = mine.pop(second)
         del theirs[first]
         self.distances.merge(first, second)
-        for values, shared in (
-            (self.area, 0.0),
-            (self.frame, 0.0),
-            (self.perimeter, length),
-            (self.strength, contour),
-        ):
-            values.append(values[first] + values[second] - 2 * shared)
-        self.inside.append(
-            max(self.inside[first], self.inside[second], contour / length)
-        )
+        area, frame = self.area, self.frame
+        perimeter, strength, inside = self.perimeter, self.strength, self.inside
+        area.append(area[first] + area[second])
+        frame.append(frame[first] + frame[second])
+        perimeter.append(perimeter[first] + perimeter[second] - 2 * length)
+        strength.append(strength[first] + strength[second] - 2 * contour)
+        inside.append(max(inside[first], inside[second], contour / length))
+        for gone, around in ((first, mine), (second, theirs)):
+            for other in around:
+                del borders[other][gone]
         if len(mine) < len(theirs):
             mine, theirs = theirs, mine
-        both = mine | theirs
-        for other in mine.keys() & theirs.keys():
-            one, two = mine[other], theirs[other]
-            both[other] = (one[0] + two[0], one[1] + two[1])
-        borders = self.borders
-        for other, border in both.items():
-            around = borders[other]
-            around.pop(first, None)
-            around.pop(second, None)
-            around[new] = border
-        borders[new] = both
-        self.meet(new, both)
+        for other, (length, contour) in theirs.items():
+            if other in mine:
+                more, further = mine[other]
+                length, contour = length + more, contour + further
+            mine[other] = length, contour
+        for other, border in mine.items():
+            borders[other][new] = border
+        borders[new] = mine
+        self.meet(new, mine)
 
 
 class ByMeans:
@@ -233,41 +245,39 @@ class ByMeans:
         if by_size:
             self.held.append(both**by_size)
         if by_colour:
-            pairs = zip(self.colour[first], self.colour[second], strict=True)
-            self.colour.append(tuple([(a * x + b * y) / both for x, y in pairs]))
+            (l0, a0, b0), (l1, a1, b1) = self.colour[first], self.colour[second]
+            mixed = a * l0 + b * l1, a * a0 + b * a1, a * b0 + b * b1
+            self.colour.append((mixed[0] / both, mixed[1] / both, mixed[2] / both))
         if by_shape:
-            p, q = self.boxes[first], self.boxes[second]
-            self.boxes.append((*map(min, p[:2], q[:2]), *map(max, p[2:], q[2:])))
+            x0, y0, x1, y1 = zip(self.boxes[first], self.boxes[second], strict=True)
+            self.boxes.append((min(x0), min(y0), max(x1), max(y1)))
 
-    def to(self, region: int, others: Borders) -> list[float]:
-        """Return the distances of a region to neighbours.
+    def between(
+        self, one: int | list[int], others: list[int], borders: list[Border]
+    ) -> list[float]:
+        """Return the distances of a region to neighbours, or of pair after pair.
 
         This is the innermost loop: what is not weighed is not computed.
         """
         by_contour, by_colour, by_size, by_shape = self.weights
-        found = [by_contour * contour / length for length, contour in others.values()]
-        if by_colour:
-            theirs = map(self.colour.__getitem__, others)
-            apart = map(math.dist, theirs, repeat(self.colour[region]))
-            found = [d + by_colour * a for d, a in zip(found, apart, strict=True)]
-        if by_size:
-            # The least area to a power is the least power.
-            held, mine = self.held, self.held[region]
-            found = [
-                d * (one if (one := held[other]) < mine else mine)
-                for d, other in zip(found, others, strict=True)
-            ]
-        if by_shape:
-            left, top, right, bottom = self.boxes[region]
-            found = [
-                d
-                + by_shape
-                * ((x1 if x1 > right else right) - (x0 if x0 < left else left))
-                * ((y1 if y1 > bottom else bottom) - (y0 if y0 < top else top))
-                for d, (x0, y0, x1, y1) in zip(
-                    found, map(self.boxes.__getitem__, others), strict=True
-                )
-            ]
+        held, colour, boxes, apart = self.held, self.colour, self.boxes, math.dist
+        ones = repeat(one) if isinstance(one, int) else one
+        found = []
+        for one, other, (length, contour) in zip(ones, others, borders, strict=False):
+            distance = by_contour * contour / length
+            if by_colour:
+                distance += by_colour * apart(colour[other], colour[one])
+            if by_size:
+                # The least area to a power is the least power.
+                mine, theirs = held[one], held[other]
+                distance *= mine if mine < theirs else theirs
+            if by_shape:
+                left, top, right, bottom = boxes[one]
+                x0, y0, x1, y1 = boxes[other]
+                width = (x1 if x1 > right else right) - (x0 if x0 < left else left)
+                height = (y1 if y1 > bottom else bottom) - (y0 if y0 < top else top)
+                distance += by_shape * width * height
+            found.append(distance)
         return found
 
 
@@ -292,7 +302,9 @@ class ByHistograms:
         self.next = len(base)
         mean = (base.contour / base.length).mean() if len(base.edges) else 1.0
         self.contour = base.contour / max(mean, 1e-6)
-        self.area, self.boxes = _doubled(base.area), _doubled(base.boxes)
+        self.area = _doubled(base.area)
+        # Left and top negative, so that a common box is one maximum.
+        self.boxes = _doubled(base.boxes * (-1, -1, 1, 1))
         # Intersections of weighted histograms are weighted intersections.
         none = np.zeros((len(base), 0))
         colours = colour * base.colours if colour else none
@@ -304,19 +316,20 @@ class ByHistograms:
         new, self.next = self.next, self.next + 1
         a, b = self.area[first], self.area[second]
         self.area[new] = a + b
-        self.boxes[new, :2] = np.minimum(self.boxes[first, :2], self.boxes[second, :2])
-        self.boxes[new, 2:] = np.maximum(self.boxes[first, 2:], self.boxes[second, 2:])
+        self.boxes[new] = np.maximum(self.boxes[first], self.boxes[second])
         mixed = a * self.histogram[first] + b * self.histogram[second]
         self.histogram[new] = mixed / (a + b)
 
-    def to(self, region: int, others: Borders) -> list[float]:
-        """Return the distances of a region to neighbours."""
-        index = np.array(list(others))
-        low = np.minimum(self.boxes[region, :2], self.boxes[index, :2])
-        high = np.maximum(self.boxes[region, 2:], self.boxes[index, 2:])
-        alike = 2 - (high - low).prod(1) / self.total
-        alike += np.minimum(self.histogram[region], self.histogram[index]).sum(1)
-        between = np.array([contour / length for length, contour in others.values()])
+    def between(
+        self, one: int | list[int], others: list[int], borders: list[Border]
+    ) -> list[float]:
+        """Return the distances of a region to neighbours, or of pair after pair."""
+        second = np.array(others, dtype=int)
+        box = np.maximum(self.boxes[one], self.boxes[second])
+        sides = box[:, :2] + box[:, 2:]
+        alike = 2 - sides[:, 0] * sides[:, 1] / self.total
+        alike += np.minimum(self.histogram[one], self.histogram[second]).sum(1)
+        between = np.array([contour / length for length, contour in borders])
         distances: list[float] = (self.by_contour * between - alike).tolist()
         return distances
 

@@ -1,6 +1,6 @@
 """Superpixels: small regions of one colour, how they look and which of them touch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from wsis._support.memory import give_back
 from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.geometry.masks import compact
-from wsis.proposals.contours import LabContours, derivative, lab_gradient
+from wsis.proposals.contours import channels_first, derivative, lab_gradient, seen
 
 _COLOURS, _SLOPES = 25, 10
 """Bins of a colour channel and of an orientation, as in Selective Search (IJCV 2013,
@@ -26,8 +26,9 @@ section 3.2)."""
 class Superpixels:
     """An over-segmentation of an image in CIE Lab.
 
-    Superpixels are numbered from small to large. Of those that touch, each pair once,
-    are known the length of their border in pixels and the contour summed along it.
+    Superpixels are numbered from small to large. Of those that touch, each pair once
+    and in order, are known the length of their border in pixels and the contour summed
+    along it.
     """
 
     labels: Int[np.ndarray, "H W"]
@@ -67,15 +68,20 @@ class Superpixels:
     @cached_property
     def colours(self) -> Float[np.ndarray, "R bins"]:
         """Histograms of the channels; each row sums to 1."""
-        return _histograms(self.lab, self.labels, _COLOURS)
+        return _histograms(channels_first(self.lab), self.labels, _COLOURS)
 
     @cached_property
     def slopes(self) -> Float[np.ndarray, "R bins"]:
         """Histograms of the slopes in eight directions; each row sums to 1."""
-        dy, dx = (derivative(self.lab, axis, 1.0) for axis in (0, 1))
+        channels = channels_first(self.lab)
+        dy, dx = (derivative(channels, axis, 1.0) for axis in (0, 1))
         turns = np.arange(8) * np.pi / 4
-        slopes = [np.maximum(np.cos(t) * dx + np.sin(t) * dy, 0) for t in turns]
-        return _histograms(np.concatenate(slopes, -1), self.labels, _SLOPES)
+        slopes = (
+            np.maximum(np.cos(t) * x + np.sin(t) * y, 0)
+            for t in turns
+            for x, y in zip(dx, dy, strict=True)
+        )
+        return _histograms(slopes, self.labels, _SLOPES)
 
 
 def superpixels(
@@ -115,10 +121,7 @@ def propose(
     """
     small = shrunk(image, side)
     lab = rgb2lab(small)
-    if isinstance(contours, LabContours):
-        contour = contours.of_lab(lab)
-    else:
-        contour = contours(small)
+    contour = seen(contours, small, lab)
     if detail and contours.ledger:
         contour = contour + detail * lab_gradient(lab, 1.0)
     base = superpixels(lab, contour, count)
@@ -174,15 +177,22 @@ def borders(
 
 
 def _histograms(
-    image: Float[np.ndarray, "H W D"], labels: Int[np.ndarray, "H W"], bins: int
+    channels: Iterable[Float[np.ndarray, "H W"]],
+    labels: Int[np.ndarray, "H W"],
+    bins: int,
 ) -> Float[np.ndarray, "R B"]:
-    number, channels = int(labels.max()) + 1, image.shape[-1]
-    pixels = image.reshape(-1, channels)
-    # A few extreme pixels must not empty the other bins.
-    low, high = np.quantile(pixels[::7], [0.001, 0.999], axis=0)
-    share = (pixels - low) / np.maximum(high - low, 1e-6)
-    bin = (share * bins).astype(np.int64).clip(0, bins - 1)
-    place = labels.reshape(-1, 1) * bins + bin
-    counts = [np.bincount(p, minlength=number * bins) for p in place.T]
-    table = np.stack([c.reshape(number, bins) for c in counts], 1).reshape(number, -1)
+    """Return each region's histograms of all channels, which sum to 1."""
+    number = int(labels.max()) + 1
+    first = labels.ravel() * bins
+    counts = []
+    # One channel at a time stays in the processor's cache.
+    for channel in channels:
+        # A few extreme pixels must not empty the other bins.
+        pixels = channel.ravel()
+        low, high = np.quantile(pixels[::7], [0.001, 0.999])
+        share = (pixels - low) / np.maximum(high - low, 1e-6)
+        bin = (share * bins).clip(0, bins - 1).astype(np.int64)
+        count = np.bincount(first + bin, minlength=number * bins)
+        counts.append(count.reshape(number, bins))
+    table = np.concatenate(counts, 1)
     return np.asarray(table / table.sum(1, keepdims=True))

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.color import rgb2lab
 
 from wsis._support.checks import positive
-from wsis.contracts import Image, Ledger
+from wsis.contracts import Contours, Image, Ledger
 
 _STRONGEST = 50.0
 """Just noticeable differences a pixel that count as a certain contour: the unit of the
@@ -56,14 +56,31 @@ def lab_gradient(
         lab: the image in CIE Lab, at the size at which contours are wanted.
         sigma: of the Gaussian whose derivatives are taken, in pixels; positive.
     """
-    slopes = [derivative(lab, axis, sigma) for axis in (0, 1)]
-    return np.asarray(np.sqrt(np.square(slopes).sum((0, -1))))
+    channels = channels_first(lab)
+    slopes = [derivative(channels, axis, sigma) for axis in (0, 1)]
+    return np.asarray(np.sqrt(sum(np.square(slope).sum(0) for slope in slopes)))
+
+
+def channels_first(
+    image: Float[np.ndarray, "H W D"],
+) -> Float[np.ndarray, "D H W"]:
+    """Return a copy in which each channel is in one piece, which is read faster."""
+    return np.ascontiguousarray(np.moveaxis(image, -1, 0))
 
 
 def derivative(
-    image: Float[np.ndarray, "H W D"], axis: int, sigma: float
-) -> Float[np.ndarray, "H W D"]:
-    """Return the Gaussian derivative of every channel along ``axis``."""
-    smooth = ndimage.gaussian_filter1d(image, sigma, axis=1 - axis)
-    slope = ndimage.gaussian_filter1d(smooth, sigma, axis=axis, order=1)
+    channels: Float[np.ndarray, "D H W"], axis: int, sigma: float
+) -> Float[np.ndarray, "D H W"]:
+    """Return the Gaussian derivative of every channel along ``axis``, 0 or 1."""
+    smooth = ndimage.gaussian_filter1d(channels, sigma, axis=2 - axis)
+    slope = ndimage.gaussian_filter1d(smooth, sigma, axis=1 + axis, order=1)
     return np.asarray(slope)
+
+
+def seen(
+    contours: Contours, image: Image, lab: Float[np.ndarray, "H W 3"]
+) -> Float[np.ndarray, "H W"]:
+    """Return an image's contours; ``lab`` is the image in CIE Lab, made once."""
+    return (
+        contours.of_lab(lab) if isinstance(contours, LabContours) else contours(image)
+    )

@@ -14,6 +14,7 @@ from wsis._support.checks import at_least
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.proposals._superpixels import Superpixels, borders
+from wsis.proposals.contours import seen
 from wsis.proposals.grouping import named_contours
 
 _WEAK = 0.1
@@ -84,15 +85,16 @@ class PixelEvidence:
         Where a proposal is smaller than a pixel at work, all but objectness are 0.
         """
         small = shrunk(image, self.side)
-        contour = self._contours()(small)
+        lab = rgb2lab(small)
+        contour = seen(self._contours(), small, lab)
         labels = sampled(proposals.regions.numpy(), contour.shape)
         # A region smaller than a pixel at work has none.
-        left, labels = np.unique(labels, return_inverse=True)
-        labels = labels.reshape(contour.shape)
+        present = np.bincount(labels.ravel()) > 0
+        left, labels = np.flatnonzero(present), (np.cumsum(present) - 1)[labels]
         edges, length, summed = borders(labels, contour)
         base = Superpixels(
             labels=labels,
-            lab=rgb2lab(small),
+            lab=lab,
             edges=edges,
             length=length,
             contour=summed,

@@ -131,7 +131,7 @@ class Grouping:
         rank = np.full(len(share), -1)
         rank[order] = np.arange(len(order))
         ranked = np.empty((len(order), len(base)), dtype=bool)
-        nodes = [membership(tree) for tree in trees]
+        nodes = [membership(tree.children) for tree in trees]
         sizes = np.cumsum([len(unions) for _, unions in groups])[:-1]
         for (k, unions), place in zip(groups, np.split(rank, sizes), strict=True):
             used = place >= 0

@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float
 
 from wsis import plugins
 from wsis._support.checks import positive
+from wsis._support.memory import uncollected
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.geometry.masks import compact, together
 from wsis.proposals._choosing import distinct, neighbour_pairs
-from wsis.proposals._growing import ByHistograms, grow, membership
+from wsis.proposals._growing import ByHistograms, membership, merges
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals.grouping import Grouping, check_settings, named_contours
 
@@ -124,7 +125,8 @@ class RegionTree:
 
     def _candidates(self, base: Superpixels) -> Bool[np.ndarray, "K R"]:
         """Return the nodes of all trees, those merged last first."""
-        trees = [membership(grow(base, measure))[::-1] for measure in _TREES]
+        with uncollected():
+            trees = [membership(merges(base, measure))[::-1] for measure in _TREES]
         candidates = np.stack(trees, 1).reshape(-1, len(base))
         large = candidates @ base.area >= self.min_area * base.area.sum()
         found: Bool[np.ndarray, "K R"] = candidates[large]
