@@ -93,7 +93,8 @@ def rated(
     """Return the scores by which instances are chosen, of proposals and classes.
 
     They are those of the branches, averaged over ``views``, or with a class map the
-    root of these times the extent; 0 for classes that are not ``allowed``.
+    root of these times the extent, times the fourth root of the probability that the
+    class is on the photo, 1 for those ``allowed``; 0 for classes that are not.
     """
     found = torch.stack([one.final() for one in views]).mean(0).cpu()
     if allowed is not None:
@@ -102,13 +103,13 @@ def rated(
         return found
     if maps is None:
         raise ValueError("expected maps for a model with a class map, got none")
-    present = found.max(0).values
-    present = present / present.max().clamp_min(1e-9)
-    extents = [
-        model.class_map.extent(_upright(maps(bag, one), one), bag.proposals, present)
-        for one in scales
-    ]
-    return found.sqrt() * torch.stack(extents).mean(0)
+    seen = [_upright(maps(bag, one), one) for one in scales]
+    if allowed is None:
+        present = torch.stack([model.class_map.present(one) for one in seen]).mean(0)
+    else:
+        present = allowed.float().cpu()
+    extents = [model.class_map.extent(one, bag.proposals, present) for one in seen]
+    return (found * present.sqrt()).sqrt() * torch.stack(extents).mean(0)
 
 
 def _upright(feature_map: Float[Tensor, "D h w"], scale: Scale) -> Tensor:
