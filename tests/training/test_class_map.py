@@ -113,6 +113,18 @@ def test_classes_that_are_not_present_are_nowhere():
     assert none.tolist() == [[0, 0], [0, 0]]
 
 
+def test_a_class_that_is_as_likely_as_on_training_photos_has_no_advantage():
+    proposals = strips((0, 3), (3, 6))
+    classes = ClassMap(channels=1, classes=2).eval()
+    even = classes.extent(torch.zeros(1, 1, 10), proposals, ALL)
+    classes.rate = torch.tensor([0.8, 0.2])
+    usual = classes.extent(torch.zeros(1, 1, 10), proposals, torch.tensor([0.4, 0.1]))
+    likely = classes.extent(torch.zeros(1, 1, 10), proposals, torch.tensor([0.4, 0.4]))
+
+    assert torch.allclose(even, usual)
+    assert (likely[:, 0] < even[:, 0]).all()
+
+
 def test_proposals_in_another_order_have_the_same_extents():
     proposals = strips((2, 6), (2, 4), (2, 8), (8, 10))
     order = torch.tensor([3, 1, 0, 2])
@@ -187,6 +199,9 @@ def test_it_learns_what_it_is_shown_and_repeats_itself(tmp_path):
         shown = fitting(bag)
         assert extent[shown.index, shown.label - 1] > 0.8 * extent.max()
         assert extent.max(0).values.argmax() + 1 == shown.label
+        assert (classes.present(colours(bag)) > 0.5).equal(bag.tags)
+    tagged = torch.stack([bag.tags for bag in bags]).sum(0)
+    assert classes.rate.tolist() == pytest.approx((tagged + 1) / (len(bags) + 2))
     assert not any(one.requires_grad for one in classes.parameters())
     states = [one.state_dict() for one in (classes, again, looked, other)]
     for same in states[1:3]:
@@ -221,14 +236,18 @@ def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path
     [bag] = run.pipeline.bags(data.val().tagged.images[:1])
     [seen] = scores(run.model, bag, run.pipeline.frozen, run.pipeline.test_views)
     product = seen.final()
-    present = product.max(0).values / product.max()
     feature_map = run.pipeline.frozen.map(bag, run.pipeline.test_views[0])
-    extent = run.model.class_map.extent(feature_map, bag.proposals, present)
-    found = run.pipeline.predict(run.model, bag)
-    covered = product.sqrt() * extent
-    # What is far behind the best of its class on the photo ranks lower among photos.
-    ranked = (covered / covered.max(0).values.sqrt())[found.index, found.label - 1]
-    assert found.score.tolist() == pytest.approx(ranked.tolist())
+    present = run.model.class_map.present(feature_map)
+    assert 0 < present.min() < present.max() < 1
+    known = torch.tensor([True, False])
+    for allowed, likely in ((known, known.float()), (None, present)):
+        extent = run.model.class_map.extent(feature_map, bag.proposals, likely)
+        found = run.pipeline.predict(run.model, bag, allowed)
+        score = (product * likely.sqrt()).sqrt() * extent
+        # What is far behind the best of its class ranks lower among photos.
+        best = score.max(0).values.clamp_min(1e-9)
+        ranked = (score / best.sqrt())[found.index, found.label - 1]
+        assert found.score.tolist() == pytest.approx(ranked.tolist())
     assert (
         found.score.tolist() != plain.pipeline.predict(plain.model, bag).score.tolist()
     )

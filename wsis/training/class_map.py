@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from wsis._support.places import moved
 from wsis._support.randomness import generator, seeded
 from wsis.contracts import Proposals, PseudoInstances
+from wsis.cues.classifier import fit_averages
 from wsis.features.frozen import sample
 from wsis.features.views import region_means
 from wsis.geometry import masks
@@ -35,6 +36,9 @@ _NEAR_BEST = 0.5
 _PART = 0.5
 """Regions of a higher probability make up a class's connected parts."""
 
+_DECAY = 1e-3
+"""L2 penalty of the classifier of photos."""
+
 _LEAST = 300
 """Steps of learning where one pass over the photos would be fewer."""
 
@@ -48,8 +52,9 @@ class ClassMap(nn.Module):
     in which a region counts with its probability: with all regions of the class, and
     with those of one connected part, the one that the proposal shares most with. Parts
     are where the class has more than half of the probability; several objects of a
-    class are several parts unless they touch. Not of the paper (docs/findings.md has
-    the figures). Three small networks are averaged.
+    class are several parts unless they touch. Three small networks are averaged.
+    Beside them, a linear classifier of the whole photo tells which classes it shows.
+    Not of the paper (docs/findings.md has the figures).
 
     Args:
         channels: D, of the feature map.
@@ -59,6 +64,7 @@ class ClassMap(nn.Module):
 
     mean: Tensor
     std: Tensor
+    rate: Tensor
 
     def __init__(self, channels: int, classes: int, width: int = 32) -> None:
         super().__init__()
@@ -73,6 +79,10 @@ class ClassMap(nn.Module):
             )
             for _ in range(_NETWORKS)
         )
+        self.tags = nn.Linear(2 * channels, classes)
+        nn.init.zeros_(self.tags.weight)
+        nn.init.zeros_(self.tags.bias)
+        self.register_buffer("rate", torch.full((classes,), 0.5))
         # Learned by ``learn`` alone, not with the rest of the model.
         self.requires_grad_(requires_grad=False)
 
@@ -80,6 +90,13 @@ class ClassMap(nn.Module):
         """Return each network's logits of regions by their mean features."""
         standard = ((means - self.mean) / self.std).clamp(-5, 5)
         return torch.stack([network(standard) for network in self.networks])
+
+    @torch.no_grad()
+    def present(self, feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, " C"]:
+        """Return the probability of each class to be on the photo; on the CPU."""
+        summary = _summary(moved(feature_map, self.mean.device))
+        probability: Tensor = self.tags(summary).sigmoid()
+        return probability.cpu()
 
     @torch.no_grad()
     def extent(
@@ -90,11 +107,13 @@ class ClassMap(nn.Module):
     ) -> Float[Tensor, "N C"]:
         """Return how well each proposal covers each class, in [0, 1]; on the CPU.
 
-        ``present`` says how likely each class is on the photo, the likeliest 1; classes
-        with 0 are nowhere.
+        ``present`` says how likely each class is on the photo. Where it is likelier
+        than on training photos, so are its regions; classes with 0 are nowhere.
         """
         means, area = self._regions(feature_map, proposals)
-        prior = nn.functional.pad(moved(present, means.device).log(), (1, 0))
+        odds = moved(present, means.device) / self.rate
+        odds = odds / odds.max().clamp_min(1e-9)
+        prior = nn.functional.pad(odds.log(), (1, 0))
         share = (self(means) + prior).softmax(-1).mean(0)[:, 1:].cpu()
         area, members = area.cpu(), proposals.members.float().cpu()
         mass, own = share * area[:, None], members @ area
@@ -131,7 +150,8 @@ class ClassMap(nn.Module):
     ) -> None:
         """Learn from the instances found on training photos, one a step.
 
-        Regions of a tag's instances are of its class, all others background.
+        Regions of a tag's instances are of its class, all others background. The tags
+        themselves teach the classifier of photos.
 
         Args:
             bags: training photos with tags and proposals.
@@ -145,6 +165,7 @@ class ClassMap(nn.Module):
         whole = torch.cat(some)
         self.mean.copy_(whole.mean(0))
         self.std.copy_(whole.std(0, correction=0).clamp_min(1e-3))
+        self._learn_tags(bags, map_of)
         drawn = generator(seed, "class map")
         passes = [
             torch.randperm(len(bags), generator=drawn)
@@ -152,10 +173,20 @@ class ClassMap(nn.Module):
         ]
         order = torch.cat(passes)[:steps].tolist()
         with seeded(crc32(f"class map {seed}".encode())):
-            for layer in self.modules():
+            for layer in self.networks.modules():
                 if isinstance(layer, nn.Linear):
                     layer.reset_parameters()
             self._descend([bags[i] for i in order], map_of, found, tick)
+
+    @torch.no_grad()
+    def _learn_tags(self, bags: Sequence[Bag], map_of: MapOf) -> None:
+        summaries = (_summary(moved(map_of(bag), self.mean.device)) for bag in bags)
+        tags = moved(torch.stack([bag.tags for bag in bags]), self.mean.device)
+        self.rate.copy_((tags.sum(0) + 1) / (len(bags) + 2))
+        maps = (one[:, None, None] for one in summaries)
+        found = fit_averages(maps, tags, decay=_DECAY, steps=100)
+        self.tags.weight.copy_(found.weight)
+        self.tags.bias.copy_(found.bias)
 
     @torch.enable_grad()
     def _descend(
@@ -165,8 +196,10 @@ class ClassMap(nn.Module):
         found: Found,
         tick: Callable[[str], None],
     ) -> None:
-        self.requires_grad_()
-        optimizer = torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=1e-2)
+        self.networks.requires_grad_()
+        optimizer = torch.optim.AdamW(
+            self.networks.parameters(), lr=1e-3, weight_decay=1e-2
+        )
         for step, bag in enumerate(bags):
             proposals = bag.proposals
             means, area = self._regions(map_of(bag), proposals)
@@ -182,6 +215,12 @@ class ClassMap(nn.Module):
             tick(bag.image.name)
         self.requires_grad_(requires_grad=False)
         self.eval()
+
+
+def _summary(feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, " D2"]:
+    """Return the mean and the maximum of each channel."""
+    cells = feature_map.float().flatten(1)
+    return torch.cat([cells.mean(1), cells.amax(1)])
 
 
 def map_steps(photos: int) -> int:

@@ -93,9 +93,10 @@ def rated(
     """Return the scores by which instances are chosen, of proposals and classes.
 
     They are those of the branches, averaged over ``views``. With a class map they are
-    the root of these times the extent, by the root of the best one of the class on the
-    photo: what is far behind the best is less likely to be right than what is equally
-    good and best. 0 for classes that are not ``allowed``.
+    the root of these times the extent, times the fourth root of the probability that
+    the class is on the photo, 1 for those ``allowed``; by the root of the best one of
+    the class there, so that what is far behind it ranks lower among photos. 0 for
+    classes that are not allowed.
     """
     found = torch.stack([one.final() for one in views]).mean(0).cpu()
     if allowed is not None:
@@ -104,13 +105,13 @@ def rated(
         return found
     if maps is None:
         raise ValueError("expected maps for a model with a class map, got none")
-    present = found.max(0).values
-    present = present / present.max().clamp_min(1e-9)
-    extents = [
-        model.class_map.extent(_upright(maps(bag, one), one), bag.proposals, present)
-        for one in scales
-    ]
-    found = found.sqrt() * torch.stack(extents).mean(0)
+    seen = [_upright(maps(bag, one), one) for one in scales]
+    if allowed is None:
+        present = torch.stack([model.class_map.present(one) for one in seen]).mean(0)
+    else:
+        present = allowed.float().cpu()
+    extents = [model.class_map.extent(one, bag.proposals, present) for one in seen]
+    found = (found * present.sqrt()).sqrt() * torch.stack(extents).mean(0)
     return found / found.max(0).values.clamp_min(1e-9).sqrt()
 
 
