@@ -44,7 +44,16 @@ GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         tuple(
             f"wsis/mining/{name}.py"
             for name in (
-                *("_steps", "assignment", "cim", "mist", "oicr", "pcl", "sampling"),
+                *(
+                    "_steps",
+                    "apart",
+                    "assignment",
+                    "cim",
+                    "mist",
+                    "oicr",
+                    "pcl",
+                    "sampling",
+                ),
             )
         ),
         ("tests/mining", "tests/properties/test_parts.py"),

@@ -19,7 +19,9 @@ TESTS = Path(__file__).parent
 
 
 def test_an_unknown_name_lists_the_right_ones():
-    with pytest.raises(UnknownPartError, match=r"mean 'cim'.*cim, mist, oicr, pcl"):
+    with pytest.raises(
+        UnknownPartError, match=r"mean 'cim'.*apart, cim, mist, oicr, pcl"
+    ):
         plugins.find("miners", "cmi")
 
 

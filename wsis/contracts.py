@@ -203,6 +203,21 @@ class Overlaps:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Evidence on an image's proposals beside their scores, of features and pixels.
+
+    Args:
+        likeness: unit rows; the product of two tells how alike the proposals look, from
+            −1 to 1.
+        closure: log ratio of the contours along a proposal's outline to those inside
+            it, higher where it looks whole; None where nothing looks for contours.
+    """
+
+    likeness: Float[Tensor, "N D"]
+    closure: Float[Tensor, " N"] | None
+
+
 # --- Mining ------------------------------------------------------------------------
 
 
@@ -440,6 +455,13 @@ class Recomputing(Protocol):
 
 
 @runtime_checkable
+class Telling(Protocol):
+    """A head that tells evidence of proposals by what it pooled."""
+
+    def tell(self, pooled: Float[Tensor, "N pooled"]) -> Evidence: ...
+
+
+@runtime_checkable
 class Calibrating(Protocol):
     """A head that looks at some images' pooled features before training begins."""
 
@@ -516,6 +538,34 @@ class Miner(Protocol):
 
 
 @runtime_checkable
+class Evidential(Protocol):
+    """A miner that also looks at evidence, where the head tells any.
+
+    It is called with it as a fourth argument. Where cues teach branch 0, they are what
+    ``amended`` makes of them by the scores of that branch itself; ``done`` is the share
+    of training that is over.
+    """
+
+    def amended(
+        self,
+        cues: PseudoInstances,
+        scores: BranchScores,
+        overlaps: Overlaps,
+        tags: Bool[Tensor, " C"],
+        evidence: Evidence,
+        done: float,
+    ) -> PseudoInstances: ...
+
+    def __call__(
+        self,
+        scores: BranchScores,
+        overlaps: Overlaps,
+        tags: Bool[Tensor, " C"],
+        evidence: Evidence | None = None,
+    ) -> PseudoInstances: ...
+
+
+@runtime_checkable
 class Sampling(Protocol):
     """A miner that is published with a noise sampler, and names it.
 
@@ -581,6 +631,8 @@ __all__ = [
     "CueSource",
     "DataSource",
     "Depending",
+    "Evidence",
+    "Evidential",
     "GroundTruth",
     "Image",
     "Ledger",
@@ -601,6 +653,7 @@ __all__ = [
     "Tagged",
     "TaggedImage",
     "Targets",
+    "Telling",
     "Trace",
     "Traceable",
     "Tracing",

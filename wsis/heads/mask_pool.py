@@ -12,7 +12,7 @@ from torchvision.ops import roi_align
 from wsis import plugins
 from wsis._support.places import moved
 from wsis._support.randomness import generator
-from wsis.contracts import View
+from wsis.contracts import Evidence, View
 from wsis.features.views import region_means
 from wsis.proposals.evidence import NAMES, PixelEvidence
 
@@ -57,6 +57,7 @@ class MaskPool(nn.Module):
                 "channels, width and reduced must be positive, got "
                 f"{channels}, {width} and {reduced}"
             )
+        self.channels = channels
         self.width = width
         self.evidence = PixelEvidence(contours=evidence) if evidence else None
         size = 3 * channels + 2 * reduced * _GRID * _GRID + 49 + 5
@@ -114,6 +115,20 @@ class MaskPool(nn.Module):
         some = torch.cat([p.to(self.mean.device, self.mean.dtype) for p in pooled])
         self.mean.copy_(some.mean(0))
         self.std.copy_(some.std(0, correction=0).clamp_min(1e-3))
+
+    @torch.no_grad()
+    def tell(self, pooled: Float[Tensor, "N pooled"]) -> Evidence:
+        """Return the likeness of mean features under the masks, and their closure.
+
+        Features are standardised as ``calibrate`` has it: by many photos, as within a
+        photo what members of a group have in common would be left out.
+        """
+        own, d = pooled.to(self.mean.dtype), self.channels
+        standard = ((own[:, :d] - self.mean[:d]) / self.std[:d]).clamp(-5, 5)
+        closure = None
+        if self.evidence:
+            closure = own[:, -len(NAMES) :][:, NAMES.index("ratio")]
+        return Evidence(functional.normalize(standard), closure)
 
     def forward(self, pooled: Float[Tensor, "N pooled"]) -> Float[Tensor, "N D"]:
         """Return ``width`` numbers a proposal."""

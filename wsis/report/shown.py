@@ -147,15 +147,17 @@ def mine(
             return []
         clusters = labels.to(model.device)
     model.eval()
-    scores = model(pipeline.features(model)(bag, pipeline.test_views[0]))
+    pooled = pipeline.features(model)(bag, pipeline.test_views[0])
+    scores, evidence = model(pooled), model.evidence(pooled, strategy.miner)
     previous: list[BranchScores] = [scores.anti_noise, *scores.branches[:-1]]
     meeting = overlaps(proposals).to(model.device)
     tags = bag.tags.to(model.device)
     counts = bag.image.counts
     if counts is not None:
         counts = counts.to(model.device)
+    given = (meeting, tags, clusters, counts, evidence)
     return [
-        Mined.of(k, strategy.mine(k, branch, meeting, tags, clusters, counts), most)
+        Mined.of(k, strategy.mine(k, branch, *given), most)
         for k, branch in enumerate(previous)
         if not (k == 0 and unknown)
     ]

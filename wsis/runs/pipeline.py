@@ -23,11 +23,13 @@ from wsis._support.weights import check_finite
 from wsis.contracts import (
     CueLabeller,
     Describing,
+    Evidential,
     Ledger,
     PseudoInstances,
     Supervision,
     Tagged,
     TaggedImage,
+    Telling,
     View,
 )
 from wsis.cues.kept import Cues, Learned, Maps, label_key
@@ -332,6 +334,12 @@ class Pipeline:
             self.frozen.live.backbone.channels, 4, 4, generator=generator(0, "map")
         )
         head: Any = model.head
+        if isinstance(strategy.miner, Evidential) and not isinstance(head, Telling):
+            raise PartError(
+                f"expected a head that tells evidence of proposals for the miner "
+                f"{type(strategy.miner).__name__}, such as mask_pool; "
+                f"{type(head).__name__} tells none"
+            )
         tags = torch.ones(model.classes, dtype=torch.bool, device=self.device)
         clusters = torch.zeros(len(proposals), model.classes + 1, dtype=torch.long)
         clusters[0, 1] = 1
@@ -344,7 +352,8 @@ class Pipeline:
                     Scale(32),
                     head,
                 )
-                scores = model(head.pool(laid))
+                pooled = head.pool(laid)
+                scores = model(pooled)
                 if not scores.finite():
                     raise PartError(
                         f"the head {type(head).__name__} gives numbers that are not "
@@ -357,6 +366,8 @@ class Pipeline:
                     clusters.to(self.device),
                     strategy,
                     generator(0, "rehearsal"),
+                    evidence=model.evidence(pooled, strategy.miner),
+                    done=1.0,
                 )
         except PartError:
             raise

@@ -156,6 +156,7 @@ def fit(
                 loss, named = _losses(
                     *(model, bag, scales[j], features, clusters, shared),
                     *(strategy, schedule.precision, draws, watch, teacher),
+                    step / schedule.images(len(bags)),
                 )
         except (_SkipError, _NotFiniteError) as error:
             return error
@@ -365,6 +366,7 @@ def _losses(
     draws: _Draws,
     observer: Observer | None,
     teacher: Teacher | None,
+    done: float,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
     """Return the loss of one image, and all its losses by name.
 
@@ -405,6 +407,8 @@ def _losses(
             counts=None if counts is None else counts.to(model.device),
             taught=taught,
             draw=draws,
+            evidence=model.evidence(pooled, strategy.miner),
+            done=done,
         )
     except PartError as error:
         raise PartError(f"{bag.image.name}: {error}") from None

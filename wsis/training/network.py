@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from wsis._support.places import moved
 from wsis._support.weights import all_finite
-from wsis.contracts import BranchScores, ProposalHead, View
+from wsis.contracts import (
+    BranchScores,
+    Evidence,
+    Evidential,
+    ProposalHead,
+    Telling,
+    View,
+)
 from wsis.heads.mil import MILHead
 from wsis.heads.refinement import RefinementHead
 from wsis.training.class_map import ClassMap
@@ -98,6 +105,17 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """The device of the weights."""
         return next(self.parameters()).device
+
+    def evidence(
+        self, pooled: Float[Tensor, "N ..."] | View, miner: object
+    ) -> Evidence | None:
+        """Return what the head tells of proposals, if the miner looks at evidence."""
+        head = self.head
+        if isinstance(pooled, View) or not isinstance(miner, Evidential):
+            return None
+        return (
+            head.tell(moved(pooled, self.device)) if isinstance(head, Telling) else None
+        )
 
     def forward(self, pooled: Float[Tensor, "N ..."] | View) -> Scores:
         """Score one image's proposals, pooled or to be pooled by the head."""

@@ -13,6 +13,8 @@ from wsis.contracts import (
     Assigner,
     BranchScores,
     Cascading,
+    Evidence,
+    Evidential,
     Ledger,
     Miner,
     NoiseSampler,
@@ -91,9 +93,12 @@ class Strategy:
         tags: Bool[Tensor, " C"],
         clusters: Int[Tensor, "N C1"] | None,
         counts: Int[Tensor, " C"] | None = None,
+        evidence: Evidence | None = None,
     ) -> PseudoInstances:
         """Return what a branch learns from the branch before, before sampling."""
-        [found] = self.mined(branch, [previous], overlaps, tags, clusters, counts)
+        [found] = self.mined(
+            branch, [previous], overlaps, tags, clusters, counts, evidence
+        )
         return found
 
     def mined(
@@ -104,18 +109,27 @@ class Strategy:
         tags: Bool[Tensor, " C"],
         clusters: Int[Tensor, "N C1"] | None,
         counts: Int[Tensor, " C"] | None = None,
+        evidence: Evidence | None = None,
+        done: float = 0.0,
     ) -> list[PseudoInstances]:
         """Return the same for the branches from ``first`` on; on the CPU.
 
         A card is waited for once, not in every branch. Where objects were counted, as
-        ``at_most`` leaves it.
+        ``at_most`` leaves it. ``done`` is the share of training that is over.
         """
-        found = [
-            clusters_as_instances(clusters, overlaps)
-            if k == 0 and not self.anti_noise
-            else _at(self.miner, k)(scores, overlaps, tags)
-            for k, scores in enumerate(previous, first)
-        ]
+        found = []
+        for k, scores in enumerate(previous, first):
+            miner, given = _at(self.miner, k), (overlaps, tags)
+            looking = miner if isinstance(miner, Evidential) else None
+            if k == 0 and not self.anti_noise:
+                one = clusters_as_instances(clusters, overlaps)
+                if looking and evidence is not None and len(previous) > 1:
+                    one = looking.amended(one, previous[1], *given, evidence, done)
+            elif looking:
+                one = looking(scores, *given, evidence)
+            else:
+                one = miner(scores, *given)
+            found.append(one)
         device = tags.device
         found, tags = _on_host(found), tags.cpu()
         for k, one in enumerate(found, first):
@@ -209,13 +223,16 @@ def supervise(
     counts: Int[Tensor, " C"] | None = None,
     taught: PseudoInstances | None = None,
     draw: Draw | None = None,
+    evidence: Evidence | None = None,
+    done: float = 0.0,
 ) -> Losses:
     """Mine each branch's targets from the branch before and compare (CIM, section 3).
 
     Branch 0 learns from the anti-noise branch's scores, branch k from branch k−1's; a
     branch for which nothing was mined contributes nothing. What a teacher has
     ``taught`` takes the place of mining, sampling and cues, alike for all branches.
-    ``draw`` samples in place of the strategy and ``generator``.
+    ``draw`` samples in place of the strategy and ``generator``. Miners that look at
+    ``evidence`` get it, and the share of training that is ``done``.
     """
     if taught is not None:
         clusters = around(overlaps.iou[taught.index], taught.label, len(tags))
@@ -224,7 +241,9 @@ def supervise(
     finite = [tags.new_ones(())]
     teachers = [one.detach() for one in (scores.anti_noise, *scores.branches[:-1])]
     if taught is None:
-        mined = strategy.mined(0, teachers, overlaps, tags, clusters, counts)
+        mined = strategy.mined(
+            0, teachers, overlaps, tags, clusters, counts, evidence, done
+        )
         kept = draw(mined) if draw else strategy.sampled(mined, generator)
         chosen = [one.to(tags.device) for one in kept]
     else:
