@@ -125,6 +125,8 @@ def test_without_evidence_it_is_cim(seed: int, count: int, classes: int) -> None
 
     assert found(one) == found(other)
     assert one.seed.equal(other.seed)
+    alike = Evidence(torch.ones(count, 1), torch.ones(count))
+    assert found(ApartMiner(limit=100.0)(*problem, alike)) == found(other)
 
 
 @settings(max_examples=60, deadline=None)

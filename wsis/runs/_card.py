@@ -287,7 +287,7 @@ class BaseCard(BaseModel):
         except (RuntimeError, SafetensorError) as error:
             text = " ".join(str(error).split())[:200]
             raise RunError(
-                f"{path} does not fit this version's model: {text}"
+                f"{path} does not fit this version's model, {self.AGAIN}: {text}"
             ) from None
 
 
