@@ -584,7 +584,7 @@ def backbone(given: Given) -> None:
 
         def measured() -> float:
             model.eval()
-            of = pipeline.bags(annotated.tagged.images)
+            of = pipeline.test_bags(annotated.tagged.images)
             found = [pipeline.predict(model, bag) for bag in of]
             classes = annotated.tagged.classes
             return evaluate(found, annotated.truths, classes).metrics["mAP50"]

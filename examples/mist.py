@@ -27,6 +27,6 @@ print(f"{len(bags[0].proposals)} proposals of the first picture")
 model, progress = pipeline.train(
     tagged, MISTMiner(reading="mask"), seed=0, cues=pipeline.cues(bags, seed=0)
 )
-found = [pipeline.predict(model, bag) for bag in pipeline.bags(val.tagged.images)]
+found = [pipeline.predict(model, bag) for bag in pipeline.test_bags(val.tagged.images)]
 metrics = wsis.evaluate(found, val.truths, tagged.classes).metrics
 print(" ".join(f"{name} {value:.1f}" for name, value in metrics.items()))

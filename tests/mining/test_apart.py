@@ -12,11 +12,10 @@ from tests.problems import drawn, pseudo_of, scores_of, spans, tags_of
 from tests.properties.problems import found as rows
 from tests.properties.problems import order, reordered, untied
 from wsis.contracts import Cascading, Evidence, Evidential, Miner
-from wsis.heads.mask_fuse import MaskFuse
+from wsis.experiments import compare_variants, variants_of
 from wsis.mining import ApartMiner, CIMMiner
 from wsis.runs.pipeline import Pipeline
-from wsis.training.network import Model
-from wsis.training.supervision import PartError
+from wsis.runs.settings import SettingsError
 
 MINER: Miner = ApartMiner(pool=0.6, p_seed=0.6)
 # Two things side by side, both together, a thing apart, and all of it.
@@ -242,13 +241,13 @@ def test_training_hands_on_evidence_and_how_far_it_is(tmp_path) -> None:
     assert tuple(pooled[:, -26 + 10].tolist()) in known
 
 
-def test_a_head_that_tells_nothing_is_refused_before_training(tmp_path) -> None:
+def test_a_head_that_tells_nothing_is_refused_before_any_work(tmp_path) -> None:
+    data = Squares()
     pipeline = Pipeline(quick("head=mask_fuse", "head.width=8"), tmp_path)
-    head = MaskFuse(channels=pipeline.frozen.live.backbone.channels, width=8)
-    model = Model(head=head, classes=2)
+    message = "ApartMiner, such as mask_pool; the head mask_fuse:width=8 tells none"
 
-    with pytest.raises(
-        PartError, match="ApartMiner, such as mask_pool; MaskFuse tells"
-    ):
-        pipeline.rehearse(model, pipeline.strategy("apart"))
-    pipeline.rehearse(model, pipeline.strategy("cim"))
+    with pytest.raises(SettingsError, match=message):
+        pipeline.train(data.train(), "apart", 0)
+    with pytest.raises(SettingsError, match=message):
+        compare_variants(variants_of(["cim", "apart"]), data, pipeline, seeds=[0])
+    assert not [*tmp_path.rglob("*.safetensors")]

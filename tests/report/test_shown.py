@@ -74,7 +74,8 @@ def test_every_branch_is_taught_by_the_one_before(cache):
     with torch.no_grad():
         scores = model(pipeline.features(model)(bag, pipeline.test_views[0]))
     for one, said in zip(found, (scores.anti_noise, *scores.branches[:2]), strict=True):
-        alone = strategy.mine(one.branch, said, overlaps(bag.proposals), bag.tags, None)
+        given = (overlaps(bag.proposals), bag.tags, None)
+        [alone] = strategy.mined(one.branch, [said], *given)
         assert one == Mined.of(one.branch, alone)
 
 

@@ -36,7 +36,8 @@ def test_another_source_is_that_of_prediction_too():
 
     assert Settings.read(["branches=2"], base).test_source == base.test_source
     assert Settings.read(["source=lab"], base).test_source is None
-    assert Settings.read({"source.nodes": 9}, base).test_source is None
+    assert Settings.read({"source.nodes": 9}, base).test_source == base.test_source
+    assert Settings.read(["test_source=none"], base).test_source is None
     both = Settings.read(["source.nodes=9", "test_source.count=7"], base)
     assert both.test_source == Part(name="lab", settings={"count": "7"})
 

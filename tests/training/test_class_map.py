@@ -246,7 +246,7 @@ def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path
         score = (product * likely.sqrt()).sqrt() * extent
         # What is far behind the best of its class ranks lower among photos.
         best = score.max(0).values.clamp_min(1e-9)
-        ranked = (score / best.sqrt())[found.index, found.label - 1]
+        ranked = (score**2 / best)[found.index, found.label - 1]
         assert found.score.tolist() == pytest.approx(ranked.tolist())
     assert (
         found.score.tolist() != plain.pipeline.predict(plain.model, bag).score.tolist()

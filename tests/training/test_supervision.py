@@ -487,9 +487,9 @@ def test_mining_begins_at_the_branch_that_is_asked_for():
 
     found = how.mined(1, [scores, scores], overlap, tags, None)
     assert [one.weight.item() for one in found] == [1, 2]
-    assert how.mine(2, scores, overlap, tags, None).weight.item() == 2
+    assert how.mined(2, [scores], overlap, tags, None)[0].weight.item() == 2
     bare = replace(how, anti_noise=False)
-    assert bare.mine(1, scores, overlap, tags, None).weight.item() == 1
+    assert bare.mined(1, [scores], overlap, tags, None)[0].weight.item() == 1
 
 
 @pytest.mark.parametrize("field", ["weight", "integrity"])

@@ -194,7 +194,8 @@ def costs(
         + settings.rounds * (one.step * steps + one.class_map * mapped)
         + (settings.rounds - 1) * one.predict * trained,
         "refine": one.refine * refined,
-        "predict": one.predict * len(photos) + one.prepare * others,
+        "predict": (one.predict + one.prepare_test) * len(photos)
+        + (0 if one.prepare_test else one.prepare * others),
     }
     size = (one.kept + one.drawn) * len(photos) + copied
     return seconds, size, one.device

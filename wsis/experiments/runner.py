@@ -210,19 +210,22 @@ class Work:
         images = self.val.tagged.images
         self._looked_into = {images[i].id for i in spread(MINED, len(images))}
         self._cues: dict[tuple[int, int | None, str], Cues] = {}
-        self._bags: dict[str, tuple[dict[int, Bag], dict[int, Bag]]] = {}
+        self._bags: dict[str, tuple[list[Bag], list[Bag]]] = {}
 
     def bags(self, label: str, fold: int | None = None) -> tuple[list[Bag], list[Bag]]:
         """Return a variant's training and validation bags, those of a fold."""
         learned, judged = self._made(label)
+        if not self.folds:
+            return learned, judged
         train, val = self._halves(fold)
+        taught, shown = ({bag.image.id: bag for bag in x} for x in (learned, judged))
         return (
-            [learned[image.id] for image in train.images],
-            [judged[image.id] for image in val.tagged.images],
+            [taught[image.id] for image in train.images],
+            [shown[image.id] for image in val.tagged.images],
         )
 
-    def _made(self, label: str) -> tuple[dict[int, Bag], dict[int, Bag]]:
-        """Return a variant's bags to learn from and to judge, by their images' ids.
+    def _made(self, label: str) -> tuple[list[Bag], list[Bag]]:
+        """Return a variant's bags to learn from and to judge.
 
         With folds, both are of all images; the same bags, if they have one source.
         """
@@ -230,10 +233,9 @@ class Work:
         if key not in self._bags:
             pipeline, val = self.pipelines[label], self.val.tagged.images
             train = val if self.folds else self.train.images
-            learned = {bag.image.id: bag for bag in pipeline.bags(train)}
-            judged = learned
+            learned = judged = pipeline.bags(train)
             if not self.folds or pipeline.settings.test_source is not None:
-                judged = {bag.image.id: bag for bag in pipeline.test_bags(val)}
+                judged = pipeline.test_bags(val)
             self._bags[key] = learned, judged
         return self._bags[key]
 
@@ -252,12 +254,12 @@ class Work:
     def photos(self, label: str) -> list[Bag]:
         """Return a variant's bags of all images, each once."""
         learned, judged = self._made(label)
-        return [*learned.values(), *(() if self.folds else judged.values())]
+        return [*learned, *([] if self.folds else judged)]
 
     def _prepared(self, label: str) -> list[Bag]:
         """Return a variant's bags of all images, each once for each source."""
         learned, judged = self._made(label)
-        return list(dict.fromkeys([*learned.values(), *judged.values()]))
+        return list(dict.fromkeys([*learned, *judged]))
 
     def prepare(
         self, label: str, index: int, monitor: Monitor | None

@@ -24,15 +24,16 @@ class ApartMiner:
     Where several objects of a class are side by side, the most integral proposal around
     a seed often holds its neighbours as well. This miner refuses such a *group*, as
     seed and as complete instance. Of the best proposals of a class, it looks for pairs
-    that lie in a proposal and hardly overlap. It doubts the proposal if the best such
-    pair is alike, and if some pair is closed: strong contours around both, weak ones
-    inside. Members of a group resemble each other; a head does not resemble its body.
+    that lie in a proposal and hardly overlap. It doubts the proposal the more, the more
+    alike the best such pair is, and the more closed some pair: strong contours around
+    both, weak ones inside. Members of a group resemble each other; a head does not
+    resemble its body.
 
     The doubt is likeness + ``closure`` · closure − ``integrity`` · localization, and
-    above ``limit`` a proposal is refused. From the share ``cues`` of training on, the
+    above ``limit`` a proposal is refused. From the share ``cues`` of training on, all
     cues of a class that hold a refused one are replaced by what is mined from branch 0
-    itself. If all seeds of a class are groups, none is refused. Without evidence, the
-    miner is CIM.
+    itself, if another branch learns from it. If all seeds of a class are groups, none
+    is refused. Without evidence, the miner is CIM.
 
     Measured in docs/findings.md ("Refusing groups"); rule and numbers were chosen with
     the masks of training photos of animals in sight.
@@ -84,6 +85,7 @@ class ApartMiner:
         fraction("cues", self.cues, zero=True)
         at_least("closure", self.closure, 0)
         at_least("integrity", self.integrity, 0)
+        at_least("limit", self.limit, -3)
 
     def at(self, branch: int) -> "ApartMiner":
         """Return the miner of refinement branch ``branch`` (0, 1, …)."""

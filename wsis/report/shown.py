@@ -155,9 +155,7 @@ def mine(
     counts = bag.image.counts
     if counts is not None:
         counts = counts.to(model.device)
+    first = int(unknown)
     given = (meeting, tags, clusters, counts, evidence)
-    return [
-        Mined.of(k, strategy.mine(k, branch, *given), most)
-        for k, branch in enumerate(previous)
-        if not (k == 0 and unknown)
-    ]
+    found = strategy.mined(first, previous[first:], *given, done=1.0)
+    return [Mined.of(k, one, most) for k, one in enumerate(found, first)]

@@ -30,6 +30,7 @@ class Estimate:
         prepare: seconds a photo for proposals and features.
         step: seconds for training on one photo once.
         class_map: seconds for its class map to learn from one; 0 without one.
+        prepare_test: seconds a photo for those that prediction sees; 0 if the same.
         predict: seconds a photo, drawing included, once it is prepared.
         refine: seconds for one pass of a refined detector over a photo; 0 if not asked.
         kept: bytes a photo that the cache keeps.
@@ -40,6 +41,7 @@ class Estimate:
     prepare: float
     step: float
     class_map: float
+    prepare_test: float
     predict: float
     refine: float
     kept: float
@@ -66,6 +68,10 @@ def estimate(
         trial = replace(pipeline, cache=Path(folder))
         bags, ends = trial.bags(two.images), [time.perf_counter()]
         trial.prepare(bags, lambda bag: ends.append(time.perf_counter()))
+        shown = [time.perf_counter()]
+        if trial.settings.test_source is not None:
+            others = trial.test_bags(two.images)
+            trial.prepare(others, lambda bag: shown.append(time.perf_counter()))
         files = [one for one in Path(folder).rglob("*") if one.is_file()]
         kept = sum(one.stat().st_size for one in files) / len(bags)
         steps: list[float] = []
@@ -89,6 +95,7 @@ def estimate(
         prepare=ends[-1] - ends[-2],
         step=(steps[-1] - steps[half]) / max(1, len(steps) - 1 - half),
         class_map=clock.mean(1),
+        prepare_test=shown[-1] - shown[-2] if len(shown) > 1 else 0.0,
         predict=predict,
         refine=refining,
         kept=kept,

@@ -239,8 +239,20 @@ class Pipeline:
         return self.consuming(Supervision.COUNTS) if counts else self
 
     def strategy(self, miner: Any) -> Strategy:
-        """Return the miner, its sampler, and the assigner that all miners share."""
-        return strategy(Part.of(miner, "miners"), self.settings)
+        """Return the miner, its sampler, and the assigner that all miners share.
+
+        Raises:
+            SettingsError: if the miner looks at evidence, and the head tells none.
+        """
+        found = strategy(Part.of(miner, "miners"), self.settings)
+        _, head = self._given
+        if isinstance(found.miner, Evidential) and not isinstance(head, Telling):
+            raise SettingsError(
+                f"expected a head that tells evidence for the miner "
+                f"{type(found.miner).__name__}, such as mask_pool; the head "
+                f"{self.settings.head.label} tells none"
+            )
+        return found
 
     def sampler(self, miner: Any) -> Part:
         """Return the settings' sampler, or the one that the miner is published with."""
@@ -334,12 +346,6 @@ class Pipeline:
             self.frozen.live.backbone.channels, 4, 4, generator=generator(0, "map")
         )
         head: Any = model.head
-        if isinstance(strategy.miner, Evidential) and not isinstance(head, Telling):
-            raise PartError(
-                f"expected a head that tells evidence of proposals for the miner "
-                f"{type(strategy.miner).__name__}, such as mask_pool; "
-                f"{type(head).__name__} tells none"
-            )
         tags = torch.ones(model.classes, dtype=torch.bool, device=self.device)
         clusters = torch.zeros(len(proposals), model.classes + 1, dtype=torch.long)
         clusters[0, 1] = 1
@@ -388,13 +394,16 @@ class Pipeline:
         """
         for bag in bags:
             proposals = bag.proposals
+            learned, shown = bag.source is self.source, bag.source is self.test_source
             if not proposals.objectness.isfinite().all():
+                named = self.settings.source if learned else self.settings.test_source
                 raise ValueError(
                     f"{bag.image.name}: expected finite objectness of the source "
-                    f"{self.settings.source.label}, got NaN or infinity"
+                    f"{named and named.label}, got NaN or infinity"
                 )
             if len(proposals) and self.settings.freeze:
-                for scale in {*self.train_views, *self.test_views}:
+                views = self.train_views if learned else []
+                for scale in {*views, *(self.test_views if shown else ())}:
                     self.frozen(bag, scale)
             tick(bag)
 
@@ -559,13 +568,14 @@ class Pipeline:
         **others: Any,
     ) -> tuple[Model, Progress]:
         """Train once, from fresh weights; the rest as in ``train``."""
+        strategy = self.strategy(miner)
         model = self.model(len(tagged.classes), seed)
         progress = fit(
             model,
             bags,
             self.features(model),
             _no_cues if teacher else cues or self.cues(bags, seed),
-            self.strategy(miner),
+            strategy,
             self.settings.schedule,
             seed=seed,
             scales=self.train_views,
@@ -633,6 +643,7 @@ class Pipeline:
     ) -> Predictions:
         """The instances on one image, scores averaged over the test views.
 
+        The bag is one of ``test_bags``: it has the proposals that are chosen among.
         With ``allowed``, they are of these classes alone. Masks found in the frame of a
         large photo are enlarged to the photo's size in the end. ``tick`` is called with
         what was done.

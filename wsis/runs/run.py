@@ -339,7 +339,7 @@ def _with_objects(
         if part != wanted:
             raise RunError(
                 f"expected the {name} that the run in {folder} was trained with, "
-                f"{wanted.label}; got {part.label}"
+                f"{wanted.label if wanted else 'none'}; got {part.label}"
             )
         found[name] = part
     for name in PART_KINDS:

@@ -244,8 +244,8 @@ class Settings(BaseModel):
         train_flips: mirrored images as well.
         test_sides: lengths whose scores are averaged.
         test_flips: mirrored images as well.
-        test_source: makes the proposals of photos that are predicted; None takes
-            ``source``, and so does a change of ``source`` that leaves this one out.
+        test_source: makes the proposals of photos that are predicted; ``none`` takes
+            ``source``, and so does another ``source`` that comes without it.
         resize: ``longer`` or ``shorter``, the side that has these lengths.
         max_side: no image gets a longer side than this; 0 sets no limit.
         schedule: how the weights move.
@@ -283,6 +283,8 @@ class Settings(BaseModel):
     @classmethod
     def _part(cls, value: Any, info: Any) -> Any:
         kind = PART_KINDS[str(info.field_name)]
+        if info.field_name == "test_source" and value == "none":
+            return None
         return value if isinstance(value, dict | None) else Part.of(value, kind)
 
     @model_validator(mode="after")
@@ -320,7 +322,7 @@ class Settings(BaseModel):
         values = {key: getattr(base, key) for key in cls.model_fields}
         if not isinstance(overrides, Mapping):
             overrides = tuple(overrides)
-        changed = {key.partition(".")[0] for key, _ in _pairs(overrides)}
+        changed = {key for key, _ in _pairs(overrides)}
         if "source" in changed and "test_source" not in changed:
             values["test_source"] = None
         return cls.checked(overridden(values, overrides, PART_KINDS))

@@ -94,9 +94,9 @@ def rated(
 
     They are those of the branches, averaged over ``views``. With a class map they are
     the root of these times the extent, times the fourth root of the probability that
-    the class is on the photo, 1 for those ``allowed``; by the root of the best one of
-    the class there, so that what is far behind it ranks lower among photos. 0 for
-    classes that are not allowed.
+    the class is on the photo, 1 for those ``allowed``. Each is then multiplied by its
+    share of the best one of its class there, so that what is far behind ranks lower
+    among photos. Classes that are not allowed have 0.
     """
     found = torch.stack([one.final() for one in views]).mean(0).cpu()
     if allowed is not None:
@@ -112,7 +112,7 @@ def rated(
         present = allowed.float().cpu()
     extents = [model.class_map.extent(one, bag.proposals, present) for one in seen]
     found = (found * present.sqrt()).sqrt() * torch.stack(extents).mean(0)
-    return found / found.max(0).values.clamp_min(1e-9).sqrt()
+    return found * (found / found.max(0).values.clamp_min(1e-9))
 
 
 def _upright(feature_map: Float[Tensor, "D h w"], scale: Scale) -> Tensor:

@@ -85,22 +85,6 @@ class Strategy:
             self, miner=_at(self.miner, branch), assigner=_at(self.assigner, branch)
         )
 
-    def mine(
-        self,
-        branch: int,
-        previous: BranchScores,
-        overlaps: Overlaps,
-        tags: Bool[Tensor, " C"],
-        clusters: Int[Tensor, "N C1"] | None,
-        counts: Int[Tensor, " C"] | None = None,
-        evidence: Evidence | None = None,
-    ) -> PseudoInstances:
-        """Return what a branch learns from the branch before, before sampling."""
-        [found] = self.mined(
-            branch, [previous], overlaps, tags, clusters, counts, evidence
-        )
-        return found
-
     def mined(
         self,
         first: int,
@@ -112,10 +96,12 @@ class Strategy:
         evidence: Evidence | None = None,
         done: float = 0.0,
     ) -> list[PseudoInstances]:
-        """Return the same for the branches from ``first`` on; on the CPU.
+        """Return what the branches from ``first`` on learn, before sampling.
 
-        A card is waited for once, not in every branch. Where objects were counted, as
-        ``at_most`` leaves it. ``done`` is the share of training that is over.
+        Each learns from the scores of the one before, in ``previous``. The result is on
+        the CPU: a card is waited for once, not in every branch. Where objects were
+        counted, it is what ``at_most`` leaves. ``done`` is the share of training that
+        is over.
         """
         found = []
         for k, scores in enumerate(previous, first):
