@@ -217,7 +217,7 @@ class ClassMap(nn.Module):
         self.eval()
 
 
-def _summary(feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, " D2"]:
+def _summary(feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, " numbers"]:
     """Return the mean and the maximum of each channel."""
     cells = feature_map.float().flatten(1)
     return torch.cat([cells.mean(1), cells.amax(1)])
