@@ -205,7 +205,7 @@ class Overlaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """Evidence on an image's proposals beside their scores, of features and pixels.
+    """Evidence about an image's proposals, from features and pixels.
 
     Args:
         likeness: unit rows; the product of two tells how alike the proposals look, from

@@ -123,19 +123,24 @@ class MaskPool(nn.Module):
         Features are standardised as ``calibrate`` has it: by many photos, as within a
         photo what members of a group have in common would be left out.
         """
-        own, d = pooled.to(self.mean.dtype), self.channels
-        standard = ((own[:, :d] - self.mean[:d]) / self.std[:d]).clamp(-5, 5)
         closure = None
         if self.evidence:
-            closure = own[:, -len(NAMES) :][:, NAMES.index("ratio")]
+            numbers = pooled[:, -len(NAMES) :].to(self.mean.dtype)
+            closure = numbers[:, NAMES.index("ratio")]
+        standard = self._standard(pooled[:, : self.channels])
         return Evidence(functional.normalize(standard), closure)
 
     def forward(self, pooled: Float[Tensor, "N pooled"]) -> Float[Tensor, "N D"]:
         """Return ``width`` numbers a proposal."""
-        # In place: at this size, fresh memory costs more than the arithmetic.
-        standard = pooled.to(self.mean.dtype, copy=True).sub_(self.mean).div_(self.std)
-        vectors: Tensor = self.layers(standard.clamp_(-5, 5))
+        vectors: Tensor = self.layers(self._standard(pooled))
         return vectors
+
+    def _standard(self, pooled: Float[Tensor, "N first"]) -> Float[Tensor, "N first"]:
+        """Return the first numbers of pooled vectors, or all, standardised."""
+        mean, std = (one[: pooled.shape[1]] for one in (self.mean, self.std))
+        # In place: at this size, fresh memory costs more than the arithmetic.
+        standard = pooled.to(mean.dtype, copy=True).sub_(mean).div_(std)
+        return standard.clamp_(-5, 5)
 
 
 def _integral(feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, "h1 w1 D"]:

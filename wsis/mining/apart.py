@@ -177,32 +177,25 @@ class ApartMiner:
 
         ``pool`` are a class's best proposals, best first.
         """
-        first, second, some = self._pair(pool, overlaps)
-        alike = (evidence.likeness[first] * evidence.likeness[second]).sum(1)
+        inside, apart = self._members(pool, overlaps)
+        first, second, some = _pair(inside, apart)
+        likeness = evidence.likeness[pool]
+        doubt = (likeness[first] * likeness[second]).sum(1)
         if evidence.closure is not None and self.closure:
-            order = evidence.closure[pool].argsort(descending=True, stable=True)
-            _, weaker, _ = self._pair(pool[order], overlaps)
-            closed = evidence.closure[weaker].clamp_min(_NO_RATIO)
-            alike = alike + self.closure * closed
-        return alike.where(some, -torch.inf)
+            closure, order = evidence.closure[pool].sort(descending=True, stable=True)
+            _, weaker, _ = _pair(inside[:, order], apart[order[:, None], order])
+            doubt = doubt + self.closure * closure[weaker].clamp_min(_NO_RATIO)
+        return doubt.where(some, -torch.inf)
 
-    def _pair(
+    def _members(
         self, pool: Int[Tensor, " P"], overlaps: Overlaps
-    ) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"], Bool[Tensor, " N"]]:
-        """Return the first pair of the pool within each proposal, and if there is one.
-
-        The first is that whose later member comes earliest, then the earlier member.
-        """
+    ) -> tuple[Bool[Tensor, "N P"], Bool[Tensor, "P P"]]:
+        """Mark what of the pool may be a member of each proposal, and which two."""
         share = overlaps.area[pool] / overlaps.area[:, None]  # (N, P)
         inside = self.containment < overlaps.containment.T.index_select(0, pool).T
         inside &= (share > self.smallest) & (share < self.largest)
         among = overlaps.containment[pool[:, None], pool]
-        apart = torch.maximum(among, among.T) < self.overlap
-        before = apart.tril(-1)  # (later, earlier)
-        later = inside & (inside.float() @ before.T.float() > 0)
-        second = later.float().argmax(1)
-        first = (inside & before[second]).float().argmax(1)
-        return pool[first], pool[second], later.any(1)
+        return inside, torch.maximum(among, among.T) < self.overlap
 
     def _mined(
         self,
@@ -234,3 +227,17 @@ class ApartMiner:
         return each_once(
             PseudoInstances(*(torch.cat(one) for one in zip(*parts, strict=True)))
         )
+
+
+def _pair(
+    inside: Bool[Tensor, "N P"], apart: Bool[Tensor, "P P"]
+) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"], Bool[Tensor, " N"]]:
+    """Return each proposal's first pair, by place in the pool, and if there is one.
+
+    The first is that whose later member comes earliest, then the earlier member.
+    """
+    before = apart.tril(-1)  # (later, earlier)
+    later = inside & (inside.float() @ before.T.float() > 0)
+    second = later.float().argmax(1)
+    first = (inside & before[second]).float().argmax(1)
+    return first, second, later.any(1)

@@ -56,8 +56,8 @@ class RegionTree:
         max_overlap: a candidate with an IoU above this with a kept one is dropped.
         neighbours: the first nodes, among which pairs are sought.
         fine: most proposals of ``Grouping`` that are added, near copies among them:
-            its superpixels are smaller. They help where masks are chosen, and cost
-            twice the time (docs/findings.md).
+            its superpixels are smaller. They help where masks are chosen
+            (docs/findings.md), and take several times as long to make.
 
     Raises:
         ValueError: if a setting is out of range.

@@ -111,10 +111,10 @@ class Model(nn.Module):
     ) -> Evidence | None:
         """Return what the head tells of proposals, if the miner looks at evidence."""
         head = self.head
-        if isinstance(pooled, View) or not isinstance(miner, Evidential):
+        if not isinstance(miner, Evidential) or not isinstance(head, Telling):
             return None
         return (
-            head.tell(moved(pooled, self.device)) if isinstance(head, Telling) else None
+            None if isinstance(pooled, View) else head.tell(moved(pooled, self.device))
         )
 
     def forward(self, pooled: Float[Tensor, "N ..."] | View) -> Scores:
