@@ -423,6 +423,20 @@ def test_other_weights_under_the_same_name_make_another_model(here, untimed):
     assert "train: made anew, as files" in wsis("run", "--dry-run", *CPU)
 
 
+def test_the_file_may_name_the_miner(here, untimed):
+    start()
+    wsis("run", *CPU)
+    change(here, '# miner = "apart"', 'miner = "apart:limit=0.5"')
+
+    assert (
+        "train: made anew, as miner: 'cim' there, 'apart:limit=0.5' asked for"
+        in wsis("run", *CPU)
+    )
+
+    card = json.loads((here / "wsis-out" / "run-2" / "run.json").read_text())
+    assert card["miner"]["name"] == "apart"
+
+
 def write_weights(path, times):
     state = efficientnet_lite0(weights="random").state_dict()
     save_file({key: (times * value).contiguous() for key, value in state.items()}, path)

@@ -31,6 +31,7 @@ def test_every_line_that_is_commented_out_may_be_used(tmp_path):
     found = Project.parse("\n".join(lines), tmp_path)
 
     assert found.tags == tmp_path / "tags.csv"
+    assert found.chosen[0].name == "apart"
     assert found.chosen[1].source.name == "hed"
     assert found.chosen[1].schedule.iterations == 3000
     assert found.chosen[1].cues.name == "points"
@@ -100,6 +101,8 @@ def test_refine_is_on_off_or_a_number_of_passes(value, on, option):
         ('photos = "p"\nrefine = -1', "setting refine"),
         ('photos = "p"\nmin_score = 2', "setting min_score"),
         ('photos = "p"\n[settings]\nschedule.lrr = 1', "did you mean 'schedule.lr'"),
+        ('photos = "p"\nminer = "cmi"', "cmi"),
+        ('photos = "p"\nminer = "cim:p_sed=1"', "p_sed"),
         ('photos = "p"\n[settings]\nsorce = "lab"', "did you mean 'source'"),
         ('photos = "p"\nout = "p/out"', "out apart from the photos"),
         ('photos = "a/p"\nout = "a"', "out apart from the photos"),

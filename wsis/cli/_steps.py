@@ -46,6 +46,8 @@ class Steps:
         miner, settings = project.chosen
         data = ["--data", project.data.label, "--root", str(project.photos)]
         sets = [word for one in project.overrides for word in ("--set", one)]
+        if project.miner is not None:
+            sets += ["--miner", project.miner]
         inputs: dict[str, Any] = {
             "miner": miner.label,
             "settings": settings.model_dump(mode="json"),

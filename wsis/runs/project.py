@@ -15,6 +15,7 @@ from wsis._support.folders import locked
 from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
+from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs.recipes import PHOTOS, Recipe
 from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
 
@@ -29,6 +30,7 @@ class Project(BaseModel):
         points: a file of points on objects, which then become the cues.
         out: folder of all results.
         recipe: name or TOML file of the settings to begin with.
+        miner: as ``--miner`` takes it; None takes the recipe's.
         settings: what differs from the recipe, as ``--set`` takes it.
         refine: whether a Mask R-CNN learns what the run finds, or its number of passes.
         export: formats that masks are written in.
@@ -43,6 +45,7 @@ class Project(BaseModel):
     points: Path | None = None
     out: Path = Path("wsis-out")
     recipe: str = PHOTOS
+    miner: str | None = None
     settings: dict[str, Any] = {}
     refine: bool | int = Field(default=False, ge=0)
     export: tuple[str, ...] = ("coco",)
@@ -54,8 +57,9 @@ class Project(BaseModel):
 
         Raises:
             FileNotFoundError: if there is none.
-            SettingsError: if it is no TOML, or a field is unknown or not allowed.
-            LookupError: if there is no such recipe, or a part is not installed.
+            SettingsError: if it is no TOML, a field is unknown or not allowed, or a
+                part is not installed.
+            LookupError: if there is no such recipe.
         """
         if not path.is_file():
             raise FileNotFoundError(
@@ -65,7 +69,7 @@ class Project(BaseModel):
             return cls.parse(path.read_text("utf-8"), path.parent)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: expected TOML: {error}") from None
-        except SettingsError as error:
+        except (SettingError, SettingsError, UnknownPartError) as error:
             raise SettingsError(f"{path}: {error}") from None
 
     @classmethod
@@ -112,7 +116,9 @@ class Project(BaseModel):
     def chosen(self) -> tuple[Part, Settings]:
         """Return the miner and all settings."""
         recipe = Recipe.read(self.recipe)
-        return recipe.miner, Settings.read(self.overrides, recipe.settings)
+        miner = recipe.miner if self.miner is None else Part.parse(self.miner)
+        miner.resolved("miners")
+        return miner, Settings.read(self.overrides, recipe.settings)
 
     @property
     def data(self) -> Part:
@@ -172,6 +178,7 @@ out = "wsis-out"  # folder of all results
 
 # Settings to begin with, by name or from a file; `wsis recipe list` shows others.
 recipe = {recipe}
+# miner = "apart"  # what teaches the detector, by name; `wsis parts miners` lists them
 
 # Does a second detector learn from the masks of the first? It takes longer than all
 # else, and often finds more objects. `true` passes over the photos often enough; or
