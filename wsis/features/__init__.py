@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
-    from wsis.features.backbones import efficientnet_lite0, hrnet_w48, resnet50, vgg16
+    from wsis.features.backbones import (
+        efficientnet_lite0,
+        efficientnet_lite2,
+        hrnet_w48,
+        resnet50,
+        vgg16,
+    )
     from wsis.features.frozen import FrozenFeatures, LiveFeatures
     from wsis.features.scale import Scale
 
@@ -14,6 +20,7 @@ __all__ = [
     "LiveFeatures",
     "Scale",
     "efficientnet_lite0",
+    "efficientnet_lite2",
     "hrnet_w48",
     "resnet50",
     "vgg16",

