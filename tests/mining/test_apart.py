@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.plain_mining import found
+from tests.builders import points
 from tests.drawn import Squares
 from tests.drawn import settings as quick
 from tests.problems import drawn, pseudo_of, scores_of, spans, tags_of
@@ -239,6 +241,24 @@ def test_training_hands_on_evidence_and_how_far_it_is(tmp_path) -> None:
     pooled = pipeline.frozen(bag, pipeline.train_views[0]).float()
     known = {tuple(one.closure.tolist()) for _, one in told}
     assert tuple(pooled[:, -26 + 10].tolist()) in known
+
+
+def test_cues_of_points_are_not_amended(tmp_path) -> None:
+    class Amending(ApartMiner):
+        def amended(self, *given):
+            raise AssertionError("points tell one object from its neighbours")
+
+        def at(self, branch):
+            return self
+
+    on_points = ("cues=points", "anti_noise=false", "head.evidence=lab")
+    pipeline = Pipeline(quick(*on_points), tmp_path)
+    tagged = Squares(train=4).train()
+    images = [replace(one, points=points((20, 20, 1))) for one in tagged.images]
+
+    _, progress = pipeline.train(replace(tagged, images=images), Amending(), 0)
+
+    assert progress.step == 8
 
 
 def test_a_head_that_tells_nothing_is_refused_before_any_work(tmp_path) -> None:

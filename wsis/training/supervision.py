@@ -70,6 +70,7 @@ class Strategy:
         anti_noise: whether there is an anti-noise branch. Without it the cues teach
             branch 0 themselves, as ``clusters_as_instances`` has it, and the losses of
             that branch are 0.
+        pointed: whether the cues are of points, which no miner amends.
     """
 
     miner: Miner
@@ -78,6 +79,7 @@ class Strategy:
     by_cluster: bool = False
     cue_localization: float = 0.0
     anti_noise: bool = True
+    pointed: bool = False
 
     def at(self, branch: int) -> "Strategy":
         """Return the strategy with the thresholds of a refinement branch, 0…K−1."""
@@ -104,12 +106,13 @@ class Strategy:
         is over.
         """
         found = []
+        amends = not self.pointed and len(previous) > 1
         for k, scores in enumerate(previous, first):
             miner, given = _at(self.miner, k), (overlaps, tags)
             looking = miner if isinstance(miner, Evidential) else None
             if k == 0 and not self.anti_noise:
                 one = clusters_as_instances(clusters, overlaps)
-                if looking and evidence is not None and len(previous) > 1:
+                if looking and amends and evidence is not None:
                     one = looking.amended(one, previous[1], *given, evidence, done)
             elif looking:
                 one = looking(scores, *given, evidence)
