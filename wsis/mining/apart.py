@@ -32,8 +32,8 @@ class ApartMiner:
     The doubt is likeness + ``closure`` · closure − ``integrity`` · localization, and
     above ``limit`` a proposal is refused. From the share ``cues`` of training on, all
     cues of a class that hold a refused one are replaced by what is mined from branch 0
-    itself, if another branch learns from it; cues of points are kept. If all seeds of a class are groups, none
-    is refused. Without evidence, the miner is CIM.
+    itself, if another branch learns from it; cues of points are kept. If all seeds of a
+    class are groups, none is refused. Without evidence, the miner is CIM.
 
     Measured in docs/findings.md ("Refusing groups"); rule and numbers were chosen with
     the masks of training photos of animals in sight.
