@@ -146,10 +146,8 @@ def pointed(
     return np.asarray(drawn)
 
 
-def boundaries(
-    image: Image, regions: Int[np.ndarray, "h w"], colour: Colour = (255, 255, 255)
-) -> Image:
-    """Return the photo with a line wherever two regions meet.
+def boundaries(image: Image, regions: Int[np.ndarray, "h w"]) -> Image:
+    """Return the photo with a white line wherever two regions meet.
 
     Raises:
         ValueError: if ``regions`` are not of the photo's size.
@@ -160,8 +158,8 @@ def boundaries(
             f"{regions.shape}"
         )
     drawn = image.copy()
-    drawn[:, :-1][regions[:, :-1] != regions[:, 1:]] = colour
-    drawn[:-1][regions[:-1] != regions[1:]] = colour
+    drawn[:, :-1][regions[:, :-1] != regions[:, 1:]] = 255
+    drawn[:-1][regions[:-1] != regions[1:]] = 255
     return drawn
 
 
