@@ -21,6 +21,7 @@ from wsis._support.files import (
     atomic_write,
     differences,
     in_json,
+    in_plain,
     in_words,
     is_unfinished,
     numbered_json_lines,
@@ -63,8 +64,7 @@ class About:
             "settings": dict(self.settings),
             "supervision": sorted(self.ledger),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
-        return plain
+        return dict(in_plain(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

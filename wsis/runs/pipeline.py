@@ -574,7 +574,8 @@ class Pipeline:
             model,
             bags,
             self.features(model),
-            _no_cues if teacher else cues or self.cues(bags, seed),
+            # A teacher tells in place of cues.
+            (lambda bag: None) if teacher else cues or self.cues(bags, seed),
             strategy,
             self.settings.schedule,
             seed=seed,
@@ -696,11 +697,6 @@ class Pipeline:
 @torch.no_grad()
 def _map(features: FrozenFeatures | LiveFeatures, bag: Bag, scale: Scale) -> Tensor:
     return features.map(bag, scale)
-
-
-def _no_cues(bag: Bag) -> None:
-    """Tell nothing: a teacher does."""
-    del bag
 
 
 def strategy(miner: Part, settings: Settings) -> Strategy:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import Parameter
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -31,6 +31,8 @@ from wsis.runs._identity import (
 )
 from wsis.training.schedule import Schedule
 from wsis.training.selection import Selection
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class SettingsError(UsageError, ValueError):
@@ -343,10 +345,7 @@ class Settings(BaseModel):
                         f"{key}.{inner}",
                         [f"{key}.{one.name}" for one in fields(default)],
                     )
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise refused(error) from None
+        return validated(cls, values)
 
     def build(self, field: str, **given: Any) -> Any:
         """The part that ``field`` names; ``given`` are settings the caller knows."""
@@ -392,15 +391,22 @@ def check_name(name: str, known: Iterable[str]) -> None:
         )
 
 
-def refused(error: ValidationError) -> SettingsError:
-    """The first of the settings that pydantic refuses, and why."""
-    problem = error.errors()[0]
-    if problem["type"] == "value_error":
-        # Our own words, which say what came.
-        return SettingsError(f"setting {place(error)}: {problem['ctx']['error']}")
-    return SettingsError(
-        f"setting {place(error)}: {problem['msg']}, got {problem['input']!r}"
-    )
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
+    """Return the settings that have these values.
+
+    Raises:
+        SettingsError: if some are not allowed; says of the first one why.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problem, where = error.errors()[0], place(error)
+        if problem["type"] == "value_error":
+            # Our own words, which say what came.
+            text = f"{problem['ctx']['error']}"
+        else:
+            text = f"{problem['msg']}, got {problem['input']!r}"
+        raise SettingsError(f"setting {where}: {text}") from None
 
 
 def place(error: ValidationError) -> str:
