@@ -10,7 +10,7 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from wsis.contracts import Image, Points, Rle
-from wsis.geometry.frame import frame, framed, sampled_masks
+from wsis.geometry.frame import frame, framed, sampled_mask
 from wsis.geometry.masks import fitted
 from wsis.geometry.predictions import Predictions
 
@@ -200,8 +200,7 @@ def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    [one] = sampled_masks([mask], size)
-    return np.asarray(coco.decode(dict(one)).astype(bool))
+    return np.asarray(coco.decode(dict(sampled_mask(mask, size))).astype(bool))
 
 
 def _outline(mask: Bool[np.ndarray, "h w"], thickness: int) -> Bool[np.ndarray, "h w"]:
