@@ -30,7 +30,13 @@ def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
         ValueError: if it is none; says why.
     """
     if isinstance(segmentation, list):
-        _check_polygons(segmentation)
+        if not segmentation:
+            raise ValueError("expected at least one polygon, got none")
+        if wrong := [one for one in segmentation if not _is_polygon(one)]:
+            raise ValueError(
+                "expected polygons of at least three points, x and y in turn, "
+                f"got {str(wrong[0])[:60]}"
+            )
     elif isinstance(segmentation, Mapping) and {"size", "counts"} <= set(segmentation):
         if segmentation["size"] != list(size):
             raise ValueError(
@@ -192,17 +198,6 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
         return packed
     text = counts.encode("ascii") if isinstance(counts, str) else counts
     return {"size": list(size), "counts": text}
-
-
-def _check_polygons(polygons: list[Any]) -> None:
-    if not polygons:
-        raise ValueError("expected at least one polygon, got none")
-    for polygon in polygons:
-        if not _is_polygon(polygon):
-            raise ValueError(
-                "expected polygons of at least three points, x and y in turn, "
-                f"got {str(polygon)[:60]}"
-            )
 
 
 def _is_polygon(polygon: Any) -> bool:
