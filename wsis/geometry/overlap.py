@@ -111,12 +111,20 @@ def box_overlaps(boxes: Float[Tensor, "N 4"]) -> Overlaps:
             "expected boxes with x0 < x1 and y0 < y1, "
             f"box {first} is {boxes[first].tolist()}"
         )
-    low = torch.maximum(boxes[:, None, :2], boxes[:, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[:, 2:])
-    shared, area = (high - low).clamp(min=0).prod(2), side.prod(1)
+    shared, area, _ = box_shared(boxes, boxes)
     return Overlaps(
         iou(shared, area, area).float(), (shared / area).float(), area.float()
     )
+
+
+def box_shared(
+    boxes: Float[Tensor, "N 4"], others: Float[Tensor, "G 4"]
+) -> tuple[Float[Tensor, "N G"], Float[Tensor, " N"], Float[Tensor, " G"]]:
+    """Return the area that xyxy boxes share, and the area of either."""
+    low = torch.maximum(boxes[:, None, :2], others[:, :2])
+    high = torch.minimum(boxes[:, None, 2:], others[:, 2:])
+    area, other = ((b[:, 2:] - b[:, :2]).prod(1) for b in (boxes, others))
+    return (high - low).clamp(min=0).prod(2), area, other
 
 
 def cross_iou(
