@@ -195,14 +195,10 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _sides(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
-
-
 Sides = Annotated[
     tuple[Annotated[int, Field(ge=32)], ...],
     Field(min_length=1),
-    BeforeValidator(_sides),
+    BeforeValidator(lambda one: one.split(",") if isinstance(one, str) else one),
 ]
 
 
@@ -457,7 +453,10 @@ def overridden(
         if rest and head in kinds:
             value = _part_with(head, kinds[head], found[head], rest, value)
         elif rest:
-            value = {**_group(head, found[head]), **_single(key, rest, value)}
+            group = _group(head, found[head])
+            if key == "schedule.epochs":  # in place of iterations
+                group |= {"iterations": 0, "min_iterations": 0}
+            value = {**group, rest: value}
         found[head] = value
     return found
 
@@ -484,15 +483,9 @@ def _part_with(
     return Part(name=part.name, settings={**part.settings, rest: value})
 
 
-def _single(key: str, rest: str, value: Any) -> dict[str, Any]:
-    """A value of a group, and those that it takes the place of."""
-    replaced = ("iterations", "min_iterations") if key == "schedule.epochs" else ()
-    return {**dict.fromkeys(replaced, 0), rest: value}
-
-
-def _group(head: str, whole: Any) -> Mapping[str, Any]:
+def _group(head: str, whole: Any) -> dict[str, Any]:
     if is_dataclass(whole):
         whole = {one.name: getattr(whole, one.name) for one in fields(whole)}
     if not isinstance(whole, Mapping):
         raise SettingsError(f"the setting {head!r} has no settings of its own")
-    return whole
+    return dict(whole)
