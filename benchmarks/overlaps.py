@@ -24,7 +24,7 @@ from torch import Tensor
 
 from wsis._support.memory import peak_megabytes, reset_peak
 from wsis.contracts import Proposals
-from wsis.geometry.masks import chunks, from_masks
+from wsis.geometry.masks import dense, from_masks
 from wsis.geometry.overlap import overlaps
 from wsis.proposals import RegionTree
 
@@ -68,7 +68,7 @@ def measured(work: Callable[[], object], repeats: int) -> tuple[float, float]:
 
 
 def dense_masks(proposals: Proposals) -> Tensor:
-    return torch.cat([part for _, part in chunks(proposals)])
+    return dense(proposals, torch.arange(len(proposals)))
 
 
 def compare(name: str, proposals: Proposals, pairs: int, repeats: int) -> None:

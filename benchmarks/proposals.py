@@ -38,7 +38,7 @@ from wsis.proposals.region_tree import RegionTree
 from wsis.report.curves import draw
 
 STEPS = {
-    "superpixels": ((_superpixels, "superpixels"),),
+    "superpixels": ((_superpixels, "cut"), (_superpixels.Superpixels, "of")),
     "trees": (
         *((grouping, name) for name in ("grow", "membership")),
         *((region_tree, name) for name in ("merges", "membership")),

@@ -15,7 +15,7 @@ from tests.evaluation.drawing import blobs, found, truth
 from tests.runs.refine.builders import predictions
 from wsis import InputWarning
 from wsis.contracts import Annotated, Tagged, TaggedImage
-from wsis.data.segmentations import _text
+from wsis.data.segmentations import _runs
 from wsis.evaluation import (
     TRUSTED,
     coco_data_set,
@@ -86,7 +86,7 @@ def test_run_lengths_are_those_of_the_mask(
     mask = np.random.default_rng(seed).random((pixels, 3)) < share
     encoded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
 
-    runs = _text(encoded["counts"].decode())
+    runs = _runs(encoded["counts"].decode())
 
     values = np.arange(len(runs)) % 2
     assert (np.repeat(values, runs) == mask.T.ravel()).all()

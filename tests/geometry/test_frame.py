@@ -15,7 +15,7 @@ from wsis.geometry.frame import (
     framed,
     photo_key,
     sampled,
-    sampled_masks,
+    sampled_mask,
 )
 from wsis.geometry.masks import dense, encode
 
@@ -62,7 +62,7 @@ def test_masks_by_run_lengths_are_those_of_the_pixels(h, w, height, width, seed)
     masks = random_masks(3, (h, w), seed)
     pixels = np.stack([sampled(mask.numpy(), (height, width)) for mask in masks])
 
-    found = sampled_masks(encode(masks), (height, width))
+    found = [sampled_mask(one, (height, width)) for one in encode(masks)]
 
     assert found == encode(torch.from_numpy(pixels))
 
@@ -70,7 +70,7 @@ def test_masks_by_run_lengths_are_those_of_the_pixels(h, w, height, width, seed)
 def test_an_empty_and_a_full_mask_stay_so():
     masks = encode(torch.tensor([[[False] * 3] * 2, [[True] * 3] * 2]))
 
-    empty, full = sampled_masks(masks, (5, 7))
+    empty, full = (sampled_mask(one, (5, 7)) for one in masks)
 
     assert empty == encode(torch.zeros(1, 5, 7, dtype=torch.bool))[0]
     assert full == encode(torch.ones(1, 5, 7, dtype=torch.bool))[0]
@@ -94,4 +94,5 @@ def test_proposals_in_a_frame_are_enlarged_to_the_photo(monkeypatch):
 def test_masks_that_go_there_and_back_are_the_same(seed):
     masks = encode(random_masks(4, (9, 12), seed))
 
-    assert sampled_masks(sampled_masks(masks, (27, 36)), (9, 12)) == masks
+    for mask in masks:
+        assert sampled_mask(sampled_mask(mask, (27, 36)), (9, 12)) == mask

@@ -13,7 +13,6 @@ from wsis.geometry import masks
 from wsis.geometry.masks import (
     areas,
     boxes,
-    chunks,
     compact,
     crops,
     dense,
@@ -204,21 +203,6 @@ def test_refuses_crops_without_cells():
         crops(strips((0, 4)), 0)
 
 
-def test_chunks_are_all_masks_in_bounded_pieces():
-    proposals = rectangles(*[(i, 0, i + 1, 500) for i in range(9)], size=(512, 512))
-
-    pieces = list(chunks(proposals, megabytes=1))
-
-    assert [part for part, _ in pieces] == [slice(0, 4), slice(4, 8), slice(8, 9)]
-    together = torch.cat([piece for _, piece in pieces])
-    assert torch.equal(together, everything(proposals))
-
-
-def test_refuses_chunks_without_memory():
-    with pytest.raises(ValueError, match="at least 1"):
-        list(chunks(strips((0, 4)), megabytes=0))
-
-
 @settings(max_examples=30)
 @given(drawings, st.randoms(use_true_random=False))
 def test_rles_are_those_of_pycocotools(drawing, random):
@@ -347,7 +331,6 @@ def test_no_proposals_are_one_region():
     assert (none.regions.dtype, none.members.dtype) == (torch.long, torch.bool)
     assert empty((2, 3)).source == "none"
     assert (boxes(none).shape, areas(none).shape) == ((0, 4), (0,))
-    assert list(chunks(none)) == []
     assert rles(none, torch.tensor([], dtype=torch.long)) == []
     assert compact(none).members.shape == (0, 1)
 
@@ -403,14 +386,6 @@ def test_encoded_masks_are_decoded_some_at_a_time(monkeypatch):
     assert taken == [64, 64, 2]
 
 
-def test_chunks_have_64_megabytes():
-    proposals = rectangles(*[(0, 0, i + 1, 1) for i in range(65)], size=(1024, 1024))
-
-    assert [part for part, _ in chunks(proposals)] == [slice(0, 64), slice(64, 65)]
-    wide = rectangles((0, 0, 1, 1), (0, 0, 2, 1), size=(1025, 1024))
-    assert [part for part, _ in chunks(wide, 1)] == [slice(0, 1), slice(1, 2)]
-
-
 def test_compact_numbers_regions_by_their_first_pixel():
     proposals = Proposals(
         regions=torch.tensor([[3, 1, 3, 0], [2, 2, 1, 0]]),
@@ -429,14 +404,12 @@ def test_compact_numbers_regions_by_their_first_pixel():
     assert found.objectness.tolist() == [0.5, 0.25]
 
 
-def test_names_all_that_is_wrong_with_chunks_crops_and_masks():
+def test_names_all_that_is_wrong_with_crops_and_masks():
     proposals = strips((0, 4))
 
     with pytest.raises(ValueError, match=r"^size must be at least 1, got 0$"):
         crops(proposals, 0)
     assert crops(proposals, 1).tolist() == [[[1.0]]]
-    with pytest.raises(ValueError, match=r"^megabytes must be at least 1, got 0$"):
-        list(chunks(proposals, megabytes=0))
     drawing = torch.zeros(1, 2, 2, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"^expected masks with pixels, mask 0 has"):
         from_masks(drawing)

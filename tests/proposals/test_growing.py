@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wsis.proposals._growing import ByHistograms, ByMeans, grow, membership, merges
-from wsis.proposals._superpixels import Superpixels, borders, superpixels
+from wsis.proposals._superpixels import Superpixels, cut
 from wsis.proposals._unions import triplets
 from wsis.proposals.contours import lab_gradient
 
@@ -25,13 +25,6 @@ def row(
         edges=np.stack([np.arange(count - 1), np.arange(1, count)], 1),
         length=np.full(count - 1, 4.0),
         contour=4.0 * np.array(contours),
-    )
-
-
-def described(labels: np.ndarray, lab: np.ndarray, contour: np.ndarray) -> Superpixels:
-    edges, length, summed = borders(labels, contour)
-    return Superpixels(
-        labels=labels, lab=lab, edges=edges, length=length, contour=summed
     )
 
 
@@ -103,7 +96,7 @@ def test_borders_agree_with_counting_pixels():
     labels = labels.repeat(3, 0).repeat(5, 1)
     contour = random.random(labels.shape)
 
-    tree = grow(described(labels, random.random((9, 20, 3)), contour), ByMeans)
+    tree = grow(Superpixels.of(labels, random.random((9, 20, 3)), contour), ByMeans)
 
     nodes = membership(tree.children)
     thirds = triplets(tree.nodes, tree.pairs, tree.pairs)
@@ -176,7 +169,8 @@ def test_one_superpixel_is_the_whole_tree_by_histograms_too():
 )
 def test_nodes_are_a_tree_of_connected_regions(measure):
     lab = np.random.default_rng(0).random((30, 30, 3)) * 100
-    base = superpixels(lab, lab_gradient(lab, 2.0), 30)
+    contour = lab_gradient(lab, 2.0)
+    base = Superpixels.of(cut(contour, 30), lab, contour)
 
     nodes = merged(base, measure)
 

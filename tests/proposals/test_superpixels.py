@@ -4,22 +4,22 @@ from skimage.color import rgb2lab
 
 from wsis.geometry.frame import sampled, shrunk
 from wsis.proposals._growing import ByHistograms
-from wsis.proposals._superpixels import superpixels
+from wsis.proposals._superpixels import Superpixels, cut
 from wsis.proposals.contours import lab_gradient
 
 
 @pytest.fixture
-def three() -> np.ndarray:
+def found() -> Superpixels:
     """A light square on the border of a dark and a grey half."""
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, 30:] = 90
     image[10:26, 20:36] = 250
-    return rgb2lab(image)
+    lab = rgb2lab(image)
+    contour = lab_gradient(lab, 1.0)
+    return Superpixels.of(cut(contour, 3), lab, contour)
 
 
-def test_finds_the_regions_and_numbers_them_by_size(three):
-    found = superpixels(three, lab_gradient(three, 1.0), 3)
-
+def test_finds_the_regions_and_numbers_them_by_size(found):
     assert len(found) == 3
     assert (np.diff(found.area) >= 0).all()
     assert found.labels[18, 28] == 0
@@ -27,9 +27,7 @@ def test_finds_the_regions_and_numbers_them_by_size(three):
     assert np.abs(found.boxes[0] - [20, 10, 36, 26]).max() <= 1
 
 
-def test_describes_colours_and_slopes_as_shares(three):
-    found = superpixels(three, lab_gradient(three, 1.0), 3)
-
+def test_describes_colours_and_slopes_as_shares(found):
     assert np.allclose(found.colours.sum(1), 1)
     assert np.allclose(found.slopes.sum(1), 1)
     # Lightness tells them apart.
@@ -37,9 +35,7 @@ def test_describes_colours_and_slopes_as_shares(three):
     assert len(set(lightness.tolist())) == 3
 
 
-def test_borders_are_counted_in_pixels(three):
-    found = superpixels(three, lab_gradient(three, 1.0), 3)
-
+def test_borders_are_counted_in_pixels(found):
     length = np.zeros((3, 3))
     contrast = np.zeros(3)
     # In means of all borders, as region_tree takes them.
@@ -63,7 +59,8 @@ def test_borders_are_counted_in_pixels(three):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (5, 40)])
 def test_small_and_plain_images(size):
-    plain = superpixels(np.full((*size, 3), 50.0), np.zeros(size), 100)
+    labels = cut(np.zeros(size), 100)
+    plain = Superpixels.of(labels, np.full((*size, 3), 50.0), np.zeros(size))
 
     assert plain.labels.shape == size
     assert plain.area.sum() == size[0] * size[1]

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proposals.test_growing import described, row, spelled
+from tests.proposals.test_growing import row, spelled
 from wsis.proposals._growing import ByMeans, Tree, grow, membership
+from wsis.proposals._superpixels import Superpixels
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
 
 
@@ -54,7 +55,7 @@ def test_triplets_agree_with_trying_all(seed):
     random = np.random.default_rng(seed)
     labels = random.permutation(9).reshape(3, 3).repeat(2, 0).repeat(2, 1)
     tree = grow(
-        described(labels, random.random((6, 6, 3)), random.random((6, 6))),
+        Superpixels.of(labels, random.random((6, 6, 3)), random.random((6, 6))),
         ByMeans,
     )
 

@@ -111,7 +111,7 @@ def test_a_worker_of_another_machine_is_told(tmp_path):
     other = {**made_by, "machine": {**made_by["machine"], "cpu": "NONE"}}
 
     with pytest.raises(ValueError, match=r"something else: machine.*NONE"):
-        _same(pipeline.settings, tmp_path, pipeline.device, frozenset(), other)
+        _same(partial(Pipeline, pipeline.settings, tmp_path, pipeline.device), other)
 
 
 def test_a_worker_without_a_photo_is_told(tmp_path):

@@ -17,7 +17,7 @@ from wsis.data.images import read_image
 from wsis.evaluation import MaskTeacher
 from wsis.experiments import bounds
 from wsis.geometry import frame as frames
-from wsis.geometry.frame import enlarged, framed, photo_key, sampled_masks
+from wsis.geometry.frame import enlarged, framed, photo_key, sampled_mask
 from wsis.geometry.masks import encode, rles
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.exporting import export_coco
@@ -66,7 +66,7 @@ def test_masks_of_a_large_photo_are_those_of_its_frame_at_its_size(run, photos):
     assert (found.size, of_frame.size) == ((64, 80), (32, 40))
     assert len(found) == len(of_frame) > 5
     assert found.score.equal(of_frame.score)
-    assert list(found.masks) == sampled_masks(of_frame.masks, (64, 80))
+    assert list(found.masks) == [sampled_mask(one, (64, 80)) for one in of_frame.masks]
     assert found.boxes.equal(2 * of_frame.boxes)
     assert found.load().shape == (32, 40, 3)
     assert found.draw().shape == (32, 40, 3)

@@ -9,8 +9,9 @@ from PIL import Image as Pillow
 
 from tests.photos import draw_photos
 from wsis.data.coco import CocoData
+from wsis.geometry.predictions import Predictions
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.predicting import Kept, Task, _same_run, predict_files
+from wsis.runs.predicting import Task, _same_run, predict_files
 from wsis.runs.run import Card, Run, load
 from wsis.runs.settings import Part, Settings
 
@@ -34,6 +35,11 @@ def loading(tmp_path_factory, photos):
     return partial(load, folder / "run", device="cpu", cache=folder / "cache")
 
 
+@pytest.fixture(scope="module")
+def run(loading):
+    return loading()
+
+
 def tasks(photos, folder):
     folder.mkdir()
     torn = folder / "torn.jpg"
@@ -51,13 +57,13 @@ def tasks(photos, folder):
     ]
 
 
-def test_several_processes_find_what_one_finds(loading, photos, tmp_path):
-    kept = Kept(min_score=0.001, classes=["disc", "square"])
+def test_several_processes_find_what_one_finds(run, loading, photos, tmp_path):
+    keep = partial(Predictions.filter, min_score=0.001, classes=["disc", "square"])
     some = [tasks(photos, tmp_path / name) for name in ("one", "two")]
     told = []
 
-    one = list(predict_files(loading, some[0], kept, 1, told.append))
-    two = list(predict_files(loading, some[1], kept, 2))
+    one = list(predict_files(run, loading, some[0], keep, 1, told.append))
+    two = list(predict_files(run, loading, some[1], keep, 2))
 
     assert [type(a) for a in one] == [type(b) for b in two]
     assert isinstance(one[1], ValueError)
@@ -76,15 +82,15 @@ def test_several_processes_find_what_one_finds(loading, photos, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_cluster_that_loses_a_worker_finds_what_one_process_finds(
-    loading, photos, tmp_path, local
+    run, loading, photos, tmp_path, local
 ):
-    kept = Kept(min_score=0.001)
+    keep = partial(Predictions.filter, min_score=0.001)
     some = [tasks(photos, tmp_path / name) for name in ("one", "far")]
-    one = list(predict_files(loading, some[0], kept))
+    one = list(predict_files(run, loading, some[0], keep))
 
     found = []
     for outcome in predict_files(
-        loading, some[1], kept, cluster=local.scheduler_address
+        run, loading, some[1], keep, cluster=local.scheduler_address
     ):
         if not found:
             [worker, *_] = local.workers.values()
@@ -101,8 +107,8 @@ def test_a_cluster_that_loses_a_worker_finds_what_one_process_finds(
         assert some[0][i].picture.read_bytes() == some[1][i].picture.read_bytes()
 
 
-def test_a_worker_without_the_run_or_with_another_is_told(loading):
-    card = loading().card
+def test_a_worker_without_the_run_or_with_another_is_told(run, loading):
+    card = run.card
 
     with pytest.raises(ValueError, match=r"a worker on .* does not see the run, .* no"):
         _same_run(partial(load, "no"), card)
@@ -110,9 +116,13 @@ def test_a_worker_without_the_run_or_with_another_is_told(loading):
         _same_run(loading, card.model_copy(update={"seed": 7}))
 
 
-def test_a_killed_process_is_told_with_a_way_out(photos, tmp_path):
+def test_a_killed_process_is_told_with_a_way_out(run, photos, tmp_path):
     with pytest.raises(ValueError, match=r"was killed, .* fewer --jobs"):
-        list(predict_files(die, tasks(photos, tmp_path / "out"), Kept(), 2))
+        list(
+            predict_files(
+                run, die, tasks(photos, tmp_path / "out"), Predictions.framed, 2
+            )
+        )
 
 
 def die():

@@ -29,9 +29,6 @@ Item = TypeVar("Item")
 def connected(address: str) -> Iterator[Any]:
     """Yield the client of a scheduler that has workers.
 
-    Args:
-        address: of the scheduler, such as ``tcp://10.0.0.1:8786``.
-
     Raises:
         ValueError: if Dask's distributed is not installed, or no worker answers.
     """

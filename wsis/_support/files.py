@@ -104,9 +104,11 @@ def write_new(path: Path, text: str) -> None:
                 temporary.replace(path)
 
 
-def is_unfinished(name: str) -> bool:
-    """Tell whether a file is being written, or was when its process was killed."""
-    return name.startswith(".")
+def may_begin(stamp: Path) -> bool:
+    """Tell whether the folder of a file that is its first is new, empty or begun."""
+    names = os.listdir(stamp.parent) if stamp.parent.exists() else []
+    # Others may have begun: they write the stamp before any other file.
+    return all(name.startswith(".") for name in names) or stamp.exists()
 
 
 def sweep(folder: Path) -> None:
@@ -334,9 +336,7 @@ class Cache:
         wanted = in_plain(dict(self.settings))
         stamp = self.folder / "settings.json"
         if not stamp.exists():
-            names = os.listdir(self.folder) if self.folder.is_dir() else []
-            # Others may have begun: they write the stamp before any other file.
-            if not (all(map(is_unfinished, names)) or stamp.exists()):
+            if not may_begin(stamp):
                 raise CacheMismatchError(
                     f"expected {self.folder} to be new, empty or a cache; it holds "
                     "other files; choose another folder"

@@ -124,16 +124,12 @@ class Journal:
                 (self.root / name).unlink(missing_ok=True)
         elif self.partial and (self.root / self.stamp).is_file():
             known = self._stamped()
-        self._drop_half_a_line()
+        lines = self.root / self.lines
+        if lines.is_file():
+            # A crash may have left half of the last one.
+            os.truncate(lines, lines.read_bytes().rfind(b"\n") + 1)
         write_json(self.root / self.stamp, known | in_plain(self.design))
         self._begun = True
-
-    def _drop_half_a_line(self) -> None:
-        """Cut off what a crash left of a line."""
-        path = self.root / self.lines
-        if path.is_file():
-            content = path.read_bytes()
-            os.truncate(path, content.rfind(b"\n") + 1)
 
     def append(self, value: Any) -> None:
         """Add one line of finished work and wait until it is on disk."""

@@ -135,7 +135,8 @@ class _Reader:
         value = "complex numbers" if flags & _COMPLEX else self._value(code, dims)
         if self._at > end:
             raise ValueError(f"{name or 'an array'} is larger than it says")
-        self._skip(end - self._at)
+        self._pay(end - self._at)
+        self._take(end - self._at)
         return name, value
 
     def _value(self, code: int, dims: tuple[int, ...]) -> Any:
@@ -210,10 +211,6 @@ class _Reader:
             raise ValueError("it is cut off")
         self._at += length
         return found
-
-    def _skip(self, length: int) -> None:
-        self._pay(length)
-        self._take(length)
 
     def _pay(self, length: int) -> None:
         self._left -= length

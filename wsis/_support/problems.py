@@ -10,11 +10,7 @@ TOLD = 10
 
 
 class Problems(ValueError):
-    """Several problems, which were found before any work.
-
-    Args:
-        found: the errors, in order.
-    """
+    """Several problems, which were found before any work: the errors in order."""
 
     def __init__(self, found: Sequence[Exception]) -> None:
         super().__init__(found)

@@ -16,10 +16,7 @@ def pool(
 ) -> ProcessPoolExecutor:
     """Return ``count`` processes of one thread each, which end if this one is killed.
 
-    Args:
-        count: of the processes.
-        begin: is called first in each.
-        given: its arguments.
+    Each first calls ``begin(*given)``.
     """
     return ProcessPoolExecutor(
         count, get_context("spawn"), initializer=_begin, initargs=(begin, given)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from wsis.geometry.predictions import Predictions
     from wsis.runs import Run
-    from wsis.runs.predicting import Kept, Task
+    from wsis.runs.predicting import Task
     from wsis.runs.refine import Refined
 
 T = TypeVar("T")
@@ -113,9 +113,10 @@ def predict(
     from wsis.data.videos import check_installed
     from wsis.evaluation import TRUSTED, coco_data_set, results_of
     from wsis.geometry.drawing import SHOWN, legible
+    from wsis.geometry.predictions import Predictions
     from wsis.report import REVIEW, review, unplaced, write_review
     from wsis.runs import load
-    from wsis.runs.predicting import Kept, Task
+    from wsis.runs.predicting import Task
 
     paths = images_in(photos)
     refuse_home(out, paths)
@@ -167,9 +168,8 @@ def predict(
                 zip(paths, names, tagged, strict=True), 1
             )
         ]
-        again = (lambda: trained) if jobs == 1 and cluster is None else loading
-        kept = Kept(min_score=min_score, classes=wanted)
-        found = _predicted(again, trained.parts, tasks, kept, jobs, cluster)
+        keep = partial(Predictions.filter, min_score=min_score, classes=wanted)
+        found = _predicted(trained, loading, tasks, keep, jobs, cluster)
         # Frames lie where they will in the end.
         frames = [one for one in paths if folder in one.parents]
         places = {one: out / one.relative_to(folder) for one in frames}
@@ -221,10 +221,10 @@ def predict(
 
 
 def _predicted(
+    run: "Run | Refined",
     load: "Callable[[], Run | Refined]",
-    parts: int,
     tasks: "Sequence[Task]",
-    kept: "Kept",
+    keep: "Callable[[Predictions], Predictions]",
     jobs: int,
     cluster: str | None,
 ) -> "dict[Path, Predictions]":
@@ -238,8 +238,8 @@ def _predicted(
     found: dict[Path, Predictions] = {}
     with Bars() as bars:
         # Reading the photo is one more part.
-        step, tick = bars.parted("predict", len(tasks), parts + 1)
-        work = predict_files(load, tasks, kept, jobs, tick, cluster)
+        step, tick = bars.parted("predict", len(tasks), run.parts + 1)
+        work = predict_files(run, load, tasks, keep, jobs, tick, cluster)
         with closing(work) as outcomes:
             for task, outcome in zip(tasks, outcomes, strict=True):
                 if isinstance(outcome, Predictions):

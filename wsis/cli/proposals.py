@@ -139,7 +139,7 @@ def import_(
     from dataclasses import replace
 
     from wsis.data.images import images_in
-    from wsis.proposals.importers import FORMATS, matched
+    from wsis.proposals.importers import FORMATS, matched, reading
     from wsis.proposals.making import file_photo
     from wsis.proposals.shards import About
 
@@ -153,7 +153,7 @@ def import_(
         ledger = FORMATS[form].consumed(path, told)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    work = matched(found, photos).jobs(form, ledger)
+    work = reading(matched(found, photos), form, ledger)
     about = About(source=form, settings={}, ledger=ledger)
     _fill(out, about, work, _workers(jobs, cluster))
 

@@ -300,7 +300,8 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
         numbers = [int(line.split()[0]) for line in some]
         if wrong := [one for one in numbers if one not in names]:
             raise ValueError(
-                f"{path}: expected classes of {told}, {_span(names)}; got {wrong[0]}"
+                f"{path}: expected classes of {told}, numbers from {min(names)} to "
+                f"{max(names)}; got {wrong[0]}"
             )
         # labels/train/a.txt is of images/train/a.jpg, or lies beside its photo.
         parts = [
@@ -342,10 +343,6 @@ def _yolo_names(files: _Files) -> tuple[dict[int, str], Path]:
 
 
 _SUFFIXES = tuple({Path(one).suffix for one in _LISTS})
-
-
-def _span(names: Mapping[int, str]) -> str:
-    return f"numbers from {min(names)} to {max(names)}"
 
 
 _PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"

@@ -10,6 +10,7 @@ from pycocotools import mask as rle
 
 from wsis._support.checks import few
 from wsis.contracts import Rle
+from wsis.geometry.masks import run_lengths
 
 _FAR = 2**20
 """Coordinates beyond this are damaged; pycocotools' memory grows with them."""
@@ -29,14 +30,19 @@ def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
         ValueError: if it is none; says why.
     """
     if isinstance(segmentation, list):
-        _check_polygons(segmentation)
+        if not segmentation:
+            raise ValueError("expected at least one polygon, got none")
+        if wrong := [one for one in segmentation if not _is_polygon(one)]:
+            raise ValueError(
+                "expected polygons of at least three points, x and y in turn, "
+                f"got {str(wrong[0])[:60]}"
+            )
     elif isinstance(segmentation, Mapping) and {"size", "counts"} <= set(segmentation):
         if segmentation["size"] != list(size):
             raise ValueError(
                 f"expected a mask of size {list(size)}, got {segmentation['size']}"
             )
-        counts = segmentation["counts"]
-        runs = _numbers(counts) if isinstance(counts, list) else _text(counts)
+        runs = _runs(segmentation["counts"])
         if runs.min() < 0 or runs.sum() != size[0] * size[1]:
             raise ValueError(
                 f"expected run lengths that add up to {size[0]} x {size[1]} pixels, "
@@ -72,8 +78,7 @@ def emptiness(segmentation: Any, size: tuple[int, int]) -> str:
     """Return why a checked segmentation covers no pixel of an image; else empty."""
     if isinstance(segmentation, list):
         return _nothing(segmentation, size)
-    counts = segmentation["counts"]
-    runs = _numbers(counts) if isinstance(counts, list) else _text(counts)
+    runs = _runs(segmentation["counts"])
     return "" if runs[1::2].any() else "expected pixels, the mask has none"
 
 
@@ -195,17 +200,6 @@ def to_rle(segmentation: Any, size: tuple[int, int]) -> Rle:
     return {"size": list(size), "counts": text}
 
 
-def _check_polygons(polygons: list[Any]) -> None:
-    if not polygons:
-        raise ValueError("expected at least one polygon, got none")
-    for polygon in polygons:
-        if not _is_polygon(polygon):
-            raise ValueError(
-                "expected polygons of at least three points, x and y in turn, "
-                f"got {str(polygon)[:60]}"
-            )
-
-
 def _is_polygon(polygon: Any) -> bool:
     return (
         isinstance(polygon, list)
@@ -243,32 +237,16 @@ def _nothing(polygons: list[Any], size: tuple[int, int]) -> str:
     return ""
 
 
-def _numbers(counts: list[Any]) -> Int[np.ndarray, " K"]:
-    if not counts or not all(isinstance(n, int) and 0 <= n < 2**32 for n in counts):
-        raise ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")
-    return np.array(counts, np.int64)
-
-
-def _text(counts: Any) -> Int[np.ndarray, " K"]:
-    """Return the run lengths in COCO's text: 5 bits a character, lowest first, signed.
-
-    From the fourth on, a number is the difference to the last but one.
-    """
-    wrong = ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")
-    if not isinstance(counts, str | bytes):
-        raise wrong
-    text = counts.encode(errors="replace") if isinstance(counts, str) else counts
-    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise wrong
-    ends = np.flatnonzero(~codes & 32)
-    starts = np.append(0, ends[:-1] + 1)
-    lengths = ends - starts + 1
-    if lengths.max() > 7:
-        raise wrong
-    place = np.arange(len(codes)) - np.repeat(starts, lengths)
-    runs = np.add.reduceat((codes & 31) << 5 * place, starts)
-    runs -= np.where(codes[ends] & 16, 1 << 5 * lengths, 0)
-    runs[1::2] = runs[1::2].cumsum()
-    runs[2::2] = runs[2::2].cumsum()
-    return runs
+def _runs(counts: Any) -> Int[np.ndarray, " K"]:
+    """Return run lengths that are written as numbers, or as COCO's text."""
+    if isinstance(counts, list):
+        if counts and all(isinstance(n, int) and 0 <= n < 2**32 for n in counts):
+            return np.array(counts, np.int64)
+    elif isinstance(counts, str | bytes):
+        text = counts.encode(errors="replace") if isinstance(counts, str) else counts
+        digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+        if len(digits) and digits.min() >= 0 and digits.max() < 64 and digits[-1] < 32:
+            ends = np.flatnonzero(digits & 32 == 0)
+            if np.diff(ends, prepend=-1).max() <= 7:
+                return run_lengths(digits)
+    raise ValueError(f"expected run lengths as counts, got {str(counts)[:60]}")

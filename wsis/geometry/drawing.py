@@ -10,7 +10,7 @@ from pycocotools import mask as coco
 from scipy import ndimage
 
 from wsis.contracts import Image, Points, Rle
-from wsis.geometry.frame import frame, framed, sampled_masks
+from wsis.geometry.frame import frame, framed, sampled_mask
 from wsis.geometry.masks import fitted
 from wsis.geometry.predictions import Predictions
 
@@ -146,10 +146,8 @@ def pointed(
     return np.asarray(drawn)
 
 
-def boundaries(
-    image: Image, regions: Int[np.ndarray, "h w"], colour: Colour = (255, 255, 255)
-) -> Image:
-    """Return the photo with a line wherever two regions meet.
+def boundaries(image: Image, regions: Int[np.ndarray, "h w"]) -> Image:
+    """Return the photo with a white line wherever two regions meet.
 
     Raises:
         ValueError: if ``regions`` are not of the photo's size.
@@ -160,8 +158,8 @@ def boundaries(
             f"{regions.shape}"
         )
     drawn = image.copy()
-    drawn[:, :-1][regions[:, :-1] != regions[:, 1:]] = colour
-    drawn[:-1][regions[:-1] != regions[1:]] = colour
+    drawn[:, :-1][regions[:, :-1] != regions[:, 1:]] = 255
+    drawn[:-1][regions[:-1] != regions[1:]] = 255
     return drawn
 
 
@@ -202,8 +200,7 @@ def resized(image: Image, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _dense(mask: Rle, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    [one] = sampled_masks([mask], size)
-    return np.asarray(coco.decode(dict(one)).astype(bool))
+    return np.asarray(coco.decode(dict(sampled_mask(mask, size))).astype(bool))
 
 
 def _outline(mask: Bool[np.ndarray, "h w"], thickness: int) -> Bool[np.ndarray, "h w"]:

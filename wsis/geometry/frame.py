@@ -6,7 +6,6 @@ return to the photo's own size by one rule: each pixel takes the value of the fr
 pixel under its centre. Smaller photos are their own frame, and nothing changes there.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,15 +98,11 @@ def enlarged(proposals: Proposals, size: Size) -> Proposals:
     return replace(proposals, regions=torch.from_numpy(regions).to(device))
 
 
-def sampled_masks(masks: Iterable[Rle], size: Size) -> list[Rle]:
-    """Return masks at another size (H, W), by run lengths; none is unfolded.
+def sampled_mask(mask: Rle, size: Size) -> Rle:
+    """Return a mask at another size (H, W), by run lengths; it is not unfolded.
 
     Each pixel takes the value under its centre, as in ``sampled``.
     """
-    return [_sampled(mask, size) for mask in masks]
-
-
-def _sampled(mask: Rle, size: Size) -> Rle:
     height, width = int(mask["size"][0]), int(mask["size"][1])
     if (height, width) == size:
         return mask

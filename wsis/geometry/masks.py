@@ -82,19 +82,6 @@ def to_dense(masks: Bool[Tensor, "M H W"] | Sequence[Rle]) -> Bool[Tensor, "M H 
     return torch.from_numpy(coco.decode(list(masks)).astype(bool)).permute(2, 0, 1)
 
 
-def chunks(
-    proposals: Proposals, megabytes: int = 64
-) -> Iterator[tuple[slice, Bool[Tensor, "_ H W"]]]:
-    """Yield all dense masks in order, one or ``megabytes`` of them at a time."""
-    if megabytes < 1:
-        raise ValueError(f"megabytes must be at least 1, got {megabytes}")
-    step = max(1, megabytes * 2**20 // proposals.regions.numel())
-    index = torch.arange(len(proposals), device=proposals.regions.device)
-    for start in range(0, len(proposals), step):
-        part = slice(start, min(start + step, len(proposals)))
-        yield part, dense(proposals, index[part])
-
-
 def rles(proposals: Proposals, index: Int[Tensor, " M"]) -> list[Rle]:
     """Return COCO's encoding of some proposals, in the order of ``index``."""
     flat = proposals.regions.T.flatten().cpu().numpy()  # COCO's order is by column
@@ -121,14 +108,20 @@ def encode_runs(ends: Int[np.ndarray, " _"], size: tuple[int, int]) -> Rle:
 
 
 def run_ends(mask: Rle) -> Int[np.ndarray, " _"]:
-    """Return the pixels at which the runs of an encoded mask begin and end.
+    """Return the pixels at which the runs of an encoded mask begin and end."""
+    text = mask["counts"]
+    text = text.encode() if isinstance(text, str) else text
+    ends = run_lengths(np.frombuffer(text, np.uint8).astype(np.int64) - 48).cumsum()
+    # The last run ends the picture, unless it is one of the mask's.
+    return ends if len(ends) % 2 == 0 else ends[:-1]
+
+
+def run_lengths(digits: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
+    """Return the lengths of a mask's runs from the digits of COCO's text.
 
     COCO writes each length in digits of five bits, lowest first, the sixth telling that
     more follow; from the fourth on, less the length of the one before the last.
     """
-    text = mask["counts"]
-    text = text.encode() if isinstance(text, str) else text
-    digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(digits & 32 == 0)
     first = np.append(0, last[:-1] + 1)
     place = np.arange(len(digits)) - np.repeat(first, last - first + 1)
@@ -136,9 +129,7 @@ def run_ends(mask: Rle) -> Int[np.ndarray, " _"]:
     counts -= np.where(digits[last] & 16, 1 << (5 * (last - first + 1)), 0)
     for chain in (counts[1::2], counts[2::2]):
         chain[:] = chain.cumsum()
-    ends = counts.cumsum()
-    # The last run ends the picture, unless it is one of the mask's.
-    return ends if len(ends) % 2 == 0 else ends[:-1]
+    return counts
 
 
 def encode(masks: Bool[Tensor, "M H W"]) -> list[Rle]:

@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from torch import Tensor
 
 from wsis.contracts import Image, Ledger, Rle
-from wsis.geometry.frame import Size, frame, sampled_masks
+from wsis.geometry.frame import Size, frame, sampled_mask
 
 if TYPE_CHECKING:
     import supervision
@@ -166,17 +166,16 @@ class Predictions:
         """
         if size == self.size:
             return self
-        return self._with(sampled_masks(self.masks, size), size)
+        return self._with([sampled_mask(one, size) for one in self.masks], size)
 
     def framed(self) -> "Predictions":
         """Return the instances in the frame of a large photo, by the same rule.
 
         Those that have no pixel there are left out.
         """
-        size = frame(self.size)
-        if size == self.size:
+        found = self.enlarged(frame(self.size))
+        if found is self:
             return self
-        found = self._with(sampled_masks(self.masks, size), size)
         return found.chosen((found.boxes[:, 2:] > found.boxes[:, :2]).all(1))
 
     def _with(self, masks: Sequence[Rle], size: Size) -> "Predictions":

@@ -37,6 +37,31 @@ class Superpixels:
     length: Float[np.ndarray, " E"]
     contour: Float[np.ndarray, " E"]
 
+    @classmethod
+    def of(
+        cls,
+        labels: Int[np.ndarray, "H W"],
+        lab: Float[np.ndarray, "H W 3"],
+        contour: Float[np.ndarray, "H W"],
+    ) -> "Superpixels":
+        """Return numbered regions of an image with what its contours say of them."""
+        number = int(labels.max()) + 1
+        keys, heights = [], []
+        for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+            border = labels[a] != labels[b]
+            one, two = labels[a][border], labels[b][border]
+            keys.append(np.minimum(one, two) * number + np.maximum(one, two))
+            heights.append((contour[a][border] + contour[b][border]) / 2)
+        height = np.concatenate(heights)
+        key, edge = np.unique(np.concatenate(keys), return_inverse=True)
+        return cls(
+            labels=labels,
+            lab=lab,
+            edges=np.stack([key // number, key % number], 1),
+            length=np.bincount(edge, minlength=len(key)).astype(float),
+            contour=np.bincount(edge, height, minlength=len(key)).astype(float),
+        )
+
     def __len__(self) -> int:
         return len(self.area)
 
@@ -84,21 +109,6 @@ class Superpixels:
         return _histograms(slopes, self.labels, _SLOPES)
 
 
-def superpixels(
-    lab: Float[np.ndarray, "H W 3"], contour: Float[np.ndarray, "H W"], count: int
-) -> Superpixels:
-    """Return the ``count`` most separate regions of the ultrametric contour map.
-
-    The map is that of Arbeláez et al., "Contour Detection and Hierarchical Image
-    Segmentation", PAMI 2011, section 4.
-    """
-    labels = _cut(contour, count)
-    edges, length, summed = borders(labels, contour)
-    return Superpixels(
-        labels=labels, lab=lab, edges=edges, length=length, contour=summed
-    )
-
-
 Chosen = tuple[Bool[np.ndarray, "N R"], Float[torch.Tensor, " N"]]
 """Proposals as sets of superpixels, and their objectness."""
 
@@ -124,7 +134,7 @@ def propose(
     contour = seen(contours, small, lab)
     if detail and contours.ledger:
         contour = contour + detail * lab_gradient(lab, 1.0)
-    base = superpixels(lab, contour, count)
+    base = Superpixels.of(cut(contour, count), lab, contour)
     members, objectness = choose(base)
     # Photos of many sizes would leave holes of many sizes.
     give_back()
@@ -139,8 +149,12 @@ def propose(
     )
 
 
-def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
-    """Return the ``count`` most separate regions, numbered from small to large."""
+def cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"]:
+    """Return the ``count`` most separate regions of the ultrametric contour map.
+
+    They are numbered from small to large. The map is that of Arbeláez et al., "Contour
+    Detection and Hierarchical Image Segmentation", PAMI 2011, section 4.
+    """
     if contour.size == 1:
         # Higra refuses a graph without edges.
         return np.zeros(contour.shape, dtype=np.int64)
@@ -156,24 +170,6 @@ def _cut(contour: Float[np.ndarray, "H W"], count: int) -> Int[np.ndarray, "H W"
     rank = np.zeros(len(size), dtype=np.int64)
     rank[found[size[found].argsort(kind="stable")]] = np.arange(len(found))
     return np.asarray(rank[cut].reshape(contour.shape))
-
-
-def borders(
-    labels: Int[np.ndarray, "H W"], contour: Float[np.ndarray, "H W"]
-) -> tuple[Int[np.ndarray, "E 2"], Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
-    """Return touching regions, each pair once; borders' lengths and summed contours."""
-    number = int(labels.max()) + 1
-    keys, heights = [], []
-    for a, b in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        border = labels[a] != labels[b]
-        one, two = labels[a][border], labels[b][border]
-        keys.append(np.minimum(one, two) * number + np.maximum(one, two))
-        heights.append((contour[a][border] + contour[b][border]) / 2)
-    height = np.concatenate(heights)
-    key, edge = np.unique(np.concatenate(keys), return_inverse=True)
-    length = np.bincount(edge, minlength=len(key)).astype(float)
-    total = np.bincount(edge, height, minlength=len(key)).astype(float)
-    return np.stack([key // number, key % number], 1), length, total
 
 
 def _histograms(

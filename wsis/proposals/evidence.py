@@ -13,7 +13,7 @@ from wsis import plugins
 from wsis._support.checks import at_least
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.geometry.frame import sampled, shrunk
-from wsis.proposals._superpixels import Superpixels, borders
+from wsis.proposals._superpixels import Superpixels
 from wsis.proposals.contours import seen
 from wsis.proposals.grouping import named_contours
 
@@ -91,14 +91,7 @@ class PixelEvidence:
         # A region smaller than a pixel at work has none.
         present = np.bincount(labels.ravel()) > 0
         left, labels = np.flatnonzero(present), (np.cumsum(present) - 1)[labels]
-        edges, length, summed = borders(labels, contour)
-        base = Superpixels(
-            labels=labels,
-            lab=lab,
-            edges=edges,
-            length=length,
-            contour=summed,
-        )
+        base = Superpixels.of(labels, lab, contour)
         members = proposals.members.numpy()[:, left]
         some = members.any(1)
         found = np.zeros((len(members), len(NAMES)), dtype=np.float32)

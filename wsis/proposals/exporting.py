@@ -7,7 +7,7 @@ import torch
 from pycocotools import mask as rle
 
 from wsis._support.files import atomic_write
-from wsis.geometry.frame import sampled_masks
+from wsis.geometry.frame import sampled_mask
 from wsis.geometry.masks import rles
 from wsis.proposals.shards import Store
 
@@ -37,11 +37,9 @@ def export_coco(store: Store, path: Path) -> tuple[int, int]:
         file.write('],\n"annotations": [')
         for number, (key, entry) in enumerate(store.entries.items(), 1):
             proposals = store.get(key)
-            encoded = sampled_masks(
-                rles(proposals, torch.arange(len(proposals))),
-                (entry.height, entry.width),
-            )
-            for mask, score in zip(encoded, proposals.objectness.tolist(), strict=True):
+            encoded = rles(proposals, torch.arange(len(proposals)))
+            for own, score in zip(encoded, proposals.objectness.tolist(), strict=True):
+                mask = sampled_mask(own, (entry.height, entry.width))
                 masks += 1
                 annotation = {
                     "id": masks,

@@ -4,12 +4,12 @@ import json
 import time
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +177,14 @@ def processes(count: int) -> Iterator[Work]:
     if count == 1:
         yield here
         return
-    working = _Processes(count)
-    try:
-        yield working
-    finally:
-        working.pool.shutdown(wait=True, cancel_futures=True)
+    with ExitStack() as stack:
+
+        def work(jobs: Iterable[Job]) -> Iterator[Outcome]:
+            found = _in_processes(count, jobs)
+            stack.callback(found.close)
+            return found
+
+        yield work
 
 
 @contextmanager
@@ -201,44 +204,29 @@ def cluster(address: str) -> Iterator[Work]:
         yield partial(_on_cluster, client)
 
 
-Waiting = deque[tuple[Job, Any]]
-"""Jobs under way and the futures of their outcomes, in order."""
-
-
-class _Processes:
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.pool = pool(count)
-
-    def __call__(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
-        """Yield outcomes in order; a few jobs for each process are under way."""
-        waiting: Waiting = deque()
-        for job in jobs:
-            waiting.append((job, self._submit(job)))
-            if len(waiting) >= AHEAD * self.count:
-                yield from self._first(waiting)
-        while waiting:
-            yield from self._first(waiting)
-
-    def _submit(self, job: Job) -> Future[Outcome]:
-        try:
-            return self.pool.submit(attempt, job)
-        except BrokenProcessPool as error:
-            broken: Future[Outcome] = Future()
-            broken.set_exception(error)
-            return broken
-
-    def _first(self, waiting: Waiting) -> Iterator[Outcome]:
-        """Yield the next outcome; all that wait if a process was lost."""
-        job, future = waiting.popleft()
-        try:
-            yield future.result()
-        except BrokenProcessPool:
-            self.pool.shutdown(wait=True, cancel_futures=True)
-            rest = [(job, future), *waiting]
-            waiting.clear()
-            yield from _apart(rest)
-            self.pool = pool(self.count)
+def _in_processes(count: int, jobs: Iterable[Job]) -> Generator[Outcome]:
+    """Yield outcomes in order; a few jobs for each process are under way."""
+    left, waiting = iter(jobs), deque[tuple[Job, Any]]()
+    workers = pool(count)
+    try:
+        while True:
+            try:
+                for job in islice(left, AHEAD * count - len(waiting)):
+                    waiting.append((job, None))
+                    waiting[-1] = job, workers.submit(attempt, job)
+                if not waiting:
+                    return
+                outcome = waiting[0][1].result()
+            except BrokenProcessPool:
+                workers.shutdown(wait=True, cancel_futures=True)
+                yield from _apart(waiting)
+                waiting.clear()
+                workers = pool(count)
+            else:
+                waiting.popleft()
+                yield outcome
+    finally:
+        workers.shutdown(wait=True, cancel_futures=True)
 
 
 def _apart(rest: Iterable[tuple[Job, Any]]) -> Iterator[Outcome]:
@@ -246,7 +234,7 @@ def _apart(rest: Iterable[tuple[Job, Any]]) -> Iterator[Outcome]:
     single = pool(1)
     try:
         for job, done in rest:
-            if not done.cancelled() and done.exception() is None:
+            if done and not done.cancelled() and done.exception() is None:
                 yield done.result()
                 continue
             try:

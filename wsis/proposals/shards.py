@@ -21,8 +21,9 @@ from wsis._support.files import (
     atomic_write,
     differences,
     in_json,
+    in_plain,
     in_words,
-    is_unfinished,
+    may_begin,
     numbered_json_lines,
     parse_json,
     sha256,
@@ -63,8 +64,7 @@ class About:
             "settings": dict(self.settings),
             "supervision": sorted(self.ledger),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
-        return plain
+        return dict(in_plain(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,10 +315,7 @@ class Writer:
 
     def __post_init__(self) -> None:
         if not (self.folder / STAMP).exists():
-            names = os.listdir(self.folder) if self.folder.exists() else []
-            # Another writer may have begun it meanwhile, with the stamp.
-            begun = all(map(is_unfinished, names)) or (self.folder / STAMP).exists()
-            if not begun:
+            if not may_begin(self.folder / STAMP):
                 raise StoreError(
                     f"expected {self.folder} to be new, empty or a store of proposals; "
                     "it holds other files; choose another folder"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +10,11 @@ import torch
 from wsis._support.cluster import here, workers
 from wsis._support.files import Cache, differences, in_words
 from wsis._support.progress import Monitor
-from wsis.contracts import CueLabeller, Ledger, TaggedImage
+from wsis.contracts import CueLabeller, TaggedImage
 from wsis.cues.kept import Cues
 from wsis.features.scale import Scale
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.settings import Settings
 
 
 def make_ahead(
@@ -48,14 +46,8 @@ def make_ahead(
     # Last digits of features go by the number of threads.
     threads = torch.get_num_threads()
     there = partial(workers, address, folder=pipeline.cache, threads=threads)
-    make = partial(
-        _same,
-        pipeline.settings,
-        pipeline.cache,
-        pipeline.device,
-        pipeline.consumed,
-        dict(pipeline.frozen.made_by),
-    )
+    given = pipeline.settings, pipeline.cache, pipeline.device, pipeline.consumed
+    make = partial(_same, partial(Pipeline, *given), dict(pipeline.frozen.made_by))
     step = monitor.start("proposals and features", len(bags))
     with there(make, what="parts or photos") as those:
         keys = {id(bag.image): bag.key for bag in bags}
@@ -77,19 +69,13 @@ def make_ahead(
             step(image.name)
 
 
-def _same(
-    settings: Settings,
-    cache: Path,
-    device: torch.device,
-    consumed: Ledger,
-    made_by: Any,
-) -> Pipeline:
+def _same(make: Callable[[], Pipeline], made_by: Any) -> Pipeline:
     """Build the pipeline on a worker.
 
     Raises:
         ValueError: if it makes other features there.
     """
-    pipeline = Pipeline(settings, cache, device, consumed)
+    pipeline = make()
     if changes := differences(made_by, dict(pipeline.frozen.made_by)):
         raise ValueError(
             f"expected the features of this process on {here()}, where they come from "

@@ -568,14 +568,19 @@ class Pipeline:
         monitor: Monitor,
         **others: Any,
     ) -> tuple[Model, Progress]:
-        """Train once, from fresh weights; the rest as in ``train``."""
+        """Train once, from fresh weights; the rest as in ``train``.
+
+        The class map learns what the model finds, or a teacher tells, on the photos.
+        """
         strategy = self.strategy(miner)
         model = self.model(len(tagged.classes), seed)
+        features = self.features(model)
         progress = fit(
             model,
             bags,
-            self.features(model),
-            _no_cues if teacher else cues or self.cues(bags, seed),
+            features,
+            # A teacher tells in place of cues.
+            (lambda bag: None) if teacher else cues or self.cues(bags, seed),
             strategy,
             self.settings.schedule,
             seed=seed,
@@ -584,16 +589,24 @@ class Pipeline:
             teacher=teacher,
             **others,
         )
-        if model.class_map is not None:
-            self._learn_class_map(
-                model,
-                model.class_map,
-                bags,
-                steps=min(progress.step, map_steps(len(bags))),
-                seed=seed,
-                teacher=teacher,
-                monitor=monitor,
-            )
+        if model.class_map is None:
+            return model, progress
+        steps, scale = min(progress.step, map_steps(len(bags))), self.train_views[0]
+
+        def found(bag: Bag) -> PseudoInstances:
+            [seen] = scores(model, bag, features, [scale])
+            nms = self.settings.selection.nms
+            return near_best(seen.final(), bag.proposals, bag.tags, nms)
+
+        model.class_map.learn(
+            [bag for bag in bags if bag.tags.any() and len(bag.proposals)],
+            partial(_map, features, scale=scale),
+            teacher or found,
+            steps=steps,
+            seed=seed,
+            tick=monitor.start("class map", steps),
+        )
+        check_finite(model.class_map.state_dict(), "the class map that was learned")
         return model, progress
 
     def _found(self, model: Model, bag: Bag) -> PseudoInstances:
@@ -603,37 +616,6 @@ class Pipeline:
         maps = partial(_map, features)
         found = rated(model, bag, views, view, bag.tags, maps)
         return near_best(found, bag.proposals, bag.tags, self.settings.selection.nms)
-
-    def _learn_class_map(
-        self,
-        model: Model,
-        class_map: ClassMap,
-        bags: Sequence[Bag],
-        *,
-        steps: int,
-        seed: int,
-        teacher: Teacher | None,
-        monitor: Monitor | None,
-    ) -> None:
-        """Teach it what the model finds, or a teacher tells, on training photos."""
-        features, scale = self.features(model), self.train_views[0]
-        taught = [bag for bag in bags if bag.tags.any() and len(bag.proposals)]
-
-        def found(bag: Bag) -> PseudoInstances:
-            [seen] = scores(model, bag, features, [scale])
-            nms = self.settings.selection.nms
-            return near_best(seen.final(), bag.proposals, bag.tags, nms)
-
-        step = (monitor or Silent()).start("class map", steps)
-        class_map.learn(
-            taught,
-            lambda bag: _map(features, bag, scale),
-            teacher or found,
-            steps=steps,
-            seed=seed,
-            tick=step,
-        )
-        check_finite(class_map.state_dict(), "the class map that was learned")
 
     def predict(
         self,
@@ -697,11 +679,6 @@ class Pipeline:
 @torch.no_grad()
 def _map(features: FrozenFeatures | LiveFeatures, bag: Bag, scale: Scale) -> Tensor:
     return features.map(bag, scale)
-
-
-def _no_cues(bag: Bag) -> None:
-    """Tell nothing: a teacher does."""
-    del bag
 
 
 def strategy(miner: Part, settings: Settings) -> Strategy:

@@ -35,18 +35,8 @@ class Task:
     tags: Iterable[str] | Mapping[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The instances that are kept and drawn, as ``Predictions.filter`` takes them.
-
-    Args:
-        min_score: lowest score.
-        classes: names; None keeps all.
-    """
-
-    min_score: float = 0.0
-    classes: Sequence[str] | None = None
-
+Keep = Callable[[Predictions], Predictions]
+"""Gives the instances of a photo that are kept and drawn."""
 
 Outcome = Predictions | ValueError | OSError
 """The instances on a photo, without a way to load it, or why it cannot be read."""
@@ -56,9 +46,10 @@ _run: list[Trained] = []
 
 
 def predict_files(
+    run: Trained,
     load: Callable[[], Trained],
     tasks: Sequence[Task],
-    kept: Kept,
+    keep: Keep,
     jobs: int = 1,
     tick: Tick = lambda done: None,
     cluster: str | None = None,
@@ -66,10 +57,11 @@ def predict_files(
     """Yield the outcome of each task, in order; the pictures are drawn on the way.
 
     Args:
-        load: gives the run; can be pickled if there are several processes, as each
-            loads its own.
+        run: finds the instances here.
+        load: gives the run to other processes, which each load their own; it and
+            ``keep`` can be pickled then.
         tasks: a photo each.
-        kept: the instances that are kept.
+        keep: chooses among the instances.
         jobs: processes; if several, each has a single thread.
         tick: is called with what was done within a photo; not by other processes.
         cluster: the address of a Dask scheduler, whose workers take the place of the
@@ -80,16 +72,15 @@ def predict_files(
         ValueError: if a process is killed, or a worker does not see the same.
     """
     if cluster is not None:
-        yield from _on_cluster(load, tasks, kept, cluster)
+        yield from _on_cluster(run, load, tasks, keep, cluster)
         return
     if jobs == 1:
-        run = load()
         for task in tasks:
-            yield _predicted(run, kept, tick, task)
+            yield _predicted(run, keep, tick, task)
         return
     with pool(jobs, _begin, (load,)) as workers:
         try:
-            for outcome, notes in workers.map(partial(_called, kept), tasks):
+            for outcome, notes in workers.map(partial(_called, keep), tasks):
                 for text in notes:
                     warn(text)
                 yield outcome
@@ -103,14 +94,13 @@ def predict_files(
             raise
 
 
-def _predicted(run: Trained, kept: Kept, tick: Tick, task: Task) -> Outcome:
+def _predicted(run: Trained, keep: Keep, tick: Tick, task: Task) -> Outcome:
     try:
         image = as_image(task.path, len(run.classes))
     except (ValueError, OSError) as error:
         return error
     tick("read")
-    found = run.predict(image, tags=task.tags, tick=tick)
-    found = found.filter(min_score=kept.min_score, classes=kept.classes)
+    found = keep(run.predict(image, tags=task.tags, tick=tick))
     # Half the time of the default level.
     Pillow.fromarray(found.draw()).save(task.picture, compress_level=1)
     # Without the photo, which would stay in memory.
@@ -124,27 +114,31 @@ def _begin(load: Callable[[], Trained]) -> None:
         _run[:] = [load()]
 
 
-def _called(kept: Kept, task: Task) -> tuple[Outcome, list[str]]:
-    return _noted(_run[0], kept, task)
+def _called(keep: Keep, task: Task) -> tuple[Outcome, list[str]]:
+    return _noted(_run[0], keep, task)
 
 
-def _noted(run: Trained, kept: Kept, task: Task) -> tuple[Outcome, list[str]]:
+def _noted(run: Trained, keep: Keep, task: Task) -> tuple[Outcome, list[str]]:
     """Return the outcome and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InputWarning)
-        outcome = _predicted(run, kept, lambda done: None, task)
+        outcome = _predicted(run, keep, lambda done: None, task)
     notes = [str(one.message) for one in caught if one.category is InputWarning]
     return outcome, notes
 
 
 def _on_cluster(
-    load: Callable[[], Trained], tasks: Sequence[Task], kept: Kept, address: str
+    run: Trained,
+    load: Callable[[], Trained],
+    tasks: Sequence[Task],
+    keep: Keep,
+    address: str,
 ) -> Generator[Outcome]:
-    make = partial(_same_run, load, load().card)
+    make = partial(_same_run, load, run.card)
     sent = [replace(task, path=task.path.absolute()) for task in tasks]
     sizes = {task.path: _size(task.path) for task in sent}
     with workers(address, make, what="the run") as those:
-        found = those.map(partial(_far, kept), sent)
+        found = those.map(partial(_far, keep), sent)
         for task, (outcome, notes, drawn, size) in found:
             if isinstance(outcome, FileNotFoundError) and task.path.exists():
                 raise ValueError(
@@ -182,13 +176,13 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _far(kept: Kept, run: Trained, task: Task) -> tuple[Outcome, list[str], bytes, int]:
+def _far(keep: Keep, run: Trained, task: Task) -> tuple[Outcome, list[str], bytes, int]:
     """Return the outcome, warnings, the picture and the photo's size in bytes.
 
     A worker need not see the picture's place.
     """
     with TemporaryDirectory() as folder:
         picture = Path(folder) / task.picture.name
-        outcome, notes = _noted(run, kept, replace(task, picture=picture))
+        outcome, notes = _noted(run, keep, replace(task, picture=picture))
         drawn = picture.read_bytes() if picture.is_file() else b""
     return outcome, notes, drawn, _size(task.path)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from wsis._support.files import differences, in_words, parse_json, write_json
 from wsis._support.folders import locked
@@ -17,7 +17,8 @@ from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs.recipes import PHOTOS, Recipe
-from wsis.runs.settings import Part, Settings, SettingsError, check_name, refused
+from wsis.runs.settings import Part, Settings, SettingsError, check_name, validated
+from wsis.training.trackers import flat
 
 
 class Project(BaseModel):
@@ -78,10 +79,7 @@ class Project(BaseModel):
         content = tomllib.loads(text)
         for name in content:
             check_name(name, cls.model_fields)
-        try:
-            found = cls.model_validate(content)
-        except ValidationError as error:
-            raise refused(error) from None
+        found = validated(cls, content)
         paths = {
             name: folder / path
             for name in ("photos", "tags", "points", "out")
@@ -107,7 +105,7 @@ class Project(BaseModel):
     @property
     def overrides(self) -> list[str]:
         """Return the settings as ``key=value`` texts."""
-        found = dict(_flat(self.settings))
+        found = flat(self.settings, _written)
         if self.points is not None:
             found.setdefault("cues", "points")
         return [f"{key}={value}" for key, value in found.items()]
@@ -136,16 +134,11 @@ class Project(BaseModel):
         return Pointed(source=folder, file=self.points)
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Yield settings by dotted key, as they are written on the command line."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        elif isinstance(value, list):
-            yield f"{before}{key}", ",".join(map(str, value))
-        else:
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            yield f"{before}{key}", text
+def _written(value: Any) -> str:
+    """Return a setting as it is written on the command line."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def project_text(photos: Path, tags: Path | None = None, recipe: str = PHOTOS) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import Parameter
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -31,6 +31,8 @@ from wsis.runs._identity import (
 )
 from wsis.training.schedule import Schedule
 from wsis.training.selection import Selection
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class SettingsError(UsageError, ValueError):
@@ -193,14 +195,10 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _sides(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
-
-
 Sides = Annotated[
     tuple[Annotated[int, Field(ge=32)], ...],
     Field(min_length=1),
-    BeforeValidator(_sides),
+    BeforeValidator(lambda one: one.split(",") if isinstance(one, str) else one),
 ]
 
 
@@ -343,10 +341,7 @@ class Settings(BaseModel):
                         f"{key}.{inner}",
                         [f"{key}.{one.name}" for one in fields(default)],
                     )
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise refused(error) from None
+        return validated(cls, values)
 
     def build(self, field: str, **given: Any) -> Any:
         """The part that ``field`` names; ``given`` are settings the caller knows."""
@@ -392,15 +387,22 @@ def check_name(name: str, known: Iterable[str]) -> None:
         )
 
 
-def refused(error: ValidationError) -> SettingsError:
-    """The first of the settings that pydantic refuses, and why."""
-    problem = error.errors()[0]
-    if problem["type"] == "value_error":
-        # Our own words, which say what came.
-        return SettingsError(f"setting {place(error)}: {problem['ctx']['error']}")
-    return SettingsError(
-        f"setting {place(error)}: {problem['msg']}, got {problem['input']!r}"
-    )
+def validated(model: type[M], values: Mapping[str, Any]) -> M:
+    """Return the settings that have these values.
+
+    Raises:
+        SettingsError: if some are not allowed; says of the first one why.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problem, where = error.errors()[0], place(error)
+        if problem["type"] == "value_error":
+            # Our own words, which say what came.
+            text = f"{problem['ctx']['error']}"
+        else:
+            text = f"{problem['msg']}, got {problem['input']!r}"
+        raise SettingsError(f"setting {where}: {text}") from None
 
 
 def place(error: ValidationError) -> str:
@@ -451,7 +453,10 @@ def overridden(
         if rest and head in kinds:
             value = _part_with(head, kinds[head], found[head], rest, value)
         elif rest:
-            value = {**_group(head, found[head]), **_single(key, rest, value)}
+            group = _group(head, found[head])
+            if key == "schedule.epochs":  # in place of iterations
+                group |= {"iterations": 0, "min_iterations": 0}
+            value = {**group, rest: value}
         found[head] = value
     return found
 
@@ -478,15 +483,9 @@ def _part_with(
     return Part(name=part.name, settings={**part.settings, rest: value})
 
 
-def _single(key: str, rest: str, value: Any) -> dict[str, Any]:
-    """A value of a group, and those that it takes the place of."""
-    replaced = ("iterations", "min_iterations") if key == "schedule.epochs" else ()
-    return {**dict.fromkeys(replaced, 0), rest: value}
-
-
-def _group(head: str, whole: Any) -> Mapping[str, Any]:
+def _group(head: str, whole: Any) -> dict[str, Any]:
     if is_dataclass(whole):
         whole = {one.name: getattr(whole, one.name) for one in fields(whole)}
     if not isinstance(whole, Mapping):
         raise SettingsError(f"the setting {head!r} has no settings of its own")
-    return whole
+    return dict(whole)

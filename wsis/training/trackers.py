@@ -348,14 +348,16 @@ class Curves:
         return follow
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flat(
+    values: Mapping[str, Any], said: Callable[[Any], str] = str, prefix: str = ""
+) -> dict[str, str]:
     """Return nested settings as text by dotted name."""
     found: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
+            found |= flat(value, said, f"{prefix}{key}.")
         else:
-            found[prefix + key] = str(value)
+            found[prefix + key] = said(value)
     return found
 
 

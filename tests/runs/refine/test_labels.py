@@ -10,14 +10,15 @@ from PIL import Image as Pillow
 from pycocotools.coco import COCO
 
 from tests.runs.refine.builders import predictions
+from wsis._support.files import write_json
 from wsis.contracts import TaggedImage
 from wsis.data.coco import CocoData
 from wsis.data.images import read_image
+from wsis.evaluation import coco_data_set
 from wsis.runs.refine import Trust
 from wsis.runs.refine.labels import (
     counted,
     read_pseudo_labels,
-    write_pseudo_labels,
 )
 
 BOX = (4, 8, 20, 30)
@@ -116,7 +117,9 @@ def test_the_file_is_a_data_set_for_pycocotools_and_for_us(tmp_path, capsys):
         predictions(image_id=3),
     ]
     path = tmp_path / "labels.json"
-    write_pseudo_labels(path, images, labels, ("cat", "dog"), (5, 9), {"year": 1})
+    names = [image.name for image in images]
+    whole = coco_data_set(names, labels, ("cat", "dog"), (5, 9), {"year": 1})
+    write_json(path, whole)
 
     theirs = COCO(path)
     ours = CocoData(images=tmp_path, train_json=path, val_json=path)
@@ -152,8 +155,7 @@ def test_a_label_of_another_category_is_damage(tmp_path):
     path = tmp_path / "labels.json"
     image = tagged(True, True)
     labels = predictions((1, 0.5, BOX))
-    write_pseudo_labels(path, [image], [labels], ("cat", "dog"), (5, 9), {})
-    content = json.loads(path.read_text())
+    content = coco_data_set([image.name], [labels], ("cat", "dog"), (5, 9), {})
     content["annotations"][0]["category_id"] = 6
     path.write_text(json.dumps(content))
 

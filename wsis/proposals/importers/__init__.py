@@ -6,7 +6,7 @@ from wsis.contracts import Supervision
 from wsis.proposals.importers._coco import coco, stated_ledger
 from wsis.proposals.importers._found import Format, Found, Importer
 from wsis.proposals.importers._mat import mat
-from wsis.proposals.importers._matching import Matched, matched
+from wsis.proposals.importers._matching import matched, reading
 from wsis.proposals.importers._npz import npz
 from wsis.proposals.importers._png import png
 
@@ -37,6 +37,6 @@ __all__ = [
     "Format",
     "Found",
     "Importer",
-    "Matched",
     "matched",
+    "reading",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,21 +35,12 @@ class Found:
     numbered: bool = False
 
 
-@runtime_checkable
-class Importer(Protocol):
-    """Finds proposals in files; they are read later, one photo at a time."""
+Importer = Callable[[Path, Container[str]], Sequence[Found]]
+"""Finds proposals in a file or a folder; they are read later, one photo at a time.
 
-    def __call__(self, path: Path, stems: Container[str]) -> Sequence[Found]:
-        """Return what is found at ``path``.
-
-        Args:
-            path: a file or a folder.
-            stems: the photos' names without suffix, for formats whose file names do
-                not tell where the photo's name ends.
-
-        Raises:
-            ValueError: if nothing of the format is there.
-        """
+It gets the photos' names without suffix, too, for formats whose file names do not tell
+where the photo's name ends. Where nothing of the format is, it raises ``ValueError``.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

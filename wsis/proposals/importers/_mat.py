@@ -73,16 +73,13 @@ def _partition(
 
 def _whole(values: Any, what: str) -> np.ndarray:
     found = np.asarray(values)
-    numbers = found.dtype.kind in "biuf" or not found.size
-    if not numbers or not _is_whole(found):
+    if found.size and not (
+        found.dtype.kind in "biuf"
+        and np.isfinite(found).all()
+        and (found % 1 == 0).all()
+    ):
         raise ValueError(f"expected whole numbers as {what}, got {found.dtype}")
     return found.astype(np.int64)
-
-
-def _is_whole(values: np.ndarray) -> bool:
-    return not values.size or bool(
-        np.isfinite(values).all() and (values % 1 == 0).all()
-    )
 
 
 def _masks(maskmat: Any, size: tuple[int, int]) -> torch.Tensor:

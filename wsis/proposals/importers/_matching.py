@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unicodedata import normalize
@@ -15,34 +15,25 @@ from wsis.proposals.importers._found import Found
 from wsis.proposals.making import Job, Photo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
-    """Photos paired with their proposals, and what found no partner.
+def reading(
+    pairs: Sequence[tuple[Photo, Found]], source: str, ledger: Ledger
+) -> list[Job]:
+    """Return the jobs that read the proposals of photos.
 
     Args:
-        pairs: in the order of the photos.
-        photos: names of those without proposals.
-        found: names of proposals without a photo.
+        pairs: the photos, each with its proposals.
+        source: the format that they come from.
+        ledger: the labels consumed in making them.
     """
-
-    pairs: Sequence[tuple[Photo, Found]]
-    photos: Sequence[str]
-    found: Sequence[str]
-
-    def jobs(self, source: str, ledger: Ledger) -> list[Job]:
-        """Return the jobs that read the proposals of each photo.
-
-        Args:
-            source: the format that they come from.
-            ledger: the labels consumed in making them.
-        """
-        return [
-            Job(photo, partial(_read, one.read, source, ledger), timed=False)
-            for photo, one in self.pairs
-        ]
+    return [
+        Job(photo, partial(_read, one.read, source, ledger), timed=False)
+        for photo, one in pairs
+    ]
 
 
-def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
+def matched(
+    found: Sequence[Found], photos: Sequence[Photo]
+) -> list[tuple[Photo, Found]]:
     """Match by file name, else by name without suffix, else by number.
 
     A photo's number is that of its data set, or else the digits its name ends in, so
@@ -50,6 +41,9 @@ def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
     but a number are matched by nothing else. Warns of what is left out, and of matches
     that rest on an assumption: by digits, by a name of another suffix, or by a name
     that is another photo's number.
+
+    Returns:
+        The photos that have proposals, in order, each with these.
 
     Raises:
         ValueError: if none matches, or one matches several.
@@ -108,11 +102,7 @@ def matched(found: Sequence[Found], photos: Sequence[Photo]) -> Matched:
     ):
         if names:
             warn(f"left out: {len(names)} {what} ({few(names)})")
-    return Matched(
-        pairs=[pairs[photo.name] for photo in photos if photo.name in pairs],
-        photos=left,
-        found=alone,
-    )
+    return [pairs[photo.name] for photo in photos if photo.name in pairs]
 
 
 _BY_DIGITS = (

@@ -35,7 +35,12 @@ def _read(path: Path, size: tuple[int, int]) -> Proposals:
             content = {name: file[name] for name in file.files} if fit else {}
     except Exception as error:
         # NumPy passes on whatever a damaged file makes it stumble over.
-        raise ValueError(_why(path, error)) from error
+        if "pickle" in str(error).lower():
+            raise ValueError(
+                f"{path} holds Python objects, which are pickles: reading one runs "
+                "whatever code it holds. Save masks as one array (N, H, W) of numbers"
+            ) from error
+        raise ValueError(f"{path}: not an .npz file, or damaged: {error}") from error
     for name, shape in shapes.items():
         if _huge(shape, size):
             check_size(name, shape[-2:] if shape else (), size, f"{path}: ")
@@ -92,12 +97,3 @@ def _shape(file: Any, name: str) -> tuple[int, ...] | None:
 def _huge(shape: tuple[int, ...] | None, size: tuple[int, int]) -> bool:
     """Tell whether an array is large and of another size than the photo."""
     return shape is not None and shape[-2:] != size and math.prod(shape) > 2**28
-
-
-def _why(path: Path, error: Exception) -> str:
-    if "pickle" in str(error).lower():
-        return (
-            f"{path} holds Python objects, which are pickles: reading one runs "
-            "whatever code it holds. Save masks as one array (N, H, W) of numbers"
-        )
-    return f"{path}: not an .npz file, or damaged: {error}"

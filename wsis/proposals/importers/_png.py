@@ -52,8 +52,10 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
         masks = defaultdict(list)
         files, either = sorted(files_of(path, ".png"), key=_by_number), []
         for file in files:
-            masks[_photo(file.stem, stems)].append(file)
             numbered = _NUMBERED.fullmatch(file.stem)
+            # The photo is what the mask's name begins with.
+            whole = file.stem in stems
+            masks[file.stem if whole or not numbered else numbered[1]].append(file)
             if file.stem in stems and numbered and numbered[1] in stems:
                 either.append(file.name)
         if either:
@@ -70,12 +72,6 @@ def png(path: Path, stems: Container[str]) -> Sequence[Found]:
 
 def _is_png(path: Path) -> bool:
     return path.suffix.lower() == ".png" and path.is_file()
-
-
-def _photo(stem: str, stems: Container[str]) -> str:
-    """Return the photo that a mask's name begins with."""
-    numbered = _NUMBERED.fullmatch(stem)
-    return stem if stem in stems or numbered is None else numbered[1]
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:

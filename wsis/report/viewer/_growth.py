@@ -13,7 +13,7 @@ from wsis._support.checks import few
 from wsis._support.files import parse_json
 from wsis.contracts import Image, Rle, TaggedImage
 from wsis.geometry.drawing import overlay
-from wsis.geometry.frame import Framed, sampled_masks
+from wsis.geometry.frame import Framed, sampled_mask
 from wsis.geometry.masks import rles
 from wsis.report.formats import Photo
 from wsis.report.formats._photos import PREDICTIONS
@@ -75,7 +75,7 @@ class Growth:
         name = found.classes[int(found.label[instance]) - 1]
         label = self._loaded().classes.index(name) + 1
         size = image.shape[0], image.shape[1]
-        [own] = sampled_masks([found.masks[instance]], size)
+        own = sampled_mask(found.masks[instance], size)
         stages = []
         for one in mined:
             pairs = [

@@ -20,7 +20,7 @@ from pycocotools import mask as rle
 from wsis._support.checks import InputWarning
 from wsis._support.folders import unique
 from wsis.geometry.drawing import SHARE
-from wsis.geometry.frame import framed, sampled_masks
+from wsis.geometry.frame import framed, sampled_mask
 from wsis.geometry.polygons import polygons
 from wsis.report._decisions import Decisions
 from wsis.report.formats import Exported, Photo, Style, export
@@ -113,7 +113,7 @@ class View:
 
         @cache
         def path(instance: int) -> str:
-            [mask] = sampled_masks([masks[instance]], size)
+            mask = sampled_mask(masks[instance], size)
             return "".join(
                 "M" + "L".join(f"{x:g} {y:g}" for x, y in ring.tolist()) + "Z"
                 for ring in polygons(mask, tolerance=0.7)

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from wsis._support.checks import at_least, fraction
-from wsis._support.files import parse_json, write_json
+from wsis._support.files import parse_json
 from wsis.contracts import TaggedImage
-from wsis.evaluation import coco_data_set, of_data_set
+from wsis.evaluation import of_data_set
 from wsis.geometry.predictions import Predictions
 
 
@@ -111,19 +110,6 @@ def counted(
 def agrees(found: Predictions, image: TaggedImage) -> bool:
     """Tell whether the best of a photo's predictions is of one of its tags."""
     return len(found) > 0 and bool(image.tags[found.label[0] - 1])
-
-
-def write_pseudo_labels(
-    path: Path,
-    images: Sequence[TaggedImage],
-    trusted: Sequence[Predictions],
-    classes: Sequence[str],
-    category_ids: Sequence[int],
-    info: dict[str, Any],
-) -> None:
-    """Writes a data set in COCO's format, atomically: ``coco_data_set``."""
-    names = [image.name for image in images]
-    write_json(path, coco_data_set(names, trusted, classes, category_ids, info))
 
 
 def read_pseudo_labels(path: Path) -> list[Predictions]:

@@ -10,10 +10,12 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wsis._support.checks import warn
+from wsis._support.files import write_json
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
 from wsis.data.halves import summary, tagged_for
+from wsis.evaluation import coco_data_set
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import CHECKPOINT, BaseCard, check_room
 from wsis.runs._trained import Tick, Trained, counting
@@ -23,7 +25,6 @@ from wsis.runs.refine.labels import (
     agrees,
     counted,
     read_pseudo_labels,
-    write_pseudo_labels,
 )
 from wsis.runs.refine.settings import RefineSettings
 from wsis.runs.refine.training import detect, fit_detector
@@ -264,9 +265,8 @@ def pseudo_labels(
             "supervision": list(card.run.supervision),
             "versions": card.versions,
         }
-        write_pseudo_labels(
-            path, tagged.images, trusted, card.classes, card.category_ids, info
-        )
+        names, known = [one.name for one in tagged.images], card.category_ids
+        write_json(path, coco_data_set(names, trusted, card.classes, known, info))
         card.model_copy(update={"labels": covered}).write(folder)
     return read_pseudo_labels(path), covered
 

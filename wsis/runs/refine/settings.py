@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wsis.contracts import Ledger, Supervision
 from wsis.features.backbones import RANDOM
 from wsis.runs.refine.labels import Trust
-from wsis.runs.settings import Overrides, Sides, overridden, refused
+from wsis.runs.settings import Overrides, Sides, overridden, validated
 from wsis.training.schedule import Schedule
 
 
@@ -80,11 +80,7 @@ class RefineSettings(BaseModel):
                 value is not allowed.
         """
         start = cls.model_validate(dict(base)).model_dump()
-        values = overridden(start, overrides)
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise refused(error) from None
+        return validated(cls, overridden(start, overrides))
 
 
 DETECTORS: Mapping[str, Mapping[str, Any]] = {
