@@ -146,6 +146,11 @@ class Reading:
         """Return the pixels; raises as ``read_image``."""
         return read_image(self.path, upright=self.upright)
 
+    @property
+    def other_size(self) -> Size:
+        """Its (H, W) if it were read the other way, turned or not."""
+        return _ways(self.path)[0][not self.upright]
+
 
 def readings(
     folder: Path,
@@ -172,10 +177,7 @@ def readings(
     found, both, stored_ones, wrong = [], [], [], []
     for name, annotated in sizes:
         path = folder / name
-        stored, orientation = _header(
-            path, path.stat().st_mtime_ns, annotated or (0, 0)
-        )
-        ways = {False: stored, True: stored[::-1] if orientation > 4 else stored}
+        ways, orientation = _ways(path, annotated or (0, 0))
         way = shown if upright == "auto" else upright
         if not exact and annotated not in ways.values():
             annotated = None
@@ -187,7 +189,7 @@ def readings(
             elif not way:
                 stored_ones.append(name)
         if annotated is not None and annotated not in ways.values():
-            (height, width), (h, w) = annotated, stored
+            (height, width), (h, w) = annotated, ways[False]
             wrong.append(f"{name} ({height} x {width} as annotated, it has {h} x {w})")
         found.append(Reading(path, ways[way], way, orientation > 1))
     if wrong:
@@ -213,9 +215,36 @@ def readings(
     return found
 
 
+def tell_turned(paths: Sequence[Path], what: str) -> None:
+    """Warn of photos whose EXIF data turn them in a way that no size tells.
+
+    Args:
+        paths: of photos that are read upright.
+        what: is taken to fit the photos as they are shown.
+    """
+    kept = []
+    for path in paths:
+        ways, orientation = _ways(path)
+        if orientation > 1 and ways[True] == ways[False]:
+            kept.append(str(path))
+    if kept:
+        warn(
+            f"{len(kept)} of {len(paths)} photos have an EXIF orientation that keeps "
+            f"their size, and {what} are taken to be of the photos as a viewer shows "
+            f"them: {few(kept)}; if not, turn them, or save the photos upright"
+        )
+
+
 def stored_size(path: Path) -> Size:
     """Return the (H, W) of a picture as it is stored; (0, 0) if that cannot be told."""
-    return _header(path, path.stat().st_mtime_ns, (0, 0))[0]
+    return _ways(path)[0][False]
+
+
+def _ways(path: Path, otherwise: Size = (0, 0)) -> tuple[dict[bool, Size], int]:
+    """Return a photo's (H, W) as it is stored and upright, and its EXIF orientation."""
+    stored, orientation = _header(path, path.stat().st_mtime_ns, otherwise)
+    shown = stored[::-1] if orientation > 4 else stored
+    return {False: stored, True: shown}, orientation
 
 
 @lru_cache(maxsize=2**18)
