@@ -217,8 +217,12 @@ NAMES = ("dog", "traffic light", "cat, grey", 'the "cat"')
         ('the "cat"', ['the "cat"']),
     ],
 )
-def test_classes_are_named_in_a_text(text, found):
+def test_classes_are_named_in_a_text(tmp_path, text, found):
     assert classes_in(text, NAMES) == found
+
+    categories = [{"id": i, "name": name} for i, name in enumerate(NAMES)]
+    file = AnnotationFile.read(written(tmp_path, {**CONTENT, "categories": categories}))
+    assert [NAMES[number] for number in file.labels(text)] == found
 
 
 @pytest.mark.parametrize(

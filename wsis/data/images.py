@@ -80,8 +80,9 @@ def is_video(path: Path) -> bool:
 def read_image(path: Path, *, upright: bool = True) -> Image:
     """Return the pixels of a photo.
 
-    Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8; transparent
-    pixels are laid over white; an animation gives its first frame.
+    Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8, and must use more
+    than 12; transparent pixels are laid over white; of an animation or several pages,
+    the first is read.
 
     Args:
         path: of the photo, in any format that Pillow reads.
@@ -105,10 +106,16 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
             # Pillow warns of odd metadata, which is fine here.
             warnings.simplefilter("ignore")
             with opened(path) as photo:
+                # Pillow takes the upper 8 bits of colours.
+                deep = ";16" in str(getattr(photo, "tile", ""))
                 if upright:  # in place, as a large photo takes much memory
                     ImageOps.exif_transpose(photo, in_place=True)
-                    return _rgb(photo)
-                return _rgb(_stored(photo))
+                    pixels = _rgb(photo)
+                else:
+                    pixels = _rgb(_stored(photo))
+                if deep and 0 < pixels.max() < _DARK >> 8:
+                    raise ValueError(_TOO_DARK.format("less than 4096"))
+                return pixels
     except PermissionError:
         raise
     except UnidentifiedImageError:
@@ -192,6 +199,7 @@ def readings(
             (height, width), (h, w) = annotated, ways[False]
             wrong.append(f"{name} ({height} x {width} as annotated, it has {h} x {w})")
         found.append(Reading(path, ways[way], way, orientation > 1))
+    _tell_pages([one.path for one in found])
     if wrong:
         raise ValueError(
             f"{len(wrong)} of {len(sizes)} photos in {folder} are not of the annotated "
@@ -337,7 +345,36 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
                 rest.left_out["same"].append(photo)
     for text in rest.reasons(folders):
         warn(text)
+    _tell_pages(list(found.values()))
     return list(found.values())
+
+
+def _tell_pages(paths: Sequence[Path]) -> None:
+    """Warn of files that hold several pictures, of which the first is read."""
+    some = [one for one in paths if one.suffix.lower() in _PAGED]
+    several = [str(one) for one in some if _pages(one, one.stat().st_mtime_ns) > 1]
+    if several:
+        warn(
+            f"{len(several)} of {len(paths)} photos have several pages or frames, of "
+            f"which the first is read: {few(several)}; save the others as files of "
+            "their own"
+        )
+
+
+_PAGED = ".apng", ".gif", ".tif", ".tiff", ".webp"
+
+
+@lru_cache(maxsize=2**18)
+def _pages(path: Path, changed: int) -> int:
+    """Return how many pictures a file holds; 1 if that cannot be told."""
+    del changed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with opened(path) as photo:
+                return int(getattr(photo, "n_frames", 1))
+    except Exception:
+        return 1  # reading it tells what is wrong
 
 
 def _matching(path: Path) -> list[Path]:
@@ -443,6 +480,8 @@ def _rgb(photo: Pillow.Image) -> Image:
         raise ValueError("expected 8 or 16 bits a value, got floating point")
     if photo.mode.startswith("I"):
         grey = np.asarray(photo).astype(np.int64).clip(0, 65535)
+        if 0 < (most := grey.max()) < _DARK:
+            raise ValueError(_TOO_DARK.format(f"no more than {most}"))
         # 257 maps 65535 to 255; half of it rounds.
         photo = Pillow.fromarray(((grey + 128) // 257).astype(np.uint8))
     if photo.has_transparency_data:
@@ -456,6 +495,14 @@ def _rgb(photo: Pillow.Image) -> Image:
         pixels[top:below] = np.asarray(photo.crop((0, top, photo.width, below)))
     return pixels
 
+
+_DARK = 4096
+"""Values of 16 bits that 12 bits, as many cameras have, do not reach."""
+
+_TOO_DARK = (
+    "expected values up to 65535 in 16 bits, got {}, which is nearly black; scale them "
+    "or save the photo with 8 bits"
+)
 
 _ROWS = 256
 """Rows of a photo that are taken over at once."""
