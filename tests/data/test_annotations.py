@@ -132,6 +132,10 @@ IMAGE = CONTENT["images"][0]
             changed(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),
             "category id 3 is repeated",
         ),
+        *(
+            (changed(categories=[{"id": 3, "name": name}]), "one line of visible text")
+            for name in ("", " \u00a0", "\u200b", "a\nb", "a\x00")
+        ),
         (
             changed(
                 categories=[{"id": 3, "name": "a b"}, {"id": 5, "name": "A_b"}],

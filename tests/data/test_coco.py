@@ -513,3 +513,11 @@ def test_objects_that_are_listed_twice_are_told(tmp_path):
         InputWarning, match=r"1 of 3 objects .*: annotations\[2\] \(1.png"
     ):
         read_annotated(path, photos)
+
+
+def test_crowds_alone_are_refused(tmp_path):
+    found = [annotation(1, 9, LEFT, iscrowd=1), annotation(1, 2, RIGHT, iscrowd=1)]
+    path, photos = data_set(tmp_path, [image(1)], found)
+
+    with pytest.raises(ValueError, match=r"train\.json: all objects are crowds"):
+        read_annotated(path, photos)

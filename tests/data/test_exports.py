@@ -440,3 +440,11 @@ def test_tables_and_files_that_are_not_read_are_named(tmp_path):
     (tmp_path / "b.json").write_text('{"shapes": [{"label": "cat"}]}')
     with pytest.warns(InputWarning, match=r"not read \(1\): b\.json"):
         assert exported_tags(tmp_path).rows == {"a.png": ["dog"]}
+
+
+def test_voc_files_may_name_their_photo_with_another_suffix(tmp_path):
+    photos(tmp_path, ["a.png", "b.png"])
+    voc(tmp_path / "a.xml", "a.PNG", ["dog"])
+    voc(tmp_path / "b.xml", "b.jpg", ["cat"])
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["cat"]}

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from wsis._support.checks import UsageError, few, warn
 from wsis._support.files import parse_json
-from wsis.data.names import VOC_CLASSES, plain
+from wsis.data.names import VOC_CLASSES, is_line, plain
 from wsis.plugins import nearest
 
 _KEYS = {
@@ -272,8 +272,10 @@ def _by_name(categories: Sequence[Mapping[str, Any]], used: set[int]) -> dict[st
     ordered = sorted(categories, key=lambda one: (one["id"] not in used, one["id"]))
     parents = set()
     for one in ordered:
-        if not isinstance(name := one["name"], str) or not name.strip():
-            raise ValueError(f"expected a category's name, got {name!r}")
+        if not isinstance(name := one["name"], str) or not is_line(name):
+            raise ValueError(
+                f"expected a category's name in one line of visible text, got {name!r}"
+            )
         parent = one.get("supercategory")
         if isinstance(parent, str) and plain(parent) != plain(name):
             parents.add(plain(parent))

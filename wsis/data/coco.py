@@ -253,6 +253,11 @@ def _annotated(
     tagged = _tagged(file, labels, file.names(classes), read)
     if not any(found.values()):
         raise ValueError(f"{file.path}: no object has a usable mask")
+    if all(crowd for some in found.values() for _, _, crowd, _ in some):
+        raise ValueError(
+            f"{file.path}: all objects are crowds (iscrowd), which count neither as "
+            "found nor as missed; set it to 0 for those to find"
+        )
     if copies:
         warn(
             f"{file.path}: {len(copies)} of {len(file.annotations)} objects are listed "

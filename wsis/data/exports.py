@@ -275,6 +275,7 @@ def _of_address(text: str) -> str | None:
 
 def _voc(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
+    there = {photo.name for photo in files.of(*SUFFIXES)}
     for path in files.of(".xml"):
         top = read_xml(path)
         if top.tag == "annotation":
@@ -285,7 +286,7 @@ def _voc(files: _Files) -> dict[Path, _Told]:
                 raise ValueError(f"{path}: expected a name in every object")
             name = (top.findtext("filename") or "").strip()
             # Programs that rename photos leave the old name in the file.
-            own = name if Path(name).stem == path.stem else path.stem
+            own = name if Path(name).stem == path.stem and name in there else path.stem
             found[path] = _Told([(own, tags)])
     return found
 

@@ -79,3 +79,9 @@ def alike(one: Sequence[str], other: Sequence[str]) -> int:
 def is_invisible(sign: str) -> bool:
     """Tell whether a sign only says how others are set: a joiner, a mark, a BOM."""
     return category(sign) == "Cf" or sign in "\ufe0e\ufe0f"
+
+
+def is_line(name: str) -> bool:
+    """Tell whether a name is one line of text that can be seen."""
+    seen = any(not (sign.isspace() or is_invisible(sign)) for sign in name)
+    return seen and not any(category(sign) in ("Cc", "Zl", "Zp") for sign in name)
