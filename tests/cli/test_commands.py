@@ -625,6 +625,14 @@ def test_evaluate_measures_the_classes_that_there_are(run, photos, tmp_path):
     assert "(--strict)" in wsis("evaluate", *given, "--strict", code=1)
 
 
+def test_evaluate_tells_that_a_run_was_trained_on_the_photos(run, photos):
+    given = ("evaluate", "--run", run, "--data", "coco", "--images", photos.images)
+
+    text = wsis(*given, "--val", photos.train)
+    assert "warning: the photos of train are those that cim was trained on" in text
+    assert "was trained on" not in wsis(*given, "--val", photos.val)
+
+
 def test_training_tells_what_is_wrong_with_its_photos(photos, tmp_path):
     train = json.loads(photos.train.read_text())
     train["categories"].append({"id": 1, "name": "cat"})

@@ -157,6 +157,28 @@ def test_export_and_import_give_the_same(store, photos, tmp_path):
     wsis("export", store, "--out", tmp_path / "f.json", "--overwrite")
 
 
+def test_import_tells_photos_whose_size_does_not_tell_how_they_are_turned(tmp_path):
+    exif = Pillow.Exif()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    for i, orientation in enumerate((3, 6, 1)):
+        exif[0x0112] = orientation
+        Pillow.new("RGB", (6, 4)).save(tmp_path / f"photos/{i}.png", exif=exif)
+        masks = np.eye(4, 6, dtype=bool)[None]
+        np.savez(tmp_path / f"masks/{i}.npz", masks=masks)
+
+    into = "--format", "npz", "--images", tmp_path / "photos", "--supervision", "none"
+    text = wsis(
+        *("import", tmp_path / "masks", *into),
+        *("--out", tmp_path / "s", "--jobs", 1),
+        code=1,
+    )
+
+    assert "1 of 3 photos have an EXIF orientation that keeps their size, and" in text
+    assert "1.png: " in text
+    assert "of the photo before EXIF data turn it?" in text
+
+
 def test_import_matlab_files_and_their_supervision(photos, tmp_path):
     folder = tmp_path / "mcg"
     folder.mkdir()

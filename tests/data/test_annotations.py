@@ -132,6 +132,10 @@ IMAGE = CONTENT["images"][0]
             changed(categories=[{"id": 3, "name": "a"}, {"id": 3, "name": "b"}]),
             "category id 3 is repeated",
         ),
+        *(
+            (changed(categories=[{"id": 3, "name": name}]), "one line of visible text")
+            for name in ("", " \u00a0", "\u200b", "a\nb", "a\x00")
+        ),
         (
             changed(
                 categories=[{"id": 3, "name": "a b"}, {"id": 5, "name": "A_b"}],
@@ -217,8 +221,12 @@ NAMES = ("dog", "traffic light", "cat, grey", 'the "cat"')
         ('the "cat"', ['the "cat"']),
     ],
 )
-def test_classes_are_named_in_a_text(text, found):
+def test_classes_are_named_in_a_text(tmp_path, text, found):
     assert classes_in(text, NAMES) == found
+
+    categories = [{"id": i, "name": name} for i, name in enumerate(NAMES)]
+    file = AnnotationFile.read(written(tmp_path, {**CONTENT, "categories": categories}))
+    assert [NAMES[number] for number in file.labels(text)] == found
 
 
 @pytest.mark.parametrize(

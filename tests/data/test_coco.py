@@ -200,7 +200,7 @@ def test_files_without_objects_of_the_classes_are_refused(tmp_path):
 )
 def test_objects_without_a_usable_mask_are_counted(tmp_path, changes, message):
     bad = [annotation(1, 9, **changes), annotation(1, 2, **changes)]
-    found = [annotation(1, 9, LEFT), *bad]
+    found = [annotation(1, 9, RIGHT), *bad]
     path, photos = data_set(tmp_path, [image(1)], found)
 
     with pytest.raises(
@@ -242,7 +242,7 @@ def test_a_file_without_one_usable_mask_is_refused(tmp_path):
 
 @pytest.mark.parametrize("crowd", ["0", "false", None, 2, [0]])
 def test_iscrowd_is_a_truth_value(tmp_path, crowd):
-    found = [annotation(1, 9, LEFT), annotation(1, 9, LEFT, iscrowd=crowd)]
+    found = [annotation(1, 9, LEFT), annotation(1, 9, RIGHT, iscrowd=crowd)]
     path, photos = data_set(tmp_path, [image(1)], found)
 
     for masks in ("refuse", "skip"):
@@ -503,3 +503,21 @@ def test_one_photo_under_two_spellings_is_told(tmp_path):
 
     with pytest.warns(InputWarning, match=r"1 photos .* several ids.*: 1\.png"):
         read_tagged(path, photos)
+
+
+def test_objects_that_are_listed_twice_are_told(tmp_path):
+    objects = [annotation(1, 2, LEFT), annotation(1, 9, LEFT), annotation(1, 2, LEFT)]
+    path, photos = data_set(tmp_path, [image(1)], objects)
+
+    with pytest.warns(
+        InputWarning, match=r"1 of 3 objects .*: annotations\[2\] \(1.png"
+    ):
+        read_annotated(path, photos)
+
+
+def test_crowds_alone_are_refused(tmp_path):
+    found = [annotation(1, 9, LEFT, iscrowd=1), annotation(1, 2, RIGHT, iscrowd=1)]
+    path, photos = data_set(tmp_path, [image(1)], found)
+
+    with pytest.raises(ValueError, match=r"train\.json: all objects are crowds"):
+        read_annotated(path, photos)

@@ -345,3 +345,106 @@ def test_labels_of_an_unknown_kind_are_told(tmp_path):
 
     with pytest.warns(InputWarning, match=r"not read \(1\): labels/a\.txt; tags come"):
         assert exported_tags(tmp_path).kind == "a subfolder per tag"
+
+
+def test_labels_of_yolo_are_read_or_refused_but_never_passed_over(tmp_path):
+    photos(tmp_path / "images", ["a.png", "b.png"])
+    yolo(tmp_path / "labels", {"a": [0]})
+    (tmp_path / "data.yaml").write_text("names: [dog, cat]")
+    odd = tmp_path / "labels/b.txt"
+    for whole in ("\ufeff1 .5 .5 .2 .2\r\n", "1.000 .5 .5 .2 .2"):
+        odd.write_text(whole, "utf-8")
+        assert exported_tags(tmp_path).rows["images/b.png"] == ["cat"]
+    for wrong in ("1,.5,.5,.2,.2", "1 .5 nan .2 .2", "0 1 1 1 1\ncat .5 .5 .2 .2"):
+        odd.write_text(wrong)
+        with pytest.raises(ValueError, match=r"else in 1 files: .*b\.txt: '"):
+            exported_tags(tmp_path)
+    odd.write_text("1 .5 .5 .2 .2 .9")
+    with pytest.raises(ValueError, match=r"have scores: .*b\.txt; these are pred"):
+        exported_tags(tmp_path)
+
+
+def test_the_nearest_names_of_yolo_count(tmp_path):
+    for folder, names in (("one", "dog\ncat"), ("two", "cat\ndog"), ("", "owl\nbat")):
+        photos(tmp_path / folder / "images", ["a.png"])
+        yolo(tmp_path / folder / "labels", {"a": [0]})
+        (tmp_path / folder / "classes.txt").write_text(names)
+
+    assert exported_tags(tmp_path).rows == {
+        "images/a.png": ["owl"],
+        "one/images/a.png": ["dog"],
+        "two/images/a.png": ["cat"],
+    }
+
+    (tmp_path / "one/data.yaml").write_text("names: [cat, dog]")
+    with pytest.raises(ValueError, match=r"one list .*one/labels/a\.txt, .* differ"):
+        exported_tags(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", ["[no, on]", "{0: no, 1: on}", "{'0': no, '1': on}", "[no, 'on']"]
+)
+def test_names_in_yaml_are_as_they_are_written(tmp_path, names):
+    photos(tmp_path / "images", ["a.png", "b.png"])
+    yolo(tmp_path / "labels", {"a": [0], "b": [1]})
+    (tmp_path / "data.yaml").write_text(f"names: {names}")
+
+    rows = exported_tags(tmp_path).rows
+
+    assert rows == {"images/a.png": ["no"], "images/b.png": ["on"]}
+
+
+def test_objects_of_a_class_without_a_name_are_refused(tmp_path):
+    photos(tmp_path / "images", ["a.png"])
+    yolo(tmp_path / "labels", {"a": [1]})
+    (tmp_path / "classes.txt").write_text("dog\n\ncat\n")
+
+    with pytest.raises(ValueError, match=r"expected classes of .*; got 1"):
+        exported_tags(tmp_path)
+
+
+def test_values_of_label_studio_may_be_texts_and_taxonomies(tmp_path):
+    photos(tmp_path, ["a.png", "b.png"])
+    values = {"choices": "dog"}, {"taxonomy": [["animal", "cat"]]}
+    tasks = [
+        {"data": {"image": name}, "annotations": [{"result": [{"value": value}]}]}
+        for name, value in zip(("a.png", "b.png"), values, strict=True)
+    ]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["cat"]}
+
+    for one in tasks:
+        one["predictions"] = [one["annotations"].pop()]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    with pytest.raises(ValueError, match=r"none of 2 tasks .* predictions are none"):
+        exported_tags(tmp_path)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("TRUE", "FALSE"), ("1.0", "0.0"), ("x", "")])
+def test_columns_of_classes_have_yes_and_no_in_any_spelling(tmp_path, yes, no):
+    photos(tmp_path, ["a.png", "b.png"])
+    rows = f"file,dog,cat\na.png,{yes},{no}\nb.png,{no},{yes}\n"
+    (tmp_path / "classes.csv").write_text(rows)
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["cat"]}
+
+
+def test_tables_and_files_that_are_not_read_are_named(tmp_path):
+    photos(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "species.csv").write_text("path,species\na.png,dog\n")
+    with pytest.warns(InputWarning, match=r"not read \(1\): species\.csv; .* a column"):
+        exported_tags(tmp_path)
+
+    voc(tmp_path / "a.xml", "a.png", ["dog"])
+    (tmp_path / "b.json").write_text('{"shapes": [{"label": "cat"}]}')
+    with pytest.warns(InputWarning, match=r"not read \(1\): b\.json"):
+        assert exported_tags(tmp_path).rows == {"a.png": ["dog"]}
+
+
+def test_voc_files_may_name_their_photo_with_another_suffix(tmp_path):
+    photos(tmp_path, ["a.png", "b.png"])
+    voc(tmp_path / "a.xml", "a.PNG", ["dog"])
+    voc(tmp_path / "b.xml", "b.jpg", ["cat"])
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["cat"]}

@@ -296,6 +296,8 @@ def test_two_spellings_of_a_tag_are_refused(tmp_path, other):
 def test_spellings_that_look_alike_are_told_by_their_signs(tmp_path):
     with pytest.raises(ValueError, match=r"\(U\+0020\) and .* \(U\+00A0\)"):
         csv(tmp_path, "polar bear", "polar\u00a0bear").train()
+    with pytest.raises(ValueError, match=r"'cat' \(ASCII\) and .* \(U\+0441\)"):
+        csv(tmp_path, "cat", "\u0441at").train()
 
 
 def test_several_spaces_are_one(tmp_path):
@@ -335,6 +337,9 @@ def test_lists_and_quotes_are_no_tags(tmp_path, cell, message):
         ("dog and sofa", "look like several"),
         ("nan", "are read as classes"),
         ("[dog", "hold quotes or brackets"),
+        ("dogs", r"an accent, a space, .* \(2\): dogs \(0.png\), dog \(1.png\)"),
+        ("sof\u00e1", "differ in an accent"),
+        ("so fa", "differ in an accent, a space"),
     ],
 )
 def test_doubtful_tags_are_told(tmp_path, cell, message):

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
+from wsis import InputWarning
 from wsis.data.images import check_files, images_in, read_all, read_image, readings
 
 RED = (255, 0, 0)
@@ -81,6 +82,56 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path, name):
     image = read_image(saved(tmp_path / name, Pillow.fromarray(values)))
 
     assert image[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("most", [255, 4095])
+def test_sixteen_bits_of_which_few_are_used_are_refused(tmp_path, most):
+    values = np.array([[0, most // 2, most]], np.uint16)
+    message = rf"up to 65535 in 16 bits, got no more than {most}, .* scale them"
+
+    for kind, name in ((np.uint16, "a.png"), (np.int32, "b.tif")):
+        path = saved(tmp_path / name, Pillow.fromarray(values.astype(kind)))
+        with pytest.raises(ValueError, match=message):
+            read_image(path)
+
+    black = saved(tmp_path / "c.png", Pillow.fromarray(0 * values))
+    assert not read_image(black).any()
+
+
+@pytest.mark.parametrize(("most", "dark"), [(0x0FFF, True), (0x10FF, False)])
+def test_sixteen_bits_of_colour_that_use_few_are_refused(tmp_path, most, dark):
+    def chunk(kind, content):
+        checked = kind + content
+        ends = struct.pack(">I", len(content)), struct.pack(">I", zlib.crc32(checked))
+        return ends[0] + checked + ends[1]
+
+    pixels = b"\0" + struct.pack(">6H", most, 0, 0, 0, 0, 0)
+    path = tmp_path / "a.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(pixels))
+        + chunk(b"IEND", b"")
+    )
+
+    if dark:
+        with pytest.raises(ValueError, match="16 bits, got less than 4096"):
+            read_image(path)
+    else:
+        assert read_image(path)[0].tolist() == [[16, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("kind", ["tif", "gif", "webp"])
+def test_photos_of_several_pages_are_told(tmp_path, kind):
+    pages = [Pillow.new("RGB", (6, 4), colour) for colour in (RED, (0, 255, 0))]
+    pages[0].save(tmp_path / f"a.{kind}", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / f"b.{kind}")
+    told = rf"1 of 2 photos have several pages .*a\.{kind}; save"
+
+    with pytest.warns(InputWarning, match=told):
+        images_in([tmp_path])
+    with pytest.warns(InputWarning, match=told):
+        readings(tmp_path, [(f"{name}.{kind}", None) for name in "ab"], upright=True)
 
 
 def test_exif_turns_the_photo_unless_told_not_to(tmp_path):

@@ -89,7 +89,8 @@ def test_the_nearest_table_that_lists_a_photo_decides(root):
     table(root / "cat", "same.png,", name="Tags.CSV")
 
     for given in ([root], [root / "cat", root / "new", root / "dog"]):
-        found = tags(*given)
+        with pytest.warns(InputWarning, match=r"photos that are not .*: gone\.png; "):
+            found = tags(*given)
         assert found["a.png"] == {"cat", "dog"}
         assert found["d.png"] == {"Polar bear"}
         assert found["same.png"] is None  # listed without a tag: not tagged
@@ -178,3 +179,14 @@ def test_single_counts_one_of_each_tag_and_refuses_more(root):
     table(root, "cat/a.png,dog:2;CAT")
     with pytest.raises(ValueError, match=r"on 1: .*a\.png \(dog 2\); leave one"):
         known_tags(photos, [root], CLASSES, single=True)
+
+
+def test_rows_of_a_table_are_matched_in_either_unicode_form_or_told(root, tmp_path):
+    (root / "new/d.png").rename(root / "new/k\u00e4fer.png")
+    file = table(tmp_path, "new/ka\u0308fer.png,dog", name="full.csv")
+    short = table(tmp_path, "ka\u0308fer.png,dog", "a.PNG,cat", name="short.csv")
+
+    assert tags(root, source=file)["k\u00e4fer.png"] == {"dog"}
+    told = r"short\.csv: tags of photos that are not .* \(1\): a\.PNG; .* \(4\): "
+    with pytest.warns(InputWarning, match=told):
+        assert tags(root, source=short)["k\u00e4fer.png"] == {"dog"}

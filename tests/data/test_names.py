@@ -16,6 +16,8 @@ from wsis.data.names import COCO_CATEGORIES, VOC_NAMES, plain
         "po\u00adlar bear\u200b",
         "\ufeffpolar bear",
         "\uff50olar bear",
+        "P\u041elar b\u0435ar",
+        "p\u03bflar bear",
     ],
 )
 def test_spellings_of_a_name_compare_as_one(name):

@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from wsis._support.checks import InputWarning
 from wsis.contracts import Annotated, DataSource, Tagged, TaggedImage
-from wsis.data.images import Reading
+from wsis.data.images import Reading, readings
 from wsis.data.points import Pointed, with_points
 
 
@@ -129,6 +130,9 @@ def test_fractions_are_no_pixels(tmp_path):
 def test_some_fractions_are_told(tmp_path):
     text = HEAD + "a.jpg,0.5,0.25,cat\nd.jpg,5,7,cat\nd.jpg,0,0,cat\n"
 
+    with pytest.warns(InputWarning, match=r"first pixel.*\(1 of 3\): .*line 2"):
+        with_points(TAGGED, written(tmp_path / "points.csv", text))
+    text = HEAD + "a.jpg,1,.5,cat\nd.jpg,5,7,cat\nd.jpg,1,0,cat\n"
     with pytest.warns(InputWarning, match=r"first pixel.*\(1 of 3\): .*line 2"):
         with_points(TAGGED, written(tmp_path / "points.csv", text))
 
@@ -266,3 +270,35 @@ def test_numbers_too_large_to_count_with_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match="expected x and y in pixels, at least 0"):
         with_points(TAGGED, file)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "text", "told"),
+    [
+        (3, HEAD + "a.jpg,5,5,cat\n", True),
+        (6, HEAD + "a.jpg,5,5,cat\n", True),
+        (6, coco({"point": [5, 5]}).replace("d.jpg", "a.jpg"), True),
+        (6, HEAD + "a.jpg,5,5,cat\na.jpg,5,9,cat\n", False),
+        (1, HEAD + "a.jpg,5,5,cat\n", False),
+    ],
+)
+def test_points_on_turned_photos_are_told(tmp_path, recwarn, orientation, text, told):
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    Pillow.new("RGB", (10, 8)).save(tmp_path / "a.jpg", exif=exif)
+    [read] = readings(tmp_path, [("a.jpg", None)], upright=True)
+    photo = replace(TAGGED.images[1], name="a.jpg", load=read)
+    kind = "csv" if text.startswith(HEAD) else "json"
+
+    with_points(
+        replace(TAGGED, images=[photo]), written(tmp_path / f"points.{kind}", text)
+    )
+
+    said = [str(one.message) for one in recwarn]
+    assert bool(said) == told
+    assert not told or "1 photos with points are turned by EXIF data" in said[0]
+
+    outside = written(tmp_path / "other.csv", HEAD + "a.jpg,9,5,cat\n")
+    if orientation == 6:
+        with pytest.raises(ValueError, match="EXIF data did not turn"):
+            with_points(replace(TAGGED, images=[photo]), outside)

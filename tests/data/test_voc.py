@@ -343,3 +343,18 @@ def test_lists_and_xml_of_another_encoding_are_named(tmp_path):
     path.write_bytes("kä".encode("latin-1"))
     with pytest.raises(ValueError, match=r"train\.txt: expected names .* in UTF-8"):
         VocData(root=root).train()
+
+
+def test_masks_without_the_objects_of_the_xml_are_refused(tmp_path):
+    root = write_voc(tmp_path)
+    masks = root / "VOC2012/SegmentationObject"
+    inside = np.array(Pillow.open(masks / "2007_000004.png")) > 0
+    for value in (0, 255):  # nothing, and void
+        Pillow.fromarray((inside * value).astype(np.uint8)).save(
+            masks / "2007_000004.png"
+        )
+        # Not through ``val()``, as above.
+        with pytest.raises(
+            ValueError, match=r"lists 2 objects, the mask of 2007_0+4 h"
+        ):
+            VocData(root=root)._truth("2007_000004", 1)

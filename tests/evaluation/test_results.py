@@ -337,7 +337,8 @@ def test_names_are_one_in_any_unicode_form() -> None:
 def test_categories_of_one_name_are_one_class() -> None:
     made = by("1.png")
     made["categories"].append({"id": 3, "name": "CAT"})
-    made["annotations"].append(made["annotations"][0] | {"category_id": 3})
+    other = {"category_id": 3, "score": 0.4}
+    made["annotations"].append(made["annotations"][0] | other)
 
     predictions, measured = matched(made, val("1.png"), (1, 2))
 
@@ -346,8 +347,10 @@ def test_categories_of_one_name_are_one_class() -> None:
 
 
 def test_photos_under_several_ids_are_told() -> None:
+    made = by("1.png", "1.png")
+    made["annotations"][1]["score"] = 0.4
     with pytest.warns(InputWarning, match=r"1 photos are listed under several ids"):
-        predictions, _ = matched(by("1.png", "1.png"), val("1.png"), (1, 2))
+        predictions, _ = matched(made, val("1.png"), (1, 2))
 
     assert labels_of(predictions) == {1: [2, 2]}
 
@@ -377,7 +380,7 @@ def test_predictions_without_a_usable_mask_are_told() -> None:
 def test_outlines_beyond_their_photo_are_told(outlines: Any, message: str) -> None:
     size = (20, 40)
     objects = replace(truth((1, 0, 4)), size=size)
-    rows = [a_result(segmentation=outlines) for _ in range(2)]
+    rows = [a_result(segmentation=outlines, score=score) for score in (0.5, 0.4)]
 
     with pytest.warns(InputWarning, match=message):
         [found] = from_coco(rows, [objects], [7])
@@ -397,3 +400,24 @@ def test_outlines_in_percent_are_told() -> None:
 def test_scores_are_numbers_of_a_size_to_count_with(score: Any) -> None:
     with pytest.raises(ValueError, match="result 0: expected a finite score"):
         from_coco([a_result(score=score)], [truth((1, 3, 5))], [7])
+
+
+def test_predictions_that_are_listed_twice_are_told() -> None:
+    made = [a_result(), a_result(score=0.4), a_result(score=0.4)]
+
+    with pytest.warns(InputWarning, match=r"1 of 3 .* listed before, .*: result 2;"):
+        from_coco(made, [truth((1, 3, 5))], [7])
+
+
+def test_predictions_on_photos_of_another_size_are_refused() -> None:
+    made = by("a.png", "b.png")
+    half = val("a.png", "b.png")
+    [first, second] = made["images"]
+    height, width = half.truths[1].size
+
+    del first["width"]
+    matched(made, half, (1, 2))
+    second["width"] = 2 * width
+    size = rf"b.png .{height} x {2 * width}, not {height} x {width}"
+    with pytest.raises(ValueError, match=rf"1 photos are of another size .*{size}"):
+        matched(made, half, (1, 2))

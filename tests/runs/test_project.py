@@ -8,8 +8,11 @@ from wsis.runs.project import Journal, Project, project_text
 
 
 def test_what_start_writes_is_read_back_with_all_defaults(tmp_path):
-    for photos, tags in ((Path("my photos"), None), (Path('a"b\\c'), Path("t.csv"))):
-        (tmp_path / "wsis.toml").write_text(project_text(photos, tags))
+    for photos, tags, encoding in (
+        (Path("my photos"), None, "utf-8"),
+        (Path('a"b\\c'), Path("t.csv"), "utf-8-sig"),
+    ):
+        (tmp_path / "wsis.toml").write_text(project_text(photos, tags), encoding)
 
         found = Project.read(tmp_path / "wsis.toml")
 

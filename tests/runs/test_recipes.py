@@ -74,7 +74,7 @@ def test_overrides_change_one_setting_of_a_recipe_and_no_other():
 
 def test_a_file_of_ones_own_is_read(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text(OWN)
+    path.write_text(OWN, "utf-8-sig")  # as Notepad writes it
     recipe = Recipe.read(str(path))
 
     assert recipe.name == "mine"

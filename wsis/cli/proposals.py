@@ -138,14 +138,16 @@ def import_(
     """
     from dataclasses import replace
 
-    from wsis.data.images import images_in
+    from wsis.data.images import images_in, tell_turned
     from wsis.proposals.importers import FORMATS, matched, reading
     from wsis.proposals.making import file_photo
     from wsis.proposals.shards import About
 
     told = _ledger(supervision)
     if data.train is None and data.val is None:
-        photos = [file_photo(one) for one in images_in([images])]
+        paths = images_in([images])
+        tell_turned(paths, "proposals")
+        photos = [file_photo(one) for one in paths]
     else:
         photos = _of(replace(data, name="coco", images=images))
     found = FORMATS[form].importer(path, {Path(photo.name).stem for photo in photos})

@@ -1,13 +1,13 @@
 """Tags as people write them: cleaned, compared, and doubted."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unicodedata import category, normalize
 
 from wsis._support.checks import few, warn
-from wsis.data.names import is_invisible, plain
+from wsis.data.names import ALIKE, is_invisible, plain
 
 
 def clean(text: str, where: str) -> str:
@@ -115,7 +115,10 @@ def classes_of(
 
 def _signs(tag: str, tags: Sequence[str]) -> str:
     """Return the code points of uncommon signs, where two spellings look alike."""
-    looks = {"".join(_look(sign) for sign in normalize("NFKC", one)) for one in tags}
+    looks = {
+        "".join(_look(sign) for sign in normalize("NFKC", one)).translate(ALIKE)
+        for one in tags
+    }
     if len(looks) == len(tags):
         return ""
     odd = [sign for sign in tag if not (sign.isascii() and sign.isalnum())]
@@ -129,6 +132,7 @@ def _look(sign: str) -> str:
 def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
     """Warn of tags that hold several tags, or say that there is none."""
     words = set(known)
+    bare = Counter(map(_bare, words))
 
     def several(tag: str) -> bool:
         parts = [plain(one) for one in re.split(r"[\s/&+]|\band\b", tag) if one]
@@ -151,6 +155,10 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
             "look like several; separate them by ; or mend them",
         ),
         (
+            [tag for tag in first if bare[_bare(plain(tag))] > 1],
+            "differ in an accent, a space, a stop or an s are classes of their own",
+        ),
+        (
             [tag for tag in first if plain(tag) in _NONE],
             "are read as classes; leave the cell empty where there is none",
         ),
@@ -162,6 +170,12 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
         if doubtful:
             shown = [f"{tag} ({first[tag]})" for tag in doubtful]
             warn(f"tags that {what} ({len(doubtful)}): {few(shown)}")
+
+
+def _bare(word: str) -> str:
+    """Return a tag without accents, spaces, full stops and the s of a plural."""
+    kept = (x for x in normalize("NFD", word) if category(x) != "Mn" and x not in " .")
+    return "".join(kept).removesuffix("s") or word
 
 
 _NONE = {"nan", "none", "null", "n/a", "na", "nil", "-", "--", "?"}

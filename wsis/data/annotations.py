@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from wsis._support.checks import UsageError, few, warn
 from wsis._support.files import parse_json
-from wsis.data.names import VOC_CLASSES, plain
+from wsis.data.names import VOC_CLASSES, is_line, plain
 from wsis.plugins import nearest
 
 _KEYS = {
@@ -99,13 +99,16 @@ class AnnotationFile:
 
         Args:
             classes: ``all`` of the file, in order of category id; ``voc``;
-                comma-separated names; or a sequence of names.
+                comma-separated names, in quotes if they have a comma; or a sequence of
+                names.
         """
         if classes == "all":
             return tuple(self.categories)
         if classes == "voc":
             return VOC_CLASSES
-        names = classes.split(",") if isinstance(classes, str) else classes
+        names = (
+            listed(classes, self.categories) if isinstance(classes, str) else classes
+        )
         return tuple(name.strip() for name in names)
 
     def known(self, classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -171,14 +174,20 @@ def classes_in(text: str, classes: Sequence[str]) -> list[str]:
     Raises:
         UnknownClassError: if a class is not there, or none is named; lists all.
     """
-    alone = plain(text) in map(plain, classes)
-    names = [text] if alone else next(csv.reader([text], skipinitialspace=True), [])
+    names = listed(text, classes)
     if not any(name.strip() for name in names):
         raise UnknownClassError(
             f"expected names of classes, got {text!r}; the classes are: "
             f"{', '.join(classes)}"
         )
     return known_classes(names, classes)
+
+
+def listed(text: str, classes: Iterable[str]) -> list[str]:
+    """Return comma-separated names; one with a comma stands in quotes, or alone."""
+    if plain(text) in map(plain, classes):
+        return [text]
+    return next(csv.reader([text], skipinitialspace=True), [])
 
 
 def known_classes(names: Iterable[str], classes: Sequence[str]) -> list[str]:
@@ -263,8 +272,10 @@ def _by_name(categories: Sequence[Mapping[str, Any]], used: set[int]) -> dict[st
     ordered = sorted(categories, key=lambda one: (one["id"] not in used, one["id"]))
     parents = set()
     for one in ordered:
-        if not isinstance(name := one["name"], str) or not name.strip():
-            raise ValueError(f"expected a category's name, got {name!r}")
+        if not isinstance(name := one["name"], str) or not is_line(name):
+            raise ValueError(
+                f"expected a category's name in one line of visible text, got {name!r}"
+            )
         parent = one.get("supercategory")
         if isinstance(parent, str) and plain(parent) != plain(name):
             parents.add(plain(parent))

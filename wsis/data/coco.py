@@ -210,6 +210,7 @@ def _annotated(
     labels, read = file.labels(classes), _readings(file, folder, upright)
     found: dict[int, list[_Object]] = {number: [] for number in read}
     wrong: list[str] = []
+    copies, seen = list[str](), set[tuple[int, int, str]]()
     outlines = Outlines()
     for i, one in enumerate(file.annotations):
         if (label := labels.get(one["category_id"])) is None:
@@ -224,6 +225,10 @@ def _annotated(
             wrong.append(f"{where} ({photo.path.name}): {problem}")
         if mask is not None:
             crowd = bool(one.get("iscrowd", 0))
+            same = one["image_id"], label, str(mask)
+            if same in seen and not crowd:
+                copies.append(f"{where} ({photo.path.name})")
+            seen.add(same)
             found[one["image_id"]].append((label, mask, crowd, area))
             outlines.add(mask, where, photo.path.name, photo.size, _if_turned(photo))
     odd = [
@@ -248,6 +253,17 @@ def _annotated(
     tagged = _tagged(file, labels, file.names(classes), read)
     if not any(found.values()):
         raise ValueError(f"{file.path}: no object has a usable mask")
+    if all(crowd for some in found.values() for _, _, crowd, _ in some):
+        raise ValueError(
+            f"{file.path}: all objects are crowds (iscrowd), which count neither as "
+            "found nor as missed; set it to 0 for those to find"
+        )
+    if copies:
+        warn(
+            f"{file.path}: {len(copies)} of {len(file.annotations)} objects are listed "
+            f"before, and count as further objects, which nothing can find: "
+            f"{few(copies)}; remove them"
+        )
     if doubt := outlines.doubt():
         warn(f"{file.path}: {doubt}")
     makers = [partial(_truth, i, read[i].size, objects) for i, objects in found.items()]

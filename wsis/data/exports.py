@@ -74,15 +74,20 @@ def exported_tags(root: Path) -> ExportedTags:
             f"expected tags of one kind in {root}, found "
             f"{' and '.join(kinds)}; move the others out of the folder"
         )
-    for kind, some in found.items():
-        return _placed(kind, root, some)
     rest = [x for x in files.of(".txt") if "labels" in x.relative_to(root).parts]
-    if rest := [*files.of(".json", ".xml"), *rest]:
+    rest = [*files.of(".json", ".xml"), *rest]
+    if not (found or any(one.is_dir() for one in root.iterdir())):
+        rest += files.of(".csv")
+    known = {path for some in found.values() for path in some}
+    if rest := [one for one in rest if one not in known and not _is_points(one)]:
         warn(
             f"{root}: files of a kind that is not known are not read ({len(rest)}): "
             f"{few_in(root, rest)}; tags come from COCO, PASCAL VOC, YOLO, Label "
-            "Studio, tables and folders"
+            "Studio, folders, and tables with a column file and a column tags, or one "
+            "of 0 and 1 for each class"
         )
+    for kind, some in found.items():
+        return _placed(kind, root, some)
     halves = [x for x in root.iterdir() if x.is_dir() and plain(x.name) in HALVES]
     rows = {
         photo.relative_to(root).as_posix(): [clean(folder.name, str(folder))]
@@ -218,7 +223,14 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
                 "the project again as JSON"
             )
         if {"data", "annotations"} <= tasks[0].keys():
-            found[path] = _Told([_task(path, i, one) for i, one in enumerate(tasks)])
+            rows = [_task(path, i, one) for i, one in enumerate(tasks)]
+            if not any(tags for _, tags in rows):
+                raise ValueError(
+                    f"expected tags in {path}, none of {len(rows)} tasks has an "
+                    "annotation with labels, choices or a taxonomy; predictions are "
+                    "none: accept them in Label Studio, or tag the photos"
+                )
+            found[path] = _Told(rows)
     return found
 
 
@@ -234,13 +246,14 @@ def _task(path: Path, index: int, task: Any) -> Row:
             if "value" in result
         ]
         tags = [
-            str(tag)
+            # A taxonomy gives the way to a tag.
+            str(tag[-1] if isinstance(tag, list) else tag)
             for value in results
             for key, some in value.items()
-            if key == "choices" or key.endswith("labels")
-            for tag in some
+            if key in ("choices", "taxonomy") or key.endswith("labels")
+            for tag in ([some] if isinstance(some, str) else some)
         ]
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, IndexError):
         raise ValueError(
             f"{path}: expected task {index} as Label Studio exports it: data, and "
             "annotations with result"
@@ -262,6 +275,7 @@ def _of_address(text: str) -> str | None:
 
 def _voc(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
+    there = {photo.name for photo in files.of(*SUFFIXES)}
     for path in files.of(".xml"):
         top = read_xml(path)
         if top.tag == "annotation":
@@ -272,36 +286,44 @@ def _voc(files: _Files) -> dict[Path, _Told]:
                 raise ValueError(f"{path}: expected a name in every object")
             name = (top.findtext("filename") or "").strip()
             # Programs that rename photos leave the old name in the file.
-            own = name if Path(name).stem == path.stem else path.stem
+            own = name if Path(name).stem == path.stem and name in there else path.stem
             found[path] = _Told([(own, tags)])
     return found
 
 
-_NUMBERS = re.compile(r"\d+(\s+-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?){4,}\s*", re.IGNORECASE)
+_NUMBERS = re.compile(
+    r"\d+(\.0*)?(\s+-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?){4,}\s*", re.IGNORECASE
+)
 """A line of YOLO's: the number of a class, then a box or an outline."""
+
+_SCORED = 6
+"""Numbers of a box with a score; an outline has one for its class and pairs."""
 
 _LISTS = "classes.txt", "obj.names", "labels.txt", "_darknet.labels"
 
 
 def _yolo(files: _Files) -> dict[Path, _Told]:
     lines: dict[Path, list[str]] = {}
+    other: list[tuple[Path, str]] = []
     for path in files.of(".txt"):
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = path.read_text(encoding="utf-8-sig", errors="replace").strip()
         some = text.splitlines()
-        if all(map(_NUMBERS.fullmatch, some)) and (
-            some or path.parent.name == "labels"
-        ):
+        if wrong := [line for line in some if not _NUMBERS.fullmatch(line)]:
+            other.append((path, wrong[0]))
+        elif some or path.parent.name == "labels":
             lines[path] = some
     if not any(lines.values()):
         return {}
-    names, told = _yolo_names(files)
+    _check_labels(files, lines, other)
+    lists = _yolo_lists(files)
     found: dict[Path, _Told] = {}
     for path, some in lines.items():
-        numbers = [int(line.split()[0]) for line in some]
-        if wrong := [one for one in numbers if one not in names]:
+        names, told = _nearest_list(lists, path, files.root)
+        numbers = [int(float(line.split()[0])) for line in some]
+        if wrong_ones := [one for one in numbers if not names.get(one)]:
             raise ValueError(
-                f"{path}: expected classes of {told}, numbers from {min(names)} to "
-                f"{max(names)}; got {wrong[0]}"
+                f"{path}: expected classes of {told}, {_span(names)}; got "
+                f"{wrong_ones[0]}"
             )
         # labels/train/a.txt is of images/train/a.jpg, or lies beside its photo.
         parts = [
@@ -309,37 +331,105 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
         ]
         photo = Path(*parts).with_suffix("").as_posix()
         row = photo, [names[one] for one in numbers]
-        found[path] = _Told([row], list(names.values()))
+        found[path] = _Told([row], [one for one in names.values() if one])
     return found
 
 
-def _yolo_names(files: _Files) -> tuple[dict[int, str], Path]:
-    """Return the names of YOLO's classes by number, and the file that tells them."""
+def _check_labels(
+    files: _Files,
+    lines: Mapping[Path, Sequence[str]],
+    other: Sequence[tuple[Path, str]],
+) -> None:
+    """Refuse files of labels that are not read as YOLO's, and predictions.
+
+    Raises:
+        ValueError: if a file that is named like a photo has other lines, or a box has
+            a score.
+    """
+    stems = {photo.stem for photo in files.of(*SUFFIXES)}
+    folders = {path.parent for path in lines}
+    wrong = [
+        f"{path}: {line[:40]!r}"
+        for path, line in other
+        if path.stem in stems
+        and (path.parent in folders or path.parent.name == "labels")
+    ]
+    if wrong:
+        raise ValueError(
+            "expected a number of a class and a box or an outline in every line of "
+            f"YOLO's files, got something else in {len(wrong)} files: {few(wrong)}"
+        )
+    scored = [
+        str(path)
+        for path, some in lines.items()
+        if any(len(line.split()) == _SCORED for line in some)
+    ]
+    if scored:
+        raise ValueError(
+            f"expected tags, boxes in {len(scored)} of YOLO's files have scores: "
+            f"{few(scored)}; these are predictions, which may be wrong"
+        )
+
+
+_Names = tuple[dict[int, str], Path]
+"""Names of YOLO's classes by number, and the file that tells them."""
+
+
+def _yolo_lists(files: _Files) -> list[_Names]:
+    """Return all lists of names; of one folder, YAML goes first."""
+    found: list[_Names] = []
     for path in files.of(".yaml", ".yml"):
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            # As they are written: YAML takes no, on and 007 for something else.
+            content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"{path}: expected YAML: {' '.join(str(error).split())}"
             ) from None
         names = content.get("names") if isinstance(content, dict) else None
         if isinstance(names, list):
-            return {i: str(one) for i, one in enumerate(names)}, path
-        if isinstance(names, dict) and all(isinstance(i, int) for i in names):
-            return {i: str(one) for i, one in names.items()}, path
+            names = dict(enumerate(names))
+        if isinstance(names, dict) and all(str(i).isdecimal() for i in names):
+            found.append(({int(i): str(one).strip() for i, one in names.items()}, path))
     for path in (one for one in files.of(*_SUFFIXES) if one.name in _LISTS):
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path}: expected names of classes in UTF-8: {error}; save it so, or: "
                 "iconv -f WINDOWS-1252 -t UTF-8"
             ) from None
-        return {i: one.strip() for i, one in enumerate(text.splitlines())}, path
-    raise ValueError(
-        f"expected the names of YOLO's classes in {files.root}: data.yaml with names, "
-        "or classes.txt with a name a line"
-    )
+        names = {i: one.strip() for i, one in enumerate(text.splitlines())}
+        found.append((names, path))
+    if not found:
+        raise ValueError(
+            f"expected the names of YOLO's classes in {files.root}: data.yaml with "
+            "names, or classes.txt with a name a line"
+        )
+    return found
+
+
+def _nearest_list(lists: Sequence[_Names], label: Path, root: Path) -> _Names:
+    """Return the list of names in the folder nearest to a file of labels.
+
+    Raises:
+        ValueError: if several are as near and have other names.
+    """
+    near = label.parent.relative_to(root).parts
+
+    def likeness(one: _Names) -> tuple[int, int]:
+        there = one[1].parent.relative_to(root).parts
+        same = [a == b for a, b in zip(near, there, strict=False)]
+        shared = same.index(False) if False in same else len(same)
+        return shared, shared - len(there)
+
+    best = [one for one in lists if likeness(one) == max(map(likeness, lists))]
+    if others := [path for names, path in best if names != best[0][0]]:
+        raise ValueError(
+            f"expected one list of names for {label}, {best[0][1]} and "
+            f"{few([*map(str, others)])} differ; move the wrong ones out of the folder"
+        )
+    return best[0]
 
 
 _SUFFIXES = tuple({Path(one).suffix for one in _LISTS})
@@ -355,7 +445,7 @@ def _tables(files: _Files) -> dict[Path, _Told]:
         names = {one.casefold(): one for one in header(path)}
         photo = next((one for one in names if one in _PHOTO), None)
         tag = next((one for one in names if one in _TAG), None)
-        if photo is None or {"x", "y"} <= names.keys():  # points
+        if photo is None or _is_points(path):
             continue
         if tag is not None:
             found[path] = _Told(list(_a_line_an_object(path, photo, tag)))
@@ -379,13 +469,24 @@ def _a_column_a_class(path: Path, photo: str, names: Mapping[str, str]) -> _Told
     """Return a table with 0 or 1 in the column of each class; None of another one."""
     classes = [one for one in names if one != photo]
     rows = [row for _, row in read_rows(path, tuple(names))]
-    cells = {row[one] for row in rows for one in classes}
-    if not cells or cells - {"0", "1"}:
+    cells = {row[one].casefold() for row in rows for one in classes}
+    if not cells & _YES or cells - _YES - _NO:
         return None
     told = [
-        (row[photo], [names[one] for one in classes if row[one] == "1"]) for row in rows
+        (row[photo], [names[one] for one in classes if row[one].casefold() in _YES])
+        for row in rows
     ]
     return _Told(told, [names[one] for one in classes])
+
+
+_YES, _NO = {"1", "1.0", "true", "yes", "x"}, {"0", "0.0", "false", "no", ""}
+"""Cells of a class's column: whether a photo has it."""
+
+
+def _is_points(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" and {"x", "y"} <= {
+        one.casefold() for one in header(path)
+    }
 
 
 _READERS: Mapping[str, Callable[[_Files], Mapping[Path, _Told]]] = {

@@ -80,8 +80,9 @@ def is_video(path: Path) -> bool:
 def read_image(path: Path, *, upright: bool = True) -> Image:
     """Return the pixels of a photo.
 
-    Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8; transparent
-    pixels are laid over white; an animation gives its first frame.
+    Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8, and must use more
+    than 12; transparent pixels are laid over white; of an animation or several pages,
+    the first is read.
 
     Args:
         path: of the photo, in any format that Pillow reads.
@@ -105,10 +106,16 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
             # Pillow warns of odd metadata, which is fine here.
             warnings.simplefilter("ignore")
             with opened(path) as photo:
+                # Pillow takes the upper 8 bits of colours.
+                deep = ";16" in str(getattr(photo, "tile", ""))
                 if upright:  # in place, as a large photo takes much memory
                     ImageOps.exif_transpose(photo, in_place=True)
-                    return _rgb(photo)
-                return _rgb(_stored(photo))
+                    pixels = _rgb(photo)
+                else:
+                    pixels = _rgb(_stored(photo))
+                if deep and 0 < pixels.max() < _DARK >> 8:
+                    raise ValueError(_TOO_DARK.format("less than 4096"))
+                return pixels
     except PermissionError:
         raise
     except UnidentifiedImageError:
@@ -146,6 +153,11 @@ class Reading:
         """Return the pixels; raises as ``read_image``."""
         return read_image(self.path, upright=self.upright)
 
+    @property
+    def other_size(self) -> Size:
+        """Its (H, W) if it were read the other way, turned or not."""
+        return _ways(self.path)[0][not self.upright]
+
 
 def readings(
     folder: Path,
@@ -172,10 +184,7 @@ def readings(
     found, both, stored_ones, wrong = [], [], [], []
     for name, annotated in sizes:
         path = folder / name
-        stored, orientation = _header(
-            path, path.stat().st_mtime_ns, annotated or (0, 0)
-        )
-        ways = {False: stored, True: stored[::-1] if orientation > 4 else stored}
+        ways, orientation = _ways(path, annotated or (0, 0))
         way = shown if upright == "auto" else upright
         if not exact and annotated not in ways.values():
             annotated = None
@@ -187,9 +196,10 @@ def readings(
             elif not way:
                 stored_ones.append(name)
         if annotated is not None and annotated not in ways.values():
-            (height, width), (h, w) = annotated, stored
+            (height, width), (h, w) = annotated, ways[False]
             wrong.append(f"{name} ({height} x {width} as annotated, it has {h} x {w})")
         found.append(Reading(path, ways[way], way, orientation > 1))
+    _tell_pages([one.path for one in found])
     if wrong:
         raise ValueError(
             f"{len(wrong)} of {len(sizes)} photos in {folder} are not of the annotated "
@@ -213,9 +223,36 @@ def readings(
     return found
 
 
+def tell_turned(paths: Sequence[Path], what: str) -> None:
+    """Warn of photos whose EXIF data turn them in a way that no size tells.
+
+    Args:
+        paths: of photos that are read upright.
+        what: is taken to fit the photos as they are shown.
+    """
+    kept = []
+    for path in paths:
+        ways, orientation = _ways(path)
+        if orientation > 1 and ways[True] == ways[False]:
+            kept.append(str(path))
+    if kept:
+        warn(
+            f"{len(kept)} of {len(paths)} photos have an EXIF orientation that keeps "
+            f"their size, and {what} are taken to be of the photos as a viewer shows "
+            f"them: {few(kept)}; if not, turn them, or save the photos upright"
+        )
+
+
 def stored_size(path: Path) -> Size:
     """Return the (H, W) of a picture as it is stored; (0, 0) if that cannot be told."""
-    return _header(path, path.stat().st_mtime_ns, (0, 0))[0]
+    return _ways(path)[0][False]
+
+
+def _ways(path: Path, otherwise: Size = (0, 0)) -> tuple[dict[bool, Size], int]:
+    """Return a photo's (H, W) as it is stored and upright, and its EXIF orientation."""
+    stored, orientation = _header(path, path.stat().st_mtime_ns, otherwise)
+    shown = stored[::-1] if orientation > 4 else stored
+    return {False: stored, True: shown}, orientation
 
 
 @lru_cache(maxsize=2**18)
@@ -308,7 +345,36 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
                 rest.left_out["same"].append(photo)
     for text in rest.reasons(folders):
         warn(text)
+    _tell_pages(list(found.values()))
     return list(found.values())
+
+
+def _tell_pages(paths: Sequence[Path]) -> None:
+    """Warn of files that hold several pictures, of which the first is read."""
+    some = [one for one in paths if one.suffix.lower() in _PAGED]
+    several = [str(one) for one in some if _pages(one, one.stat().st_mtime_ns) > 1]
+    if several:
+        warn(
+            f"{len(several)} of {len(paths)} photos have several pages or frames, of "
+            f"which the first is read: {few(several)}; save the others as files of "
+            "their own"
+        )
+
+
+_PAGED = ".apng", ".gif", ".tif", ".tiff", ".webp"
+
+
+@lru_cache(maxsize=2**18)
+def _pages(path: Path, changed: int) -> int:
+    """Return how many pictures a file holds; 1 if that cannot be told."""
+    del changed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with opened(path) as photo:
+                return int(getattr(photo, "n_frames", 1))
+    except Exception:
+        return 1  # reading it tells what is wrong
 
 
 def _matching(path: Path) -> list[Path]:
@@ -414,6 +480,8 @@ def _rgb(photo: Pillow.Image) -> Image:
         raise ValueError("expected 8 or 16 bits a value, got floating point")
     if photo.mode.startswith("I"):
         grey = np.asarray(photo).astype(np.int64).clip(0, 65535)
+        if 0 < (most := grey.max()) < _DARK:
+            raise ValueError(_TOO_DARK.format(f"no more than {most}"))
         # 257 maps 65535 to 255; half of it rounds.
         photo = Pillow.fromarray(((grey + 128) // 257).astype(np.uint8))
     if photo.has_transparency_data:
@@ -427,6 +495,14 @@ def _rgb(photo: Pillow.Image) -> Image:
         pixels[top:below] = np.asarray(photo.crop((0, top, photo.width, below)))
     return pixels
 
+
+_DARK = 4096
+"""Values of 16 bits that 12 bits, as many cameras have, do not reach."""
+
+_TOO_DARK = (
+    "expected values up to 65535 in 16 bits, got {}, which is nearly black; scale them "
+    "or save the photo with 8 bits"
+)
 
 _ROWS = 256
 """Rows of a photo that are taken over at once."""

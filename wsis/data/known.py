@@ -13,7 +13,7 @@ from wsis.data._tags import tallied
 from wsis.data.annotations import AnnotationFile
 from wsis.data.folder import read_tags, table_in
 from wsis.data.images import readings
-from wsis.data.names import plain
+from wsis.data.names import from_end, plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,8 @@ def known_tags(
     tags = found.merged(photos)
     if source is not None and not any(tags):
         raise ValueError(
-            f"expected tags of the photos in {source}, it has none of {len(photos)}: "
-            f"{few([str(photo) for photo in photos])}"
+            f"expected tags of the photos in {source}, it has none of {len(photos)}, "
+            f"or names that several have: {few([str(photo) for photo in photos])}"
         )
     known = {plain(name): name for name in classes}
     others = Counter(one for some in tags for one in some if plain(one) not in known)
@@ -147,6 +147,11 @@ class _Found:
                     break
             else:
                 rest.append(photo)
+        if rest:
+            keys = {_key(photo) for photo in photos}
+            for folder, rows in tables.items():
+                gone = [x for x in rows if x not in keys and not Path(x).is_file()]
+                _tell_lost(folder / "tags.csv", [Path(x).name for x in gone], rest)
         listed = set(self.tags)
         roots = [self._root(photo.absolute(), bases) for photo in rest]
         for root in dict.fromkeys(root for root in roots if root is not None):
@@ -187,16 +192,25 @@ class _Found:
             rows = {name: dict.fromkeys(tags, 0) for name, tags in told.items()}
         else:
             rows = read_tags(table, self._is_class)
-        names = Counter(photo.name for photo in photos)
-        alone = {one.name: one for one in photos if names[one.name] == 1}
-        again = Counter(Path(name).name for name in rows)
+        keys = {_key(photo): photo for photo in photos}
+        names = Counter(from_end(photo.name)[0] for photo in photos)
+        alone = {
+            name: one for one in photos if names[name := from_end(one.name)[0]] == 1
+        }
+        again = Counter(from_end(name)[0] for name in rows)
+        lost = []
         for name, tags in rows.items():
             places = [_inside(base, name) for base in (table.parent, *bases)]
-            there = next((one for one in places if one.is_file()), None)
-            if there is None and again[Path(name).name] == 1:
-                there = alone.get(Path(name).name)
+            there = next((x for one in places if (x := _file(one, keys))), None)
+            if there is None and again[from_end(name)[0]] == 1:
+                there = alone.get(from_end(name)[0])
             if there is not None:
                 self.add(there, tags, source)
+            else:
+                lost.append(name)
+        without = [one for key, one in keys.items() if key not in self.tags]
+        if self.tags:
+            _tell_lost(source, lost, without)
 
     def merged(self, photos: Sequence[Path]) -> list[dict[str, int]]:
         """Return the tags of photos, with those of the same photo elsewhere."""
@@ -241,6 +255,21 @@ class _Found:
 def _base(given: Path) -> Path:
     """Return a folder that is given, or that of a file or around a pattern."""
     return next(one for one in (given, *given.parents) if one.is_dir())
+
+
+def _tell_lost(source: Path, names: Sequence[str], without: Sequence[Path]) -> None:
+    """Warn of tags that belong to no photo, where photos lack tags."""
+    if names and without:
+        warn(
+            f"{source}: tags of photos that are not there, or not to be told from "
+            f"others of that name ({len(names)}): {few(names)}; photos that have no "
+            f"tags there ({len(without)}): {few([str(one) for one in without])}"
+        )
+
+
+def _file(path: Path, keys: Mapping[str, Path]) -> Path | None:
+    """Return a file that is there, or a photo of that name in another Unicode form."""
+    return path if path.is_file() else keys.get(_key(path))
 
 
 def _key(path: Path) -> str:

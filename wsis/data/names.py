@@ -45,14 +45,18 @@ COCO_CATEGORIES = {
 """The 80 categories of COCO 2014 and 2017: their ids by name."""
 
 
+ALIKE = str.maketrans("аеорсухіјѕԁһԛԝοναρικυ", "aeopcyxijsdhqwovapiku")
+"""Small Cyrillic and Greek letters to the Latin ones that they look like."""
+
+
 @lru_cache(maxsize=2**16)
 def plain(name: str) -> str:
     """Return a name as names are compared.
 
     Case, dashes, ``_``, the width of spaces, invisible signs and Unicode forms do not
-    count.
+    count, nor whether a letter is Latin, or a Cyrillic or Greek one that looks like it.
     """
-    folded = normalize("NFKC", normalize("NFKC", name).casefold())
+    folded = normalize("NFKC", normalize("NFKC", name).casefold()).translate(ALIKE)
     words = "".join(
         " " if category(sign) == "Pd" or sign == "_" else sign
         for sign in folded
@@ -75,3 +79,9 @@ def alike(one: Sequence[str], other: Sequence[str]) -> int:
 def is_invisible(sign: str) -> bool:
     """Tell whether a sign only says how others are set: a joiner, a mark, a BOM."""
     return category(sign) == "Cf" or sign in "\ufe0e\ufe0f"
+
+
+def is_line(name: str) -> bool:
+    """Tell whether a name is one line of text that can be seen."""
+    seen = any(not (sign.isspace() or is_invisible(sign)) for sign in name)
+    return seen and not any(category(sign) in ("Cc", "Zl", "Zp") for sign in name)

@@ -192,7 +192,7 @@ def _misplaced(
     small = [
         f"{one.where}: {one.x:g}, {one.y:g}"
         for one, _ in placed
-        if max(one.x, one.y) < 1 and max(one.x, one.y) > 0
+        if max(one.x, one.y) <= 1 and (one.x % 1 or one.y % 1)
     ]
     if small:
         warn(
@@ -210,14 +210,47 @@ def _misplaced(
             f"{file}: all {len(placed)} points lie in their photos' first {PERCENT} "
             "pixels; are x and y percent of the photos' sides?"
         )
+    if not outside:
+        _tell_turned(tagged, found, file)
     swapped = all(one.y < size[1] and one.x < size[0] for one, size in outside)
     guesses = ["swapped"] * swapped + ["percent of the photo's sides"] * percent
+    if swapped and any(_turned(image) for image in tagged.images):
+        guesses.append("of photos that EXIF data did not turn yet")
     hint = f"; are x and y {' or '.join(guesses)}?" if guesses else ""
     return [
         f"{one.where}: expected a point in its photo of {size[1]} x {size[0]} pixels, "
         f"got {one.x:g}, {one.y:g}{hint}"
         for one, size in outside
     ]
+
+
+def _turned(image: TaggedImage) -> Reading | None:
+    """Return how a photo is read that EXIF data turn, else None."""
+    load = image.load
+    return load if isinstance(load, Reading) and load.turned else None
+
+
+def _tell_turned(
+    tagged: Tagged, found: Mapping[str, Sequence[_Place]], file: Path
+) -> None:
+    """Warn of points on turned photos, unless one fits the way they are read alone."""
+    photos = {
+        one.name: read
+        for one in tagged.images
+        if one.name in found and (read := _turned(one))
+    }
+    for name, read in photos.items():
+        height, width = read.other_size
+        if any(one.x >= width or one.y >= height for one in found[name]):
+            return
+    if photos:
+        way = "shown by a viewer" if all(x.upright for x in photos.values()) else "read"
+        warn(
+            f"{file}: {len(photos)} photos with points are turned by EXIF data, and "
+            f"their points are taken to be on the photos as {way}: {few(list(photos))};"
+            " if they were set on the photos as stored, save these upright and set "
+            "the points again"
+        )
 
 
 def _size(image: TaggedImage) -> tuple[int, int] | None:

@@ -238,14 +238,19 @@ class VocData:
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
         objects, labels = self._objects(name)
-        hard: list[_Box] = []
-        if self.difficult == "ignore" and self._xml(name).is_file():
-            hard = [box for box in _boxes(self._xml(name)) if box.difficult]
+        boxes = _boxes(self._xml(name)) if self._xml(name).is_file() else []
+        if boxes and not labels:
+            raise ValueError(
+                f"{self._xml(name)} lists {len(boxes)} objects, the mask of {name} has "
+                "none; objects are numbered from 1 in SegmentationObject, 0 and 255 "
+                "are none; mend it, or take the photo out of the list"
+            )
+        hard = [box for box in boxes if box.difficult and self.difficult == "ignore"]
         found: list[tuple[int, Rle, bool, None]] = []
         for i, label in labels.items():
             mask = objects == i
-            boxes = [box for box in hard if box.label == label]
-            ignore = any(_iou(box, mask) > 0.5 for box in boxes)
+            own = [box for box in hard if box.label == label]
+            ignore = any(_iou(box, mask) > 0.5 for box in own)
             encoded = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
             found.append((label, encoded, ignore, None))
         height, width = objects.shape

@@ -127,6 +127,7 @@ def _predictions(
     """Return predictions of results by their place in a file, or the usable ones."""
     found: dict[int, list[tuple[float, int, Rle]]] = defaultdict(list)
     wrong, useless, outlines = [], [], Outlines()
+    copies, seen = [], set()
     for i, result in results.items():
         try:
             _check(result, sizes, labels)
@@ -149,6 +150,10 @@ def _predictions(
             outlines.add(shape, f"result {i}", photo, size)
         label = labels[result["category_id"]]
         found[result["image_id"]].append((float(result["score"]), label, mask))
+        same = result["image_id"], label, result["score"], mask["counts"]
+        if same in seen and not problem:
+            copies.append(f"result {i}")
+        seen.add(same)
     if wrong:
         many = f"{len(wrong)} of {len(results)} results are wrong: "
         raise ValueError(f"{many if len(wrong) > 1 else ''}{few(wrong, '; ')}")
@@ -157,6 +162,12 @@ def _predictions(
             f"{len(useless)} of {len(results)} predictions have no usable mask, and "
             f"{'count as false positives' if empty else 'are left out'}: "
             f"{few(useless, '; ')}"
+        )
+    if copies:
+        warn(
+            f"{len(copies)} of {len(results)} predictions are listed before"
+            f"{', and count as false positives' if empty else ''}: {few(copies)}; was "
+            "a file joined with itself?"
         )
     if doubt := outlines.doubt():
         warn(doubt)
@@ -246,6 +257,8 @@ def matched(
         )
     labels = {plain(name): label for label, name in enumerate(val.tagged.classes, 1)}
     ids = _same_photos(photos, {one.id: one.name for one in images})
+    if isinstance(content, Mapping):
+        _check_sizes(content["images"], ids, _sizes(val.truths))
     missing = [one.name for one in images if one.id not in ids.values()]
     if missing and isinstance(content, Mapping):
         warn(
@@ -403,6 +416,26 @@ def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, i
             f"data set, and are left out: {few(others)}"
         )
     return found
+
+
+def _check_sizes(
+    photos: Sequence[Mapping[str, Any]],
+    ids: Mapping[str, int],
+    sizes: Mapping[int, tuple[int, int]],
+) -> None:
+    """Refuse predictions on photos of another size than those they are measured on."""
+    other = []
+    for one in photos:
+        size = one.get("height"), one.get("width")
+        number = ids.get(one["file_name"])
+        if number is not None and None not in size and size != sizes[number]:
+            (height, width), (h, w) = size, sizes[number]
+            other.append(f"{one['file_name']} ({height} x {width}, not {h} x {w})")
+    if other:
+        raise ValueError(
+            f"{len(other)} photos are of another size (height x width) in the file of "
+            f"predictions than in the data set: {few(other)}; predict the same photos"
+        )
 
 
 def _tell_numbers(results: Any, tagged: Tagged) -> None:

@@ -152,9 +152,11 @@ def check_size(
         raise ValueError(
             f"{where}expected {what} of {size[0]} x {size[1]} pixels (height x width) "
             f"as the photo has, got {' x '.join(map(str, found))}"
-            f"{': width x height? transpose them' if turned else ''}"
+            f"{_TURNED if turned else ''}"
         )
 
+
+_TURNED = ": width x height? transpose them. Or of the photo before EXIF data turn it?"
 
 Work = Callable[[Iterable[Job]], Iterator[Outcome]]
 """Does jobs and gives their outcomes in the jobs' order."""

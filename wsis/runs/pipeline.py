@@ -288,13 +288,18 @@ class Pipeline:
 
         read_all([partial(read, bag) for bag in bags])
         return {
-            "photos": f"{len(bags)} photos, {digest(*(bag.key for bag in bags))}",
+            "photos": self.photos([bag.image for bag in bags]),
             "tags": digest(*(bag.labels for bag in bags)),
             "proposals": digest(*(self.source.origin(bag.key) for bag in bags)),
             **self._test_proposals(bags),
             "backbone": self.weights,
             **({} if strategy is None else self._code(strategy)),
         }
+
+    def photos(self, images: Sequence[TaggedImage]) -> str:
+        """Return how many photos there are, and a digest of their pixels."""
+        keys = [bag.key for bag in self.bags(images)]
+        return f"{len(keys)} photos, {digest(*keys)}"
 
     def _test_proposals(self, bags: Sequence[Bag]) -> dict[str, str]:
         if self.settings.test_source is None:

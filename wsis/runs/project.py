@@ -67,7 +67,7 @@ class Project(BaseModel):
                 f"expected {path}, there is none; write it with: wsis start PHOTOS"
             )
         try:
-            return cls.parse(path.read_text("utf-8"), path.parent)
+            return cls.parse(path.read_text("utf-8-sig"), path.parent)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: expected TOML: {error}") from None
         except (SettingError, SettingsError, UnknownPartError) as error:

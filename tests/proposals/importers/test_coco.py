@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -226,7 +227,7 @@ def test_scores_are_there_for_all_or_none(tmp_path):
         found.read(SIZE)
 
 
-@pytest.mark.parametrize("score", [10**400, True])
+@pytest.mark.parametrize("score", [10**400, True, math.nan])
 def test_scores_are_numbers_of_a_size_to_count_with(tmp_path, score):
     mask = {"size": [2, 3], "counts": [1, 5]}
     result = {"image_id": 1, "segmentation": mask, "score": score}
@@ -244,3 +245,21 @@ def test_a_photos_sides_are_numbers(tmp_path):
         ValueError, match=r"numbers as height and width of a\.png, got '2'"
     ):
         coco(write(tmp_path / "a.json", content), ())
+
+
+def test_names_in_results_decide_and_not_numbers(tmp_path):
+    results = [
+        {"image_id": 1, "file_name": "b.png", "segmentation": SQUARE},
+        {"image_id": 1, "file_name": "a.png", "segmentation": SQUARE},
+        {"image_id": 2, "file_name": "b.png", "segmentation": SQUARE},
+    ]
+    path = write(tmp_path / "r.json", results)
+
+    counts = {one.photo: len(one.read(SIZE)) for one in coco(path, ())}
+
+    assert counts == {"b.png": 2, "a.png": 1}
+    assert not any(one.numbered for one in coco(path, ()))
+
+    del results[1]["file_name"]
+    with pytest.raises(ValueError, match=r"file_name in every result, .*; 1 of 3 lack"):
+        coco(write(path, results), ())

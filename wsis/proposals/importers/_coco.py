@@ -26,10 +26,18 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
     A result has ``image_id`` and ``segmentation`` (run lengths or polygons), and
     ``score`` or none. In an object, ``images`` give their file names and size, and
     those without an annotation have no proposals; in a list, photos are known by
-    number. Categories do not matter.
+    ``file_name``, as ``wsis predict`` writes it, or by number. Categories do not
+    matter.
     """
     del stems
     content = _content(path)
+    if isinstance(content, list) and (named := list(filter(_name, content))):
+        if len(named) < len(content):
+            raise ValueError(
+                f"{path}: expected file_name in every result, as in others; "
+                f"{len(content) - len(named)} of {len(content)} lack it"
+            )
+        content = _with_images(named)
     of_image: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     images: dict[Any, Mapping[str, Any]] = {}
     known = isinstance(content, Mapping)
@@ -75,6 +83,21 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
         )
         for number, found in of_image.items()
     ]
+
+
+def _name(record: Any) -> Any:
+    return isinstance(record, Mapping) and record.get("file_name")
+
+
+def _with_images(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return results as a data set of their photos; their numbers do not count."""
+    names = {str(one["file_name"]): i for i, one in enumerate(records)}
+    return {
+        "images": [{"id": i, "file_name": name} for name, i in names.items()],
+        "annotations": [
+            {**one, "image_id": names[str(one["file_name"])]} for one in records
+        ],
+    }
 
 
 _EXPECTED = "{}: expected masks with image_id and segmentation, the {}. is"
@@ -149,11 +172,12 @@ def _read(
             raise ValueError(f"mask {i}: {error}") from None
         masks.append(to_rle(one["segmentation"], size))
         outlines.add(one["segmentation"], f"mask {i}", "a photo", size)
-        score = one.get("score", math.nan)
-        if type(score) not in (int, float) or abs(score) > _MOST:
+        score = one.get("score")
+        number = isinstance(score, int | float) and not isinstance(score, bool)
+        if score is not None and not (number and abs(score) <= _MOST):
             got = str(score)[:60]
             raise ValueError(f"mask {i}: expected a finite number as score, got {got}")
-        scores.append(float(score))
+        scores.append(math.nan if score is None else float(score))
     if not masks:
         return empty(size)
     if 0 < outlines.farthest <= 1 and max(size) > 2:

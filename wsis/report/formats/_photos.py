@@ -13,7 +13,7 @@ from wsis._support.checks import few
 from wsis._support.files import parse_json, write_csv
 from wsis._support.folders import unique
 from wsis.data.images import Reading, check_folder, images_in, opened, readings
-from wsis.data.names import alike, from_end
+from wsis.data.names import alike, from_end, is_line
 from wsis.evaluation import of_data_set
 from wsis.geometry.predictions import Predictions
 
@@ -129,7 +129,7 @@ def _file(source: Path) -> Path:
 
 def _check_names(classes: Sequence[str]) -> None:
     for name in classes:
-        if not name.strip() or any(category(x) in ("Cc", "Zl", "Zp") for x in name):
+        if not is_line(name):
             raise ValueError(
                 f"expected names of classes in one line of text, got {name!r}; rename "
                 "it in categories"

@@ -56,7 +56,7 @@ class Recipe:
         path = Path(name)
         if path.suffix == ".toml" and path.is_file():
             try:
-                return cls.parse(path.stem, path.read_text("utf-8"))
+                return cls.parse(path.stem, path.read_text("utf-8-sig"))
             except ValueError as error:
                 raise SettingsError(f"{path}: {error}") from None
         raise UnknownRecipeError(
