@@ -320,10 +320,10 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
     for path, some in lines.items():
         names, told = _nearest_list(lists, path, files.root)
         numbers = [int(float(line.split()[0])) for line in some]
-        if wrong_ones := [one for one in numbers if not names.get(one)]:
+        if strange := [one for one in numbers if not names.get(one)]:
             raise ValueError(
-                f"{path}: expected classes of {told}, {_span(names)}; got "
-                f"{wrong_ones[0]}"
+                f"{path}: expected classes of {told}, numbers from {min(names)} to "
+                f"{max(names)}; got {strange[0]}"
             )
         # labels/train/a.txt is of images/train/a.jpg, or lies beside its photo.
         parts = [
