@@ -36,24 +36,25 @@ NEXT: dict[Kind, str] = {
 """The command that tries a part; the package's README has it, too."""
 
 
-@app.command(
-    epilog=options.examples("wsis new miner largest", "wsis new head texture --out lab")
-)
-@options.grouped
+@options.command(app.command)
 def new(
     *,
-    kind: Annotated[Kind, typer.Argument(help="Kind of the part.")],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the part and its package.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="New folder of the package; ./NAME if not given."),
-    ] = None,
+    kind: Annotated[Kind, typer.Argument()],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    out: Path | None = None,
 ) -> None:
     """Write a package with a part of your own: code, test, entry point, README.
 
     It installs and passes its test as it is; then change its code.
+
+    Args:
+        kind: Kind of the part.
+        name: Name of the part and its package.
+        out: New folder of the package; ./NAME if not given.
+
+    Examples:
+        wsis new miner largest
+        wsis new head texture --out lab
     """
     _check(kind, name)
     folder = Path(name) if out is None else out

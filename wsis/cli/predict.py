@@ -23,60 +23,18 @@ T = TypeVar("T")
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis predict photo.jpg --run run --out found",
-        "wsis predict holiday/ 'more/*.jpg' --run run --out found --min-score 0.1",
-        "wsis predict clip.mp4 --every 2 --run run --out found",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def predict(
     *,
-    photos: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IMAGE...",
-            help="Photos, videos, folders of photos, or patterns such as "
-            "'photos/*.jpg'.",
-        ),
-    ],
+    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
     run: options.Run,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="New folder: overlays, predictions.json, results.json, review.csv."
-        ),
-    ],
-    every: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Time between the frames that are taken of a video; 1 if not given, 0 "
-            "takes all.",
-        ),
-    ] = None,
+    out: Path,
+    every: Annotated[float | None, typer.Option(min=0, metavar="SECONDS")] = None,
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
-    trust_tags: Annotated[
-        bool,
-        typer.Option(
-            "--trust-tags/--no-trust-tags",
-            help="Leave out instances of classes that a tagged photo does not have.",
-        ),
-    ] = True,
-    tags: Annotated[
-        Path | None,
-        typer.Option(
-            help="Tags of the photos: a CSV (file,tags; dog:2 keeps two dogs), a json "
-            "in COCO's format, or a tagged folder. Without it, tags.csv and folders "
-            "named as classes."
-        ),
-    ] = None,
-    single: Annotated[
-        bool, typer.Option("--single", help="Photos have one object of each tag.")
-    ] = False,
+    trust_tags: Annotated[bool, typer.Option("--trust-tags/--no-trust-tags")] = True,
+    tags: Path | None = None,
+    single: Annotated[bool, typer.Option("--single")] = False,
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
     place: options.Place,
@@ -97,6 +55,22 @@ def predict(
 
     Tags that are known are trusted, unless --no-trust-tags is given. Measure a run with
     wsis evaluate --run, which looks at no tags. review.csv lists the photos by doubt.
+
+    Args:
+        photos: Photos, videos, folders of photos, or patterns such as 'photos/*.jpg'.
+        out: New folder: overlays, predictions.json, results.json, review.csv.
+        every: Time between the frames that are taken of a video; 1 if not given, 0
+            takes all.
+        trust_tags: Leave out instances of classes that a tagged photo does not have.
+        tags: Tags of the photos: a CSV (file,tags; dog:2 keeps two dogs), a json in
+            COCO's format, or a tagged folder. Without it, tags.csv and folders named as
+            classes.
+        single: Photos have one object of each tag.
+
+    Examples:
+        wsis predict photo.jpg --run run --out found
+        wsis predict holiday/ 'more/*.jpg' --run run --out found --min-score 0.1
+        wsis predict clip.mp4 --every 2 --run run --out found
     """
     refuse_existing(out, overwrite=overwrite)
     if tags is not None and not trust_tags:
