@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -145,51 +145,57 @@ def compare_variants(
     ``pipeline`` has everything else, ``watch`` makes what looks on from outside
     training, for each run.
     """
-    several = trackers(tracker)
     if folder is None:
-        for one in several:
+        for one in trackers(tracker):
             if isinstance(one, TensorBoardTracker) and one.folder is None:
                 raise ValueError("expected tensorboard:FOLDER, as nothing is kept")
-        with TemporaryDirectory(prefix="wsis-") as place:
-            return compare_variants(
-                variants,
-                data,
-                pipeline,
-                seeds=seeds,
-                watch=watch,
-                jobs=jobs,
-                cluster=cluster,
-                monitor=monitor,
-                folder=Path(place),
-                folds=folds,
-                ceiling=ceiling,
-                proposal_free=proposal_free,
-                tracker=tracker,
-            )
-    monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):
         raise ValueError(f"expected miners or variants, each once, got {labels}")
     if not seeds or jobs < 1:
         raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
-    plan = Plan(
-        data=data,
-        variants=variants,
-        settings=pipeline.settings,
-        cache=pipeline.cache,
-        device=pipeline.device,
-        watch=watch,
-        folds=None if folds is None else Folds(count=folds),
-        ceiling=ceiling,
-        proposal_free=proposal_free,
-        folder=folder,
-        tracker=tracker,
-    )
+    with (
+        TemporaryDirectory(prefix="wsis-")
+        if folder is None
+        else nullcontext(str(folder))
+    ) as place:
+        root = Path(place)
+        plan = Plan(
+            data=data,
+            variants=variants,
+            settings=pipeline.settings,
+            cache=pipeline.cache,
+            device=pipeline.device,
+            watch=watch,
+            folds=None if folds is None else Folds(count=folds),
+            ceiling=ceiling,
+            proposal_free=proposal_free,
+            folder=root,
+            tracker=tracker,
+        )
+        return _compared(
+            plan, root, seeds, jobs, cluster, monitor or Silent(), fresh=fresh
+        )
+
+
+def _compared(
+    plan: Plan,
+    folder: Path,
+    seeds: Sequence[int],
+    jobs: int,
+    cluster: str | None,
+    monitor: Monitor,
+    *,
+    fresh: bool,
+) -> Comparison:
+    """Do the work of a plan, as far as the folder has not got it."""
+    variants, labels = plan.variants, [variant.label for variant in plan.variants]
+    folds = None if plan.folds is None else plan.folds.count
     work = ready(plan, jobs if cluster is None else 1, folder)
     of, first = work.pipelines, seeds[0]
     began = time.perf_counter()
     monitor.say(summary(work.train))
-    taught = (seeds if ceiling else seeds[:1]) if work.ceiling_of else []
+    taught = (seeds if plan.ceiling else seeds[:1]) if work.ceiling_of else []
     shared = {"data": work.fingerprint, "inputs": UNREAD, "versions": versions()}
     design = {x.label: {**identity(x, of[x.label]), **shared} for x in variants}
     tops = {
@@ -219,15 +225,11 @@ def compare_variants(
         opened(folder / _free.FOLDER, frees) as beside,
         doing(work, jobs, cluster) as do,
     ):
-        if fresh and any(isinstance(one, TensorBoardTracker) for one in several):
+        drawn = trackers(plan.tracker)
+        if fresh and any(isinstance(one, TensorBoardTracker) for one in drawn):
             # Nobody else works in this folder now.
             shutil.rmtree(folder / CURVES, ignore_errors=True)
-        single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
-        missing = [
-            (variant, seed, fold, seed == first)
-            for variant, seed, fold in single
-            if (variant.label, seed, fold) not in kept.runs
-        ]
+        missing = [(*key, key[1] == first) for key in _missing(kept, labels, seeds)]
         untaught = _missing(above, tops, taught)
         ungrouped = _missing(beside, frees, seeds)
         chores = work.chores()
@@ -288,7 +290,7 @@ def compare_variants(
         settings={
             **common([one.settings.resolved() for one in of.values()]),
             "seeds": list(seeds),
-            "device": str(pipeline.device),
+            "device": str(plan.device),
             "data": work.fingerprint,
         },
         data=work.description(),
@@ -303,7 +305,9 @@ def compare_variants(
         variants=[_described(variant, of[variant.label]) for variant in variants],
         verdict=judge(matches),
         truths=inputs[labels[0]]["truths"],
-        folds=[kept.runs[v.label, s, k] for v, s, k in single if k is not None],
+        folds=[]
+        if folds is None
+        else [kept.runs[x, s, k] for s in seeds for k in kept.parts for x in labels],
         val=work.val,
         pipelines=of,
         shown={label: one for label, one in shown.items() if one is not None},
