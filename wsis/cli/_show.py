@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,18 @@ class Bars:
     def say(self, text: str) -> None:
         """Print a line above the bars, on stderr."""
         self._progress.console.print(Text(printable(text)), soft_wrap=True)
+
+
+@contextmanager
+def resumable(lines: Path, what: str) -> Iterator[Bars]:
+    """Give bars to work that a file lists; if it fails, say what is kept."""
+    try:
+        with Bars() as bars:
+            yield bars
+    except BaseException:
+        if lines.is_file():
+            typer.echo(f"wsis: finished {what} are kept in {lines.parent}", err=True)
+        raise
 
 
 def _speed(task: Task) -> str:

@@ -97,7 +97,7 @@ def bench(
     """
     if ctx.invoked_subcommand is not None:
         return
-    from wsis.cli._show import Bars, print_comparison
+    from wsis.cli._show import print_comparison, resumable
     from wsis.evaluation import Trace
     from wsis.experiments import compare_variants
     from wsis.experiments.folders import DESIGN, RUNS
@@ -118,28 +118,23 @@ def bench(
     pipeline = setup.pipeline(source)
     variants = _variants(miners, vary, ablate, tuned or (), pipeline)
     options.masks_of(source)
-    try:
-        with Bars() as bars:
-            found = compare_variants(
-                variants,
-                source,
-                pipeline,
-                seeds=range(seeds),
-                jobs=jobs,
-                cluster=cluster,
-                monitor=bars,
-                folder=out,
-                fresh=overwrite,
-                watch=Trace.of if trace else None,
-                folds=folds,
-                ceiling=ceiling,
-                proposal_free=proposal_free,
-                tracker=track or (),
-            )
-    except BaseException:
-        if (out / RUNS).is_file():
-            typer.echo(f"wsis: finished runs are kept in {out}", err=True)
-        raise
+    with resumable(out / RUNS, "runs") as bars:
+        found = compare_variants(
+            variants,
+            source,
+            pipeline,
+            seeds=range(seeds),
+            jobs=jobs,
+            cluster=cluster,
+            monitor=bars,
+            folder=out,
+            fresh=overwrite,
+            watch=Trace.of if trace else None,
+            folds=folds,
+            ceiling=ceiling,
+            proposal_free=proposal_free,
+            tracker=track or (),
+        )
     found.save(out)
     results = found.results()
     print_comparison(results)

@@ -82,7 +82,7 @@ def tune(
         wsis tune --data coco --images photos --train train.json --val val.json
     """
     from wsis._support.files import write_json, write_text
-    from wsis.cli._show import Bars
+    from wsis.cli._show import resumable
     from wsis.experiments.tuning import Space, to_csv, tune
     from wsis.experiments.tuning.folder import DESIGN, RESULTS, TRIALS
     from wsis.experiments.tuning.results import CHOICES
@@ -99,28 +99,23 @@ def tune(
     if judge:
         options.masks_of(source)
     judged = source.val() is not None if judge is None else judge
-    try:
-        with Bars() as bars:
-            found = tune(
-                source,
-                space,
-                pipeline,
-                settings=count,
-                seeds=range(seeds),
-                held_out=held_out,
-                views=views,
-                judged=judged,
-                by=by,
-                jobs=jobs,
-                cluster=cluster,
-                monitor=bars,
-                folder=out,
-                fresh=overwrite,
-            )
-    except BaseException:
-        if (out / TRIALS).is_file():
-            typer.echo(f"wsis: finished trials are kept in {out}", err=True)
-        raise
+    with resumable(out / TRIALS, "trials") as bars:
+        found = tune(
+            source,
+            space,
+            pipeline,
+            settings=count,
+            seeds=range(seeds),
+            held_out=held_out,
+            views=views,
+            judged=judged,
+            by=by,
+            jobs=jobs,
+            cluster=cluster,
+            monitor=bars,
+            folder=out,
+            fresh=overwrite,
+        )
     results = found.results()
     write_json(out / RESULTS, results)
     write_text(out / "tune.csv", to_csv(results))

@@ -136,10 +136,10 @@ class Estimate:
             return "not significant"
         return "better" if self.mean > 0 else "worse"
 
-    def seeds_more(self, level: float = LEVEL, power: float = POWER) -> int | None:
+    def seeds_more(self, level: float = LEVEL) -> int | None:
         """Return how many more seeds would settle a difference of this size.
 
-        With so many the verdict is reached with probability ``power``, if the
+        With so many the verdict is reached with probability ``POWER``, if the
         difference and both variances are what they now seem to be: a plan, not a
         promise. 0 where the present seeds suffice; None where even ``MOST`` would not
         (only more images would), or where one seed tells nothing of the spread.
@@ -149,7 +149,7 @@ class Estimate:
         if self.verdict(level) != "not significant":
             return 0
         counts = range(self.seeds, MOST + 1)
-        more = bisect_left(counts, power, key=lambda seeds: self._power(seeds, level))
+        more = bisect_left(counts, POWER, key=lambda seeds: self._power(seeds, level))
         return more if more < len(counts) else None
 
     def _power(self, seeds: int, level: float) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,14 +210,15 @@ def _check_files(root: Path, label: str, seed: int, fold: int | None) -> None:
             )
 
 
-def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
-    """Return where a run's matches are."""
-    return root / KEPT / f"{file_name(label, seed, fold)}.matches.safetensors"
+def _path(end: str, root: Path, label: str, seed: int, fold: int | None = None) -> Path:
+    """Return where a file of a run is."""
+    return root / KEPT / f"{file_name(label, seed, fold)}.{end}"
 
 
-def shown_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
-    """Return where what reports show of a run is; the first seed has it."""
-    return root / KEPT / f"{file_name(label, seed, fold)}.shown.json.gz"
+matches_path = partial(_path, "matches.safetensors")
+predictions_path = partial(_path, "predictions.json.gz")
+shown_path = partial(_path, "shown.json.gz")
+"""Where what reports show of a run is; the first seed has it."""
 
 
 def read_matches(
@@ -237,13 +239,6 @@ def _matches(root: Path, label: str, seed: int, fold: int | None) -> Matches:
     if not path.is_file():
         raise JournalError(f"expected {path}, it is missing")
     return Matches.load(path)
-
-
-def predictions_path(
-    root: Path, label: str, seed: int, fold: int | None = None
-) -> Path:
-    """Return where a run's predictions are."""
-    return root / KEPT / f"{file_name(label, seed, fold)}.predictions.json.gz"
 
 
 def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:
