@@ -140,46 +140,44 @@ def _next(results: Mapping[str, Any], words: list[str], source: "DataSource") ->
 
 def _print_settings(results: Mapping[str, Any]) -> None:
     """Print the best settings and the default, with all criteria."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from wsis.cli._show import percent, show
+    from wsis.cli._show import print_table
 
     rows, judged = results["settings"], ["mAP50"] if results["verdict"] else []
     names = [name for name, value in rows[0]["criteria"].items() if value is not None]
-    table = Table("", "setting", *map(percent, [*names, *judged]))
-    for row in rows:
-        if row["rank"] > SHOWN and row["label"] != "default":
-            continue
-        cells = [_text(row["criteria"][name], 3) for name in names]
-        cells += [_text(row["metrics"][name], 1) for name in judged]
-        table.add_row(str(row["rank"]), Text(row["label"]), *cells)
-    show(table)
+    lines = [
+        [
+            str(row["rank"]),
+            row["label"],
+            *(_text(row["criteria"][name], 3) for name in names),
+            *(_text(row["metrics"][name], 1) for name in judged),
+        ]
+        for row in rows
+        if row["rank"] <= SHOWN or row["label"] == "default"
+    ]
+    print_table(["", "setting"], [*names, *judged], lines)
 
 
 def _print_verdict(verdict: Mapping[str, Any] | None) -> None:
     """Print what masks say of every criterion."""
-    from rich.table import Table
-
-    from wsis.cli._show import percent, show
+    from wsis.cli._show import print_table
 
     if verdict is None:
         typer.echo("no masks judged: how well the criterion ranks is not known here")
         return
     columns = ("Spearman", "95 %", "Kendall", "mAP50", "regret", "over default")
-    table = Table("criterion", *map(percent, columns))
-    for name, one in verdict["criteria"].items():
-        ends = one["interval"]
-        table.add_row(
+    rows = [
+        [
             name,
             _text(one["spearman"], 2),
-            "–" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+            "{:.2f} to {:.2f}".format(*one["interval"]) if one["interval"] else "–",
             _text(one["kendall"], 2),
             _text(one["chosen"], 1),
             _text(one["regret"], 1),
             f"{one['gain']:+.1f}",
-        )
-    show(table)
+        ]
+        for name, one in verdict["criteria"].items()
+    ]
+    print_table(["criterion"], columns, rows)
     typer.echo(
         f"mAP50 of {verdict['settings']} settings: best {verdict['best']:.1f}, default "
         f"{verdict['default']:.1f}, mean {verdict['mean']:.1f}"
