@@ -93,13 +93,6 @@ class Estimate:
             return None
         return math.sqrt(self.seed_variance * self.seeds)
 
-    @property
-    def error(self) -> float | None:
-        """Return the standard error by seeds and images; None of one seed."""
-        if self.seed_variance is None:
-            return None
-        return math.sqrt(self.seed_variance + self.image_variance)
-
     def margin(self, level: float = LEVEL) -> float | None:
         """Return half the width of the interval; None of one seed."""
         if self.seed_variance is None:
@@ -118,7 +111,7 @@ class Estimate:
         """Return the level at which the interval just reaches 0; None of one seed."""
         if self.seed_variance is None:
             return None
-        if self.error == 0:
+        if self.seed_variance + self.image_variance == 0:
             return 1.0 if self.mean == 0 else 0.0
 
         def beyond(log_level: float) -> float:

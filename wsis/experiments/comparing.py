@@ -266,7 +266,8 @@ def _compared(
     def whole_run(of: Kept, label: str, seed: int) -> RunRecord:
         if folds is None:
             return of.runs[label, seed, None]
-        parts, found = of.of_seed(label, seed), of.matches(label, seed)
+        parts = [of.runs[label, seed, fold] for fold in of.parts]
+        found = of.matches(label, seed)
         anatomy = errors.get((label, seed))
         return RunRecord.pooled(parts, found, work.train.classes, anatomy)
 

@@ -112,10 +112,6 @@ class Kept:
         for note in done.notes:
             warn(note)
 
-    def of_seed(self, label: str, seed: int) -> list[RunRecord]:
-        """Return a seed's runs, fold by fold."""
-        return [self.runs[key] for key in self._keys(label, seed)]
-
     def matches(self, label: str, seed: int) -> Matches:
         """Return a seed's matches; those of all folds one after another."""
         return read_matches(self.root, label, seed, self.folds)
