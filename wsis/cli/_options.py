@@ -345,12 +345,6 @@ Cluster = Annotated[
 Figures = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file.")
 ]
-Photos = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="IMAGE...", help="Photos, folders, or patterns such as 'photos/*.jpg'."
-    ),
-]
 MinScore = Annotated[
     float,
     typer.Option(

@@ -280,7 +280,7 @@ def evaluate(
 @options.command(app.command)
 def show(
     *,
-    photos: options.Photos,
+    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
     out: Path,
     source: SourceOption = "region_tree",
     limit: Annotated[int, typer.Option(min=1)] = 11,
@@ -291,6 +291,7 @@ def show(
     Prints how many proposals there are and how long they took.
 
     Args:
+        photos: Photos, folders, or patterns such as 'photos/*.jpg'.
         out: New folder for one PNG a photo.
         limit: How many proposals are drawn.
 
