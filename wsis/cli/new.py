@@ -17,23 +17,15 @@ from wsis.cli._files import refuse_existing
 app = options.command_group()
 
 Kind = Literal["miner", "sampler", "assigner", "source", "cues", "head"]
-GROUPS: dict[Kind, plugins.Kind] = {
-    "miner": "miners",
-    "sampler": "samplers",
-    "assigner": "assigners",
-    "source": "sources",
-    "cues": "cues",
-    "head": "heads",
+KINDS: dict[Kind, tuple[plugins.Kind, str]] = {
+    "miner": ("miners", "cim,{}"),
+    "sampler": ("samplers", "cim --vary sampler=anti_noise,{}"),
+    "assigner": ("assigners", "cim --vary assigner=cascade,{}"),
+    "source": ("sources", "cim --vary proposals=lab,{}"),
+    "cues": ("cues", "cim --vary cues=cam,{}"),
+    "head": ("heads", "cim --vary head=mask_pool,{}"),
 }
-NEXT: dict[Kind, str] = {
-    "miner": "wsis bench --miners cim,{name}",
-    "sampler": "wsis bench --miners cim --vary sampler=anti_noise,{name}",
-    "assigner": "wsis bench --miners cim --vary assigner=cascade,{name}",
-    "source": "wsis bench --miners cim --vary proposals=lab,{name}",
-    "cues": "wsis bench --miners cim --vary cues=cam,{name}",
-    "head": "wsis bench --miners cim --vary head=mask_pool,{name}",
-}
-"""The command that tries a part; the package's README has it, too."""
+"""Of each kind the group of its parts, and the miners of the bench that tries one."""
 
 
 @options.command(app.command)
@@ -75,8 +67,8 @@ def new(
         "kind": kind,
         "name": name,
         "part": "".join(map(str.title, [*words, kind])),
-        "group": GROUPS[kind],
-        "command": NEXT[kind].format(name=name),
+        "group": KINDS[kind][0],
+        "command": f"wsis bench --miners {KINDS[kind][1].format(name)}",
     }
     code = PackageLoader("wsis.cli").get_source(templates, f"{kind}.py")[0]
     code = code.replace("NewPart", given["part"]).replace("new_part", name)
@@ -108,10 +100,11 @@ def _check(kind: Kind, name: str) -> None:
         )
     if keyword.iskeyword(name) or name == "none":
         raise UsageError(f"{name!r} is a reserved word; try {name}_{kind}")
-    if name in plugins.names(GROUPS[kind]):
+    group = KINDS[kind][0]
+    if name in plugins.names(group):
         raise UsageError(
             f"a {kind} {name!r} is installed; choose another name, such as my_{name}, "
-            f"or uninstall its package (wsis parts {GROUPS[kind]} lists all)"
+            f"or uninstall its package (wsis parts {group} lists all)"
         )
     if name in ("oracle", "random", "ceiling"):
         raise UsageError(f"{name!r} is a row of every bench's table; try {name}_{kind}")
