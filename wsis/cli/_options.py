@@ -43,8 +43,7 @@ def without(*names: str) -> frozenset[str]:
 
 
 Strict = Annotated[
-    bool,
-    typer.Option("--strict", help="Stop at the first warning about an input."),
+    bool, typer.Option("--strict", help="Stop at the first warning about an input.")
 ]
 
 
@@ -311,8 +310,7 @@ def miner_of(text: str) -> "Part":
 Place = Annotated[Setup, without("recipe", "settings")]
 
 Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Replace files of the same name in --out."),
+    bool, typer.Option("--overwrite", help="Replace files of the same name in --out.")
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume from the last finished epoch.")
@@ -320,23 +318,18 @@ Resume = Annotated[
 Track = Annotated[
     list[str] | None,
     typer.Option(
-        "--track",
         metavar="NAME[:PLACE]",
         help="Draw curves of losses and rates: tensorboard[:FOLDER], by default into "
         "tensorboard beside the results, or mlflow[:URI]; repeatable.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Jobs = Annotated[
-    int,
-    typer.Option(
-        "--jobs", min=1, help="Processes; if several, each has a single thread."
-    ),
+    int, typer.Option(min=1, help="Processes; if several, each has a single thread.")
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(
-        "--cluster",
         metavar="ADDRESS",
         help="Dask scheduler whose workers do the work instead, such as "
         "tcp://10.0.0.1:8786; they see the same files.",
@@ -346,16 +339,13 @@ Figures = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file.")
 ]
 MinScore = Annotated[
-    float,
-    typer.Option(
-        "--min-score", min=0, max=1, help="Leave out instances below this score."
-    ),
+    float, typer.Option(min=0, max=1, help="Leave out instances below this score.")
 ]
 Chosen = Annotated[
     str | None,
     typer.Option("--classes", help="Keep these classes only: comma-separated names."),
 ]
-Run = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]
+Run = Annotated[Path, typer.Option(help="Folder of a trained run.")]
 Found = Annotated[
     Path,
     typer.Argument(
