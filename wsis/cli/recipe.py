@@ -43,8 +43,7 @@ def show(name: RecipeArgument) -> None:
 
 @options.command(app.command, strict=False)
 def diff(
-    name: RecipeArgument,
-    other: Annotated[str | None, typer.Argument()] = None,
+    name: RecipeArgument, other: Annotated[str | None, typer.Argument()] = None
 ) -> None:
     """Show the settings in which two recipes, or a recipe and the defaults, differ.
 

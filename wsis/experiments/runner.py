@@ -15,13 +15,7 @@ from wsis._support.memory import peak_megabytes, reset_peak
 from wsis._support.problems import Checks
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, versions
-from wsis.contracts import (
-    Annotated,
-    DataSource,
-    GroundTruth,
-    Supervision,
-    Tagged,
-)
+from wsis.contracts import Annotated, DataSource, GroundTruth, Supervision, Tagged
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untagged
@@ -42,13 +36,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
 from wsis.training.checkpoints import Progress
 from wsis.training.supervision import BranchStep
-from wsis.training.trackers import (
-    Trackers,
-    Training,
-    flat,
-    following,
-    trackers,
-)
+from wsis.training.trackers import Trackers, Training, flat, following, trackers
 
 _OF_FEATURES = (
     *("source", "test_source", "backbone", "head", "freeze"),

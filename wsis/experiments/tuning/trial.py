@@ -68,11 +68,7 @@ def trial(
     step = monitor.start(f"{variant.label}, seed {seed}", total)
     began = time.perf_counter()
     model, progress = pipeline.train(
-        work.train,
-        variant.miner,
-        seed,
-        tick=lambda progress: step(""),
-        monitor=monitor,
+        work.train, variant.miner, seed, tick=lambda progress: step(""), monitor=monitor
     )
     trained = time.perf_counter()
     found = measure(model, pipeline, work.train, split.held(), views)
