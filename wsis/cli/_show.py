@@ -77,7 +77,8 @@ class Bars:
             done, inside = done + 1, 0
             self._progress.update(number, completed=done, note="")
             [task] = [task for task in self._progress.tasks if task.id == number]
-            self._progress.update(number, speed=_speed(task))
+            speed = "" if task.speed is None else f"{task.speed:.1f}/s"
+            self._progress.update(number, speed=speed)
             watched = self._progress.console.is_terminal
             if not watched and done < total and time.monotonic() - said >= QUIET:
                 said = time.monotonic()
@@ -107,10 +108,6 @@ def resumable(lines: Path, what: str) -> Iterator[Bars]:
         if lines.is_file():
             typer.echo(f"wsis: finished {what} are kept in {lines.parent}", err=True)
         raise
-
-
-def _speed(task: Task) -> str:
-    return "" if task.speed is None else f"{task.speed:.1f}/s"
 
 
 def _left(task: Task) -> str:
