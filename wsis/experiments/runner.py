@@ -391,9 +391,10 @@ class Work:
         """Train without proposals; else do as ``run``."""
         free = self.frees[self._variants[name].label]
         learn = partial(free.train, seed=seed)
-        return self._measured(free, learn, name, seed, fold, monitor, title=_free.ROW)[
-            -1
-        ]
+        _, _, done = self._measured(
+            free, learn, name, seed, fold, monitor, title=_free.ROW
+        )
+        return done
 
     def _measured(
         self,
