@@ -97,9 +97,8 @@ def bench(
     """
     if ctx.invoked_subcommand is not None:
         return
+    from wsis import experiments
     from wsis.cli._show import print_comparison, resumable
-    from wsis.evaluation import Trace
-    from wsis.experiments import compare_variants
     from wsis.experiments.folders import DESIGN, RUNS
     from wsis.report import caption
 
@@ -119,17 +118,17 @@ def bench(
     variants = _variants(miners, vary, ablate, tuned or (), pipeline)
     options.masks_of(source)
     with resumable(out / RUNS, "runs") as bars:
-        found = compare_variants(
+        found = experiments.compare(
             variants,
             source,
             pipeline,
-            seeds=range(seeds),
+            seeds=seeds,
             jobs=jobs,
             cluster=cluster,
             monitor=bars,
             folder=out,
             fresh=overwrite,
-            watch=Trace.of if trace else None,
+            trace=trace,
             folds=folds,
             ceiling=ceiling,
             proposal_free=proposal_free,

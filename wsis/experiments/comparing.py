@@ -37,6 +37,7 @@ from wsis.training.trackers import CURVES, TensorBoardTracker, Trackers, tracker
 def compare(
     miners: Mapping[str, Compared] | Sequence[Compared] | str,
     data: DataSource,
+    pipeline: Pipeline | None = None,
     *,
     seeds: int | Sequence[int] = 3,
     recipe: str | None = None,
@@ -48,7 +49,7 @@ def compare(
     folder: str | Path | None = None,
     fresh: bool = False,
     folds: int | None = None,
-    trace: bool = False,
+    trace: bool | Watch = False,
     ceiling: bool | None = None,
     proposal_free: bool = False,
     monitor: Monitor | None = None,
@@ -61,11 +62,18 @@ def compare(
     to make sure that they can be, and after training, by evaluation alone. The ceiling
     alone is taught by masks, those of the training images.
 
+    With ``folds`` the images of both halves are split (``Folds``), alike for all
+    variants and seeds, and every variant trains once for each part and seed, on all
+    images but that part. A seed's figures are then those of all images, each predicted
+    by the model that has not seen it. Intervals cover which images there are and the
+    seeds; they do not cover that another split would have given other models.
+
     Args:
         miners: by the name that tables give them, or one after another, or as text:
             ``"cim,mist:reading=box"``. Each is an object, a name with settings, or a
             ``Variant``. The others are compared with the first.
         data: the data set; with several jobs it is pickled, as are the miners.
+        pipeline: all else, ready, in place of recipe, settings, device and cache.
         seeds: how many, 0, 1, …; or which ones.
         recipe: name or file of a recipe; None takes what suits the data, as in
             ``wsis.train``.
@@ -80,7 +88,8 @@ def compare(
         fresh: forgets the runs that the folder has.
         folds: splits both halves anew into so many parts and holds out each in turn;
             None takes the data set's own halves.
-        trace: also records what every branch is taught, judged by the training masks.
+        trace: also records what every branch is taught, judged by the training masks;
+            or what makes another ``Watcher`` of each run.
         ceiling: also trains the same network with true masks in place of a miner, with
             every seed, and tells how much of that each miner reaches. None does so on
             drawn scenes, with the first seed, where that is one run more.
@@ -97,54 +106,16 @@ def compare(
             another process, there cannot be so many folds, the training images have no
             masks for a ceiling, or the folder holds another comparison.
     """
-    return compare_variants(
-        variants_of(miners),
-        data,
-        Pipeline.of(
+    variants = variants_of(miners)
+    if pipeline is None:
+        pipeline = Pipeline.of(
             recipe=recipe, settings=settings, device=device, cache=cache, data=data
-        ),
-        seeds=range(seeds) if isinstance(seeds, int) else seeds,
-        jobs=jobs,
-        cluster=cluster,
-        monitor=monitor,
-        folder=None if folder is None else Path(folder),
-        fresh=fresh,
-        watch=Trace.of if trace else None,
-        folds=folds,
-        ceiling=ceiling,
-        proposal_free=proposal_free,
-        tracker=tracker,
-    )
-
-
-def compare_variants(
-    variants: Sequence[Variant],
-    data: DataSource,
-    pipeline: Pipeline,
-    *,
-    seeds: Sequence[int] = (0,),
-    watch: Watch | None = None,
-    jobs: int = 1,
-    cluster: str | None = None,
-    monitor: Monitor | None = None,
-    folder: Path | None = None,
-    fresh: bool = False,
-    folds: int | None = None,
-    ceiling: bool | None = None,
-    proposal_free: bool = False,
-    tracker: Trackers = (),
-) -> Comparison:
-    """Do as ``compare``, with variants and a pipeline that are ready.
-
-    With ``folds`` the images of both halves are split (``Folds``), alike for all
-    variants and seeds, and every variant trains once for each part and seed, on all
-    images but that part. A seed's figures are then those of all images, each predicted
-    by the model that has not seen it. Intervals cover which images there are and the
-    seeds; they do not cover that another split would have given other models.
-
-    ``pipeline`` has everything else, ``watch`` makes what looks on from outside
-    training, for each run.
-    """
+        )
+    elif recipe or settings or cache or device != "auto":
+        raise ValueError(
+            "expected a pipeline, or recipe, settings, device and cache, got both"
+        )
+    seeds = range(seeds) if isinstance(seeds, int) else seeds
     if folder is None:
         for one in trackers(tracker):
             if isinstance(one, TensorBoardTracker) and one.folder is None:
@@ -166,7 +137,7 @@ def compare_variants(
             settings=pipeline.settings,
             cache=pipeline.cache,
             device=pipeline.device,
-            watch=watch,
+            watch=Trace.of if trace is True else trace or None,
             folds=None if folds is None else Folds(count=folds),
             ceiling=ceiling,
             proposal_free=proposal_free,
