@@ -75,7 +75,7 @@ def command(
 
 def _sections(described: Any) -> tuple[str, dict[str, str], list[str]]:
     """Return a docstring's text, the help of each argument, and the examples."""
-    text = inspect.cleandoc(described.__doc__)
+    text = inspect.cleandoc(described.__doc__ or "")  # none with python -OO
     text, _, examples = text.partition("\n\nExamples:\n")
     text, _, helps = text.partition("\n\nArgs:\n")
     pairs = (one.partition(": ") for one in _items(helps))
