@@ -162,7 +162,7 @@ def _compared(
     """Do the work of a plan, as far as the folder has not got it."""
     variants, labels = plan.variants, [variant.label for variant in plan.variants]
     folds = None if plan.folds is None else plan.folds.count
-    work = ready(plan, jobs if cluster is None else 1, folder)
+    work = ready(plan, jobs if cluster is None else 1)
     of, first = work.pipelines, seeds[0]
     began = time.perf_counter()
     monitor.say(summary(work.train))

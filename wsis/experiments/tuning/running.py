@@ -92,8 +92,9 @@ def tune(
         settings=pipeline.settings,
         cache=pipeline.cache,
         device=pipeline.device,
+        folder=folder,
     )
-    work = ready(plan, jobs if cluster is None else 1, folder)
+    work = ready(plan, jobs if cluster is None else 1)
     held = split.held().images
     design = {
         **identity(variants[0], pipeline),
