@@ -80,7 +80,7 @@ class Plan:
         folds: how the data set is split; None takes its own halves.
         ceiling: whether there are runs that true masks teach; None as in ``names``.
         proposal_free: whether there are runs that group cells without proposals.
-        folder: of the bench.
+        folder: of the bench, or of the tuning.
         tracker: is told of every run.
     """
 
