@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image as Pillow
 from rich.progress import Progress
 from typer.testing import CliRunner
@@ -55,6 +56,12 @@ def test_every_command_explains_itself():
     assert "wsis bench --miners cim,mist,oicr" in wsis("bench", "--help")
     assert "wsis proposals show photo.jpg" in wsis("proposals", "show", "--help")
     assert re.fullmatch(r"wsis \d+\.\d+\.\d+\S*", wsis("--version"))
+
+
+def test_every_option_explains_itself():
+    for command in typer.main.get_command(app).commands.values():
+        for one in (command, *getattr(command, "commands", {}).values()):
+            assert all(param.help for param in one.params)
 
 
 def test_parts_lists_what_is_installed_with_its_settings():

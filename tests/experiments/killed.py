@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from tests.drawn import Masked, Squares, settings
-from wsis.experiments import Comparison, compare_variants, variants_of
+from wsis.experiments import Comparison, compare, variants_of
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
 
@@ -21,7 +21,7 @@ MINERS = [Part(name="cim"), Part(name="oicr")]
 def bench(cache: Path, folder: Path, folds: int | None = None) -> Comparison:
     pipeline = Pipeline(settings(f"schedule.epochs={1 if folds else 4}"), cache)
     data = Masked(train=5, val=4) if folds else Squares()
-    return compare_variants(
+    return compare(
         variants_of(MINERS), data, pipeline, seeds=[0, 1], folder=folder, folds=folds
     )
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from tests.drawn import Squares, settings
-from wsis.experiments import compare_variants, variants_of
+from wsis.experiments import compare, variants_of
 from wsis.experiments._pool import _same_work, _seen
 from wsis.experiments.runner import Plan, Work
 from wsis.experiments.tuning import Space, tune
@@ -28,7 +28,7 @@ def cache(tmp_path_factory):
 
 
 def bench(cache, folder, **given):
-    return compare_variants(
+    return compare(
         variants_of(MINERS),
         Squares(),
         Pipeline(settings(), cache),

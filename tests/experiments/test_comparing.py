@@ -14,7 +14,7 @@ from wsis import InputWarning
 from wsis.experiments import (
     METRICS,
     _free,
-    compare_variants,
+    compare,
     table,
     variants_of,
     vary,
@@ -35,7 +35,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def comparison(cache):
-    return compare_variants(
+    return compare(
         variants_of(MINERS), Squares(), Pipeline(settings(), cache), seeds=[0, 1]
     )
 
@@ -84,7 +84,7 @@ def test_the_table_has_mean_and_deviation_over_seeds(comparison):
 
 
 def test_a_miner_gets_the_same_figures_alone_as_in_company(cache, comparison):
-    alone = compare_variants(
+    alone = compare(
         variants_of(MINERS[1:]), Squares(), Pipeline(settings(), cache), seeds=[1]
     )
 
@@ -96,7 +96,7 @@ def test_training_sees_tags_only(cache, comparison):
     """Masks replaced by a trap: whoever reads one from the first proposal on fails."""
     done = ["checks before any work"]
 
-    guarded = compare_variants(
+    guarded = compare(
         variants_of(MINERS[:1]),
         Guarded(done),
         Pipeline(settings(), cache),
@@ -114,7 +114,7 @@ def test_tags_reach_training(cache, comparison):
             images = [replace(i, tags=i.tags.flip(0)) for i in train.images]
             return replace(train, images=images)
 
-    swapped = compare_variants(
+    swapped = compare(
         variants_of(MINERS[:1]), Swapped(), Pipeline(settings(), cache), seeds=[0]
     )
 
@@ -127,12 +127,13 @@ def test_two_processes_give_the_figures_of_one(cache):
     torch.set_num_threads(1)
     try:
         alone, together = (
-            compare_variants(
+            compare(
                 variants_of({"cim": "cim", "mine": LargeMiner(gamma=0.3)}),
                 Masked(),
                 Pipeline(settings("schedule.epochs=1"), cache),
                 jobs=jobs,
                 ceiling=True,
+                seeds=[0],
             )
             for jobs in (1, 2)
         )
@@ -160,7 +161,9 @@ def test_wrong_miners_are_refused_before_any_work(cache):
         ([], ValueError, "expected miners"),
     ):
         with pytest.raises(error, match=message):
-            compare_variants(variants_of(miners), Untouched(), pipeline)
+            compare(variants_of(miners), Untouched(), pipeline, seeds=[0])
+    with pytest.raises(ValueError, match=r"expected a pipeline, or recipe"):
+        compare(MINERS, Untouched(), pipeline, cache=cache)
 
 
 def test_devices_are_those_of_the_pipeline(cache):
@@ -184,12 +187,12 @@ class Counts:
 
 
 def test_a_watcher_sees_every_step_and_changes_nothing(cache, comparison):
-    watched = compare_variants(
+    watched = compare(
         variants_of(MINERS[:1]),
         Squares(),
         Pipeline(settings(), cache),
         seeds=[0],
-        watch=Counts,
+        trace=Counts,
     )
 
     assert watched.results()["trace"] == {
@@ -220,9 +223,7 @@ def test_all_features_are_prepared_before_the_runs(cache, text, apart):
 
 def test_proposals_can_be_what_differs(cache):
     variants = vary("proposals.nodes=10,30", MINERS[0])
-    found = compare_variants(
-        variants, Squares(), Pipeline(settings(), cache), seeds=[0, 1]
-    )
+    found = compare(variants, Squares(), Pipeline(settings(), cache), seeds=[0, 1])
     results = found.results()
 
     assert "nodes" not in results["settings"]["source"]["settings"]
@@ -230,7 +231,7 @@ def test_proposals_can_be_what_differs(cache):
     assert list(results["verdict"]["differences"]) == ["source.nodes=30"]
     sizes = [len(found.pictures[v.label][0]) for v in variants]
     assert sizes[0] != sizes[1]
-    alone = compare_variants(
+    alone = compare(
         variants_of(MINERS[:1]), Squares(), Pipeline(settings(), cache), seeds=[1]
     )
     assert found.runs[3].losses == alone.runs[0].losses
@@ -253,7 +254,7 @@ def test_counts_reach_training_and_the_ledger(cache, comparison):
     def found(counts):
         pipeline = Pipeline(settings(), cache)
         data = Counted(counts)
-        return compare_variants(variants_of(MINERS[:1]), data, pipeline, seeds=[0])
+        return compare(variants_of(MINERS[:1]), data, pipeline, seeds=[0])
 
     one, unknown = found((1, 1)), found((0, 0))
 
@@ -274,7 +275,7 @@ def test_counts_of_absent_classes_are_refused(cache):
     pipeline = Pipeline(settings(), cache)
     for counts in ((1, 1), (-1, -1)):
         with pytest.raises(ValueError, match=r"6 photos have others: train 0, train 1"):
-            compare_variants(variants_of(MINERS[:1]), Wrong(counts), pipeline)
+            compare(variants_of(MINERS[:1]), Wrong(counts), pipeline, seeds=[0])
 
 
 @dataclass
@@ -303,7 +304,7 @@ def test_a_tracker_is_told_of_every_run_with_its_figures(cache, monkeypatch):
     quick = ProposalFree(width=8, rounds=2, epochs=1)
     monkeypatch.setattr(_free, "Free", partial(_free.Free, method=quick))
     notes = Notes()
-    found = compare_variants(
+    found = compare(
         variants_of(MINERS[:1]),
         Masked(),
         Pipeline(settings(), cache),
@@ -327,7 +328,7 @@ def test_a_tracker_is_told_of_every_run_with_its_figures(cache, monkeypatch):
     for (images, figures), run in zip(last, metrics, strict=False):
         assert images == 12
         assert figures == {f"val/{name}": value for name, value in run.items()}
-    plain = compare_variants(
+    plain = compare(
         variants_of(MINERS[:1]), Masked(), Pipeline(settings(), cache), seeds=[0]
     )
     assert plain.runs[0].metrics == metrics[0]
@@ -338,11 +339,11 @@ def test_a_tracker_that_fails_costs_no_run(cache):
     given = variants_of(MINERS[:1]), Squares(), Pipeline(settings(), cache)
 
     with pytest.warns(InputWarning, match=r"Notes failed .* the disk is full"):
-        found = compare_variants(*given, tracker=Notes(fails="log"))
+        found = compare(*given, tracker=Notes(fails="log"), seeds=[0])
     assert len(found.runs) == 1
     with pytest.raises(ValueError, match="Notes cannot begin, so this is not trained"):
-        compare_variants(*given, tracker=Notes(fails="begin"))
+        compare(*given, tracker=Notes(fails="begin"), seeds=[0])
     with pytest.raises(ValueError, match="expected tensorboard:FOLDER"):
-        compare_variants(*given, tracker="tensorboard")
+        compare(*given, tracker="tensorboard", seeds=[0])
     with pytest.raises(ValueError, match="expected trackers"):
-        compare_variants(*given, tracker="wandb")
+        compare(*given, tracker="wandb", seeds=[0])

@@ -17,8 +17,8 @@ from wsis.evaluation.matches import Matches
 from wsis.experiments import (
     METRICS,
     JournalError,
+    compare,
     compare_folders,
-    compare_variants,
     variants_of,
 )
 from wsis.experiments.folders import (
@@ -77,7 +77,9 @@ def test_what_is_kept_is_what_was_found(folders, tmp_path):
     pipeline = Pipeline(settings(), cache)
 
     found, kept = (
-        compare_variants(variants_of(MINERS[:1]), Squares(), pipeline, folder=tmp_path)
+        compare(
+            variants_of(MINERS[:1]), Squares(), pipeline, folder=tmp_path, seeds=[0]
+        )
         for _ in range(2)
     )
 
@@ -179,8 +181,12 @@ def test_weights_at_another_path_are_the_same_weights(tmp_path):
         few = settings(own, "schedule.epochs=1")
         pipelines.append(Pipeline(few, tmp_path / "cache"))
     for pipeline in pipelines:
-        compare_variants(
-            variants_of(MINERS[:1]), Squares(), pipeline, folder=tmp_path / "bench"
+        compare(
+            variants_of(MINERS[:1]),
+            Squares(),
+            pipeline,
+            folder=tmp_path / "bench",
+            seeds=[0],
         )
     assert len(read_runs(tmp_path / "bench")) == 1
 
@@ -188,8 +194,12 @@ def test_weights_at_another_path_are_the_same_weights(tmp_path):
     save_file(net.state_dict(), tmp_path / "b.safetensors")
     other = Pipeline(few, tmp_path / "cache")
     with pytest.raises(JournalError, match=r"b\.safetensors.*cim\.inputs\.backbone: "):
-        compare_variants(
-            variants_of(MINERS[:1]), Squares(), other, folder=tmp_path / "bench"
+        compare(
+            variants_of(MINERS[:1]),
+            Squares(),
+            other,
+            folder=tmp_path / "bench",
+            seeds=[0],
         )
 
 
@@ -288,13 +298,14 @@ def test_a_fresh_bench_that_is_killed_leaves_no_results_of_the_other(copied):
             return super().start(title, total)
 
     with pytest.raises(KeyboardInterrupt):
-        compare_variants(
+        compare(
             variants_of(MINERS[:1]),
             Squares(),
             pipeline,
             folder=folder,
             fresh=True,
             monitor=Stopped(),
+            seeds=[0],
         )
 
     with pytest.raises(JournalError, match=r"no results\.json"):
@@ -313,9 +324,7 @@ def test_another_bench_is_refused_before_work(folders, setting, message):
     pipeline = Pipeline(settings("schedule.epochs=4", setting), cache)
 
     with pytest.raises(JournalError, match=message):
-        compare_variants(
-            variants_of(MINERS), Untouched(), pipeline, seeds=[0, 1], folder=whole
-        )
+        compare(variants_of(MINERS), Untouched(), pipeline, seeds=[0, 1], folder=whole)
 
 
 def test_other_pixels_masks_and_weights_are_refused(folders, monkeypatch):
@@ -333,9 +342,7 @@ def test_other_pixels_masks_and_weights_are_refused(folders, monkeypatch):
     def asked(data, what):
         pipeline = Pipeline(settings("schedule.epochs=4"), cache)
         with pytest.raises(JournalError, match=rf"cim\.inputs\.{what}: "):
-            compare_variants(
-                variants_of(MINERS), data, pipeline, seeds=[0, 1], folder=whole
-            )
+            compare(variants_of(MINERS), data, pipeline, seeds=[0, 1], folder=whole)
 
     asked(Darker(), "photos")
     asked(Relabelled(), "truths")
@@ -352,20 +359,16 @@ def test_other_data_are_refused_before_work(folders):
 
     pipeline = Pipeline(settings("schedule.epochs=4"), cache)
     with pytest.raises(JournalError, match=r"data\.digest"):
-        compare_variants(
-            variants_of(MINERS), Fewer(), pipeline, seeds=[0, 1], folder=whole
-        )
+        compare(variants_of(MINERS), Fewer(), pipeline, seeds=[0, 1], folder=whole)
 
 
 def test_seeds_and_miners_are_added(folders, tmp_path):
     cache, *_ = folders
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
-    compare_variants(
-        variants_of(MINERS[1:]), Squares(), pipeline, seeds=[1], folder=tmp_path
-    )
+    compare(variants_of(MINERS[1:]), Squares(), pipeline, seeds=[1], folder=tmp_path)
     kept = (tmp_path / "runs.jsonl").read_text()
 
-    found = compare_variants(
+    found = compare(
         variants_of(MINERS), Squares(), pipeline, seeds=[1], folder=tmp_path
     )
 
@@ -378,8 +381,13 @@ def test_a_fresh_bench_forgets_the_other(folders, tmp_path):
     cache, *_ = folders
     for epochs, fresh in ((2, False), (1, True)):
         pipeline = Pipeline(settings(f"schedule.epochs={epochs}"), cache)
-        compare_variants(
-            variants_of(MINERS[1:]), Squares(), pipeline, folder=tmp_path, fresh=fresh
+        compare(
+            variants_of(MINERS[1:]),
+            Squares(),
+            pipeline,
+            folder=tmp_path,
+            fresh=fresh,
+            seeds=[0],
         )
 
     [run] = read_runs(tmp_path)

@@ -9,11 +9,11 @@ from tests.builders import match
 from tests.drawn import Masked, Squares, pointed, settings
 from tests.experiments.killed import MINERS, killed_and_resumed
 from wsis.data.splits import Folds
-from wsis.evaluation import Trace, evaluate
+from wsis.evaluation import evaluate
 from wsis.experiments import (
     JournalError,
+    compare,
     compare_folders,
-    compare_variants,
     table,
     variants_of,
 )
@@ -35,7 +35,7 @@ def one_thread():
 def bench(cache, folder=None, miners=MINERS, data=None, **more):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
     given = {"seeds": [0, 1], "folds": 3, "folder": folder, **more}
-    return compare_variants(
+    return compare(
         variants_of(miners), data or Masked(train=5, val=4), pipeline, **given
     )
 
@@ -70,7 +70,7 @@ def test_a_bench_with_folds_and_points_is_not_image_level(cache, tmp_path):
     pipeline = Pipeline(settings("cues=points", "schedule.epochs=1"), cache)
     data = pointed(tmp_path, "train", "val")
 
-    found = compare_variants(
+    found = compare(
         variants_of(MINERS[:1]),
         data,
         pipeline,
@@ -189,8 +189,8 @@ def test_photos_are_learned_and_judged_with_proposals_of_their_own(cache, folds)
     def bench(*parts):
         pipeline = Pipeline(settings("schedule.epochs=1", *parts), cache)
         data = Masked(train=5, val=4)
-        given = {"seeds": [0], "folds": folds, "watch": Trace.of}
-        return compare_variants(variants_of(["cim"]), data, pipeline, **given)
+        given = {"seeds": [0], "folds": folds, "trace": True}
+        return compare(variants_of(["cim"]), data, pipeline, **given)
 
     lab = "lab:count=25:side=64"
     tree, both = bench(), bench(f"test_source={lab}")
@@ -252,7 +252,7 @@ def test_folders_with_and_without_folds_are_told_apart(cache, kept):
 
 
 def test_a_watcher_looks_at_the_images_of_its_fold(cache):
-    watched = bench(cache, None, MINERS[:1], seeds=[0], folds=2, watch=Trace.of)
+    watched = bench(cache, None, MINERS[:1], seeds=[0], folds=2, trace=True)
 
     rows = watched.results()["trace"]["cim"]
     trained = 9 - len(Folds(count=2).of(Masked(train=5, val=4))[0].numbers)

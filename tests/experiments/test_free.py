@@ -8,7 +8,7 @@ import torch
 from tests.drawn import Masked, Squares, settings
 from tests.experiments.test_ceiling import Counting
 from wsis.contracts import Supervision
-from wsis.experiments import _free, compare_variants, variants_of, vary
+from wsis.experiments import _free, compare, variants_of, vary
 from wsis.experiments.folders import read_predictions, read_runs
 from wsis.report import render, table, to_csv, to_markdown, to_text
 from wsis.runs.pipeline import Pipeline
@@ -32,9 +32,8 @@ def cache(tmp_path_factory):
 
 def bench(cache, variants=None, data=None, **more):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
-    return compare_variants(
-        variants or variants_of("cim"), data or Masked(), pipeline, **more
-    )
+    given = {"seeds": [0], **more}
+    return compare(variants or "cim", data or Masked(), pipeline, **given)
 
 
 def test_it_is_a_row_from_tags_kept_apart_and_resumed(cache, tmp_path):

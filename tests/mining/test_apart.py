@@ -14,7 +14,7 @@ from tests.problems import drawn, pseudo_of, scores_of, spans, tags_of
 from tests.properties.problems import found as rows
 from tests.properties.problems import order, reordered, untied
 from wsis.contracts import Cascading, Evidence, Evidential, Miner
-from wsis.experiments import compare_variants, variants_of
+from wsis.experiments import compare, variants_of
 from wsis.mining import ApartMiner, CIMMiner
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import SettingsError
@@ -269,5 +269,5 @@ def test_a_head_that_tells_nothing_is_refused_before_any_work(tmp_path) -> None:
     with pytest.raises(SettingsError, match=message):
         pipeline.train(data.train(), "apart", 0)
     with pytest.raises(SettingsError, match=message):
-        compare_variants(variants_of(["cim", "apart"]), data, pipeline, seeds=[0])
+        compare(variants_of(["cim", "apart"]), data, pipeline, seeds=[0])
     assert not [*tmp_path.rglob("*.safetensors")]

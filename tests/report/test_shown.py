@@ -7,7 +7,7 @@ from tests.drawn import Masked, Squares, settings
 from wsis.contracts import PseudoInstances
 from wsis.cues.kept import Cues
 from wsis.evaluation import dissect
-from wsis.experiments import compare_variants, variants_of, vary
+from wsis.experiments import compare, variants_of, vary
 from wsis.experiments.folders import shown_path
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
@@ -101,9 +101,7 @@ def test_the_first_seed_is_shown_and_again_from_the_folder(cache, tmp_path):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
 
     found, again = (
-        compare_variants(
-            variants_of([CIM]), Squares(), pipeline, seeds=[0, 1], folder=tmp_path
-        )
+        compare(variants_of([CIM]), Squares(), pipeline, seeds=[0, 1], folder=tmp_path)
         for _ in range(2)
     )
 
@@ -113,7 +111,7 @@ def test_the_first_seed_is_shown_and_again_from_the_folder(cache, tmp_path):
     assert not shown_path(tmp_path, "cim", 1).is_file()
     # An older version kept nothing of it: what can be found without the model is.
     shown_path(tmp_path, "cim", 0).unlink()
-    older = compare_variants(
+    older = compare(
         variants_of([CIM]), Squares(), pipeline, seeds=[0, 1], folder=tmp_path
     )
     assert older.shown["cim"].predictions == found.shown["cim"].predictions
@@ -124,8 +122,8 @@ def test_the_first_seed_is_shown_and_again_from_the_folder(cache, tmp_path):
 def test_folds_show_the_images_of_all(cache):
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
 
-    found = compare_variants(
-        variants_of([CIM]), Masked(train=5, val=4), pipeline, folds=2
+    found = compare(
+        variants_of([CIM]), Masked(train=5, val=4), pipeline, folds=2, seeds=[0]
     )
 
     shown = found.shown["cim"]
@@ -136,7 +134,7 @@ def test_folds_show_the_images_of_all(cache):
 def test_each_variant_is_judged_by_its_own_proposals(cache):
     variants = vary("proposals.nodes=2,30", CIM)
     pipeline = Pipeline(settings("schedule.epochs=1"), cache)
-    found = compare_variants(variants, Squares(), pipeline)
+    found = compare(variants, Squares(), pipeline, seeds=[0])
 
     val = found.val
     for label, shown in found.shown.items():

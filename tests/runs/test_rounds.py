@@ -6,7 +6,7 @@ import torch
 import wsis
 from tests.drawn import FAST, Squares, settings
 from tests.traps import Guarded, Told
-from wsis.experiments import compare_variants, variants_of
+from wsis.experiments import compare, variants_of
 from wsis.runs import RunError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Part
@@ -103,7 +103,7 @@ def test_rounds_read_no_masks_and_each_is_told(tmp_path):
     done = ["checks before any work"]
     told = Told(done)
 
-    compare_variants(
+    compare(
         variants_of([Part(name="cim")]),
         Guarded(done),
         Pipeline(settings(*TWO), tmp_path),

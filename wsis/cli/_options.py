@@ -1,9 +1,12 @@
 """Options that several commands share: a signature names a group of them once."""
 
+import copy
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import (
@@ -34,65 +37,98 @@ def command_group(**given: Any) -> typer.Typer:
     return typer.Typer(add_completion=False, rich_markup_mode="markdown", **given)
 
 
-def examples(*lines: str) -> str:
-    """Return the end of a command's help."""
-    # Typer joins lines and keeps paragraphs apart.
-    return "\n\n".join(("Examples:", *lines))
-
-
-@dataclass(frozen=True, slots=True)
-class Without:
-    """Leaves options out of a group: ``Annotated[Data, Without("train")]``."""
-
-    names: tuple[str, ...]
-
-    def __init__(self, *names: str) -> None:
-        object.__setattr__(self, "names", names)
+def without(*names: str) -> frozenset[str]:
+    """Leave these options out of a group, within ``Annotated``."""
+    return frozenset(names)
 
 
 Strict = Annotated[
-    bool,
-    typer.Option("--strict", help="Stop at the first warning about an input."),
+    bool, typer.Option("--strict", help="Stop at the first warning about an input.")
 ]
 
 
-def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for every field of the dataclasses in its signature.
+def command(
+    register: Callable[..., Any], *, strict: bool = True, **given: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command with what its docstring says.
 
-    Typer then sees ``--root``, ``--images`` and so on where the command takes one
-    ``data: Data``. Every command also takes ``--strict``.
+    Its ``Args`` are the help of its options, its ``Examples`` the end of its help. It
+    gets an option for every field of the dataclasses in its signature: Typer sees
+    ``--root``, ``--images`` and so on where the command takes one ``data: Data``.
+
+    Args:
+        register: the method ``command`` or ``callback`` of a Typer.
+        strict: the command takes ``--strict``, too.
+        given: goes to ``register``.
     """
+
+    def registered(command: Callable[..., None]) -> Callable[..., None]:
+        text, helps, examples = _sections(command)
+        # Typer joins lines and keeps paragraphs apart.
+        epilog = "\n\n".join(("Examples:", *examples)) if examples else None
+        run = _grouped(command, helps, strict=strict)
+        register(help=text, epilog=epilog, **given)(run)
+        return command
+
+    return registered
+
+
+def _sections(described: Any) -> tuple[str, dict[str, str], list[str]]:
+    """Return a docstring's text, the help of each argument, and the examples."""
+    text = inspect.cleandoc(described.__doc__ or "")  # none with python -OO
+    text, _, examples = text.partition("\n\nExamples:\n")
+    text, _, helps = text.partition("\n\nArgs:\n")
+    pairs = (one.partition(": ") for one in _items(helps))
+    return text, {name: told for name, _, told in pairs}, _items(examples)
+
+
+def _items(section: str) -> list[str]:
+    """Return the entries of a section; lines that are indented further continue one."""
+    return [" ".join(one.split()) for one in re.split(r"\n(?= {4}\S)", section) if one]
+
+
+def _told(annotation: Any, text: str | None) -> Any:
+    """Return the annotation of an option with its help."""
+    if text is None:
+        return annotation
+    kind, option = annotation, typer.Option()
+    if get_origin(annotation) is Annotated:
+        kind, option = annotation.__origin__, copy.copy(annotation.__metadata__[0])
+    option.help = text
+    return Annotated[kind, option]
+
+
+def _grouped(
+    command: Callable[..., None], helps: dict[str, str], *, strict: bool
+) -> Callable[..., None]:
+    """Return the command with options in place of dataclasses."""
     signature = inspect.signature(command, eval_str=True)
     shown: list[inspect.Parameter] = []
     groups: dict[str, tuple[Any, list[str]]] = {}
+
+    def show(name: str, default: Any, annotation: Any, helps: dict[str, str]) -> None:
+        told = _told(annotation, helps.get(name))
+        only = inspect.Parameter.KEYWORD_ONLY
+        shown.append(inspect.Parameter(name, only, default=default, annotation=told))
+
     for one in signature.parameters.values():
         annotated = get_origin(one.annotation) is Annotated
         kind, *notes = get_args(one.annotation) if annotated else (one.annotation,)
         if not is_dataclass(kind):
-            shown.append(one.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            show(one.name, one.default, one.annotation, helps)
             continue
-        left = {name for note in notes for name in note.names}
+        left = frozenset[str]().union(*notes)
         hints = get_type_hints(kind, include_extras=True)
         own = [field for field in fields(kind) if field.name not in left]
         groups[one.name] = kind, [field.name for field in own]
-        shown += [
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=hints[field.name],
-            )
-            for field in own
-        ]
-
-    strict = inspect.Parameter(
-        "strict", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Strict
-    )
-    shown.append(strict)
+        for field in own:
+            show(field.name, field.default, hints[field.name], _sections(kind)[1])
+    if strict:
+        show("strict", False, Strict, {})
 
     @functools.wraps(command)
-    def run(*, strict: bool, **given: Any) -> None:
-        with warnings_shown(strict=strict):
+    def run(**given: Any) -> None:
+        with warnings_shown(strict=given.pop("strict")) if strict else nullcontext():
             for name, (kind, names) in groups.items():
                 given[name] = kind(**{field: given.pop(field) for field in names})
             command(**given)
@@ -108,53 +144,30 @@ _data = functools.partial(typer.Option, rich_help_panel="Data")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """The data set that the options name; None leaves a setting at its default."""
+    """The data set that the options name; None leaves a setting at its default.
 
-    name: Annotated[
-        str | None,
-        _data(
-            "--data",
-            help="Data set: scenes (drawn), voc, coco, folder, or another installed "
-            "one, with its settings: scenes:train_images=100:seed=3; "
-            "coco:points=FILE.csv adds points. The recipe's, or scenes, if not given.",
-        ),
-    ] = None
-    root: Annotated[
-        Path | None,
-        _data(
-            "--root",
-            help="Folder of the whole data set: VOCdevkit for voc, the unpacked COCO "
-            "for coco, tagged photos for folder.",
-        ),
-    ] = None
-    images: Annotated[Path | None, _data("--images", help="Folder of the photos.")] = (
-        None
-    )
-    train: Annotated[
-        Path | None,
-        _data("--train", help="COCO JSON of the training photos; only tags are read."),
-    ] = None
-    val: Annotated[
-        Path | None, _data("--val", help="COCO JSON of the validation photos.")
-    ] = None
-    val_images: Annotated[
-        Path | None,
-        _data(
-            "--val-images", help="Folder of the validation photos, if it is another."
-        ),
-    ] = None
-    classes: Annotated[
-        str | None,
-        _data(
-            "--classes",
-            help="all, voc (the 20 of PASCAL VOC), or comma-separated names.",
-        ),
-    ] = None
+    Args:
+        name: Data set: scenes (drawn), voc, coco, folder, or another installed one,
+            with its settings: scenes:train_images=100:seed=3; coco:points=FILE.csv adds
+            points. The recipe's, or scenes, if not given.
+        root: Folder of the whole data set: VOCdevkit for voc, the unpacked COCO for
+            coco, tagged photos for folder.
+        images: Folder of the photos.
+        train: COCO JSON of the training photos; only tags are read.
+        val: COCO JSON of the validation photos.
+        val_images: Folder of the validation photos, if it is another.
+        classes: all, voc (the 20 of PASCAL VOC), or comma-separated names.
+        single: Photos of a folder have one object of each tag.
+    """
 
-    single: Annotated[
-        bool,
-        _data("--single", help="Photos of a folder have one object of each tag."),
-    ] = False
+    name: Annotated[str | None, _data("--data")] = None
+    root: Annotated[Path | None, _data()] = None
+    images: Annotated[Path | None, _data()] = None
+    train: Annotated[Path | None, _data()] = None
+    val: Annotated[Path | None, _data()] = None
+    val_images: Annotated[Path | None, _data()] = None
+    classes: Annotated[str | None, _data()] = None
+    single: Annotated[bool, _data("--single")] = False
 
     def words(self) -> list[str]:
         """Return the options as they are typed."""
@@ -222,39 +235,23 @@ def masks_of(source: "DataSource") -> "Measured":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """The parts of a run and the place where it runs."""
+    """The parts of a run and the place where it runs.
 
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe",
-            metavar="NAME",
-            help="A recipe, or a TOML file of your own, that --set then changes. "
-            "If none is given, photos take photos-small, drawn scenes scenes-small. "
-            "See: wsis recipe list.",
-        ),
-    ] = None
+    Args:
+        recipe: A recipe, or a TOML file of your own, that --set then changes. If none
+            is given, photos take photos-small, drawn scenes scenes-small. See: wsis
+            recipe list.
+        settings: A setting, such as schedule.epochs=3 or source.nodes=300; repeatable.
+        device: Where models run; auto takes the fastest.
+        cache: Folder that keeps proposals and frozen features between commands.
+    """
+
+    recipe: Annotated[str | None, typer.Option(metavar="NAME")] = None
     settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A setting, such as schedule.epochs=3 or source.nodes=300; "
-            "repeatable.",
-        ),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE")
     ] = None
-    device: Annotated[
-        Device,
-        typer.Option("--device", help="Where models run; auto takes the fastest."),
-    ] = "auto"
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            "--cache",
-            envvar="WSIS_CACHE",
-            help="Folder that keeps proposals and frozen features between commands.",
-        ),
-    ] = None
+    device: Device = "auto"
+    cache: Annotated[Path | None, typer.Option(envvar="WSIS_CACHE")] = None
 
     def words(self) -> list[str]:
         """Return recipe and settings as they are typed."""
@@ -310,11 +307,10 @@ def miner_of(text: str) -> "Part":
     return miners[0]
 
 
-Place = Annotated[Setup, Without("recipe", "settings")]
+Place = Annotated[Setup, without("recipe", "settings")]
 
 Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", help="Replace files of the same name in --out."),
+    bool, typer.Option("--overwrite", help="Replace files of the same name in --out.")
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume from the last finished epoch.")
@@ -322,23 +318,18 @@ Resume = Annotated[
 Track = Annotated[
     list[str] | None,
     typer.Option(
-        "--track",
         metavar="NAME[:PLACE]",
         help="Draw curves of losses and rates: tensorboard[:FOLDER], by default into "
         "tensorboard beside the results, or mlflow[:URI]; repeatable.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all randomness.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Jobs = Annotated[
-    int,
-    typer.Option(
-        "--jobs", min=1, help="Processes; if several, each has a single thread."
-    ),
+    int, typer.Option(min=1, help="Processes; if several, each has a single thread.")
 ]
 Cluster = Annotated[
     str | None,
     typer.Option(
-        "--cluster",
         metavar="ADDRESS",
         help="Dask scheduler whose workers do the work instead, such as "
         "tcp://10.0.0.1:8786; they see the same files.",
@@ -347,23 +338,14 @@ Cluster = Annotated[
 Figures = Annotated[
     Path | None, typer.Option("--json", help="Write all figures to this file.")
 ]
-Photos = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="IMAGE...", help="Photos, folders, or patterns such as 'photos/*.jpg'."
-    ),
-]
 MinScore = Annotated[
-    float,
-    typer.Option(
-        "--min-score", min=0, max=1, help="Leave out instances below this score."
-    ),
+    float, typer.Option(min=0, max=1, help="Leave out instances below this score.")
 ]
 Chosen = Annotated[
     str | None,
     typer.Option("--classes", help="Keep these classes only: comma-separated names."),
 ]
-Run = Annotated[Path, typer.Option("--run", help="Folder of a trained run.")]
+Run = Annotated[Path, typer.Option(help="Folder of a trained run.")]
 Found = Annotated[
     Path,
     typer.Argument(

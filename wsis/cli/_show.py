@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ class Bars:
             done, inside = done + 1, 0
             self._progress.update(number, completed=done, note="")
             [task] = [task for task in self._progress.tasks if task.id == number]
-            self._progress.update(number, speed=_speed(task))
+            speed = "" if task.speed is None else f"{task.speed:.1f}/s"
+            self._progress.update(number, speed=speed)
             watched = self._progress.console.is_terminal
             if not watched and done < total and time.monotonic() - said >= QUIET:
                 said = time.monotonic()
@@ -96,8 +98,16 @@ class Bars:
         self._progress.console.print(Text(printable(text)), soft_wrap=True)
 
 
-def _speed(task: Task) -> str:
-    return "" if task.speed is None else f"{task.speed:.1f}/s"
+@contextmanager
+def resumable(lines: Path, what: str) -> Iterator[Bars]:
+    """Give bars to work that a file lists; if it fails, say what is kept."""
+    try:
+        with Bars() as bars:
+            yield bars
+    except BaseException:
+        if lines.is_file():
+            typer.echo(f"wsis: finished {what} are kept in {lines.parent}", err=True)
+        raise
 
 
 def _left(task: Task) -> str:
@@ -113,13 +123,28 @@ def in_time(seconds: float) -> str:
     return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"
 
 
-def percent(name: str) -> Column:
-    """Return a column of figures."""
-    return Column(name, justify="right")
+def print_table(
+    names: Sequence[str],
+    figures: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    line: int | None = None,
+    width: int = 240,
+) -> None:
+    """Print a table; cells are not cut where nobody watches.
 
-
-def show(table: Table, width: int = 240) -> None:
-    """Print a table; cells are not cut where nobody watches."""
+    Args:
+        names: heads of the first columns, of names.
+        figures: heads of the others, of figures.
+        rows: a cell for each head.
+        line: the row that a line is drawn above.
+        width: of the table where nobody watches.
+    """
+    table = Table(*names, *(Column(name, justify="right") for name in figures))
+    for number, row in enumerate(rows):
+        if number == line:
+            table.add_section()
+        named = [Text(printable(cell)) for cell in row[: len(names)]]
+        table.add_row(*named, *row[len(names) :])
     Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
@@ -133,78 +158,63 @@ def print_evaluations(
             for name, one in found.items()
         }
         write_json(path, figures)
-    printed = Table("", *map(percent, columns))
-    for name, one in found.items():
-        if name == "oracle":
-            printed.add_section()
-        row = Row(name=name, seeds=1, mean=one.metrics)
-        printed.add_row(
-            Text(printable(name)), *(figure(row, column) for column in columns)
-        )
-    show(printed)
+    means = [Row(name=name, seeds=1, mean=one.metrics) for name, one in found.items()]
+    rows = [[row.name, *(figure(row, name) for name in columns)] for row in means]
+    print_table([""], columns, rows, [*found, "oracle"].index("oracle"))
 
 
 def print_comparison(results: Mapping[str, Any]) -> None:
     """Print means and intervals, the bounds, shares of the ceiling, the verdicts."""
     strategies, columns = results["verdict"]["strategies"], [*METRICS, "ABO"]
-    printed = Table("", *map(percent, columns))
-    strategy = True
-    for row in table(results):
-        if row.bound and strategy:
-            printed.add_section()
-        strategy = not row.bound
-        cells = []
+    rows = table(results)
+    lines = []
+    for row in rows:
+        lines.append([row.name])
         for name in columns:
             interval = strategies.get(row.name, {}).get(name, {}).get("interval")
             ends = "" if interval is None else "\n{:.1f} to {:.1f}".format(*interval)
-            cells.append(figure(row, name) + ends)
-        printed.add_row(Text(printable(row.name)), *cells)
-    show(printed)
+            lines[-1].append(figure(row, name) + ends)
+    print_table([""], columns, lines, sum(not row.bound for row in rows))
     if results.get("ceiling"):
-        printed = Table("of the ceiling", *map(percent, SHARED))
-        for label in results["ceiling"]["of"]:
-            some = (shared(results, label, name) or "–" for name in SHARED)
-            printed.add_row(Text(printable(label)), *some)
-        show(printed)
+        lines = [
+            [label, *(shared(results, label, name) or "–" for name in SHARED)]
+            for label in results["ceiling"]["of"]
+        ]
+        print_table(["of the ceiling"], SHARED, lines)
     _print_differences(results["verdict"])
 
 
 def print_verdict(verdict: Mapping[str, Any]) -> None:
     """Print the strategies with their intervals, then the verdicts."""
-    printed = Table("", "seeds", *map(percent, METRICS))
+    rows = []
     for label, of_metric in verdict["strategies"].items():
         cells = [spread(of_metric[name], of_metric[name]["mean"]) for name in METRICS]
-        printed.add_row(
-            Text(printable(label)), str(of_metric[METRICS[0]]["seeds"]), *cells
-        )
-    show(printed)
+        rows.append([label, str(of_metric[METRICS[0]]["seeds"]), *cells])
+    print_table(["", "seeds"], METRICS, rows)
     _print_differences(verdict)
 
 
 def _print_differences(verdict: Mapping[str, Any]) -> None:
-    if not verdict["differences"]:
-        return
-    printed = Table(f"against {verdict['first']}", *map(percent, METRICS))
-    for label, of_metric in verdict["differences"].items():
-        cells = [said(of_metric[name]).replace(") ", ")\n") for name in METRICS]
-        printed.add_row(Text(printable(label)), *cells)
-    show(printed)
+    rows = [
+        [label, *(said(of_metric[name]).replace(") ", ")\n") for name in METRICS)]
+        for label, of_metric in verdict["differences"].items()
+    ]
+    if rows:
+        print_table([f"against {verdict['first']}"], METRICS, rows)
 
 
 def print_coverage(results: Mapping[str, Any]) -> None:
     """Print how well proposals cover objects: by masks an image and by size."""
-    figures = ("ABO", "AR", "recall50", "recall70", "recall85")
-    printed = Table("masks", *map(percent, figures))
-
-    def add(name: str, row: Mapping[str, Any]) -> None:
-        printed.add_row(name, *(f"{100 * row[one]:.1f}" for one in figures))
-
-    for budget, row in results["by_budget"].items():
-        add(budget, row)
-    printed.add_section()
-    for name, row in results["by_size"].items():
-        add(f"{name} ({row['objects']})", row)
-    show(printed, 120)
+    columns, budgets = (
+        ("ABO", "AR", "recall50", "recall70", "recall85"),
+        results["by_budget"],
+    )
+    sizes = {f"{x} ({row['objects']})": row for x, row in results["by_size"].items()}
+    rows = [
+        [name, *(f"{100 * row[one]:.1f}" for one in columns)]
+        for name, row in (*budgets.items(), *sizes.items())
+    ]
+    print_table(["masks"], columns, rows, len(budgets), 120)
     seconds = results["seconds_per_image"]
     speed = "" if seconds is None else f", {seconds:.2f} s an image"
     typer.echo(

@@ -182,7 +182,7 @@ def costs(
 
     miner, settings = project.chosen
     pipeline = Pipeline.of(settings=settings, device=place.device, cache=place.cache)
-    trained = _with_tags(tagged)
+    trained = sum(bool(image.tags.any()) for image in tagged.images)
     one = estimate(pipeline, miner, tagged, refined=bool(project.refine))
     length = [f"schedule.epochs={number}" for number in project.passes[1:]]
     refined = RefineSettings.read(DETECTORS["small"], length).paced.images(trained)
@@ -201,10 +201,6 @@ def costs(
     }
     size = (one.kept + one.drawn) * len(photos) + copied
     return seconds, size, one.device
-
-
-def _with_tags(tagged: "Tagged") -> int:
-    return sum(bool(image.tags.any()) for image in tagged.images)
 
 
 def _told(project: Project, tagged: "Tagged") -> dict[str, str]:

@@ -25,102 +25,24 @@ class _Benches(TyperGroup):
 app = options.command_group(name="bench", cls=_Benches, invoke_without_command=True)
 
 
-@app.callback(
-    epilog=options.examples(
-        "wsis bench --miners cim,mist,oicr",
-        "wsis bench --miners cim,cim:p_seed=0.2 --seeds 3 --set schedule.epochs=8",
-        "wsis bench --vary sampler=none,anti_noise --miners cim --seeds 5",
-        "wsis bench --ablate --seeds 3 --out ablation",
-        "wsis bench --miners cim,mist --tuned tuned-cim --tuned tuned-mist --seeds 5",
-        "wsis bench --miners cim,mist --seeds 3 --folds 5 --out folds",
-        "wsis bench --miners cim,mist --seeds 3 --ceiling --out ceiling",
-        "wsis bench --miners cim --proposal-free --data scenes",
-        "wsis bench compare one-folder another-folder",
-        "wsis bench --miners cim --data scenes:train_images=100:seed=3",
-        "wsis bench --miners cim,mist:reading=box --data coco --images photos "
-        "--train train.json --val val.json --classes voc",
-    )
-)
-@options.grouped
+@options.command(app.callback)
 def bench(
     ctx: typer.Context,
     *,
-    miners: Annotated[
-        str | None,
-        typer.Option(
-            help="Miners, comma-separated, each with settings of its own if you like: "
-            "cim,mist:reading=box. See: wsis parts miners."
-        ),
-    ] = None,
-    vary: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHAT=VALUE,VALUE,...",
-            help="Compare values of one part or setting, with one miner (cim by "
-            "default): miner, sampler, proposals, backbone, head, cues, assigner, or "
-            "any other such as schedule.lr.",
-        ),
-    ] = None,
-    ablate: Annotated[
-        bool,
-        typer.Option(
-            "--ablate",
-            help="Compare CIM with itself without each of its components in turn.",
-        ),
-    ] = False,
-    tuned: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Compare what wsis tune chose, beside --miners or without; "
-            "repeatable.",
-        ),
-    ] = None,
-    trace: Annotated[
-        bool,
-        typer.Option(
-            "--trace",
-            help="Compare what branches are taught with the masks of the training "
-            "photos, from outside: training sees none of them.",
-        ),
-    ] = False,
-    ceiling: Annotated[
-        bool | None,
-        typer.Option(
-            "--ceiling/--no-ceiling",
-            help="Also train the same network with true masks in place of a miner, "
-            "with every seed, and tell how much of that each miner reaches. Without "
-            "either: on drawn scenes, with the first seed, where that is one run more.",
-        ),
-    ] = None,
+    miners: str | None = None,
+    vary: Annotated[str | None, typer.Option(metavar="WHAT=VALUE,VALUE,...")] = None,
+    ablate: Annotated[bool, typer.Option("--ablate")] = False,
+    tuned: Annotated[list[Path] | None, typer.Option(metavar="FOLDER")] = None,
+    trace: Annotated[bool, typer.Option("--trace")] = False,
+    ceiling: Annotated[bool | None, typer.Option("--ceiling/--no-ceiling")] = None,
     proposal_free: Annotated[
-        bool,
-        typer.Option(
-            "--proposal-free/--no-proposal-free",
-            help="Also learn, with every seed, to group cells of the same feature maps "
-            "without proposals, from the same tags.",
-        ),
+        bool, typer.Option("--proposal-free/--no-proposal-free")
     ] = False,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Every strategy runs with seeds 0 to N-1.")
-    ] = 1,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            help="Cross-validate: split the images of both halves into K parts, at "
-            "least 2, and hold out each part once, for every strategy and seed.",
-        ),
-    ] = None,
+    seeds: Annotated[int, typer.Option(min=1)] = 1,
+    folds: Annotated[int | None, typer.Option(metavar="K")] = None,
     jobs: options.Jobs = options.JOBS,
     cluster: options.Cluster = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder for results.json, report.html and all runs: a new one, or "
-            "that of the same bench, which is resumed."
-        ),
-    ] = Path("wsis-bench"),
+    out: Path = Path("wsis-bench"),
     data: options.Data,
     setup: options.Setup,
     overwrite: options.Overwrite = False,
@@ -137,12 +59,46 @@ def bench(
     Every finished run is kept in --out: after an interruption, the same command does
     what is missing. Differences from the first strategy come with 95 % intervals and a
     verdict; a single seed proves nothing.
+
+    Args:
+        miners: Miners, comma-separated, each with settings of its own if you like:
+            cim,mist:reading=box. See: wsis parts miners.
+        vary: Compare values of one part or setting, with one miner (cim by default):
+            miner, sampler, proposals, backbone, head, cues, assigner, or any other such
+            as schedule.lr.
+        ablate: Compare CIM with itself without each of its components in turn.
+        tuned: Compare what wsis tune chose, beside --miners or without; repeatable.
+        trace: Compare what branches are taught with the masks of the training photos,
+            from outside: training sees none of them.
+        ceiling: Also train the same network with true masks in place of a miner, with
+            every seed, and tell how much of that each miner reaches. Without either: on
+            drawn scenes, with the first seed, where that is one run more.
+        proposal_free: Also learn, with every seed, to group cells of the same feature
+            maps without proposals, from the same tags.
+        seeds: Every strategy runs with seeds 0 to N-1.
+        folds: Cross-validate: split the images of both halves into K parts, at least 2,
+            and hold out each part once, for every strategy and seed.
+        out: Folder for results.json, report.html and all runs: a new one, or that of
+            the same bench, which is resumed.
+
+    Examples:
+        wsis bench --miners cim,mist,oicr
+        wsis bench --miners cim,cim:p_seed=0.2 --seeds 3 --set schedule.epochs=8
+        wsis bench --vary sampler=none,anti_noise --miners cim --seeds 5
+        wsis bench --ablate --seeds 3 --out ablation
+        wsis bench --miners cim,mist --tuned tuned-cim --tuned tuned-mist --seeds 5
+        wsis bench --miners cim,mist --seeds 3 --folds 5 --out folds
+        wsis bench --miners cim,mist --seeds 3 --ceiling --out ceiling
+        wsis bench --miners cim --proposal-free --data scenes
+        wsis bench compare one-folder another-folder
+        wsis bench --miners cim --data scenes:train_images=100:seed=3
+        wsis bench --miners cim,mist:reading=box --data coco --images photos
+            --train train.json --val val.json --classes voc
     """
     if ctx.invoked_subcommand is not None:
         return
-    from wsis.cli._show import Bars, print_comparison
-    from wsis.evaluation import Trace
-    from wsis.experiments import compare_variants
+    from wsis import experiments
+    from wsis.cli._show import print_comparison, resumable
     from wsis.experiments.folders import DESIGN, RUNS
     from wsis.report import caption
 
@@ -161,28 +117,23 @@ def bench(
     pipeline = setup.pipeline(source)
     variants = _variants(miners, vary, ablate, tuned or (), pipeline)
     options.masks_of(source)
-    try:
-        with Bars() as bars:
-            found = compare_variants(
-                variants,
-                source,
-                pipeline,
-                seeds=range(seeds),
-                jobs=jobs,
-                cluster=cluster,
-                monitor=bars,
-                folder=out,
-                fresh=overwrite,
-                watch=Trace.of if trace else None,
-                folds=folds,
-                ceiling=ceiling,
-                proposal_free=proposal_free,
-                tracker=track or (),
-            )
-    except BaseException:
-        if (out / RUNS).is_file():
-            typer.echo(f"wsis: finished runs are kept in {out}", err=True)
-        raise
+    with resumable(out / RUNS, "runs") as bars:
+        found = experiments.compare(
+            variants,
+            source,
+            pipeline,
+            seeds=seeds,
+            jobs=jobs,
+            cluster=cluster,
+            monitor=bars,
+            folder=out,
+            fresh=overwrite,
+            trace=trace,
+            folds=folds,
+            ceiling=ceiling,
+            proposal_free=proposal_free,
+            tracker=track or (),
+        )
     found.save(out)
     results = found.results()
     print_comparison(results)
@@ -190,20 +141,21 @@ def bench(
     typer.echo(f"report: {out / 'report.html'}")
 
 
-@app.command(
-    epilog=options.examples("wsis bench compare wsis-bench other --json verdict.json")
-)
+@options.command(app.command, strict=False)
 def compare(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(metavar="FOLDER...", help="What wsis bench wrote, two or more."),
-    ],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
     figures: options.Figures = None,
 ) -> None:
     """Judge the strategies of several benches against the first one's first.
 
     Folders are refused, and the difference is named, if their settings, data, objects
     or versions differ; seeds may.
+
+    Args:
+        folders: What wsis bench wrote, two or more.
+
+    Examples:
+        wsis bench compare wsis-bench other --json verdict.json
     """
     from wsis._support.files import write_json
     from wsis.cli._show import print_verdict

@@ -11,31 +11,26 @@ from wsis.cli._files import refuse_existing
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis convert model_step89999.pth --recipe voc12-cim-r50 --out run"
-    )
-)
-@options.grouped
+@options.command(app.command)
 def convert(
     *,
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(help="Of CIM's authors: .pth (tensors only) or .safetensors."),
-    ],
-    recipe: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="The recipe of this model. See: wsis recipe list."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="New folder of the run.")],
-    setup: Annotated[options.Setup, options.Without("recipe", "device")],
+    checkpoint: Annotated[Path, typer.Argument()],
+    recipe: Annotated[str, typer.Option(metavar="NAME")],
+    out: Path,
+    setup: Annotated[options.Setup, options.without("recipe", "device")],
 ) -> None:
     """Make a run of a checkpoint that the authors of CIM released.
 
     Every tensor of the model must be in the file, of the right shape, and every tensor
     of the file must be used. predict and evaluate take the folder.
+
+    Args:
+        checkpoint: Of CIM's authors: .pth (tensors only) or .safetensors.
+        recipe: The recipe of this model. See: wsis recipe list.
+        out: New folder of the run.
+
+    Examples:
+        wsis convert model_step89999.pth --recipe voc12-cim-r50 --out run
     """
     refuse_existing(out)
     from wsis.runs.convert import convert

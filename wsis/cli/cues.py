@@ -21,29 +21,14 @@ def _group() -> None:
     """Look at cues."""
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis cues show --out looks --set cues=agpl",
-        "wsis cues show one.jpg two.jpg --out looks --data coco --images photos "
-        "--train tags.json --set cues=cam:prominence=0.35",
-    ),
-)
-@options.grouped
+@options.command(app.command)
 def show(
     *,
-    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
-    photos: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME]...",
-            help="Training photos, as the data set names them; some without.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(min=1, help="How many photos, if none is named.")
-    ] = 12,
+    out: Path,
+    photos: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 12,
     seed: options.Seed = 0,
-    data: Annotated[options.Data, options.Without("val", "val_images")],
+    data: Annotated[options.Data, options.without("val", "val_images")],
     setup: options.Setup,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -52,6 +37,16 @@ def show(
     The cues are first learned from the tags of all training photos. Left: peaks, if the
     cues have any, the most trusted with a light rim; right: what most proposals of each
     cluster agree on.
+
+    Args:
+        out: New folder for one PNG a photo.
+        photos: Training photos, as the data set names them; some without.
+        limit: How many photos, if none is named.
+
+    Examples:
+        wsis cues show --out looks --set cues=agpl
+        wsis cues show one.jpg two.jpg --out looks --data coco --images photos
+            --train tags.json --set cues=cam:prominence=0.35
     """
     refuse_existing(out, overwrite=overwrite)
     from PIL import Image

@@ -21,23 +21,10 @@ if TYPE_CHECKING:
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis doctor",
-        "wsis doctor photos",
-        "wsis doctor --data coco --images photos --train tags.json --val masks.json",
-        "wsis doctor wsis-out/run --root photos",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def doctor(
     *,
-    place: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FOLDER]", help="A folder of tagged photos, or that of a run."
-        ),
-    ] = None,
+    place: Annotated[Path | None, typer.Argument(metavar="[FOLDER]")] = None,
     data: options.Data,
     setup: options.Setup,
 ) -> None:
@@ -46,6 +33,15 @@ def doctor(
     Alone: versions, devices, weights, parts and the cache; the exit code is 1 if one is
     broken. For photos: tags and, where validation photos have masks, proposals. For a
     run: the length of its training and, where data are named, tags, cues and proposals.
+
+    Args:
+        place: A folder of tagged photos, or that of a run.
+
+    Examples:
+        wsis doctor
+        wsis doctor photos
+        wsis doctor --data coco --images photos --train tags.json --val masks.json
+        wsis doctor wsis-out/run --root photos
     """
     named = data.words()
     if place is None and not named:

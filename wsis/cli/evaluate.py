@@ -1,7 +1,7 @@
 """``wsis evaluate``: measures a run or a file of predictions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,24 +17,11 @@ if TYPE_CHECKING:
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis evaluate --run run",
-        "wsis evaluate --predictions results.json --data coco --images photos "
-        "--val val.json --json figures.json",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def evaluate(
     *,
-    run: Annotated[Path | None, typer.Option(help="Folder of a trained run.")] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option(
-            help="predictions.json or results.json of wsis predict, read by names of "
-            "photos and classes; or another of COCO's lists of results, by numbers."
-        ),
-    ] = None,
+    run: Path | None = None,
+    predictions: Path | None = None,
     figures: options.Figures = None,
     data: options.Data,
     place: options.Place,
@@ -43,6 +30,16 @@ def evaluate(
 
     With a run, two further rows tell what its proposals allow at best (oracle) and give
     by chance (random).
+
+    Args:
+        run: Folder of a trained run.
+        predictions: predictions.json or results.json of wsis predict, read by names of
+            photos and classes; or another of COCO's lists of results, by numbers.
+
+    Examples:
+        wsis evaluate --run run
+        wsis evaluate --predictions results.json --data coco --images photos
+            --val val.json --json figures.json
     """
     if run is None and predictions is None:
         raise UsageError("expected --run, --predictions or both, got neither")

@@ -14,49 +14,19 @@ app = options.command_group()
 Kind = Literal["coco", "yolo", "voc", "labelstudio", "cvat", "overlays"]
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis export found --format labelstudio --min-score 0.1 --out to-correct",
-        "wsis export found --format yolo --exclusive --out yolo",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def export(
     *,
     found: options.Found,
-    kind: Annotated[
-        Kind, typer.Option("--format", help="The program, or the kind of files.")
-    ],
-    out: Annotated[Path, typer.Option(help="New folder of the export.")],
+    kind: Annotated[Kind, typer.Option("--format")],
+    out: Path,
     images: options.Moved = None,
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
-    exclusive: Annotated[
-        bool,
-        typer.Option(
-            "--exclusive", help="Leave every pixel to its best instance. Always in voc."
-        ),
-    ] = False,
-    accepted: Annotated[
-        bool,
-        typer.Option(
-            "--accepted", help="Write what was accepted with wsis show, nothing else."
-        ),
-    ] = False,
-    polygons: Annotated[
-        bool,
-        typer.Option(
-            "--polygons", help="Write coco with polygons instead of run lengths."
-        ),
-    ] = False,
-    simplify: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Leave out corners of polygons that change the outline by less than "
-            "so many pixels; 1 suits correcting by hand, 0 keeps masks exact.",
-        ),
-    ] = 0.0,
+    exclusive: Annotated[bool, typer.Option("--exclusive")] = False,
+    accepted: Annotated[bool, typer.Option("--accepted")] = False,
+    polygons: Annotated[bool, typer.Option("--polygons")] = False,
+    simplify: Annotated[float, typer.Option(min=0)] = 0.0,
 ) -> None:
     """Write predictions, with copies of the photos, in another program's format.
 
@@ -66,6 +36,19 @@ def export(
 
     Copies get safe names, no two alike; photos.csv lists the original ones. Without
     --min-score or --accepted all instances are written, most of which are wrong.
+
+    Args:
+        kind: The program, or the kind of files.
+        out: New folder of the export.
+        exclusive: Leave every pixel to its best instance. Always in voc.
+        accepted: Write what was accepted with wsis show, nothing else.
+        polygons: Write coco with polygons instead of run lengths.
+        simplify: Leave out corners of polygons that change the outline by less than so
+            many pixels; 1 suits correcting by hand, 0 keeps masks exact.
+
+    Examples:
+        wsis export found --format labelstudio --min-score 0.1 --out to-correct
+        wsis export found --format yolo --exclusive --out yolo
     """
     refuse_existing(out, instead="delete it first")
     if polygons and kind != "coco":

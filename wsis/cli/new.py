@@ -17,43 +17,36 @@ from wsis.cli._files import refuse_existing
 app = options.command_group()
 
 Kind = Literal["miner", "sampler", "assigner", "source", "cues", "head"]
-GROUPS: dict[Kind, plugins.Kind] = {
-    "miner": "miners",
-    "sampler": "samplers",
-    "assigner": "assigners",
-    "source": "sources",
-    "cues": "cues",
-    "head": "heads",
+KINDS: dict[Kind, tuple[plugins.Kind, str]] = {
+    "miner": ("miners", "cim,{}"),
+    "sampler": ("samplers", "cim --vary sampler=anti_noise,{}"),
+    "assigner": ("assigners", "cim --vary assigner=cascade,{}"),
+    "source": ("sources", "cim --vary proposals=lab,{}"),
+    "cues": ("cues", "cim --vary cues=cam,{}"),
+    "head": ("heads", "cim --vary head=mask_pool,{}"),
 }
-NEXT: dict[Kind, str] = {
-    "miner": "wsis bench --miners cim,{name}",
-    "sampler": "wsis bench --miners cim --vary sampler=anti_noise,{name}",
-    "assigner": "wsis bench --miners cim --vary assigner=cascade,{name}",
-    "source": "wsis bench --miners cim --vary proposals=lab,{name}",
-    "cues": "wsis bench --miners cim --vary cues=cam,{name}",
-    "head": "wsis bench --miners cim --vary head=mask_pool,{name}",
-}
-"""The command that tries a part; the package's README has it, too."""
+"""Of each kind the group of its parts, and the miners of the bench that tries one."""
 
 
-@app.command(
-    epilog=options.examples("wsis new miner largest", "wsis new head texture --out lab")
-)
-@options.grouped
+@options.command(app.command)
 def new(
     *,
-    kind: Annotated[Kind, typer.Argument(help="Kind of the part.")],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the part and its package.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="New folder of the package; ./NAME if not given."),
-    ] = None,
+    kind: Annotated[Kind, typer.Argument()],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    out: Path | None = None,
 ) -> None:
     """Write a package with a part of your own: code, test, entry point, README.
 
     It installs and passes its test as it is; then change its code.
+
+    Args:
+        kind: Kind of the part.
+        name: Name of the part and its package.
+        out: New folder of the package; ./NAME if not given.
+
+    Examples:
+        wsis new miner largest
+        wsis new head texture --out lab
     """
     _check(kind, name)
     folder = Path(name) if out is None else out
@@ -74,8 +67,8 @@ def new(
         "kind": kind,
         "name": name,
         "part": "".join(map(str.title, [*words, kind])),
-        "group": GROUPS[kind],
-        "command": NEXT[kind].format(name=name),
+        "group": KINDS[kind][0],
+        "command": f"wsis bench --miners {KINDS[kind][1].format(name)}",
     }
     code = PackageLoader("wsis.cli").get_source(templates, f"{kind}.py")[0]
     code = code.replace("NewPart", given["part"]).replace("new_part", name)
@@ -107,10 +100,11 @@ def _check(kind: Kind, name: str) -> None:
         )
     if keyword.iskeyword(name) or name == "none":
         raise UsageError(f"{name!r} is a reserved word; try {name}_{kind}")
-    if name in plugins.names(GROUPS[kind]):
+    group = KINDS[kind][0]
+    if name in plugins.names(group):
         raise UsageError(
             f"a {kind} {name!r} is installed; choose another name, such as my_{name}, "
-            f"or uninstall its package (wsis parts {GROUPS[kind]} lists all)"
+            f"or uninstall its package (wsis parts {group} lists all)"
         )
     if name in ("oracle", "random", "ceiling"):
         raise UsageError(f"{name!r} is a row of every bench's table; try {name}_{kind}")

@@ -12,13 +12,17 @@ from wsis.cli._errors import message
 app = options.command_group()
 
 
-@app.command(epilog=options.examples("wsis parts", "wsis parts miners"))
-def parts(
-    kind: Annotated[
-        plugins.Kind | None, typer.Argument(help="Only parts of this kind.")
-    ] = None,
-) -> None:
-    """List the installed parts with their settings, third parties' included."""
+@options.command(app.command, strict=False)
+def parts(kind: Annotated[plugins.Kind | None, typer.Argument()] = None) -> None:
+    """List the installed parts with their settings, third parties' included.
+
+    Args:
+        kind: Only parts of this kind.
+
+    Examples:
+        wsis parts
+        wsis parts miners
+    """
     for one in plugins.KINDS if kind is None else [kind]:
         typer.echo(f"{one}:")
         for name in plugins.names(one):

@@ -1,7 +1,7 @@
 """``wsis predict``: finds instances on photos."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,64 +19,21 @@ if TYPE_CHECKING:
     from wsis.runs.predicting import Task
     from wsis.runs.refine import Refined
 
-T = TypeVar("T")
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis predict photo.jpg --run run --out found",
-        "wsis predict holiday/ 'more/*.jpg' --run run --out found --min-score 0.1",
-        "wsis predict clip.mp4 --every 2 --run run --out found",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def predict(
     *,
-    photos: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IMAGE...",
-            help="Photos, videos, folders of photos, or patterns such as "
-            "'photos/*.jpg'.",
-        ),
-    ],
+    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
     run: options.Run,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="New folder: overlays, predictions.json, results.json, review.csv."
-        ),
-    ],
-    every: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Time between the frames that are taken of a video; 1 if not given, 0 "
-            "takes all.",
-        ),
-    ] = None,
+    out: Path,
+    every: Annotated[float | None, typer.Option(min=0, metavar="SECONDS")] = None,
     min_score: options.MinScore = 0.0,
     classes: options.Chosen = None,
-    trust_tags: Annotated[
-        bool,
-        typer.Option(
-            "--trust-tags/--no-trust-tags",
-            help="Leave out instances of classes that a tagged photo does not have.",
-        ),
-    ] = True,
-    tags: Annotated[
-        Path | None,
-        typer.Option(
-            help="Tags of the photos: a CSV (file,tags; dog:2 keeps two dogs), a json "
-            "in COCO's format, or a tagged folder. Without it, tags.csv and folders "
-            "named as classes."
-        ),
-    ] = None,
-    single: Annotated[
-        bool, typer.Option("--single", help="Photos have one object of each tag.")
-    ] = False,
+    trust_tags: Annotated[bool, typer.Option("--trust-tags/--no-trust-tags")] = True,
+    tags: Path | None = None,
+    single: Annotated[bool, typer.Option("--single")] = False,
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
     place: options.Place,
@@ -97,6 +54,22 @@ def predict(
 
     Tags that are known are trusted, unless --no-trust-tags is given. Measure a run with
     wsis evaluate --run, which looks at no tags. review.csv lists the photos by doubt.
+
+    Args:
+        photos: Photos, videos, folders of photos, or patterns such as 'photos/*.jpg'.
+        out: New folder: overlays, predictions.json, results.json, review.csv.
+        every: Time between the frames that are taken of a video; 1 if not given, 0
+            takes all.
+        trust_tags: Leave out instances of classes that a tagged photo does not have.
+        tags: Tags of the photos: a CSV (file,tags; dog:2 keeps two dogs), a json in
+            COCO's format, or a tagged folder. Without it, tags.csv and folders named as
+            classes.
+        single: Photos have one object of each tag.
+
+    Examples:
+        wsis predict photo.jpg --run run --out found
+        wsis predict holiday/ 'more/*.jpg' --run run --out found --min-score 0.1
+        wsis predict clip.mp4 --every 2 --run run --out found
     """
     refuse_existing(out, overwrite=overwrite)
     if tags is not None and not trust_tags:
@@ -131,51 +104,43 @@ def predict(
     loading = partial(load, run.absolute(), device=place.device, cache=cache)
     trained = load(run, device=place.device, cache=cache)
     wanted = None if classes is None else classes_in(classes, trained.classes)
-    allowed: list[frozenset[str] | None] = [None] * len(paths)
-    tagged: list[dict[str, int] | None] = [None] * len(paths)
+    tagged: dict[Path, dict[str, int] | None] = dict.fromkeys(paths)
     if trust_tags:
         known = known_tags(paths, photos, trained.classes, tags, single=single)
-        allowed = list(known.of)
-        tagged = [
-            some if some is None else dict.fromkeys(some, 0) | counts
-            for some, counts in zip(known.of, known.counts, strict=True)
-        ]
+        tagged = {
+            path: some if some is None else dict.fromkeys(some, 0) | counts
+            for path, some, counts in zip(paths, known.of, known.counts, strict=True)
+            if path not in known.again
+        }
         if known.again:
             copies = [f"{one} is {first}" for one, first in known.again.items()]
             typer.echo(
                 "copies of a photo in the folders of tags are left out "
                 f"({len(copies)}): {few(copies)}"
             )
-            once = [i for i, path in enumerate(paths) if path not in known.again]
-            paths, allowed, tagged = (
-                [paths[i] for i in once],
-                [allowed[i] for i in once],
-                [tagged[i] for i in once],
-            )
-        typer.echo(_told(allowed, known.places))
-        if counted := sum(any(one.values()) for one in tagged if one):
+        typer.echo(_told(list(tagged.values()), known.places))
+        if counted := sum(any(one.values()) for one in tagged.values() if one):
             typer.echo(f"counts: on {counted} photos; further instances are left out")
     with new_folder(out, overwrite=overwrite) as folder:
-        pictures = _pictures(paths, folder / "frames", 1.0 if every is None else every)
-        broken = [path for path, own in zip(paths, pictures, strict=True) if not own]
-        counts = [len(own) for own in pictures]
-        allowed, tagged = _repeated(allowed, counts), _repeated(tagged, counts)
-        paths = [one for own in pictures for one in own]
-        names = unique([path.stem for path in paths])
+        seconds = 1.0 if every is None else every
+        pictures = _pictures(list(tagged), folder / "frames", seconds)
+        broken = [path for path, own in pictures.items() if not own]
+        tagged = {one: tagged[path] for path, own in pictures.items() for one in own}
+        names = unique([path.stem for path in tagged])
         tasks = [
             Task(path=path, picture=folder / f"{name}.png", number=number, tags=tags)
-            for number, (path, name, tags) in enumerate(
-                zip(paths, names, tagged, strict=True), 1
+            for number, (name, (path, tags)) in enumerate(
+                zip(names, tagged.items(), strict=True), 1
             )
         ]
         keep = partial(Predictions.filter, min_score=min_score, classes=wanted)
         found = _predicted(trained, loading, tasks, keep, jobs, cluster)
         # Frames lie where they will in the end.
-        frames = [one for one in paths if folder in one.parents]
+        frames = [one for one in tagged if folder in one.parents]
         places = {one: out / one.relative_to(folder) for one in frames}
-        paths = [places.get(one, one) for one in paths]
+        tagged = {places.get(one, one): some for one, some in tagged.items()}
         found = {places.get(one, one): some for one, some in found.items()}
-        tell_unread([*paths, *broken], list(found))
+        tell_unread([*tagged, *broken], list(found))
         card = trained.card
         coco = coco_data_set(
             _names(list(found)),
@@ -186,24 +151,21 @@ def predict(
                 "supervision": list(card.supervision),
                 "versions": card.versions,
                 "run": way(run, out),
-                TRUSTED: sum(one is not None for one in allowed),
+                TRUSTED: sum(one is not None for one in tagged.values()),
             },
             [way(path, out) for path in found],
         )
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)
         write_json(folder / "results.json", results)
-        kept_tags = [
-            one for one, path in zip(allowed, paths, strict=True) if path in found
-        ]
         chosen = [
-            some if some is None or wanted is None else some.intersection(wanted)
-            for some in kept_tags
+            None if tags is None else frozenset(tags).intersection(wanted or tags)
+            for tags in map(tagged.__getitem__, found)
         ]
         doubts = review(list(found.values()), chosen)
         write_review(folder / REVIEW, [str(path) for path in found], doubts)
         everywhere = unplaced(list(found.values()), chosen)
-    skipped = len(paths) + len(broken) - len(found)
+    skipped = len(tagged) + len(broken) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
     typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
     likely = sum(map(legible, found.values()))
@@ -250,7 +212,9 @@ def _predicted(
     return found
 
 
-def _pictures(paths: "Sequence[Path]", folder: Path, every: float) -> list[list[Path]]:
+def _pictures(
+    paths: "Sequence[Path]", folder: Path, every: float
+) -> dict[Path, list[Path]]:
     """Return the pictures of each path: itself, or the frames of a video, written.
 
     A video that cannot be read is reported and has none.
@@ -260,7 +224,7 @@ def _pictures(paths: "Sequence[Path]", folder: Path, every: float) -> list[list[
     from wsis.data.videos import write_frames
 
     names = iter(unique([path.stem for path in paths if is_video(path)]))
-    found = []
+    found = {}
     for path in paths:
         own = [path]
         if is_video(path):
@@ -271,23 +235,17 @@ def _pictures(paths: "Sequence[Path]", folder: Path, every: float) -> list[list[
             except ValueError as error:
                 own = []
                 typer.echo(f"skipped: {message(error)}")
-        found.append(own)
+        found[path] = own
     return found
 
 
-def _repeated(values: "Sequence[T]", counts: "Sequence[int]") -> "list[T]":
-    """Return each value as often as its count says."""
-    pairs = zip(values, counts, strict=True)
-    return [value for value, count in pairs for _ in range(count)]
-
-
-def _told(allowed: "Sequence[frozenset[str] | None]", places: "Sequence[str]") -> str:
+def _told(tagged: "Sequence[dict[str, int] | None]", places: "Sequence[str]") -> str:
     """Say how many photos have tags, and where these are from."""
-    count = sum(one is not None for one in allowed)
+    count = sum(one is not None for one in tagged)
     if not count:
         return "tags: none known; every class is allowed on every photo"
     return (
-        f"tags: known for {count} of {len(allowed)} photos, from {few(list(places))}; "
+        f"tags: known for {count} of {len(tagged)} photos, from {few(list(places))}; "
         "these get masks of their own tags only (--no-trust-tags allows every class)"
     )
 

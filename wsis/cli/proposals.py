@@ -38,36 +38,32 @@ StoreOption = Annotated[
 ]
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis proposals make photos/ --out store --jobs 4",
-        "wsis proposals make --data coco --images photos --train train.json "
-        "--val val.json --out store --source region_tree:nodes=900",
-        "wsis proposals make photos/ --out store --cluster tcp://10.0.0.1:8786",
-        "wsis train --data coco --images photos --train train.json --out run "
-        "--set source=files:path=store",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def make(
     *,
     out: StoreOption,
-    photos: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[IMAGE]...", help="Photos, or folders of photos, without --data."
-        ),
-    ] = None,
+    photos: Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE]...")] = None,
     source: SourceOption = "region_tree",
     jobs: options.Jobs = options.JOBS,
     cluster: options.Cluster = None,
-    data: Annotated[options.Data, options.Without("classes")],
+    data: Annotated[options.Data, options.without("classes")],
 ) -> None:
     """Make the proposals of many photos and keep them in a store.
 
     The photos are files, or those of a data set (--data). After an interruption the
     same command resumes: photos whose proposals are there are skipped. A photo that
     fails is reported and left out, and the exit code is 1.
+
+    Args:
+        photos: Photos, or folders of photos, without --data.
+
+    Examples:
+        wsis proposals make photos/ --out store --jobs 4
+        wsis proposals make --data coco --images photos --train train.json
+            --val val.json --out store --source region_tree:nodes=900
+        wsis proposals make photos/ --out store --cluster tcp://10.0.0.1:8786
+        wsis train --data coco --images photos --train train.json --out run
+            --set source=files:path=store
     """
     from wsis import __version__
     from wsis.data.images import images_in
@@ -91,50 +87,42 @@ def make(
     )
 
 
-@app.command(
-    name="import",
-    epilog=options.examples(
-        "wsis proposals import MCG/ --format mcg --images photos --out store",
-        "wsis proposals import results.json --format coco --images photos "
-        "--val val.json --out store --supervision masks",
-        "wsis proposals import masks/ --format png --images photos --out store "
-        "--supervision none",
-    ),
-)
-@options.grouped
+@options.command(app.command, name="import")
 def import_(
     *,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH")],
     form: Annotated[
-        Literal["mcg", "cob", "mat", "coco", "png", "npz"],
-        typer.Option(
-            "--format",
-            help="mcg, cob, mat: one .mat a photo; coco: a json of results or of "
-            "images and annotations; png: a folder of masks a photo, or "
-            "PHOTO_NUMBER.png; npz: one file of masks (N, H, W) a photo.",
-        ),
+        Literal["mcg", "cob", "mat", "coco", "png", "npz"], typer.Option("--format")
     ],
-    images: Annotated[
-        Path, typer.Option(help="Folder of the photos.", rich_help_panel="Data")
-    ],
+    images: Annotated[Path, typer.Option(rich_help_panel="Data")],
     out: StoreOption,
-    supervision: Annotated[
-        str | None,
-        typer.Option(
-            help="What people had to label for these proposals to exist: none, or "
-            "boundaries, masks, points, tags, comma-separated. Known for mcg, cob and "
-            "files that wsis exported."
-        ),
-    ] = None,
+    supervision: str | None = None,
     jobs: options.Jobs = options.JOBS,
     cluster: options.Cluster = None,
-    data: Annotated[options.Data, options.Without("name", "root", "images", "classes")],
+    data: Annotated[options.Data, options.without("name", "root", "images", "classes")],
 ) -> None:
     """Read proposals that others made into a store.
 
     They are matched with photos by name, with or without suffix, or by number; --train
     and --val give the photos' numbers if names do not. Pickles are refused, as reading
     one runs whatever code it holds.
+
+    Args:
+        path: A file or a folder.
+        form: mcg, cob, mat: one .mat a photo; coco: a json of results or of images and
+            annotations; png: a folder of masks a photo, or PHOTO_NUMBER.png; npz: one
+            file of masks (N, H, W) a photo.
+        images: Folder of the photos.
+        supervision: What people had to label for these proposals to exist: none, or
+            boundaries, masks, points, tags, comma-separated. Known for mcg, cob and
+            files that wsis exported.
+
+    Examples:
+        wsis proposals import MCG/ --format mcg --images photos --out store
+        wsis proposals import results.json --format coco --images photos --val val.json
+            --out store --supervision masks
+        wsis proposals import masks/ --format png --images photos --out store
+            --supervision none
     """
     from dataclasses import replace
 
@@ -160,15 +148,21 @@ def import_(
     _fill(out, about, work, _workers(jobs, cluster))
 
 
-@app.command(epilog=options.examples("wsis proposals export store --out masks.json"))
+@options.command(app.command, strict=False)
 def export(
     store: StoreArgument,
-    out: Annotated[Path, typer.Option(help="New COCO JSON file.")],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file.")
-    ] = False,
+    out: Path,
+    overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
 ) -> None:
-    """Write a store's proposals as a COCO data set with scores."""
+    """Write a store's proposals as a COCO data set with scores.
+
+    Args:
+        out: New COCO JSON file.
+        overwrite: Replace the file.
+
+    Examples:
+        wsis proposals export store --out masks.json
+    """
     from wsis.proposals.exporting import export_coco
     from wsis.proposals.shards import Store
 
@@ -178,9 +172,13 @@ def export(
     typer.echo(f"{masks} proposals of {photos} photos: {out}")
 
 
-@app.command(epilog=options.examples("wsis proposals verify store"))
+@options.command(app.command, strict=False)
 def verify(store: StoreArgument) -> None:
-    """Read a whole store and compare it with its checksums; exit 1 if it is damaged."""
+    """Read a whole store and compare it with its checksums; exit 1 if it is damaged.
+
+    Examples:
+        wsis proposals verify store
+    """
     from wsis.evaluation.proposals import supervision
     from wsis.proposals.shards import Store
 
@@ -200,45 +198,37 @@ def verify(store: StoreArgument) -> None:
         raise typer.Exit(1)
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis proposals evaluate --source region_tree --data coco --images photos "
-        "--val val.json --out tree.json",
-        "wsis proposals evaluate --store store --data coco --images photos "
-        "--val val.json --out mcg.json --curves curves.svg --beside tree.json",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def evaluate(
     *,
     source: SourceOption = "region_tree",
-    store: Annotated[
-        Path | None, typer.Option(help="Measure this store instead of a source.")
-    ] = None,
-    limit: Annotated[
-        int, typer.Option(min=1, help="Most masks an image, its first ones.")
-    ] = 1000,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Write all figures, as fractions, to this JSON file."),
-    ] = None,
-    curves: Annotated[
-        Path | None,
-        typer.Option(help="Draw figures against masks an image: .svg, .png or .pdf."),
-    ] = None,
-    beside: Annotated[
-        list[Path] | None,
-        typer.Option(help="A file that --out wrote, drawn as well; repeatable."),
-    ] = None,
+    store: Path | None = None,
+    limit: Annotated[int, typer.Option(min=1)] = 1000,
+    out: Path | None = None,
+    curves: Path | None = None,
+    beside: list[Path] | None = None,
     jobs: options.Jobs = 1,
     cluster: options.Cluster = None,
-    data: Annotated[options.Data, options.Without("train")],
+    data: Annotated[options.Data, options.without("train")],
 ) -> None:
     """Measure how well proposals cover annotated objects.
 
     ABO is the average best overlap, AR the recall averaged over IoU 0.5 to 0.95, the
     oracle the highest mAP that any choice among these masks could have; over all
     objects but crowds, by masks an image and by COCO's sizes.
+
+    Args:
+        store: Measure this store instead of a source.
+        limit: Most masks an image, its first ones.
+        out: Write all figures, as fractions, to this JSON file.
+        curves: Draw figures against masks an image: .svg, .png or .pdf.
+        beside: A file that --out wrote, drawn as well; repeatable.
+
+    Examples:
+        wsis proposals evaluate --source region_tree --data coco --images photos
+            --val val.json --out tree.json
+        wsis proposals evaluate --store store --data coco --images photos --val val.json
+            --out mcg.json --curves curves.svg --beside tree.json
     """
     if curves is not None:
         _check_curves(curves)
@@ -289,26 +279,27 @@ def evaluate(
         typer.echo(f"curves: {curves}")
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis proposals show photo.jpg --out looks",
-        "wsis proposals show photos/ --out looks --source region_tree:nodes=300",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def show(
     *,
-    photos: options.Photos,
-    out: Annotated[Path, typer.Option(help="New folder for one PNG a photo.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="IMAGE...")],
+    out: Path,
     source: SourceOption = "region_tree",
-    limit: Annotated[
-        int, typer.Option(min=1, help="How many proposals are drawn.")
-    ] = 11,
+    limit: Annotated[int, typer.Option(min=1)] = 11,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Draw the regions of photos and their first proposals, best first.
 
     Prints how many proposals there are and how long they took.
+
+    Args:
+        photos: Photos, folders, or patterns such as 'photos/*.jpg'.
+        out: New folder for one PNG a photo.
+        limit: How many proposals are drawn.
+
+    Examples:
+        wsis proposals show photo.jpg --out looks
+        wsis proposals show photos/ --out looks --source region_tree:nodes=300
     """
     refuse_existing(out, overwrite=overwrite)
     from PIL import Image

@@ -26,9 +26,13 @@ def list_() -> None:
         typer.echo(f"{name}: {text}")
 
 
-@app.command(epilog=options.examples("wsis recipe show voc12-cim-r50"))
+@options.command(app.command, strict=False)
 def show(name: RecipeArgument) -> None:
-    """Show every setting of a recipe, the parts' defaults included."""
+    """Show every setting of a recipe, the parts' defaults included.
+
+    Examples:
+        wsis recipe show voc12-cim-r50
+    """
     from wsis.runs.recipes import Recipe
 
     recipe = Recipe.read(name)
@@ -37,20 +41,19 @@ def show(name: RecipeArgument) -> None:
         typer.echo(printable(f"  {key} = {plugins.text(value)}"))
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis recipe diff voc12-cim-r50",
-        "wsis recipe diff voc12-cim-r50 voc12-cim-vgg16",
-    )
-)
+@options.command(app.command, strict=False)
 def diff(
-    name: RecipeArgument,
-    other: Annotated[
-        str | None,
-        typer.Argument(help="Another recipe; every setting's default if not given."),
-    ] = None,
+    name: RecipeArgument, other: Annotated[str | None, typer.Argument()] = None
 ) -> None:
-    """Show the settings in which two recipes, or a recipe and the defaults, differ."""
+    """Show the settings in which two recipes, or a recipe and the defaults, differ.
+
+    Args:
+        other: Another recipe; every setting's default if not given.
+
+    Examples:
+        wsis recipe diff voc12-cim-r50
+        wsis recipe diff voc12-cim-r50 voc12-cim-vgg16
+    """
     from wsis.runs.recipes import Recipe, differences, suited
 
     one = Recipe.read(name)

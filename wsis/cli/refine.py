@@ -15,51 +15,20 @@ if TYPE_CHECKING:
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis refine --run run --out refined",
-        "wsis refine --run run --out refined --data coco --images photos "
-        "--train tags.json --val val.json",
-        "wsis refine --run run --out refined --detector r50 --set weights=resnet50.pth",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def refine(
     *,
     run: options.Run,
-    out: Annotated[Path, typer.Option(help="New folder, unless --resume.")],
-    detector: Annotated[
-        Literal["small", "r50"],
-        typer.Option(
-            help="Mask R-CNN on EfficientNet-Lite0 for CPUs, or the paper's R50-FPN."
-        ),
-    ] = "small",
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Trust instances with this score.")
-    ] = 0.3,
-    top_per_tag: Annotated[
-        int,
-        typer.Option(min=0, help="Trust this many of each tag's best in any case."),
-    ] = 1,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Passes over the labelled photos; if not given, 10, and more where "
-            "there are few photos.",
-        ),
-    ] = None,
+    out: Path,
+    detector: Literal["small", "r50"] = "small",
+    min_score: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
+    top_per_tag: Annotated[int, typer.Option(min=0)] = 1,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
     seed: options.Seed = 0,
     resume: options.Resume = False,
     track: options.Track = None,
     settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A setting of the detector, such as sides=320 or schedule.lr=1e-4; "
-            "repeatable.",
-        ),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE")
     ] = None,
     data: options.Data,
     place: options.Place,
@@ -71,6 +40,22 @@ def refine(
     pseudo_labels.json (a COCO data set), refined.json and model.safetensors; predict
     and evaluate take it as they take a run. With validation photos it also holds
     results.json and figures.json, before and after.
+
+    Args:
+        out: New folder, unless --resume.
+        detector: Mask R-CNN on EfficientNet-Lite0 for CPUs, or the paper's R50-FPN.
+        min_score: Trust instances with this score.
+        top_per_tag: Trust this many of each tag's best in any case.
+        epochs: Passes over the labelled photos; if not given, 10, and more where there
+            are few photos.
+        settings: A setting of the detector, such as sides=320 or schedule.lr=1e-4;
+            repeatable.
+
+    Examples:
+        wsis refine --run run --out refined
+        wsis refine --run run --out refined --data coco --images photos
+            --train tags.json --val val.json
+        wsis refine --run run --out refined --detector r50 --set weights=resnet50.pth
     """
     from wsis._support.files import write_json
     from wsis.cli._show import Bars, print_evaluations

@@ -11,18 +11,20 @@ from wsis.cli._next import then
 app = options.command_group()
 
 
-@app.command(epilog=options.examples("wsis report wsis-bench", "wsis report found"))
-def report(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="Folder that wsis bench or predict wrote."),
-    ],
-) -> None:
+@options.command(app.command, strict=False)
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Build report.html from the files of a folder.
 
     Of a bench, figures come from results.json and pictures from report.json; without
     the latter the page has none. Neither photos nor masks are read. Of predictions, the
     page has each class in numbers, and the 100 most doubtful photos with their masks.
+
+    Args:
+        folder: Folder that wsis bench or predict wrote.
+
+    Examples:
+        wsis report wsis-bench
+        wsis report found
     """
     from wsis.report import RESULTS, REVIEW, rebuild, write_found
 

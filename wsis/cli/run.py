@@ -14,20 +14,11 @@ from wsis.cli._next import command, then
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples("wsis run", "wsis run --dry-run", "wsis run dogs.toml")
-)
-@options.grouped
+@options.command(app.command)
 def run(
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(metavar="[WSIS.TOML]", help="File that wsis start wrote."),
-    ] = Path("wsis.toml"),
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the steps and their commands only."),
-    ] = False,
+    file: Annotated[Path, typer.Argument(metavar="[WSIS.TOML]")] = Path("wsis.toml"),
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False,
     track: options.Track = None,
     place: options.Place,
 ) -> None:
@@ -36,6 +27,15 @@ def run(
     Each step is a command of its own, which is printed. Stopped, the same command goes
     on. Steps that are done are reused; those whose settings or photos have changed
     are made anew in another folder.
+
+    Args:
+        file: File that wsis start wrote.
+        dry_run: Print the steps and their commands only.
+
+    Examples:
+        wsis run
+        wsis run --dry-run
+        wsis run dogs.toml
     """
     from wsis.cli._steps import Steps, check_formats, costs
     from wsis.data.halves import summary

@@ -13,35 +13,15 @@ from wsis.cli._next import then
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis show wsis-out/found", "wsis show found --run run --port 8000 --open"
-    )
-)
-@options.grouped
+@options.command(app.command)
 def show(
     *,
     found: options.Found,
     images: options.Moved = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(help="The run that predicted them, if it has moved since."),
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Show instances from this score on, at first; 0.1, or less where most "
-            "photos would show none.",
-        ),
-    ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1; 0 takes any.")
-    ] = 0,
-    browse: Annotated[
-        bool, typer.Option("--open", help="Open the page in the browser.")
-    ] = False,
+    run: Path | None = None,
+    min_score: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 0,
+    browse: Annotated[bool, typer.Option("--open")] = False,
     place: options.Place,
 ) -> None:
     """Look through predictions in the browser, and accept or reject them.
@@ -53,6 +33,17 @@ def show(
 
     Only this machine can open the page, and only with the whole address, which is new
     each time. Nothing is loaded from the internet. Ctrl-C ends it.
+
+    Args:
+        run: The run that predicted them, if it has moved since.
+        min_score: Show instances from this score on, at first; 0.1, or less where most
+            photos would show none.
+        port: Port of 127.0.0.1; 0 takes any.
+        browse: Open the page in the browser.
+
+    Examples:
+        wsis show wsis-out/found
+        wsis show found --run run --port 8000 --open
     """
     try:
         from wsis.report.viewer import View, serve

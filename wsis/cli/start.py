@@ -25,18 +25,12 @@ app = options.command_group()
 FILE, TAGS = Path("wsis.toml"), Path("wsis-tags.csv")
 
 
-@app.command(epilog=options.examples("wsis start photos", "wsis start photos --force"))
-@options.grouped
+@options.command(app.command)
 def start(
     *,
-    photos: Annotated[
-        Path, typer.Argument(metavar="PHOTOS", help="Folder of photos with tags.")
-    ],
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Replace wsis.toml and wsis-tags.csv."),
-    ] = False,
-    place: Annotated[options.Setup, options.Without("settings")],
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS")],
+    force: Annotated[bool, typer.Option("--force")] = False,
+    place: Annotated[options.Setup, options.without("settings")],
 ) -> None:
     """Look at a folder of tagged photos and write wsis.toml for wsis run.
 
@@ -46,6 +40,14 @@ def start(
 
     Prints what there is, what to mend, and how long a run takes, by a trial on two
     photos.
+
+    Args:
+        photos: Folder of photos with tags.
+        force: Replace wsis.toml and wsis-tags.csv.
+
+    Examples:
+        wsis start photos
+        wsis start photos --force
     """
     for path in (FILE, TAGS):
         if path.exists() and not force:

@@ -12,37 +12,17 @@ from wsis.cli._next import then
 app = options.command_group()
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis train --out run",
-        "wsis train --out run --data coco --images photos --train tags.json --resume",
-        "wsis train --out run --recipe photos-small --root photos",
-        "wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit "
-        "--set backbone.weights=resnet50.pth",
-        "torchrun --nproc-per-node 2 -m wsis train --out run --set schedule.batch=2",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def train(
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the run, new unless --resume.")],
-    miner: Annotated[
-        str | None,
-        typer.Option(
-            help="A miner, with settings: cim:p_seed=0.2. The recipe's, or cim."
-        ),
-    ] = None,
+    out: Path,
+    miner: str | None = None,
     seed: options.Seed = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Stop after this many images in all, resumed ones included."
-        ),
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
     resume: options.Resume = False,
     track: options.Track = None,
     cluster: options.Cluster = None,
-    data: Annotated[options.Data, options.Without("val_images")],
+    data: Annotated[options.Data, options.without("val_images")],
     setup: options.Setup,
 ) -> None:
     """Train a model from tags alone; predict and evaluate take its folder.
@@ -54,6 +34,19 @@ def train(
     Started by torchrun, several processes share the photos of each batch. With
     --cluster, workers make proposals, features and cues; the training itself stays
     here.
+
+    Args:
+        out: Folder of the run, new unless --resume.
+        miner: A miner, with settings: cim:p_seed=0.2. The recipe's, or cim.
+        steps: Stop after this many images in all, resumed ones included.
+
+    Examples:
+        wsis train --out run
+        wsis train --out run --data coco --images photos --train tags.json --resume
+        wsis train --out run --recipe photos-small --root photos
+        wsis train --out run --recipe voc12-cim-r50 --root VOCdevkit
+            --set backbone.weights=resnet50.pth
+        torchrun --nproc-per-node 2 -m wsis train --out run --set schedule.batch=2
     """
     from wsis._support.places import torch_device
     from wsis.cli._show import Bars

@@ -23,88 +23,20 @@ SHOWN = 15
 """Settings in the printed table, at most."""
 
 
-@app.command(
-    epilog=options.examples(
-        "wsis tune --recipe photos-small --root photos",
-        "wsis tune --miner cim --settings 40 --seeds 2 --set schedule.epochs=5",
-        "wsis tune --sweep p_seed=0.01..0.3:log --sweep t_cls=0.1..0.5 --by flips",
-        "wsis tune --miner pcl --sweep clusters=2..6:int --sweep schedule.lr="
-        "1e-5..1e-3:log",
-        "wsis tune --data coco --images photos --train train.json --val val.json",
-    )
-)
-@options.grouped
+@options.command(app.command)
 def tune(
     *,
-    miner: Annotated[
-        str,
-        typer.Option(
-            help="Miner, with settings of its own that are not swept: "
-            "cim:oversize=0.8. See: wsis parts miners."
-        ),
-    ] = "cim",
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=LOW..HIGH",
-            help="A setting and its range, with :log for equal factors or :int for "
-            "whole numbers; repeatable. A field of the miner or the assigner, of both "
-            "if they share its value (miner.NAME, assigner.NAME: of one), or any "
-            "setting, such as schedule.lr. For cim: p_seed, containment, t_cls, t_iou, "
-            "step, unless others are named.",
-        ),
-    ] = None,
-    count: Annotated[
-        int,
-        typer.Option(
-            "--settings",
-            min=2,
-            help="Number of settings to try, including the default. A later call with "
-            "the same --out may ask for more.",
-        ),
-    ] = 40,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Every setting runs with seeds 0 to N-1.")
-    ] = 1,
-    held_out: Annotated[
-        float,
-        typer.Option(
-            help="Share of the tagged training photos, in (0, 1), that training does "
-            "not see and that settings are ranked by."
-        ),
-    ] = 0.25,
-    views: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Number of these that are looked at mirrored and smaller, too, for "
-            "the criteria flips and scales.",
-        ),
-    ] = 60,
-    by: Annotated[
-        str,
-        typer.Option(
-            help="Criterion that chooses: combined, tag-ap, bag-ap, agreement, flips, "
-            "scales, integrity, evidence or loss. All are reported."
-        ),
-    ] = "evidence",
-    judge: Annotated[
-        bool | None,
-        typer.Option(
-            "--judge/--no-judge",
-            help="Whether the masks of the validation photos tell how well the "
-            "criteria rank; they choose nothing. By default they do, if there are any.",
-        ),
-    ] = None,
+    miner: str = "cim",
+    sweep: Annotated[list[str] | None, typer.Option(metavar="NAME=LOW..HIGH")] = None,
+    count: Annotated[int, typer.Option("--settings", min=2)] = 40,
+    seeds: Annotated[int, typer.Option(min=1)] = 1,
+    held_out: float = 0.25,
+    views: Annotated[int, typer.Option(min=0)] = 60,
+    by: str = "evidence",
+    judge: Annotated[bool | None, typer.Option("--judge/--no-judge")] = None,
     jobs: options.Jobs = options.JOBS,
     cluster: options.Cluster = None,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder for tune.json, tune.csv, tune.html and all trials: a new one, "
-            "or that of the same tuning, which is resumed."
-        ),
-    ] = Path("wsis-tune"),
+    out: Path = Path("wsis-tune"),
     data: options.Data,
     setup: options.Setup,
     overwrite: options.Overwrite = False,
@@ -118,9 +50,39 @@ def tune(
 
     Every finished trial is kept in --out: after an interruption, the same command does
     what is missing.
+
+    Args:
+        miner: Miner, with settings of its own that are not swept: cim:oversize=0.8.
+            See: wsis parts miners.
+        sweep: A setting and its range, with :log for equal factors or :int for whole
+            numbers; repeatable. A field of the miner or the assigner, of both if they
+            share its value (miner.NAME, assigner.NAME: of one), or any setting, such as
+            schedule.lr. For cim: p_seed, containment, t_cls, t_iou, step, unless others
+            are named.
+        count: Number of settings to try, including the default. A later call with the
+            same --out may ask for more.
+        seeds: Every setting runs with seeds 0 to N-1.
+        held_out: Share of the tagged training photos, in (0, 1), that training does not
+            see and that settings are ranked by.
+        views: Number of these that are looked at mirrored and smaller, too, for the
+            criteria flips and scales.
+        by: Criterion that chooses: combined, tag-ap, bag-ap, agreement, flips, scales,
+            integrity, evidence or loss. All are reported.
+        judge: Whether the masks of the validation photos tell how well the criteria
+            rank; they choose nothing. By default they do, if there are any.
+        out: Folder for tune.json, tune.csv, tune.html and all trials: a new one, or
+            that of the same tuning, which is resumed.
+
+    Examples:
+        wsis tune --recipe photos-small --root photos
+        wsis tune --miner cim --settings 40 --seeds 2 --set schedule.epochs=5
+        wsis tune --sweep p_seed=0.01..0.3:log --sweep t_cls=0.1..0.5 --by flips
+        wsis tune --miner pcl --sweep clusters=2..6:int
+            --sweep schedule.lr=1e-5..1e-3:log
+        wsis tune --data coco --images photos --train train.json --val val.json
     """
     from wsis._support.files import write_json, write_text
-    from wsis.cli._show import Bars
+    from wsis.cli._show import resumable
     from wsis.experiments.tuning import Space, to_csv, tune
     from wsis.experiments.tuning.folder import DESIGN, RESULTS, TRIALS
     from wsis.experiments.tuning.results import CHOICES
@@ -137,28 +99,23 @@ def tune(
     if judge:
         options.masks_of(source)
     judged = source.val() is not None if judge is None else judge
-    try:
-        with Bars() as bars:
-            found = tune(
-                source,
-                space,
-                pipeline,
-                settings=count,
-                seeds=range(seeds),
-                held_out=held_out,
-                views=views,
-                judged=judged,
-                by=by,
-                jobs=jobs,
-                cluster=cluster,
-                monitor=bars,
-                folder=out,
-                fresh=overwrite,
-            )
-    except BaseException:
-        if (out / TRIALS).is_file():
-            typer.echo(f"wsis: finished trials are kept in {out}", err=True)
-        raise
+    with resumable(out / TRIALS, "trials") as bars:
+        found = tune(
+            source,
+            space,
+            pipeline,
+            settings=count,
+            seeds=range(seeds),
+            held_out=held_out,
+            views=views,
+            judged=judged,
+            by=by,
+            jobs=jobs,
+            cluster=cluster,
+            monitor=bars,
+            folder=out,
+            fresh=overwrite,
+        )
     results = found.results()
     write_json(out / RESULTS, results)
     write_text(out / "tune.csv", to_csv(results))
@@ -183,46 +140,44 @@ def _next(results: Mapping[str, Any], words: list[str], source: "DataSource") ->
 
 def _print_settings(results: Mapping[str, Any]) -> None:
     """Print the best settings and the default, with all criteria."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from wsis.cli._show import percent, show
+    from wsis.cli._show import print_table
 
     rows, judged = results["settings"], ["mAP50"] if results["verdict"] else []
     names = [name for name, value in rows[0]["criteria"].items() if value is not None]
-    table = Table("", "setting", *map(percent, [*names, *judged]))
-    for row in rows:
-        if row["rank"] > SHOWN and row["label"] != "default":
-            continue
-        cells = [_text(row["criteria"][name], 3) for name in names]
-        cells += [_text(row["metrics"][name], 1) for name in judged]
-        table.add_row(str(row["rank"]), Text(row["label"]), *cells)
-    show(table)
+    lines = [
+        [
+            str(row["rank"]),
+            row["label"],
+            *(_text(row["criteria"][name], 3) for name in names),
+            *(_text(row["metrics"][name], 1) for name in judged),
+        ]
+        for row in rows
+        if row["rank"] <= SHOWN or row["label"] == "default"
+    ]
+    print_table(["", "setting"], [*names, *judged], lines)
 
 
 def _print_verdict(verdict: Mapping[str, Any] | None) -> None:
     """Print what masks say of every criterion."""
-    from rich.table import Table
-
-    from wsis.cli._show import percent, show
+    from wsis.cli._show import print_table
 
     if verdict is None:
         typer.echo("no masks judged: how well the criterion ranks is not known here")
         return
     columns = ("Spearman", "95 %", "Kendall", "mAP50", "regret", "over default")
-    table = Table("criterion", *map(percent, columns))
-    for name, one in verdict["criteria"].items():
-        ends = one["interval"]
-        table.add_row(
+    rows = [
+        [
             name,
             _text(one["spearman"], 2),
-            "–" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+            "{:.2f} to {:.2f}".format(*one["interval"]) if one["interval"] else "–",
             _text(one["kendall"], 2),
             _text(one["chosen"], 1),
             _text(one["regret"], 1),
             f"{one['gain']:+.1f}",
-        )
-    show(table)
+        ]
+        for name, one in verdict["criteria"].items()
+    ]
+    print_table(["criterion"], columns, rows)
     typer.echo(
         f"mAP50 of {verdict['settings']} settings: best {verdict['best']:.1f}, default "
         f"{verdict['default']:.1f}, mean {verdict['mean']:.1f}"

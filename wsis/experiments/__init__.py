@@ -7,7 +7,7 @@ from wsis._support.lazy import exports
 if TYPE_CHECKING:
     from wsis._support.journal import JournalError
     from wsis._support.progress import Monitor, Silent
-    from wsis.experiments.comparing import bounds, compare, compare_variants
+    from wsis.experiments.comparing import bounds, compare
     from wsis.experiments.folders import compare_folders
     from wsis.experiments.records import Comparison, RunRecord, Verdict
     from wsis.experiments.runner import Watch, Watcher
@@ -31,7 +31,6 @@ __all__ = [
     "bounds",
     "compare",
     "compare_folders",
-    "compare_variants",
     "table",
     "variants_of",
     "vary",

@@ -1,7 +1,6 @@
 """Makes sure, before any work, that a bench or a tuning can come to its end."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import torch
 
@@ -18,7 +17,7 @@ from wsis.geometry.predictions import Predictions
 from wsis.report.page import check_templates
 
 
-def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
+def ready(plan: Plan, jobs: int) -> Work:
     """Return the work of a plan, once all that can be known before it is known.
 
     Every strategy builds, the masks of the validation photos can be read and measured
@@ -31,7 +30,7 @@ def ready(plan: Plan, jobs: int, folder: Path | None) -> Work:
     """
     checks = Checks()
     work = checks.of(Work, plan)
-    for place in (folder, plan.cache):
+    for place in (plan.folder, plan.cache):
         if place is not None:
             checks.of(check_writable, place)
     if jobs > 1:

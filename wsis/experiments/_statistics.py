@@ -93,13 +93,6 @@ class Estimate:
             return None
         return math.sqrt(self.seed_variance * self.seeds)
 
-    @property
-    def error(self) -> float | None:
-        """Return the standard error by seeds and images; None of one seed."""
-        if self.seed_variance is None:
-            return None
-        return math.sqrt(self.seed_variance + self.image_variance)
-
     def margin(self, level: float = LEVEL) -> float | None:
         """Return half the width of the interval; None of one seed."""
         if self.seed_variance is None:
@@ -118,7 +111,7 @@ class Estimate:
         """Return the level at which the interval just reaches 0; None of one seed."""
         if self.seed_variance is None:
             return None
-        if self.error == 0:
+        if self.seed_variance + self.image_variance == 0:
             return 1.0 if self.mean == 0 else 0.0
 
         def beyond(log_level: float) -> float:
@@ -136,10 +129,10 @@ class Estimate:
             return "not significant"
         return "better" if self.mean > 0 else "worse"
 
-    def seeds_more(self, level: float = LEVEL, power: float = POWER) -> int | None:
+    def seeds_more(self, level: float = LEVEL) -> int | None:
         """Return how many more seeds would settle a difference of this size.
 
-        With so many the verdict is reached with probability ``power``, if the
+        With so many the verdict is reached with probability ``POWER``, if the
         difference and both variances are what they now seem to be: a plan, not a
         promise. 0 where the present seeds suffice; None where even ``MOST`` would not
         (only more images would), or where one seed tells nothing of the spread.
@@ -149,7 +142,7 @@ class Estimate:
         if self.verdict(level) != "not significant":
             return 0
         counts = range(self.seeds, MOST + 1)
-        more = bisect_left(counts, power, key=lambda seeds: self._power(seeds, level))
+        more = bisect_left(counts, POWER, key=lambda seeds: self._power(seeds, level))
         return more if more < len(counts) else None
 
     def _power(self, seeds: int, level: float) -> float:

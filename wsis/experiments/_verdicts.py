@@ -19,9 +19,7 @@ Samples = dict[str, dict[int, Float[np.ndarray, "figures B1"]]]
 
 
 def judge(
-    runs: Mapping[tuple[str, int], Matches],
-    *,
-    samples: int = SAMPLES,
+    runs: Mapping[tuple[str, int], Matches], *, samples: int = SAMPLES
 ) -> dict[str, Any]:
     """Return what the runs show, by strategy and figure; JSON-like.
 

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +37,7 @@ from wsis.training.trackers import CURVES, TensorBoardTracker, Trackers, tracker
 def compare(
     miners: Mapping[str, Compared] | Sequence[Compared] | str,
     data: DataSource,
+    pipeline: Pipeline | None = None,
     *,
     seeds: int | Sequence[int] = 3,
     recipe: str | None = None,
@@ -48,7 +49,7 @@ def compare(
     folder: str | Path | None = None,
     fresh: bool = False,
     folds: int | None = None,
-    trace: bool = False,
+    trace: bool | Watch = False,
     ceiling: bool | None = None,
     proposal_free: bool = False,
     monitor: Monitor | None = None,
@@ -61,11 +62,18 @@ def compare(
     to make sure that they can be, and after training, by evaluation alone. The ceiling
     alone is taught by masks, those of the training images.
 
+    With ``folds`` the images of both halves are split (``Folds``), alike for all
+    variants and seeds, and every variant trains once for each part and seed, on all
+    images but that part. A seed's figures are then those of all images, each predicted
+    by the model that has not seen it. Intervals cover which images there are and the
+    seeds; they do not cover that another split would have given other models.
+
     Args:
         miners: by the name that tables give them, or one after another, or as text:
             ``"cim,mist:reading=box"``. Each is an object, a name with settings, or a
             ``Variant``. The others are compared with the first.
         data: the data set; with several jobs it is pickled, as are the miners.
+        pipeline: all else, ready, in place of recipe, settings, device and cache.
         seeds: how many, 0, 1, …; or which ones.
         recipe: name or file of a recipe; None takes what suits the data, as in
             ``wsis.train``.
@@ -80,7 +88,8 @@ def compare(
         fresh: forgets the runs that the folder has.
         folds: splits both halves anew into so many parts and holds out each in turn;
             None takes the data set's own halves.
-        trace: also records what every branch is taught, judged by the training masks.
+        trace: also records what every branch is taught, judged by the training masks;
+            or what makes another ``Watcher`` of each run.
         ceiling: also trains the same network with true masks in place of a miner, with
             every seed, and tells how much of that each miner reaches. None does so on
             drawn scenes, with the first seed, where that is one run more.
@@ -97,99 +106,67 @@ def compare(
             another process, there cannot be so many folds, the training images have no
             masks for a ceiling, or the folder holds another comparison.
     """
-    return compare_variants(
-        variants_of(miners),
-        data,
-        Pipeline.of(
+    variants = variants_of(miners)
+    if pipeline is None:
+        pipeline = Pipeline.of(
             recipe=recipe, settings=settings, device=device, cache=cache, data=data
-        ),
-        seeds=range(seeds) if isinstance(seeds, int) else seeds,
-        jobs=jobs,
-        cluster=cluster,
-        monitor=monitor,
-        folder=None if folder is None else Path(folder),
-        fresh=fresh,
-        watch=Trace.of if trace else None,
-        folds=folds,
-        ceiling=ceiling,
-        proposal_free=proposal_free,
-        tracker=tracker,
-    )
-
-
-def compare_variants(
-    variants: Sequence[Variant],
-    data: DataSource,
-    pipeline: Pipeline,
-    *,
-    seeds: Sequence[int] = (0,),
-    watch: Watch | None = None,
-    jobs: int = 1,
-    cluster: str | None = None,
-    monitor: Monitor | None = None,
-    folder: Path | None = None,
-    fresh: bool = False,
-    folds: int | None = None,
-    ceiling: bool | None = None,
-    proposal_free: bool = False,
-    tracker: Trackers = (),
-) -> Comparison:
-    """Do as ``compare``, with variants and a pipeline that are ready.
-
-    With ``folds`` the images of both halves are split (``Folds``), alike for all
-    variants and seeds, and every variant trains once for each part and seed, on all
-    images but that part. A seed's figures are then those of all images, each predicted
-    by the model that has not seen it. Intervals cover which images there are and the
-    seeds; they do not cover that another split would have given other models.
-
-    ``pipeline`` has everything else, ``watch`` makes what looks on from outside
-    training, for each run.
-    """
-    several = trackers(tracker)
+        )
+    elif recipe or settings or cache or device != "auto":
+        raise ValueError(
+            "expected a pipeline, or recipe, settings, device and cache, got both"
+        )
+    seeds = range(seeds) if isinstance(seeds, int) else seeds
     if folder is None:
-        for one in several:
+        for one in trackers(tracker):
             if isinstance(one, TensorBoardTracker) and one.folder is None:
                 raise ValueError("expected tensorboard:FOLDER, as nothing is kept")
-        with TemporaryDirectory(prefix="wsis-") as place:
-            return compare_variants(
-                variants,
-                data,
-                pipeline,
-                seeds=seeds,
-                watch=watch,
-                jobs=jobs,
-                cluster=cluster,
-                monitor=monitor,
-                folder=Path(place),
-                folds=folds,
-                ceiling=ceiling,
-                proposal_free=proposal_free,
-                tracker=tracker,
-            )
-    monitor = monitor or Silent()
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):
         raise ValueError(f"expected miners or variants, each once, got {labels}")
     if not seeds or jobs < 1:
         raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
-    plan = Plan(
-        data=data,
-        variants=variants,
-        settings=pipeline.settings,
-        cache=pipeline.cache,
-        device=pipeline.device,
-        watch=watch,
-        folds=None if folds is None else Folds(count=folds),
-        ceiling=ceiling,
-        proposal_free=proposal_free,
-        folder=folder,
-        tracker=tracker,
-    )
-    work = ready(plan, jobs if cluster is None else 1, folder)
+    with (
+        TemporaryDirectory(prefix="wsis-")
+        if folder is None
+        else nullcontext(str(folder))
+    ) as place:
+        root = Path(place)
+        plan = Plan(
+            data=data,
+            variants=variants,
+            settings=pipeline.settings,
+            cache=pipeline.cache,
+            device=pipeline.device,
+            watch=Trace.of if trace is True else trace or None,
+            folds=None if folds is None else Folds(count=folds),
+            ceiling=ceiling,
+            proposal_free=proposal_free,
+            folder=root,
+            tracker=tracker,
+        )
+        return _compared(
+            plan, root, seeds, jobs, cluster, monitor or Silent(), fresh=fresh
+        )
+
+
+def _compared(
+    plan: Plan,
+    folder: Path,
+    seeds: Sequence[int],
+    jobs: int,
+    cluster: str | None,
+    monitor: Monitor,
+    *,
+    fresh: bool,
+) -> Comparison:
+    """Do the work of a plan, as far as the folder has not got it."""
+    variants, labels = plan.variants, [variant.label for variant in plan.variants]
+    folds = None if plan.folds is None else plan.folds.count
+    work = ready(plan, jobs if cluster is None else 1)
     of, first = work.pipelines, seeds[0]
     began = time.perf_counter()
     monitor.say(summary(work.train))
-    taught = (seeds if ceiling else seeds[:1]) if work.ceiling_of else []
+    taught = (seeds if plan.ceiling else seeds[:1]) if work.ceiling_of else []
     shared = {"data": work.fingerprint, "inputs": UNREAD, "versions": versions()}
     design = {x.label: {**identity(x, of[x.label]), **shared} for x in variants}
     tops = {
@@ -219,15 +196,11 @@ def compare_variants(
         opened(folder / _free.FOLDER, frees) as beside,
         doing(work, jobs, cluster) as do,
     ):
-        if fresh and any(isinstance(one, TensorBoardTracker) for one in several):
+        drawn = trackers(plan.tracker)
+        if fresh and any(isinstance(one, TensorBoardTracker) for one in drawn):
             # Nobody else works in this folder now.
             shutil.rmtree(folder / CURVES, ignore_errors=True)
-        single = [(v, seed, k) for seed in seeds for k in kept.parts for v in variants]
-        missing = [
-            (variant, seed, fold, seed == first)
-            for variant, seed, fold in single
-            if (variant.label, seed, fold) not in kept.runs
-        ]
+        missing = [(*key, key[1] == first) for key in _missing(kept, labels, seeds)]
         untaught = _missing(above, tops, taught)
         ungrouped = _missing(beside, frees, seeds)
         chores = work.chores()
@@ -264,7 +237,8 @@ def compare_variants(
     def whole_run(of: Kept, label: str, seed: int) -> RunRecord:
         if folds is None:
             return of.runs[label, seed, None]
-        parts, found = of.of_seed(label, seed), of.matches(label, seed)
+        parts = [of.runs[label, seed, fold] for fold in of.parts]
+        found = of.matches(label, seed)
         anatomy = errors.get((label, seed))
         return RunRecord.pooled(parts, found, work.train.classes, anatomy)
 
@@ -288,7 +262,7 @@ def compare_variants(
         settings={
             **common([one.settings.resolved() for one in of.values()]),
             "seeds": list(seeds),
-            "device": str(pipeline.device),
+            "device": str(plan.device),
             "data": work.fingerprint,
         },
         data=work.description(),
@@ -303,7 +277,9 @@ def compare_variants(
         variants=[_described(variant, of[variant.label]) for variant in variants],
         verdict=judge(matches),
         truths=inputs[labels[0]]["truths"],
-        folds=[kept.runs[v.label, s, k] for v, s, k in single if k is not None],
+        folds=[]
+        if folds is None
+        else [kept.runs[x, s, k] for s in seeds for k in kept.parts for x in labels],
         val=work.val,
         pipelines=of,
         shown={label: one for label, one in shown.items() if one is not None},

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,6 @@ class Kept:
         for note in done.notes:
             warn(note)
 
-    def of_seed(self, label: str, seed: int) -> list[RunRecord]:
-        """Return a seed's runs, fold by fold."""
-        return [self.runs[key] for key in self._keys(label, seed)]
-
     def matches(self, label: str, seed: int) -> Matches:
         """Return a seed's matches; those of all folds one after another."""
         return read_matches(self.root, label, seed, self.folds)
@@ -209,14 +206,15 @@ def _check_files(root: Path, label: str, seed: int, fold: int | None) -> None:
             )
 
 
-def matches_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
-    """Return where a run's matches are."""
-    return root / KEPT / f"{file_name(label, seed, fold)}.matches.safetensors"
+def _path(end: str, root: Path, label: str, seed: int, fold: int | None = None) -> Path:
+    """Return where a file of a run is."""
+    return root / KEPT / f"{file_name(label, seed, fold)}.{end}"
 
 
-def shown_path(root: Path, label: str, seed: int, fold: int | None = None) -> Path:
-    """Return where what reports show of a run is; the first seed has it."""
-    return root / KEPT / f"{file_name(label, seed, fold)}.shown.json.gz"
+matches_path = partial(_path, "matches.safetensors")
+predictions_path = partial(_path, "predictions.json.gz")
+shown_path = partial(_path, "shown.json.gz")
+"""Where what reports show of a run is; the first seed has it."""
 
 
 def read_matches(
@@ -237,13 +235,6 @@ def _matches(root: Path, label: str, seed: int, fold: int | None) -> Matches:
     if not path.is_file():
         raise JournalError(f"expected {path}, it is missing")
     return Matches.load(path)
-
-
-def predictions_path(
-    root: Path, label: str, seed: int, fold: int | None = None
-) -> Path:
-    """Return where a run's predictions are."""
-    return root / KEPT / f"{file_name(label, seed, fold)}.predictions.json.gz"
 
 
 def write_predictions(path: Path, predictions: Sequence[Predictions]) -> None:

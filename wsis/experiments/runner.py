@@ -15,22 +15,15 @@ from wsis._support.memory import peak_megabytes, reset_peak
 from wsis._support.problems import Checks
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, versions
-from wsis.contracts import (
-    Annotated,
-    DataSource,
-    GroundTruth,
-    Supervision,
-    Tagged,
-)
+from wsis.contracts import Annotated, DataSource, GroundTruth, Supervision, Tagged
 from wsis.cues.balance import hint
 from wsis.cues.kept import Cues
 from wsis.data.halves import for_classes, tell_repeated, tell_shared, tell_untagged
 from wsis.data.splits import Folds, in_turn
 from wsis.evaluation import Anatomy, Evaluation, MaskTeacher, training_truths
 from wsis.evaluation.matches import Matches, Table, tabulate
-from wsis.experiments import _free
+from wsis.experiments import _ceiling, _free
 from wsis.experiments._beside import kept_names
-from wsis.experiments._ceiling import names, teaching
 from wsis.experiments._provenance import describe, ledger, level, of_truths
 from wsis.experiments.records import RunRecord, file_name
 from wsis.experiments.variants import Variant
@@ -43,14 +36,7 @@ from wsis.runs.pipeline import Pipeline
 from wsis.runs.settings import Settings
 from wsis.training.checkpoints import Progress
 from wsis.training.supervision import BranchStep
-from wsis.training.trackers import (
-    Curves,
-    Trackers,
-    Training,
-    flat,
-    following,
-    trackers,
-)
+from wsis.training.trackers import Trackers, Training, flat, following, trackers
 
 _OF_FEATURES = (
     *("source", "test_source", "backbone", "head", "freeze"),
@@ -94,7 +80,7 @@ class Plan:
         folds: how the data set is split; None takes its own halves.
         ceiling: whether there are runs that true masks teach; None as in ``names``.
         proposal_free: whether there are runs that group cells without proposals.
-        folder: of the bench.
+        folder: of the bench, or of the tuning.
         tracker: is told of every run.
     """
 
@@ -185,7 +171,7 @@ class Work:
         tell_untagged(self.train)
         told = {id(one): one.trained_on(self.train) for one in self.pipelines.values()}
         self.pipelines = {x: told[id(one)] for x, one in self.pipelines.items()}
-        self.ceiling_of = names(
+        self.ceiling_of = _ceiling.names(
             self.pipelines, plan.ceiling, data, folds=bool(self.folds)
         )
         chosen = self.pipelines if plan.proposal_free else {}
@@ -193,12 +179,11 @@ class Work:
         self.free_of = kept_names(
             _free.ROW, {label: one.identity() for label, one in self.frees.items()}
         )
-        # The first variant of each row beside them, by the name that it is kept by.
-        self._first = {
-            of[one.label]: one
+        # Also the first variant of each row beside them, by the name it is kept by.
+        self._variants = {
+            of.get(one.label, one.label): one
             for one in reversed(plan.variants)
-            for of in (self.ceiling_of, self.free_of)
-            if of
+            for of in ({}, self.ceiling_of, self.free_of)
         }
         self._taught: dict[str, Pipeline] = {}
         self.in_both = 0
@@ -298,7 +283,10 @@ class Work:
         if self.ceiling_of:
             taught = of_truths(self.seen(None).truths)
         for label, name in reversed(self.ceiling_of.items()):
-            found[name] = {**teaching(found[label]), "training objects": taught}
+            found[name] = {
+                **_ceiling.teaching(found[label]),
+                "training objects": taught,
+            }
         for label, name in reversed(self.free_of.items()):
             found[name] = _free.read(found[label])
         return found
@@ -336,15 +324,15 @@ class Work:
 
     def run(
         self,
-        variant: Variant,
+        label: str,
         seed: int,
         fold: int | None,
         show: bool,
         monitor: Monitor | None,
     ) -> Done:
         """Train, predict and evaluate; ``show`` keeps what reports show besides."""
-        pipeline = self.pipelines[variant.label]
-        cues = self._cues_of(variant.label, seed, fold)
+        variant, pipeline = self._variants[label], self.pipelines[label]
+        cues = self._cues_of(label, seed, fold)
         data = self.plan.data if fold is None else self.folds[fold]
         watch = self.plan.watch
         watcher = watch(data, pipeline.source) if watch else None
@@ -357,14 +345,7 @@ class Work:
             monitor=monitor,
         )
         model, anatomy, done = self._measured(
-            pipeline,
-            learn,
-            kept=variant.label,
-            name=variant.label,
-            label=variant.label,
-            seed=seed,
-            fold=fold,
-            monitor=monitor,
+            pipeline, learn, label, seed, fold, monitor
         )
         run = replace(
             done.run,
@@ -379,7 +360,7 @@ class Work:
         if not show:
             return done
         strategy = pipeline.strategy(variant.miner)
-        _, validation = self.bags(variant.label, fold)
+        _, validation = self.bags(label, fold)
         mined = {
             bag.image.id: mine(pipeline, model, strategy, bag, cues)
             for bag in validation
@@ -391,164 +372,139 @@ class Work:
         self, name: str, seed: int, fold: int | None, monitor: Monitor | None
     ) -> Done:
         """Train a ceiling with true masks; else do as ``run``."""
-        variant = self._first[name]
+        variant = self._variants[name]
         if name not in self._taught:
             pipeline = self.pipelines[variant.label]
             self._taught[name] = pipeline.consuming(Supervision.MASKS)
         taught, teacher = self._taught[name], MaskTeacher(self.seen(fold))
         learn = partial(taught.train, miner=variant.miner, seed=seed, teacher=teacher)
         _, _, done = self._measured(
-            taught,
-            learn,
-            kept=name,
-            name="ceiling",
-            label=variant.label,
-            seed=seed,
-            fold=fold,
-            monitor=monitor,
+            taught, learn, name, seed, fold, monitor, title=_ceiling.ROW
         )
         # The teacher stands in for the cues, whatever labels they would consume.
         consumed = {k: v for k, v in done.run.supervision.items() if k != "cues"}
-        return replace(done, run=replace(done.run, miner=name, supervision=consumed))
+        return replace(done, run=replace(done.run, supervision=consumed))
 
     def group(
         self, name: str, seed: int, fold: int | None, monitor: Monitor | None
     ) -> Done:
         """Train without proposals; else do as ``run``."""
-        label = self._first[name].label
-        free = self.frees[label]
+        free = self.frees[self._variants[name].label]
         learn = partial(free.train, seed=seed)
         _, _, done = self._measured(
-            free,
-            learn,
-            kept=name,
-            name=_free.ROW,
-            label=label,
-            seed=seed,
-            fold=fold,
-            monitor=monitor,
+            free, learn, name, seed, fold, monitor, title=_free.ROW
         )
-        return replace(done, run=replace(done.run, miner=name))
+        return done
 
     def _measured(
         self,
         maker: Pipeline | _free.Free,
         learn: Callable[..., tuple[Any, Progress]],
-        *,
-        kept: str,
         name: str,
-        label: str,
         seed: int,
         fold: int | None,
         monitor: Monitor | None,
+        *,
+        title: str | None = None,
     ) -> tuple[Any, Anatomy | None, Done]:
         """Train, predict and evaluate; the record lacks what only miners have.
 
         Args:
             maker: predicts, and states the labels consumed.
             learn: trains on tagged images.
-            kept: the name that the run is kept by.
-            name: for progress.
-            label: the variant whose bags these are.
+            name: of the variant, or that the run of another row is kept by.
             seed: for progress and the record.
             fold: the part held out.
             monitor: is told of progress.
+            title: the name in progress, where it is another.
         """
-        title = f"{name}, seed {seed}"
+        title, monitor = f"{title or name}, seed {seed}", monitor or Silent()
         if fold is not None:
             title += f", fold {fold}"
+        train, val = self._halves(fold)
+        training, validation = self.bags(self._variants[name].label, fold)
+        notes: list[str] = []
+        told = self._told(maker, name, title, seed, fold)
+        with following(trackers(self.plan.tracker), told, notes.append) as curves:
+            reset_peak(maker.device)
+            count = len(training)
+            if isinstance(maker, Pipeline):
+                total = maker.settings.schedule.images(count)
+                follow = curves.of(maker.settings.schedule, count, total)
+            else:  # tells no losses before it has learned
+                total, follow = maker.method.images(count), lambda progress: None
+            step = monitor.start(f"{title}: train", total)
+
+            def tick(progress: Progress) -> None:
+                step("")
+                follow(progress)
+
+            began = time.perf_counter()
+            model, progress = learn(train, tick=tick)
+            trained = time.perf_counter()
+            step = monitor.start(f"{title}: predict", len(validation))
+            predictions = []
+            for bag in validation:
+                predictions.append(maker.predict(model, bag))
+                step(bag.image.name)
+            predicted = time.perf_counter()
+            truths = list(val.truths)
+            table = tabulate(predictions, truths, train.classes, across=fold is None)
+            evaluation = Evaluation.of(table)
+            anatomy = None
+            if fold is None:  # else all folds of a seed are dissected together
+                anatomy = _dissected(table, truths, validation)
+            consumed = ledger(maker.ledgers)
+            run = RunRecord(
+                miner=name,
+                miner_settings={},
+                seed=seed,
+                metrics={name: evaluation.metrics[name] for name in METRICS},
+                per_class=evaluation.per_class,
+                train_seconds=trained - began,
+                predict_seconds=predicted - trained,
+                peak_memory_mb=peak_megabytes(maker.device),
+                skipped=progress.skipped,
+                losses=progress.losses,
+                supervision=consumed,
+                level=level(set().union(*consumed.values())),
+                device=str(maker.device),
+                versions=versions(),
+                commit=commit(),
+                anatomy=None if anatomy is None else anatomy.results(),
+                fold=fold,
+            )
+            figures = {f"val/{name}": one for name, one in run.metrics.items()}
+            curves.tell(lambda one: one.log(total, figures))
+        matches = Matches.of(table)
+        done = Done(run=run, predictions=predictions, matches=matches, notes=notes)
+        return model, anatomy, done
+
+    def _told(
+        self,
+        maker: Pipeline | _free.Free,
+        name: str,
+        title: str,
+        seed: int,
+        fold: int | None,
+    ) -> Training:
+        """Return what trackers are told of a run at first."""
         settings = (
             maker.settings.resolved()
             if isinstance(maker, Pipeline)
             else maker.identity()
         )
+        consumed = sorted(frozenset().union(*maker.ledgers.values()))
         about = {
-            **{"model": kept, "seed": seed, "fold": fold, "data": self.train.name},
-            "labels consumed": ", ".join(
-                sorted(frozenset().union(*maker.ledgers.values()))
-            ),
+            **{"model": name, "seed": seed, "fold": fold, "data": self.train.name},
+            "labels consumed": ", ".join(consumed),
         }
-        told = Training(
+        return Training(
             name=title,
             settings=flat({**about, **settings}),
             folder=self.plan.folder,
-            part=file_name(kept, seed, fold),
+            part=file_name(name, seed, fold),
         )
-        notes: list[str] = []
-        several = trackers(self.plan.tracker)
-        with following(several, told, notes.append) as curves:
-            model, anatomy, done = self._done(
-                maker, learn, title, label, seed, fold, monitor, curves
-            )
-        return model, anatomy, replace(done, notes=notes)
-
-    def _done(
-        self,
-        maker: Pipeline | _free.Free,
-        learn: Callable[..., tuple[Any, Progress]],
-        title: str,
-        label: str,
-        seed: int,
-        fold: int | None,
-        monitor: Monitor | None,
-        curves: Curves,
-    ) -> tuple[Any, Anatomy | None, Done]:
-        """Do as ``_measured``; ``curves`` follows the training."""
-        monitor = monitor or Silent()
-        train, val = self._halves(fold)
-        training, validation = self.bags(label, fold)
-        reset_peak(maker.device)
-        count = len(training)
-        if isinstance(maker, Pipeline):
-            total = maker.settings.schedule.images(count)
-            follow = curves.of(maker.settings.schedule, count, total)
-        else:  # tells no losses before it has learned
-            total, follow = maker.method.images(count), _untold
-        step = monitor.start(f"{title}: train", total)
-
-        def tick(progress: Progress) -> None:
-            step("")
-            follow(progress)
-
-        began = time.perf_counter()
-        model, progress = learn(train, tick=tick)
-        trained = time.perf_counter()
-        step = monitor.start(f"{title}: predict", len(validation))
-        predictions = []
-        for bag in validation:
-            predictions.append(maker.predict(model, bag))
-            step(bag.image.name)
-        predicted = time.perf_counter()
-        truths = list(val.truths)
-        table = tabulate(predictions, truths, train.classes, across=fold is None)
-        evaluation = Evaluation.of(table)
-        anatomy = None
-        if fold is None:  # else all folds of a seed are dissected together
-            anatomy = _dissected(table, truths, validation)
-        consumed = ledger(maker.ledgers)
-        run = RunRecord(
-            miner=label,
-            miner_settings={},
-            seed=seed,
-            metrics={name: evaluation.metrics[name] for name in METRICS},
-            per_class=evaluation.per_class,
-            train_seconds=trained - began,
-            predict_seconds=predicted - trained,
-            peak_memory_mb=peak_megabytes(maker.device),
-            skipped=progress.skipped,
-            losses=progress.losses,
-            supervision=consumed,
-            level=level({label for labels in consumed.values() for label in labels}),
-            device=str(maker.device),
-            versions=versions(),
-            commit=commit(),
-            anatomy=None if anatomy is None else anatomy.results(),
-            fold=fold,
-        )
-        figures = {f"val/{name}": one for name, one in run.metrics.items()}
-        curves.tell(lambda one: one.log(total, figures))
-        done = Done(run=run, predictions=predictions, matches=Matches.of(table))
-        return model, anatomy, done
 
     def dissect(
         self,
@@ -592,10 +548,6 @@ class Work:
     def _resolved(self, label: str, fields: tuple[str, ...]) -> dict[str, Any]:
         resolved = self.pipelines[label].settings.resolved()
         return {name: resolved[name] for name in fields}
-
-
-def _untold(progress: Progress) -> None:
-    del progress
 
 
 def _key(values: dict[str, Any]) -> str:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from wsis import __version__
 from wsis._support.files import write_text
 from wsis.report.doubts import REVIEW
 from wsis.report.files import PAGE, ReportError
 from wsis.report.formats import Photo, photos_of
 from wsis.report.gallery import data_uri
-from wsis.report.page import render_found
+from wsis.report.page import FOUND, template
 
 MOST, SIDE = 100, 480
 """Photos on the page, the most doubtful ones, and their longer side in pixels."""
@@ -31,7 +32,13 @@ def write_found(folder: Path) -> Path:
         drawn = replace(photo.found, load=photo.read).draw(side=SIDE)
         shown.append({**row, "uri": data_uri(drawn)})
     photos = [photo for photo, _ in doubted]
-    page = render_found(folder.name, len(photos), _numbers(photos, classes), shown)
+    page = template(FOUND).render(
+        name=folder.name,
+        photos=len(photos),
+        numbers=_numbers(photos, classes),
+        shown=shown,
+        version=__version__,
+    )
     write_text(folder / PAGE, page)
     return folder / PAGE
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from wsis import __version__
 from wsis.evaluation.kinds import FALSE, Kind
 from wsis.geometry.drawing import SHARE, SHOWN
 from wsis.report._charts import Dot, bars, curves, scatter
@@ -47,7 +46,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
     panels = [panel for strip in pictures for panel in strip.panels]
     taught = [panel for strip in pictures for panel in strip.branches]
     order: list[str] = list(Kind)
-    return _template(COMPARISON).render(
+    return template(COMPARISON).render(
         results=results,
         columns=[*METRICS, "ABO"],
         rows=rows,
@@ -94,26 +93,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
 def render_tuned(results: Mapping[str, Any]) -> str:
     """Return the page of a tuning, from ``tune.json``; everything in it is escaped."""
     given = {"results": results, "verdict": results["verdict"]}
-    return _template(TUNING).render(**given, charts=_sweeps(results))
-
-
-def render_found(
-    name: str,
-    photos: int,
-    numbers: Mapping[str, tuple[int, float | None, float | None]],
-    shown: Sequence[Mapping[str, str]],
-) -> str:
-    """Return the page of predictions; everything in it is escaped.
-
-    Args:
-        name: of their folder.
-        photos: their number.
-        numbers: of each class, photos, and the middle and highest of their best scores.
-        shown: of each photo its row of ``review.csv``, and its picture as ``uri``.
-    """
-    return _template(FOUND).render(
-        name=name, photos=photos, numbers=numbers, shown=shown, version=__version__
-    )
+    return template(TUNING).render(**given, charts=_sweeps(results))
 
 
 def check_templates() -> None:
@@ -124,10 +104,10 @@ def check_templates() -> None:
         LookupError, ValueError: if a template is missing.
     """
     for name in (COMPARISON, TUNING, FOUND):
-        _template(name)
+        template(name)
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
     """Return a template that escapes every value; a missing one is an error."""
     environment = Environment(
         loader=PackageLoader("wsis.report"),

@@ -40,7 +40,7 @@ def correlation(
 
 
 def interval(
-    one: Values, other: Values, samples: int = SAMPLES, level: float = LEVEL
+    one: Values, other: Values, samples: int = SAMPLES
 ) -> tuple[float, float] | None:
     """Return the bootstrap interval of Spearman's correlation (percentiles)."""
     if len(one) < 3:
@@ -55,7 +55,7 @@ def interval(
     if known.sum() < samples / 2:
         return None
     found = (mine * theirs).sum(1)[known] / spread[known]
-    low, high = np.quantile(found, [level / 2, 1 - level / 2]).tolist()
+    low, high = np.quantile(found, [LEVEL / 2, 1 - LEVEL / 2]).tolist()
     return low, high
 
 
@@ -68,16 +68,16 @@ def regret(criterion: Values, verdict: Values) -> float:
 
 
 def small_regret(
-    criterion: Values, verdict: Values, few: int = FEW, samples: int = SAMPLES
+    criterion: Values, verdict: Values, samples: int = SAMPLES
 ) -> tuple[float, float] | None:
-    """Return the mean regret of the choice among ``few`` settings, and of chance.
+    """Return the mean regret of the choice among ``FEW`` settings, and of chance.
 
     The regret of a single choice depends much on chance; this is its mean over sweeps
-    that might have been made. None for ``few`` settings or fewer.
+    that might have been made. None for ``FEW`` settings or fewer.
     """
-    if len(verdict) <= few:
+    if len(verdict) <= FEW:
         return None
-    draws = _draws(len(verdict), few, samples, "tuning subsets", again=False)
+    draws = _draws(len(verdict), FEW, samples, "tuning subsets", again=False)
     chosen = [regret(criterion[draw], verdict[draw]) for draw in draws]
     chance = [verdict[draw].max() - verdict[draw].mean() for draw in draws]
     return float(np.mean(chosen)), float(np.mean(chance))

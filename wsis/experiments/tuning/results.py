@@ -198,12 +198,5 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _correlation(
     one: Sequence[float | None], other: Sequence[float | None]
 ) -> float | None:
-    pairs = [
-        (a, b)
-        for a, b in zip(one, other, strict=True)
-        if a is not None and b is not None
-    ]
-    if not pairs:
-        return None
-    mine, theirs = np.asarray(pairs, float).T
-    return correlation(mine, theirs)
+    both = np.array([one, other], float)  # None is NaN
+    return correlation(*both[:, ~np.isnan(both).any(0)])

@@ -25,7 +25,7 @@ from wsis.experiments.tuning.criteria import chance_ap
 from wsis.experiments.tuning.folder import journal, resumed
 from wsis.experiments.tuning.results import BY, Tuning, check_choice
 from wsis.experiments.tuning.space import Space
-from wsis.experiments.tuning.trial import Trial, prepare, trial
+from wsis.experiments.tuning.trial import prepare, trial
 from wsis.experiments.variants import identity
 from wsis.runs.pipeline import Pipeline
 
@@ -92,8 +92,9 @@ def tune(
         settings=pipeline.settings,
         cache=pipeline.cache,
         device=pipeline.device,
+        folder=folder,
     )
-    work = ready(plan, jobs if cluster is None else 1, folder)
+    work = ready(plan, jobs if cluster is None else 1)
     held = split.held().images
     design = {
         **identity(variants[0], pipeline),
@@ -117,12 +118,10 @@ def tune(
     work.compare_photos()
     learned = [bag.key for bag in work.bags(variants[0].label)[0]]
     tell_shared(held, keys, learned, "held-out")
-    finished: dict[tuple[str, int], Trial] = {}
     kept = None if folder is None else journal(folder, design, fresh=fresh)
     pairs = [(variant, seed) for variant in variants for seed in seeds]
-    if kept is not None:
-        wanted = {(variant.label, seed) for variant, seed in pairs}
-        finished = resumed(kept, wanted)
+    wanted = {(variant.label, seed) for variant, seed in pairs}
+    finished = {} if kept is None else resumed(kept, wanted)
     missing = [
         (variant, seed, views)
         for variant, seed in pairs

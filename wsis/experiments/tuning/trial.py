@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def trial(
     ``work`` is on a ``Split``, its default variant has the shared settings; ``views``
     photos are looked at mirrored and smaller, too.
     """
-    split, monitor = _split(work), monitor or Silent()
+    split, monitor = cast(Split, work.plan.data), monitor or Silent()
     shared = work.pipelines[DEFAULT]
     # Built here and forgotten: each holds a backbone.
     pipeline = Pipeline(variant.settings(shared.settings), shared.cache, shared.device)
@@ -68,11 +68,7 @@ def trial(
     step = monitor.start(f"{variant.label}, seed {seed}", total)
     began = time.perf_counter()
     model, progress = pipeline.train(
-        work.train,
-        variant.miner,
-        seed,
-        tick=lambda progress: step(""),
-        monitor=monitor,
+        work.train, variant.miner, seed, tick=lambda progress: step(""), monitor=monitor
     )
     trained = time.perf_counter()
     found = measure(model, pipeline, work.train, split.held(), views)
@@ -134,11 +130,12 @@ def prepare(
 ) -> tuple[str, Exception | None]:
     """Make the proposals and features of one photo held out, in all its views.
 
-    Return its name and any problem.
+    ``work`` is on a ``Split``. Return the photo's name and any problem.
     """
     del monitor
     pipeline = work.pipelines[DEFAULT]
-    [bag] = pipeline.test_bags([_split(work).held().images[index]])
+    split = cast(Split, work.plan.data)
+    [bag] = pipeline.test_bags([split.held().images[index]])
 
     def make() -> None:
         if len(bag.proposals) and pipeline.settings.freeze:
@@ -147,10 +144,3 @@ def prepare(
                 pipeline.frozen(bag, look)
 
     return bag.image.name, attempt(make)
-
-
-def _split(work: Work) -> Split:
-    data = work.plan.data
-    if not isinstance(data, Split):
-        raise TypeError(f"expected a Split, got {type(data).__name__}")
-    return data

@@ -8,8 +8,7 @@ from typing import Any
 from wsis._support.files import write_json
 from wsis.evaluation import coco_data_set
 from wsis.geometry.polygons import polygons
-from wsis.report.formats._photos import Photo
-from wsis.report.formats._style import Style
+from wsis.report.formats._photos import Photo, Style
 
 
 def coco(

@@ -8,8 +8,7 @@ from xml.sax.saxutils import quoteattr
 from wsis import __version__
 from wsis._support.files import write_json, write_text
 from wsis.geometry.polygons import joined, polygons
-from wsis.report.formats._photos import Photo
-from wsis.report.formats._style import Style
+from wsis.report.formats._photos import Photo, Style
 
 PLACE = "/data/local-files/?d="
 """Label Studio's way to a file in its document root."""

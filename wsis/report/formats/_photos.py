@@ -1,4 +1,4 @@
-"""The photos of a file of predictions: found again, named safely and copied."""
+"""The photos of a file of predictions, found again and copied; the style of masks."""
 
 import shutil
 from collections import Counter
@@ -9,7 +9,7 @@ from unicodedata import category, normalize
 
 from PIL import Image as Pillow
 
-from wsis._support.checks import few
+from wsis._support.checks import at_least, few
 from wsis._support.files import parse_json, write_csv
 from wsis._support.folders import unique
 from wsis.data.images import Reading, check_folder, images_in, opened, readings
@@ -68,6 +68,23 @@ class Photo:
                 return _SUFFIXES.get(picture.format or "")
         except (ValueError, OSError):
             return None  # reading it tells what is wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """The way to write masks where a format leaves a choice.
+
+    Args:
+        polygons: COCO gets polygons instead of run lengths.
+        tolerance: corners that change an outline by less than so many pixels are left
+            out; 0 keeps masks exact.
+    """
+
+    polygons: bool = False
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least("tolerance", self.tolerance, 0)
 
 
 def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str, ...]]:

@@ -9,8 +9,7 @@ from PIL import Image as Pillow
 from pycocotools import mask as rle
 
 from wsis._support.files import write_text
-from wsis.report.formats._photos import Photo
-from wsis.report.formats._style import Style
+from wsis.report.formats._photos import Photo, Style
 
 VOID = 255
 """The pixels of a VOC picture that count for nothing."""

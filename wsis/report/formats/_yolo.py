@@ -7,8 +7,7 @@ import yaml
 
 from wsis._support.files import write_text
 from wsis.geometry.polygons import joined, polygons
-from wsis.report.formats._photos import Photo
-from wsis.report.formats._style import Style
+from wsis.report.formats._photos import Photo, Style
 
 
 def yolo(

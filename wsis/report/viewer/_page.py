@@ -41,7 +41,7 @@ class Page:
     def __init__(self, view: "View") -> None:
         self.view = view
         self.least = view.least
-        self.classes: list[str] = []  # all
+        self.classes: list[str] | None = None  # all
         self.pointing = False
         self.leaf = 1
         self.version = view.decisions.version
@@ -108,9 +108,9 @@ class Page:
         rows, decisions = self.view.rows, self.view.decisions
         leaves = -(-len(rows) // LISTED)
         if leaves > 1:
-            ui.pagination(1, leaves, value=self.leaf, on_change=self._turn).props(
-                "max-pages=5 direction-links"
-            )
+            leaf = ui.pagination(1, leaves, value=self.leaf)
+            leaf.bind_value_to(self, "leaf").props("max-pages=5 direction-links")
+            leaf.on_value_change(lambda: self.photos.refresh())
         with ui.list().props("separator").classes("w-full"):
             first = LISTED * (self.leaf - 1)
             for i, row in list(enumerate(rows))[first : first + LISTED]:
@@ -157,17 +157,20 @@ class Page:
             best = max(self.least, self.view.best)
             slider = ui.slider(min=0, max=best, step=best / 100, value=self.least)
             slider.classes("grow basis-40").props('aria-label="lowest score"')
-            slider.on_value_change(self._set_least).mark("least")
-            ui.select(
+            slider.bind_value_to(self, "least").on_value_change(self._draw)
+            slider.mark("least")
+            kinds = ui.select(
                 list(self.view.classes),
                 label="classes",
                 multiple=True,
                 value=[],
                 clearable=True,
-                on_change=self._set_classes,
-            ).props("dense use-chips").classes("grow basis-40").mark("classes")
+            )
+            kinds.props("dense use-chips").classes("grow basis-40").mark("classes")
+            kinds.bind_value_to(self, "classes").on_value_change(self._draw)
         with ui.row().classes("w-full items-center gap-x-4 gap-y-1"):
-            ui.switch("Add points for missed objects of", on_change=self._set_pointing)
+            switch = ui.switch("Add points for missed objects of")
+            switch.bind_value_to(self, "pointing").on_value_change(self._show)
             self.kind = ui.select(list(self.view.classes), value=self._usual())
             self.kind.props("dense").classes("grow basis-32").mark("kind")
 
@@ -298,10 +301,6 @@ class Page:
             self.leaf = photo // LISTED + 1
             self._refresh()
 
-    def _turn(self, event: Any) -> None:
-        self.leaf = event.value
-        self.photos.refresh()
-
     def _refresh(self) -> None:
         self.version = self.view.decisions.version
         self.counts.refresh()
@@ -314,18 +313,6 @@ class Page:
         self.view.decisions.read()
         if self.view.decisions.version != self.version:
             self._refresh()
-
-    def _set_least(self, event: Any) -> None:
-        self.least = event.value
-        self._draw()
-
-    def _set_classes(self, event: Any) -> None:
-        self.classes = event.value or []
-        self._draw()
-
-    def _set_pointing(self, event: Any) -> None:
-        self.pointing = event.value
-        self._show()
 
     def _clicked(self, event: Any) -> None:
         """Add a point, or choose the smallest instance under the mouse."""
