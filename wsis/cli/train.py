@@ -37,7 +37,7 @@ def train(
 
     Args:
         out: Folder of the run, new unless --resume.
-        miner: A miner, with settings: cim:p_seed=0.2. The recipe's, or cim.
+        miner: A miner, with settings, such as cim:p_seed=0.2; by default the recipe's.
         steps: Stop after this many images in all, resumed ones included.
 
     Examples:
@@ -56,8 +56,8 @@ def train(
     with joined(torch_device(setup.device)) as ranks:
         if ranks.first and not resume and Card.begun(out):
             refuse_existing(out, instead="--resume to resume its run")
-        chosen = options.miner_of(miner or setup.chosen().miner.label)
         source = data.source(setup.chosen().data.label, train=True)
+        chosen = options.miner_of(miner or setup.chosen(source).miner.label)
         setup.pipeline(source).strategy(chosen)
         val = None if data.val is None else source.val()
         with Bars() as bars:

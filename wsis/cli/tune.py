@@ -26,7 +26,7 @@ SHOWN = 15
 @options.command(app.command)
 def tune(
     *,
-    miner: str = "cim",
+    miner: str | None = None,
     sweep: Annotated[list[str] | None, typer.Option(metavar="NAME=LOW..HIGH")] = None,
     count: Annotated[int, typer.Option("--settings", min=2)] = 40,
     seeds: Annotated[int, typer.Option(min=1)] = 1,
@@ -52,8 +52,8 @@ def tune(
     what is missing.
 
     Args:
-        miner: Miner, with settings of its own that are not swept: cim:oversize=0.8.
-            See: wsis parts miners.
+        miner: Miner, with settings of its own that are not swept: cim:oversize=0.8; by
+            default the recipe's. See: wsis parts miners.
         sweep: A setting and its range, with :log for equal factors or :int for whole
             numbers; repeatable. A field of the miner or the assigner, of both if they
             share its value (miner.NAME, assigner.NAME: of one), or any setting, such as
@@ -95,7 +95,8 @@ def tune(
         raise UsageError(f"expected --held-out in (0, 1), got {held_out:g}")
     source = data.source(setup.chosen().data.label, train=True)
     pipeline = setup.pipeline(source)
-    space = Space.of(options.miner_of(miner), pipeline.settings, sweep or [])
+    chosen = options.miner_of(miner or setup.chosen(source).miner.label)
+    space = Space.of(chosen, pipeline.settings, sweep or [])
     if judge:
         options.masks_of(source)
     judged = source.val() is not None if judge is None else judge

@@ -25,7 +25,7 @@ from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
 from wsis.runs._trained import Tick, Trained, counting
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.recipes import Recipe
+from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
@@ -149,7 +149,7 @@ def train(
     Args:
         data: gives the training images and their tags; no mask is read.
         miner: an object, or a name with settings such as ``cim:p_seed=0.2``; None takes
-            the recipe's, or ``cim``.
+            the recipe's, beside complete ``Settings`` ``cim``.
         val: photos to measure on; those that are trained on, too, are told.
         recipe: settings by name, or a TOML file; see ``wsis recipe list``. None takes
             ``photos-small``, for drawn scenes ``scenes-small``.
@@ -180,7 +180,8 @@ def train(
     """
     monitor, several = monitor or Silent(), trackers(tracker)
     if miner is None:
-        miner = "cim" if recipe is None else Recipe.read(recipe).miner
+        learned = None if isinstance(settings, Settings) else data
+        miner = (suited(learned) if recipe is None else Recipe.read(recipe)).miner
     part = Part.of(miner, "miners")
     if resume and folder is None:
         raise SettingsError("expected the folder of the run to resume, got none")
