@@ -142,6 +142,8 @@ def test_photos_and_scenes_have_their_recipes_where_none_is_named(tmp_path):
     )
 
     assert photos.settings == Recipe.read("photos-small").settings
+    assert recipes.suited(Squares()).miner == Part(name="apart")
+    assert recipes.suited(Scenes()).miner == Part(name="cim")
     assert scenes.settings == Recipe.read("scenes-small").settings
     assert Pipeline.of(cache=tmp_path, device="cpu").settings == Settings()
     pointed = Pointed(source=Scenes(), file=tmp_path / "points.csv")

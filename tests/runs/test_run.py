@@ -630,3 +630,18 @@ def test_a_disk_without_room_and_steps_below_one_are_refused(tmp_path, monkeypat
 def test_resuming_needs_a_folder(tmp_path):
     with pytest.raises(SettingsError, match="the folder of the run to resume"):
         trained(tmp_path, resume=True)
+
+
+def test_photos_are_mined_by_apart_where_nothing_names_a_miner(tmp_path):
+    quick = (
+        *("backbone=efficientnet_lite0:weights=random", "class_map=false"),
+        *("source=region_tree:nodes=20:pairs=0", "test_source=none"),
+        *("train_sides=64", "test_sides=64"),
+    )
+    how = {"device": "cpu", "cache": tmp_path, "steps": 1}
+
+    run = train(Squares(train=2), settings=quick, **how)
+    own = train(Squares(train=2), settings=run.pipeline.settings, **how)
+
+    assert run.card.miner == Part(name="apart")
+    assert own.card.miner == Part(name="cim")
