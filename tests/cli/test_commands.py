@@ -611,8 +611,8 @@ def test_evaluate_agrees_on_a_run_and_on_its_predictions(run, photos, tmp_path, 
     text = wsis("evaluate", *files, "--json", tmp_path / "figures.json", "--strict")
     figures = json.loads((tmp_path / "figures.json").read_text())
 
-    assert list(figures) == [name, "cim", "oracle", "random"]
-    assert figures[name] == figures["cim"]
+    assert list(figures) == [name, "apart", "oracle", "random"]
+    assert figures[name] == figures["apart"]
     assert "ABO" in figures["oracle"]["metrics"]
     assert "oracle" in text
     assert "data: other: 3 photos of " in text
@@ -622,7 +622,7 @@ def test_evaluate_measures_the_classes_that_there_are(run, photos, tmp_path):
     files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
     given = ("--run", run, *files, "--classes", "disc")
     text = wsis("evaluate", *given, "--json", tmp_path / "figures.json")
-    figures = json.loads((tmp_path / "figures.json").read_text())["cim"]
+    figures = json.loads((tmp_path / "figures.json").read_text())["apart"]
 
     assert (
         "warning: val lacks classes of the run (1): square; they get no figures" in text
@@ -636,7 +636,7 @@ def test_evaluate_tells_that_a_run_was_trained_on_the_photos(run, photos):
     given = ("evaluate", "--run", run, "--data", "coco", "--images", photos.images)
 
     text = wsis(*given, "--val", photos.train)
-    assert "warning: the photos of train are those that cim was trained on" in text
+    assert "warning: the photos of train are those that apart was trained on" in text
     assert "was trained on" not in wsis(*given, "--val", photos.val)
 
 

@@ -48,10 +48,10 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
     assert "refined: " in text
     assert "other photos" not in text
     assert re.search(r"tags: [0-4] of 4 training photos, [0-4] with the run", text)
-    assert list(figures) == ["cim", "cim+"]
+    assert list(figures) == ["apart", "apart+"]
     for name in ("mAP25", "mAP50", "mAP70", "mAP75", "AP"):
         assert name in text
-        assert set(figures["cim"]["metrics"]) >= {name}
+        assert set(figures["apart"]["metrics"]) >= {name}
     card = json.loads((out / "refined.json").read_text())
     assert card["settings"]["trust"] == asdict(Trust())  # the command's defaults
     labels = json.loads((out / "pseudo_labels.json").read_text())
@@ -63,10 +63,10 @@ def test_refine_trains_measures_and_predicts(run, photos, cache, tmp_path):
         *("evaluate", "--run", out, "--predictions", out / "results.json"),
         *(*photos.options[:4], "--val", photos.val, "--json", tmp_path / "again.json"),
     )
-    assert "cim+" in measured
+    assert "apart+" in measured
     again = json.loads((tmp_path / "again.json").read_text())
-    assert list(again) == ["results.json", "cim+"]
-    assert again["results.json"] == again["cim+"] == figures["cim+"]
+    assert list(again) == ["results.json", "apart+"]
+    assert again["results.json"] == again["apart+"] == figures["apart+"]
 
     found = tmp_path / "found"
     wsis("predict", photos.images / "val0.png", "--run", out, "--out", found)

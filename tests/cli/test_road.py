@@ -426,7 +426,7 @@ def test_other_weights_under_the_same_name_make_another_model(here, untimed):
 def test_the_file_may_name_the_miner(here, untimed):
     start()
     wsis("run", *CPU)
-    change(here, '# miner = "apart"', 'miner = "apart:limit=0.5"')
+    change(here, '# miner = "cim"', 'miner = "apart:limit=0.5"')
 
     assert (
         "train: made anew, as miner: 'cim' there, 'apart:limit=0.5' asked for"

@@ -172,7 +172,7 @@ def test_photos_of_ones_own_with_nothing_but_tags(tmp_path):
 
     assert "no masks judged" in text
     assert f"wsis train --data folder --root {photos} --set backbone" in text
-    assert " --miner cim" in text
+    assert " --miner apart" in text
     results = json.loads((tmp_path / "out" / "tune.json").read_text())
     assert results["verdict"] is None
     assert results["settings"][0]["criteria"]["tag-ap"] is not None

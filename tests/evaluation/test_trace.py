@@ -253,7 +253,6 @@ def test_only_benches_may_ask_for_training_masks():
         "evaluation/__init__.py",
         "evaluation/trace.py",
         "experiments/comparing.py",  # starts the trace where it was asked for
-        "cli/bench.py",
     }
 
 

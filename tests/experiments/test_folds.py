@@ -235,7 +235,7 @@ def timeless(comparison):
 @pytest.mark.slow
 def test_killed_and_started_again_it_gives_what_it_gives_undisturbed(tmp_path):
     cache, whole, broken = (tmp_path / x for x in ("cache", "whole", "broken"))
-    assert killed_and_resumed(cache, whole, broken, 3) > 0
+    killed_and_resumed(cache, whole, broken, 3)
     runs = [(run.miner, run.seed, run.fold) for run in read_runs(broken)]
 
     assert len(runs) == len(set(runs)) == 12

@@ -21,7 +21,7 @@ def test_what_start_writes_is_read_back_with_all_defaults(tmp_path):
             tags=tags and tmp_path / tags,
             out=tmp_path / "wsis-out",
         )
-        assert found.chosen[0].name == "cim"
+        assert found.chosen[0].name == "apart"
 
 
 def test_every_line_that_is_commented_out_may_be_used(tmp_path):
@@ -34,7 +34,7 @@ def test_every_line_that_is_commented_out_may_be_used(tmp_path):
     found = Project.parse("\n".join(lines), tmp_path)
 
     assert found.tags == tmp_path / "tags.csv"
-    assert found.chosen[0].name == "apart"
+    assert found.chosen[0].name == "cim"
     assert found.chosen[1].source.name == "hed"
     assert found.chosen[1].schedule.iterations == 3000
     assert found.chosen[1].cues.name == "points"

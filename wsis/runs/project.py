@@ -171,7 +171,7 @@ out = "wsis-out"  # folder of all results
 
 # Settings to begin with, by name or from a file; `wsis recipe list` shows others.
 recipe = {recipe}
-# miner = "cim"  # what teaches the detector, by name; `wsis parts miners` lists them
+# miner = "cim"  # the paper's; the recipe's without this line; see `wsis parts miners`
 
 # Does a second detector learn from the masks of the first? It takes longer than all
 # else, and often finds more objects. `true` passes over the photos often enough; or
