@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from wsis._support import static
-from wsis._support.checks import UsageError
+from wsis._support.checks import UsageError, wrong_value
 from wsis._support.static import Description, UnreadableError
 
 Kind = Literal[
@@ -287,7 +287,7 @@ def _typed(parameter: inspect.Parameter, value: Any) -> Any:
     except ValidationError as error:
         problem = error.errors()[0]
         raise ValueError(
-            f"{parameter.name}: {problem['msg'].lower()}, got {problem['input']!r}"
+            f"{parameter.name}: {wrong_value(problem)}, got {problem['input']!r}"
         ) from None
     numbers = found if isinstance(found, tuple) else (found,)
     if not all(math.isfinite(one) for one in numbers if isinstance(one, float)):

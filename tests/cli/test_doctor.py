@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tests.command import wsis
@@ -65,9 +67,41 @@ def test_a_run_gets_advice_on_its_length_and_its_data(drawn, tmp_path):
 
     assert "1. the training was short: it saw 4 photos, repeats included" in alone
     assert "name the data for that" in alone
+    assert "name a folder of predictions for that" in alone
     assert "the training was short" in data
     assert "tags with fewer than 20 photos" in data
     assert data.index("the training was short") < data.index("fewer than 20")
+
+
+def test_predictions_get_advice_on_masks_that_cover_the_photo(drawn, tmp_path):
+    size = {"width": 80, "height": 64}
+    whole, part = {"size": [64, 80], "counts": [0, 5120]}, [[0, 0, 8, 0, 8, 8, 0, 8]]
+    photos = sorted(drawn.images.glob("*.png"))[:4]
+    content = {
+        "info": {},
+        "images": [
+            {"id": i, "file_name": str(path), **size} for i, path in enumerate(photos)
+        ],
+        "categories": [{"id": 1, "name": "disc"}, {"id": 2, "name": "square"}],
+        "annotations": [
+            {
+                **{"id": i + 1, "image_id": i, "category_id": 1 + i // 3},
+                **{
+                    "score": 0.5,
+                    "iscrowd": 0,
+                    "segmentation": part if i > 2 else whole,
+                },
+            }
+            for i in range(4)
+        ],
+    }
+    (tmp_path / "predictions.json").write_text(json.dumps(content))
+
+    text = wsis("doctor", tmp_path)
+
+    assert "predictions: 4 photos in" in text
+    assert "1. masks of disc cover most of the photo on most photos" in text
+    assert "(docs/troubleshooting.md#masks-that-cover-the-photo)" in text
 
 
 def test_a_folder_and_data_are_one_too_many(folder):

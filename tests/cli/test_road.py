@@ -272,7 +272,7 @@ def test_a_step_that_fails_is_named(here, untimed, monkeypatch):
         (
             '["coco"]',
             '["cocco"]',
-            "no format of export is called 'cocco' (did you mean",
+            "wsis.toml: no format of export is called 'cocco' (did you mean",
         ),
         ("quick.toml", "quickly", "no recipe is called 'quickly'"),
         ('"wsis-out"', '"photos/out"', "expected out apart from the photos"),
@@ -421,6 +421,16 @@ def test_other_weights_under_the_same_name_make_another_model(here, untimed):
 
     write_weights(weights, times=2)
     assert "train: made anew, as files" in wsis("run", "--dry-run", *CPU)
+
+
+def test_the_plan_names_photos_that_cannot_be_read(here, untimed):
+    start()
+    (here / "photos/disc/9.png").write_text("no photo")
+
+    plan = wsis("run", "--dry-run", *CPU)
+
+    assert "photos that cannot be read (1): disc/9.png; replace them or" in plan
+    assert "next: wsis run # once these photos are mended" in plan
 
 
 def test_the_file_may_name_the_miner(here, untimed):

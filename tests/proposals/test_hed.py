@@ -159,7 +159,7 @@ def test_weights_are_found_in_the_package_without_importing_it(tmp_path, monkeyp
 
 def test_refuses_other_precisions(weights):
     given = {"weights": str(weights), "precision": "half"}
-    with pytest.raises(SettingError, match="precision: input should be 'auto'"):
+    with pytest.raises(SettingError, match="precision: expected 'auto'"):
         create("contours", "hed", given)
 
 

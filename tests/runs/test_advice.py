@@ -39,7 +39,7 @@ def test_tags_that_always_or_never_occur_come_first():
     assert [str(one).split(";")[0].split(" (docs")[0] for one in found] == [
         "tags that every tagged photo has (1): cow",
         "classes without a photo (1): fox",
-        "tags with fewer than 20 photos (2): cow (3), dog (1)",
+        "tags with fewer than 20 photos (2): dog (1), cow (3)",
         "photos without a tag: 1",
     ]
     assert "--classes" in found[1].text
@@ -49,6 +49,38 @@ def test_classes_that_files_list_are_left_out_already():
     [never, _] = by_effect(of_tags(photos(*["cd", "df", "fc"] * 9), ["yak"]))
 
     assert never.text == "classes without a photo (1): yak; they are left out"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["truck"] * 8 + ["trcuk"] * 2, "trcuk (2) and truck (8)"),
+        (["tulip"] * 4 + ["tulips"], "tulips (1) and tulip (4)"),
+        (["truck"] * 7 + ["trcuk"] * 2, None),  # not much rarer
+        (["cow"] * 9 + ["sow"], None),  # too short to tell
+        (["variety 1"] * 9 + ["variety 2"], None),  # numbers tell them apart
+        (["pear"] * 9 + ["peach"], None),
+    ],
+)
+def test_rare_tags_that_are_spelt_like_frequent_ones_are_told(names, told):
+    classes = tuple(sorted({*names, "other"}))
+    images = [tagged(*(name == one for name in classes)) for one in [*names, "other"]]
+    found = of_tags(Tagged(name="drawn", classes=classes, images=images))
+
+    alike = [one.text for one in found if one.topic == "tags that are much alike"]
+
+    assert [told in text for text in alike] == ([True] if told else [])
+
+
+def test_the_rarest_tags_come_first_and_many_are_named():
+    names = [letter for letter in "abcdefgh" for _ in range(ord(letter) - 95)][::-1]
+    classes = tuple("hgfedcba")
+    images = [tagged(*(name == one for name in classes)) for one in names]
+
+    found = of_tags(Tagged(name="drawn", classes=classes, images=images))
+
+    text = next(one.text for one in found if "fewer than 20" in one.topic)
+    assert "(8): a (2), b (3), c (4), d (5), e (6), f (7), g (8), h (9); add" in text
 
 
 def test_good_tags_get_no_advice():

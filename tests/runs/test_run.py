@@ -218,7 +218,7 @@ def test_a_card_of_the_first_revision_without_a_backbones_settings_is_refused(sa
     content["settings"]["backbone"] = {"name": "efficientnet_lite0", "settings": "x"}
     (folder / Card.FILE).write_text(json.dumps(content))
 
-    with pytest.raises(RunError, match=r"settings.backbone.settings: Input should be"):
+    with pytest.raises(RunError, match=r"settings.backbone.settings: expected"):
         load(folder, device="cpu")
 
 

@@ -5,7 +5,8 @@ NaN and infinity are in no range.
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class InputWarning(UserWarning):
@@ -30,9 +31,15 @@ def warn(text: str) -> None:
     warnings.warn(text, InputWarning, stacklevel=3)
 
 
-def few(names: Sequence[str], comma: str = ", ") -> str:
-    """Return the first three of many names, for a message."""
-    return comma.join(names[:3]) + (f"{comma}…" if len(names) > 3 else "")
+def few(names: Sequence[str], comma: str = ", ", most: int = 3) -> str:
+    """Return the first of many names, for a message."""
+    return comma.join(names[:most]) + (f"{comma}…" if len(names) > most else "")
+
+
+def wrong_value(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, of pydantic's errors."""
+    message: str = problem["msg"]
+    return message.replace("Input should be", "expected")
 
 
 def many(count: int, what: str, width: int = 0) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from wsis._support.checks import few
 from wsis._support.files import content, digest, parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import COMMANDS, UsageError, printable
@@ -154,8 +155,12 @@ class Steps:
         return [*([] if auto else ["--device", self.place.device]), *cache]
 
 
-def check_formats(project: Project) -> None:
+def check_formats(project: Project, file: Path) -> None:
     """Refuse formats that nothing writes.
+
+    Args:
+        project: names formats.
+        file: that says so.
 
     Raises:
         UsageError: if there is one; names the nearest.
@@ -165,9 +170,30 @@ def check_formats(project: Project) -> None:
     for form in project.export:
         if form not in FORMATS:
             raise UsageError(
-                f"no format of export is called {form!r}"
+                f"{file}: no format of export is called {form!r}"
                 f"{nearest(form, list(FORMATS))}; they are: {', '.join(FORMATS)}"
             )
+
+
+def unread(tagged: "Tagged") -> list[str]:
+    """Return what to do about photos that cannot be read."""
+    from wsis.cli._show import Bars
+
+    broken = []
+    with Bars() as bars:
+        step = bars.start("read photos", len(tagged.images))
+        for image in tagged.images:
+            try:
+                image.load()
+            except (ValueError, OSError):
+                broken.append(image.name)
+            step(image.name)
+    if not broken:
+        return []
+    return [
+        f"photos that cannot be read ({len(broken)}): {few(broken)}; replace them or "
+        "take them out of the folder, as wsis run stops at them"
+    ]
 
 
 def costs(

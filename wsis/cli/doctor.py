@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsis import plugins
+from wsis._support.checks import many
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message, printable
 from wsis.cli._files import write_tags
@@ -28,20 +29,22 @@ def doctor(
     data: options.Data,
     setup: options.Setup,
 ) -> None:
-    """Check the installation; or photos and tags; or a run: what helps most, first.
+    """Check the installation, photos and tags, or a run: what helps most, first.
 
     Alone: versions, devices, weights, parts and the cache; the exit code is 1 if one is
     broken. For photos: tags and, where validation photos have masks, proposals. For a
     run: the length of its training and, where data are named, tags, cues and proposals.
+    For predictions: classes whose masks cover their photos.
 
     Args:
-        place: A folder of tagged photos, or that of a run.
+        place: A folder of tagged photos, of a run, or of what wsis predict found.
 
     Examples:
         wsis doctor
         wsis doctor photos
         wsis doctor --data coco --images photos --train tags.json --val masks.json
         wsis doctor wsis-out/run --root photos
+        wsis doctor wsis-out/found
     """
     named = data.words()
     if place is None and not named:
@@ -55,6 +58,8 @@ def doctor(
         raise UsageError(
             f"expected a run in {place}, as data are named; leave it or {named[0]} out"
         )
+    elif (place / "predictions.json").is_file():
+        _advise(_of_found(place))
     else:
         _advise(_of_folder(place))
 
@@ -79,6 +84,7 @@ def _of_run(
     yield from of_length(card)
     if not data.words():
         typer.echo("tags, cues and proposals: not looked at; name the data for that")
+        typer.echo("masks: not looked at; name a folder of predictions for that")
         return
     if not isinstance(card, Card):
         raise UsageError(f"expected no data, {place} holds a {card.WHAT}")
@@ -87,6 +93,16 @@ def _of_run(
     yield from _of_data(source, lambda data: pipeline)
     bags = pipeline.bags(source.train().images)
     yield from of_cues(pipeline.cues(bags, card.seed), bags)
+
+
+def _of_found(place: Path) -> "Iterator[Advice]":
+    from wsis.report import unplaced
+    from wsis.report.formats import photos_of
+    from wsis.runs.advice import of_masks
+
+    photos, _ = photos_of(place, None)
+    typer.echo(printable(f"predictions: {many(len(photos), 'photo')} in {place}"))
+    yield from of_masks(unplaced([one.found for one in photos], [None] * len(photos)))
 
 
 def _of_folder(place: Path) -> "Iterator[Advice]":

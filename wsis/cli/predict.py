@@ -89,6 +89,7 @@ def predict(
     from wsis.geometry.predictions import Predictions
     from wsis.report import REVIEW, review, unplaced, write_review
     from wsis.runs import load
+    from wsis.runs.advice import of_masks
     from wsis.runs.predicting import Task
 
     paths = images_in(photos)
@@ -173,12 +174,8 @@ def predict(
         f"likely ones: {likely}; these are drawn, at most {SHOWN} a photo, with scores "
         f"near its best; scores only rank instances, so start with {REVIEW}"
     )
-    if everywhere:
-        typer.echo(
-            f"masks of {few(everywhere)} cover most of the photo on most photos: "
-            "unless these fill their photos, the run tells which photos show them, not "
-            "where (docs/troubleshooting.md#masks-that-cover-the-photo)"
-        )
+    for one in of_masks(everywhere):
+        typer.echo(f"{one}")
     then("report", out, what="a page of the masks, the most doubtful ones first")
 
 

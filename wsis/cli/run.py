@@ -37,18 +37,22 @@ def run(
         wsis run --dry-run
         wsis run dogs.toml
     """
-    from wsis.cli._steps import Steps, check_formats, costs
+    from wsis.cli._show import tell_problems
+    from wsis.cli._steps import Steps, check_formats, costs, unread
     from wsis.data.halves import summary
     from wsis.runs.project import Journal, Project
     from wsis.training.trackers import trackers
 
     trackers(track or ())  # refuses wrong ones before any work
     project = Project.read(file)
-    check_formats(project)
+    check_formats(project, file)
     journal = Journal(project.out)
     tagged = project.source().train()
+    broken = unread(tagged) if dry_run else []
     if dry_run:
         typer.echo(summary(tagged))
+        if broken:
+            tell_problems(broken)
     steps = Steps(
         project=project,
         place=place,
@@ -60,7 +64,8 @@ def run(
     with nullcontext() if dry_run else journal.locked():
         model, found, masks = steps.all(tagged)
     if dry_run:
-        then("run", *([] if file == Path("wsis.toml") else [file]))
+        named = () if file == Path("wsis.toml") else (file,)
+        then("run", *named, what="once these photos are mended" if broken else "")
         return
     look = command(["show", str(found)])
     typer.echo(printable(f"to look at, in {found}: report.html, or type: {look}"))

@@ -59,6 +59,7 @@ def start(
         )
     from wsis._support.files import write_text
     from wsis.cli._show import tell_problems
+    from wsis.cli._steps import unread
     from wsis.data.exports import exported_tags
     from wsis.runs.advice import by_effect, of_tags
     from wsis.runs.project import Project, project_text
@@ -71,15 +72,15 @@ def start(
         project = Project.parse(project_text(photos, tags, recipe), Path())
         tagged = project.source().train()
         _tell_tags(photos, told, tagged)
-        unread = _unread(tagged)
+        broken = unread(tagged)
         advice = by_effect(of_tags(tagged, told.unused))
-        tell_problems([*unread, *map(str, advice)])
-        if not unread:
+        tell_problems([*broken, *map(str, advice)])
+        if not broken:
             _tell_cost(project, tagged, place)
         write_text(FILE, project_text(photos, tags, recipe))
     written = f"{FILE} and {TAGS}" if tags else f"{FILE}"
     typer.echo(f"written: {written}; look at it, and change what you like")
-    then("run", what="once these photos are mended" if unread else "")
+    then("run", what="once these photos are mended" if broken else "")
 
 
 @contextmanager
@@ -119,27 +120,6 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
         typer.echo(f"  {'(no tag)':<{width}}  {many(none, 'photo', 6)}")
 
 
-def _unread(tagged: "Tagged") -> list[str]:
-    """Return what to do about photos that cannot be read."""
-    from wsis.cli._show import Bars
-
-    broken = []
-    with Bars() as bars:
-        step = bars.start("read photos", len(tagged.images))
-        for image in tagged.images:
-            try:
-                image.load()
-            except (ValueError, OSError):
-                broken.append(image.name)
-            step(image.name)
-    if not broken:
-        return []
-    return [
-        f"photos that cannot be read ({len(broken)}): {few(broken)}; replace them or "
-        "take them out of the folder, as wsis run stops at them"
-    ]
-
-
 def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:
     from wsis.cli._show import in_time
     from wsis.cli._steps import costs
@@ -148,7 +128,8 @@ def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> No
     free = shutil.disk_usage(os.curdir).free
     typer.echo(
         f"wsis run takes about {in_time(sum(seconds.values()))} on this machine "
-        f"({device}), by a trial on two photos, and {size / 2**20:,.0f} MiB of disk"
+        f"({device}), by a trial on two photos, longer beside other programs, and "
+        f"{size / 2**20:,.0f} MiB of disk"
     )
     if size > free:
         typer.echo(f"warning: only {free / 2**20:,.0f} MiB of disk are free", err=True)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from wsis._support.checks import few, warn
+from wsis._support.checks import few, warn, wrong_value
 from wsis._support.files import differences, numbered_json_lines
 from wsis._support.journal import JournalError
 from wsis._support.provenance import versions
@@ -43,7 +43,7 @@ def records(
         except ValidationError as error:
             problem = error.errors()[0]
             field = ".".join(map(str, problem["loc"])) or "it"
-            other.append(f"{line}: {field}: {problem['msg'].lower()}")
+            other.append(f"{line}: {field}: {wrong_value(problem)}")
             continue
         if problem_of := lost(record):
             other.append(f"{line}: {problem_of}")

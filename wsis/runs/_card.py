@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from wsis._support.checks import warn
+from wsis._support.checks import warn, wrong_value
 from wsis._support.files import (
     atomic_write,
     differences,
@@ -156,7 +156,7 @@ class BaseCard(BaseModel):
         try:
             return cls.model_validate(parse_json(path.read_bytes()))
         except ValidationError as error:
-            problem = error.errors()[0]["msg"]
+            problem = wrong_value(error.errors()[0])
             raise RunError(
                 f"{path} does not describe a {cls.WHAT}: "
                 f"{place(error) or 'it'}: {problem}"

@@ -1,7 +1,8 @@
 """Advice on data and runs: what is likely to spoil masks, what spoils most first."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, get_args
 
 import torch
@@ -31,12 +32,20 @@ LOOK = 20
 AROUND = 1 / 3
 """Share of photos whose cues lie along three sides, above which it is no accident."""
 
+_OFTEN, _SHORTEST, _LIKE = 4, 4, 0.8
+"""How much rarer a misspelt tag is, letters, and likeness by ``difflib``."""
+
+_NAMED = 8
+"""Classes that advice lists by name."""
+
 Topic = Literal[
     "tags that every tagged photo has",
     "classes without a photo",
     "proposals miss objects",
     "the training was short",
     "cues look at the background",
+    "tags that are much alike",
+    "masks that cover the photo",
     "tags with fewer than 20 photos",
     "photos without a tag",
 ]
@@ -89,18 +98,52 @@ def of_tags(tagged: Tagged, unused: Sequence[str] = ()) -> Iterator[Advice]:
             text=f"classes without a photo ({len(never) + len(unused)}): "
             f"{few([*never, *unused])}; {remedy}",
         )
-    scarce = [f"{name} ({n})" for name, n in counts.items() if 0 < n < ENOUGH]
+    yield from _alike(counts)
+    rising = sorted(counts.items(), key=lambda one: one[1])
+    scarce = [f"{name} ({n})" for name, n in rising if 0 < n < ENOUGH]
     if scarce:
         yield Advice(
             topic="tags with fewer than 20 photos",
             text=f"tags with fewer than {ENOUGH} photos ({len(scarce)}): "
-            f"{few(scarce)}; add photos, or expect poor masks of these",
+            f"{few(scarce, most=_NAMED)}; add photos, or expect poor masks of these",
         )
     if none := len(tagged.images) - len(with_tags):
         yield Advice(
             topic="photos without a tag",
             text=f"photos without a tag: {none}; training leaves them out, so tag them "
             "if they show one of the things",
+        )
+
+
+def _alike(counts: Mapping[str, int]) -> Iterator[Advice]:
+    """Look for rare tags that are spelt as a frequent one, but for a letter or two."""
+    pairs = []
+    for name, count in counts.items():
+        others = [one for one, n in counts.items() if 0 < count * _OFTEN <= n]
+        if name.isalpha() and len(name) >= _SHORTEST:
+            near = get_close_matches(name, others, n=1, cutoff=_LIKE)
+            pairs += [f"{name} ({count}) and {one} ({counts[one]})" for one in near]
+    if pairs:
+        yield Advice(
+            topic="tags that are much alike",
+            text=f"tags that are much alike ({len(pairs)}): "
+            f"{few(pairs, most=_NAMED)}; if one is a misspelling of the other, give "
+            "these photos one tag",
+        )
+
+
+def of_masks(everywhere: Sequence[str]) -> Iterator[Advice]:
+    """Tell of classes whose masks say which photos show them, and not where.
+
+    Args:
+        everywhere: their names, as ``report.unplaced`` returns them.
+    """
+    if everywhere:
+        yield Advice(
+            topic="masks that cover the photo",
+            text=f"masks of {few(everywhere, most=_NAMED)} cover most of the photo on "
+            "most photos: unless these fill their photos, the run tells which photos "
+            "show them, not where",
         )
 
 
@@ -181,4 +224,12 @@ def _surrounds(proposals: Proposals, marked: Bool[Tensor, " N"]) -> bool:
     return int((sides > 0.5).sum()) >= 3
 
 
-__all__ = ["Advice", "by_effect", "of_cues", "of_length", "of_proposals", "of_tags"]
+__all__ = [
+    "Advice",
+    "by_effect",
+    "of_cues",
+    "of_length",
+    "of_masks",
+    "of_proposals",
+    "of_tags",
+]

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from wsis import plugins
-from wsis._support.checks import UsageError
+from wsis._support.checks import UsageError, wrong_value
 from wsis._support.files import digest
 from wsis.features.scale import Resize
 from wsis.runs._identity import (
@@ -401,7 +401,7 @@ def validated(model: type[M], values: Mapping[str, Any]) -> M:
             # Our own words, which say what came.
             text = f"{problem['ctx']['error']}"
         else:
-            text = f"{problem['msg']}, got {problem['input']!r}"
+            text = f"{wrong_value(problem)}, got {problem['input']!r}"
         raise SettingsError(f"setting {where}: {text}") from None
 
 

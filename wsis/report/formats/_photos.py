@@ -137,8 +137,8 @@ def _file(source: Path) -> Path:
             + (
                 f"{few(list(map(str, within)))} has one"
                 if within
-                else f"make it with: wsis predict PHOTOS --run {source} --out found, "
-                "and take found"
+                else "make it with: wsis predict PHOTOS --run RUN --out found, and "
+                "take found"
             )
         )
     return source / PREDICTIONS
