@@ -1,5 +1,6 @@
 import ast
 import importlib
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -175,3 +176,20 @@ def test_docstrings_begin_with_what_a_thing_does_or_is():
     ]
 
     assert asking == []
+
+
+@pytest.mark.parametrize("room", [*ROOMS, ""])
+def test_public_functions_take_paths_as_text_too(room):
+    module = importlib.import_module(f"wsis.{room}".rstrip("."))
+    functions = [
+        one
+        for name in module.__all__
+        if inspect.isfunction(one := getattr(module, name))
+    ]
+    takers = {
+        f"{one.__module__}.{one.__name__}({name})"
+        for one in functions
+        for name, of in inspect.signature(one).parameters.items()
+        if "Path" in str(of.annotation) and "str" not in str(of.annotation)
+    }
+    assert takers == set()

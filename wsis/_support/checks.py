@@ -39,7 +39,8 @@ def few(names: Sequence[str], comma: str = ", ", most: int = 3) -> str:
 def wrong_value(problem: Mapping[str, Any]) -> str:
     """Return what is wrong with a value, of pydantic's errors."""
     message: str = problem["msg"]
-    return message.replace("Input should be", "expected")
+    message = message.replace("Input should be", "expected")
+    return message[:1].lower() + message[1:]
 
 
 def many(count: int, what: str, width: int = 0) -> str:

@@ -51,6 +51,13 @@ def moved(tensor: "torch.Tensor", device: "torch.device | str") -> "torch.Tensor
     return tensor.to(device, non_blocking=not waited)
 
 
+def as_paths(part: object, *names: str) -> None:
+    """Turn fields of a frozen data class that were given as text into paths."""
+    for name in names:
+        if isinstance(value := getattr(part, name), str):
+            object.__setattr__(part, name, Path(value))
+
+
 def cache_folder(option: str | Path | None = None) -> Path:
     """Return ``option``, or else WSIS_CACHE, or else where caches go on this system.
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from wsis._support.checks import few, warn
+from wsis._support.places import as_paths
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
 from wsis.data.annotations import AnnotationFile
@@ -54,18 +55,19 @@ class CocoData:
         ValueError: if neither ``root`` nor ``images`` is given.
     """
 
-    root: Path | None = None
-    images: Path | None = None
-    train_json: Path | None = None
-    val_json: Path | None = None
-    val_images: Path | None = None
+    root: str | Path | None = None
+    images: str | Path | None = None
+    train_json: str | Path | None = None
+    val_json: str | Path | None = None
+    val_images: str | Path | None = None
     classes: str = "all"
     upright: bool | Literal["auto"] = "auto"
     masks: Literal["refuse", "skip"] = "refuse"
 
     def __post_init__(self) -> None:
+        as_paths(self, "root", "images", "train_json", "val_json", "val_images")
         if self.root is not None:
-            for name, path in _layout(self.root).items():
+            for name, path in _layout(Path(self.root)).items():
                 if getattr(self, name) is None:
                     # As if it had been given.
                     object.__setattr__(self, name, path)
@@ -90,7 +92,7 @@ class CocoData:
         if self.val_json is None:
             return None
         photos = _given(self.val_images or self.images, _IMAGES)
-        file, wanted = AnnotationFile.read(self.val_json), self._classes()
+        file, wanted = AnnotationFile.read(Path(self.val_json)), self._classes()
         known = file.known(wanted)
         if self.classes == "all":
             self._tell_others(file, known)
@@ -122,7 +124,7 @@ class CocoData:
 
     def _classes(self) -> str | Sequence[str]:
         if self.classes == "all" and self.train_json:
-            return AnnotationFile.read(self.train_json).names("all")
+            return AnnotationFile.read(Path(self.train_json)).names("all")
         return self.classes
 
     def _tell_others(self, file: AnnotationFile, known: Sequence[str]) -> None:
@@ -137,8 +139,8 @@ class CocoData:
 
 
 def read_tagged(
-    annotations: Path,
-    images: Path,
+    annotations: str | Path,
+    images: str | Path,
     classes: str | Sequence[str] = "all",
     *,
     upright: Upright = "auto",
@@ -161,14 +163,14 @@ def read_tagged(
             object of the classes; if photos are of another size than annotated; on
             loading, if a photo is damaged.
     """
-    file = AnnotationFile.read(annotations)
+    file = AnnotationFile.read(Path(annotations))
     labels, names = file.labels(classes), file.names(classes)
-    return _tagged(file, labels, names, _readings(file, images, upright))
+    return _tagged(file, labels, names, _readings(file, Path(images), upright))
 
 
 def read_annotated(
-    annotations: Path,
-    images: Path,
+    annotations: str | Path,
+    images: str | Path,
     classes: str | Sequence[str] = "all",
     *,
     upright: Upright = "auto",
@@ -190,14 +192,15 @@ def read_annotated(
         ValueError: also if objects have no usable mask, an area that is not a number,
             or an ``iscrowd`` other than 0, 1, false or true; counts and names them.
     """
-    return _annotated(AnnotationFile.read(annotations), images, classes, upright, masks)
+    file = AnnotationFile.read(Path(annotations))
+    return _annotated(file, Path(images), classes, upright, masks)
 
 
 def category_ids(
-    annotations: Path, classes: str | Sequence[str] = "all"
+    annotations: str | Path, classes: str | Sequence[str] = "all"
 ) -> tuple[int, ...]:
     """Return the file's own numbers of classes 1…C; raises as ``read_tagged``."""
-    return tuple(AnnotationFile.read(annotations).labels(classes))
+    return tuple(AnnotationFile.read(Path(annotations)).labels(classes))
 
 
 def _annotated(
@@ -309,10 +312,10 @@ def _layout(root: Path) -> dict[str, Path]:
     )
 
 
-def _given(path: Path | None, what: str) -> Path:
+def _given(path: str | Path | None, what: str) -> Path:
     if path is None:
         raise ValueError(f"expected {what}, got none")
-    return path
+    return Path(path)
 
 
 def _readings(

@@ -51,7 +51,7 @@ class ExportedTags:
     unused: Sequence[str] = ()
 
 
-def exported_tags(root: Path) -> ExportedTags:
+def exported_tags(root: str | Path) -> ExportedTags:
     """Return the tags in a folder, whoever wrote them.
 
     Read are ``tags.csv`` and a subfolder per tag, also within ``train``, ``valid`` and
@@ -63,6 +63,7 @@ def exported_tags(root: Path) -> ExportedTags:
         FileNotFoundError: if there is no such folder, or an export has no photo there.
         ValueError: if an export cannot be read, or several do not agree.
     """
+    root = Path(root)
     check_folder(root)
     if table_in(root) is not None:
         return ExportedTags(kind="tags.csv")

@@ -10,6 +10,7 @@ from unicodedata import category
 import torch
 
 from wsis._support.checks import few, proper, warn
+from wsis._support.places import as_paths
 from wsis._support.randomness import generator
 from wsis.contracts import Tagged, TaggedImage
 from wsis.data._listing import Listing, listing
@@ -53,17 +54,18 @@ class FolderData:
         ValueError: if ``held_out`` is out of range.
     """
 
-    root: Path
-    tags: Path | None = None
+    root: str | Path
+    tags: str | Path | None = None
     held_out: float = 0.0
     seed: int = 0
     counts: bool | None = None
     single: bool = False
 
     def __post_init__(self) -> None:
-        check_folder(self.root)
+        as_paths(self, "root", "tags")
+        check_folder(Path(self.root))
         proper("held_out", self.held_out)
-        if self.tags is not None and not self.tags.is_file():
+        if self.tags is not None and not Path(self.tags).is_file():
             raise FileNotFoundError(f"expected a CSV of tags, there is no {self.tags}")
 
     def train(self) -> Tagged:
@@ -77,20 +79,21 @@ class FolderData:
             ValueError: if the CSV is not one, nothing is tagged, all is held out, or
                 counts contradict each other or ``single``.
         """
-        tables = [one for one in self.root.iterdir() if one.suffix.lower() == ".csv"]
-        path = self.tags or table_in(self.root)
+        root = Path(self.root)
+        tables = [one for one in root.iterdir() if one.suffix.lower() == ".csv"]
+        path = Path(self.tags) if self.tags else table_in(root)
         if path is None:
-            photos = _subfolders(self.root)
+            photos = _subfolders(root)
         else:
-            photos = _read(path, self.root, lambda tag: self.counts is False)
+            photos = _read(path, root, lambda tag: self.counts is False)
         if path is None and tables:
             warn(
-                f"{self.root} has tables that are not read: "
+                f"{root} has tables that are not read: "
                 f"{few([one.name for one in tables])}; to read one, call it tags.csv, "
                 "or give --data folder:tags=FILE"
             )
-        classes = classes_of(photos, self.root)
-        loads = readings(self.root, [(name, None) for name, _ in photos], True)
+        classes = classes_of(photos, root)
+        loads = readings(root, [(name, None) for name, _ in photos], True)
         photos, loads = _once(photos, loads)
         self._check_counts(photos)
         draw = generator(self.seed, "held out")
@@ -116,7 +119,7 @@ class FolderData:
                 f"held_out={self.held_out:g} leaves none of {len(photos)} photos to "
                 "train on"
             )
-        return Tagged(name=self.root.resolve().name, classes=classes, images=images)
+        return Tagged(name=root.resolve().name, classes=classes, images=images)
 
     def val(self) -> None:
         """Return None: there are no masks."""

@@ -77,7 +77,7 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
-def read_image(path: Path, *, upright: bool = True) -> Image:
+def read_image(path: str | Path, *, upright: bool = True) -> Image:
     """Return the pixels of a photo.
 
     Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8, and must use more
@@ -92,6 +92,7 @@ def read_image(path: Path, *, upright: bool = True) -> Image:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not a photo, or damaged.
     """
+    path = Path(path)
     if not path.exists():
         if path.is_symlink():
             to = path.readlink()
@@ -313,7 +314,7 @@ _BACK = {
 """From a photo as it is shown to the one that is stored, by EXIF orientation."""
 
 
-def images_in(paths: Iterable[Path]) -> list[Path]:
+def images_in(paths: Iterable[str | Path]) -> list[Path]:
     """Return the photos among files, folders and patterns, each file once.
 
     The order is that given, a folder's photos by path, at any depth, and what a pattern
@@ -326,7 +327,7 @@ def images_in(paths: Iterable[Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     rest, folders = Listing(), []
-    for path in (one for given in paths for one in _matching(given)):
+    for path in (one for given in paths for one in _matching(Path(given))):
         inside = [path]
         if path.is_dir():
             listed = listing(path)

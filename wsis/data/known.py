@@ -35,10 +35,10 @@ class KnownTags:
 
 
 def known_tags(
-    photos: Sequence[Path],
-    given: Iterable[Path],
+    photos: Sequence[str | Path],
+    given: Iterable[str | Path],
     classes: Sequence[str],
-    source: Path | None = None,
+    source: str | Path | None = None,
     *,
     single: bool = False,
 ) -> KnownTags:
@@ -62,13 +62,14 @@ def known_tags(
         ValueError: if tags cannot be read, contradict each other in a count, or
             ``single``, or ``source`` has none of the photos'.
     """
-    bases = list(dict.fromkeys(_base(one.absolute()) for one in given))
+    paths = [Path(photo) for photo in photos]
+    bases = list(dict.fromkeys(_base(Path(one).absolute()) for one in given))
     found = _Found(classes)
     if source is None:
-        found.around(photos, bases)
+        found.around(paths, bases)
     else:
-        found.stated(source, photos, bases)
-    tags = found.merged(photos)
+        found.stated(Path(source), paths, bases)
+    tags = found.merged(paths)
     if source is not None and not any(tags):
         raise ValueError(
             f"expected tags of the photos in {source}, it has none of {len(photos)}, "

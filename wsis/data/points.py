@@ -12,6 +12,7 @@ from unicodedata import normalize
 import torch
 
 from wsis._support.checks import few, warn
+from wsis._support.places import as_paths
 from wsis.contracts import (
     Annotated,
     DataSource,
@@ -43,7 +44,10 @@ class Pointed:
     """
 
     source: DataSource
-    file: Path
+    file: str | Path
+
+    def __post_init__(self) -> None:
+        as_paths(self, "file")
 
     def train(self) -> Tagged:
         """Return the training images with their points."""
@@ -70,7 +74,7 @@ class Pointed:
         return tuple(range(1, len(self.source.train().classes) + 1))
 
 
-def with_points(tagged: Tagged, file: Path) -> Tagged:
+def with_points(tagged: Tagged, file: str | Path) -> Tagged:
     """Return the same images, with points on those that the file names.
 
     A ``.csv`` has a first line ``file,x,y,class`` and then a line a point; a ``.json``
@@ -86,6 +90,7 @@ def with_points(tagged: Tagged, file: Path) -> Tagged:
             or untagged class, or lie outside their image, or all are fractions of its
             sides: all are counted, the first named with their lines.
     """
+    file = Path(file)
     if not file.exists():
         raise FileNotFoundError(f"expected a file of points, there is no {file}")
     if file.suffix.lower() not in (".csv", ".json"):

@@ -240,7 +240,7 @@ def whole(data: DataSource) -> Annotated:
     return both
 
 
-def _pointed(tagged: Tagged, train: int, file: Path) -> Tagged:
+def _pointed(tagged: Tagged, train: int, file: str | Path) -> Tagged:
     """Return both halves, ``train`` images first, with the points of a file."""
     count = Counter(image.name for image in tagged.images)
     if alike := [name for name, photos in count.items() if photos > 1]:

@@ -16,6 +16,7 @@ from pycocotools import mask as rle
 
 from wsis._support.checks import few, warn
 from wsis._support.matlab import read_mat
+from wsis._support.places import as_paths
 from wsis._support.problems import Checks
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
@@ -61,8 +62,8 @@ class VocData:
         FileNotFoundError: if ``root`` or ``sbd`` holds no such data set.
     """
 
-    root: Path
-    sbd: Path | None = None
+    root: str | Path
+    sbd: str | Path | None = None
     train_set: str = "auto"
     val_set: str = "val"
     difficult: Literal["ignore", "count"] = "ignore"
@@ -70,10 +71,11 @@ class VocData:
     download: bool = False
 
     def __post_init__(self) -> None:
+        as_paths(self, "root", "sbd")
         if self.download:
-            _download(self.root)
+            _download(Path(self.root))
         _ = self._folder
-        if self.sbd is not None and SBD.find(self.sbd) is None:
+        if self.sbd is not None and SBD.find(Path(self.sbd)) is None:
             raise FileNotFoundError(
                 f"expected SBD in {self.sbd}, there are no folders cls and inst"
             )
@@ -114,7 +116,7 @@ class VocData:
     @property
     def _folder(self) -> Path:
         for inside in ("", "VOC2012", "VOCdevkit/VOC2012"):
-            folder = self.root / inside
+            folder = Path(self.root) / inside
             if (folder / "JPEGImages").is_dir():
                 return folder
         raise FileNotFoundError(
@@ -124,8 +126,9 @@ class VocData:
 
     @property
     def _sbd(self) -> "SBD | None":
-        beside = self._folder, self.root, self.root.parent
-        return SBD.find(*(beside if self.sbd is None else [self.sbd]))
+        root = Path(self.root)
+        beside = self._folder, root, root.parent
+        return SBD.find(*(beside if self.sbd is None else [Path(self.sbd)]))
 
     def _training_set(self) -> str:
         if self.train_set != "auto":

@@ -285,7 +285,7 @@ def _predictions(one: Mapping[str, Any]) -> Predictions:
     )
 
 
-def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
+def compare_folders(folders: Sequence[str | Path]) -> dict[str, Any]:
     """Judge the strategies of several folders against the first folder's first one.
 
     A strategy that several folders have is named after its folder, too: ``cim (b)``.
@@ -299,27 +299,28 @@ def compare_folders(folders: Sequence[Path]) -> dict[str, Any]:
             runs of a bench share: settings, data, objects to find, versions. The
             message says what differs.
     """
-    found = [_read(folder) for folder in folders]
+    paths = [Path(folder) for folder in folders]
+    found = [_read(path) for path in paths]
     if len(found) < 2:
         raise JournalError(f"expected two folders or more, got {len(found)}")
-    for folder, results in zip(folders[1:], found[1:], strict=True):
+    for path, results in zip(paths[1:], found[1:], strict=True):
         changes = differences(_shared(found[0]), _shared(results))
         if changes:
             said = "; ".join(
                 f"{name}: {_said(one)} and {_said(other)}"
                 for name, (one, other) in changes.items()
             )
-            raise JournalError(f"{folders[0]} and {folder} cannot be compared ({said})")
+            raise JournalError(f"{paths[0]} and {path} cannot be compared ({said})")
     labels = [{run["miner"] for run in results["runs"]} for results in found]
     runs: dict[tuple[str, int], Matches] = {}
-    for i, (folder, results) in enumerate(zip(folders, found, strict=True)):
+    for i, (path, results) in enumerate(zip(paths, found, strict=True)):
         others = set().union(*(labels[:i] + labels[i + 1 :]))
         folds = results["settings"]["data"].get("folds", {}).get("count")
         for run in results["runs"]:
             label, seed = run["miner"], run["seed"]
-            name = f"{label} ({folder.name})" if label in others else label
-            runs[name, seed] = read_matches(folder, label, seed, folds)
-            _check_figures(folder / RESULTS, run, runs[name, seed])
+            name = f"{label} ({path.name})" if label in others else label
+            runs[name, seed] = read_matches(path, label, seed, folds)
+            _check_figures(path / RESULTS, run, runs[name, seed])
     return judge(runs)
 
 

@@ -294,12 +294,12 @@ class Comparison:
         """Write a self-contained HTML page, and return its path."""
         return write_report(self.results(), self._strips(), Path(path))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write results, summaries and the page into a folder, as ``wsis bench`` does.
 
         ``wsis report`` builds the page again from what this writes.
         """
-        results = self.results()
+        folder, results = Path(folder), self.results()
         write_json(folder / RESULTS, results)
         write_text(folder / "summary.csv", to_csv(results))
         write_text(folder / "summary.md", to_markdown(results))

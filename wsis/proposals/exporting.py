@@ -12,7 +12,7 @@ from wsis.geometry.masks import rles
 from wsis.proposals.shards import Store
 
 
-def export_coco(store: Store, path: Path) -> tuple[int, int]:
+def export_coco(store: Store, path: str | Path) -> tuple[int, int]:
     """Write all of a store into one file; return how many photos and masks.
 
     The file is a data set of ``images``, ``annotations`` with run lengths and
@@ -20,7 +20,7 @@ def export_coco(store: Store, path: Path) -> tuple[int, int]:
     the labels that it consumed. Importing it gives the same masks, order and scores.
     """
     masks = 0
-    with atomic_write(path) as temporary, temporary.open("w") as file:
+    with atomic_write(Path(path)) as temporary, temporary.open("w") as file:
         info = {
             "description": "Mask proposals",
             "source": store.about.source,

@@ -183,12 +183,13 @@ class Store:
     lost: Mapping[str, str]
 
     @classmethod
-    def open(cls, folder: Path) -> "Store":
+    def open(cls, folder: str | Path) -> "Store":
         """Return the store as it is now.
 
         Raises:
             StoreError: if there is none, or its description cannot be read.
         """
+        folder = Path(folder)
         about, token = _read_stamp(folder)
         entries: dict[str, Entry] = {}
         shards: dict[str, Shard] = {}

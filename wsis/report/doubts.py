@@ -111,7 +111,9 @@ def unplaced(
     )
 
 
-def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> None:
+def write_review(
+    path: str | Path, photos: Sequence[str], doubts: Sequence[Doubt]
+) -> None:
     """Write a table of doubts: a line a photo, in their order.
 
     Args:
@@ -129,7 +131,7 @@ def write_review(path: Path, photos: Sequence[str], doubts: Sequence[Doubt]) -> 
         )
         told = ("" if number is None else f"{number:.4g}" for number in numbers)
         rows.append((*words, ";".join(one.missing), one.name, *told, one.instances))
-    write_csv(path, rows)
+    write_csv(Path(path), rows)
 
 
 _MOST_OF, _FEW = 0.75, 3

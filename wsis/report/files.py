@@ -19,7 +19,7 @@ class ReportError(ValueError):
 def write_report(
     results: Mapping[str, Any],
     pictures: Sequence[Strip],
-    path: Path,
+    path: str | Path,
     *,
     keep: bool = False,
 ) -> Path:
@@ -32,6 +32,7 @@ def write_report(
         keep: also writes ``report.json`` beside it with the pictures, so that
             ``rebuild`` needs neither photos nor masks.
     """
+    path = Path(path)
     if keep:
         kept = {"pictures": [asdict(strip) for strip in pictures]}
         write_json(path.parent / KEPT, kept)
@@ -39,17 +40,18 @@ def write_report(
     return path
 
 
-def write_tuned(results: Mapping[str, Any], path: Path) -> None:
+def write_tuned(results: Mapping[str, Any], path: str | Path) -> None:
     """Write the content of ``tune.json`` as a self-contained page, atomically."""
-    write_text(path, render_tuned(results))
+    write_text(Path(path), render_tuned(results))
 
 
-def rebuild(folder: Path) -> Path:
+def rebuild(folder: str | Path) -> Path:
     """Write ``report.html`` again from ``results.json`` and ``report.json``; its path.
 
     Raises:
         ReportError: if there are no results, or a file is damaged.
     """
+    folder = Path(folder)
     results = _read(folder / RESULTS)
     kept = _read(folder / KEPT) if (folder / KEPT).is_file() else {}
     try:

@@ -19,13 +19,14 @@ MOST, SIDE = 100, 480
 """Photos on the page, the most doubtful ones, and their longer side in pixels."""
 
 
-def write_found(folder: Path) -> Path:
+def write_found(folder: str | Path) -> Path:
     """Write ``report.html`` into a folder that ``wsis predict`` wrote; return its path.
 
     Raises:
         FileNotFoundError: if predictions or photos are missing.
         ReportError: if the folder has no list of photos by doubt.
     """
+    folder = Path(folder)
     doubted, classes = by_doubt(folder)
     shown = []
     for photo, row in doubted[:MOST]:

@@ -56,7 +56,7 @@ def fit(
     *,
     seed: int,
     scales: Sequence[Scale],
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     steps: int | None = None,
     shared: SharedOf = counted,
     observer: Observer | None = None,
@@ -100,6 +100,7 @@ def fit(
     sampling = generator(seed, "sampling")
     order = Order(generator(seed, "order"), partial(_epoch, len(bags), len(scales)))
     about = {}
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     if checkpoint is not None:
         about = made_from(
             model,

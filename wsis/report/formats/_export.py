@@ -80,11 +80,11 @@ class Exported:
 
 
 def export(
-    source: Path,
-    out: Path,
+    source: str | Path,
+    out: str | Path,
     kind: str,
     *,
-    images: Path | None = None,
+    images: str | Path | None = None,
     min_score: float = 0.0,
     classes: str | None = None,
     exclusive: bool = False,
@@ -117,10 +117,11 @@ def export(
     """
     if kind not in FORMATS:
         raise LookupError(f"expected a format among {', '.join(FORMATS)}, got {kind!r}")
+    source, out = Path(source), Path(out)
     if out.exists():
         raise FileExistsError(f"expected a new folder, {out} exists")
     form = FORMATS[kind]
-    photos, names = photos_of(source, images)
+    photos, names = photos_of(source, None if images is None else Path(images))
     undecided = 0
     if accepted:
         decisions = decided(source if source.is_dir() else source.parent, photos)
