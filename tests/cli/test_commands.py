@@ -464,6 +464,7 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
         assert np.asarray(drawn).shape == (64, 80, 3)
     [image] = found["images"]
     assert (out / image.pop("path")).samefile(photos.images / "val0.png")
+    assert len(image.pop("sha256")) == 64
     assert image == {"id": 1, "file_name": "val0.png", "width": 80, "height": 64}
     assert found["categories"] == [
         {"id": 5, "name": "square"},
@@ -482,6 +483,26 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
         *("--min-score", 1),
     )
     assert json.loads((strict / "results.json").read_text()) == []
+
+
+def test_a_photo_that_was_replaced_is_told_where_its_masks_are_read(
+    run, photos, tmp_path
+):
+    own, out = tmp_path / "own.png", tmp_path / "out"
+    own.write_bytes((photos.images / "val0.png").read_bytes())
+    wsis("predict", own, "--run", run, "--out", out)
+    export = ("export", out, "--format", "coco", "--out")
+    assert "have changed" not in wsis(*export, tmp_path / "one")
+
+    own.write_bytes((photos.images / "val1.png").read_bytes())
+
+    told = f"photos have changed since {out / 'predictions.json'} was written (1 of 1)"
+    text = wsis(*export, tmp_path / "two")
+    assert told in text
+    assert "own.png; if they show something else now, predict them again" in text
+    assert told in wsis("report", out)
+    assert told in wsis(*export, tmp_path / "three", "--strict", code=1)
+    assert not (tmp_path / "three").exists()
 
 
 def test_predict_takes_patterns_and_keeps_chosen_classes(run, photos, tmp_path):

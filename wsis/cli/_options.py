@@ -6,7 +6,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import (
@@ -128,7 +127,7 @@ def _grouped(
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        with warnings_shown(strict=given.pop("strict")) if strict else nullcontext():
+        with warnings_shown(strict=given.pop("strict", False)):
             for name, (kind, names) in groups.items():
                 given[name] = kind(**{field: given.pop(field) for field in names})
             command(**given)

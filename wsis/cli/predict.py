@@ -78,7 +78,7 @@ def predict(
         raise UsageError("expected --single or --no-trust-tags, got both")
     from functools import partial
 
-    from wsis._support.files import write_json
+    from wsis._support.files import content, write_json
     from wsis._support.folders import new_folder, unique, way
     from wsis.data import known_tags
     from wsis.data.annotations import classes_in
@@ -138,6 +138,7 @@ def predict(
         found = _predicted(trained, loading, tasks, keep, jobs, cluster)
         # Frames lie where they will in the end.
         frames = [one for one in tagged if folder in one.parents]
+        digests = [content(path) for path in found]
         places = {one: out / one.relative_to(folder) for one in frames}
         tagged = {places.get(one, one): some for one, some in tagged.items()}
         found = {places.get(one, one): some for one, some in found.items()}
@@ -155,6 +156,7 @@ def predict(
                 TRUSTED: sum(one is not None for one in tagged.values()),
             },
             [way(path, out) for path in found],
+            digests,
         )
         write_json(folder / "predictions.json", coco)
         results = results_of(coco)

@@ -11,7 +11,7 @@ from wsis.cli._next import then
 app = options.command_group()
 
 
-@options.command(app.command, strict=False)
+@options.command(app.command)
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Build report.html from the files of a folder.
 

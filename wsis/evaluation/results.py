@@ -287,6 +287,7 @@ def coco_data_set(
     category_ids: Sequence[int],
     info: dict[str, Any],
     paths: Sequence[str] = (),
+    digests: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return a COCO data set, ready for JSON, whose annotations are the predictions.
 
@@ -299,6 +300,7 @@ def coco_data_set(
         category_ids: their categories.
         info: written as it is.
         paths: the way to each photo from the file's folder, where that is known.
+        digests: the SHA-256 of each photo's file, likewise.
 
     Raises:
         ValueError: if there are more or fewer names than predictions, or a label has
@@ -311,6 +313,8 @@ def coco_data_set(
         images.append({"id": found.image_id, "file_name": name, **size})
     for image, path in zip(images, paths, strict=bool(paths)):
         image["path"] = path
+    for image, digest in zip(images, digests, strict=bool(digests)):
+        image["sha256"] = digest
     annotations = []
     for number, result in enumerate(to_coco(predictions, category_ids), 1):
         mask = result["segmentation"]

@@ -9,8 +9,8 @@ from unicodedata import category, normalize
 
 from PIL import Image as Pillow
 
-from wsis._support.checks import at_least, few
-from wsis._support.files import parse_json, write_csv
+from wsis._support.checks import at_least, few, warn
+from wsis._support.files import content, parse_json, write_csv
 from wsis._support.folders import unique
 from wsis.data.images import Reading, check_folder, images_in, opened, readings
 from wsis.data.names import alike, from_end, is_line
@@ -97,14 +97,15 @@ def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str
     Raises:
         FileNotFoundError: if the file or photos are missing.
         ValueError: if it is no file of predictions, a name of a class has control
-            signs, or a photo has another size than when it was predicted.
+            signs, or a photo has another size than when it was predicted. A file that
+            has changed otherwise is warned of.
     """
     path = _file(source)
     try:
-        content = parse_json(path.read_bytes())
-        given = of_data_set(content)
+        stored = parse_json(path.read_bytes())
+        given = of_data_set(stored)
         names, found, classes = given.names, given.predictions, given.classes
-        paths = [one.get("path") for one in content["images"]]
+        paths = [one.get("path") for one in stored["images"]]
         _check_names(classes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -118,6 +119,18 @@ def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str
         raise ValueError(
             f"photos have another size than in {path} ({len(other)} of {len(names)}): "
             f"{few(other)}; predict them again, or give the right folder with --images"
+        )
+    digests = [one.get("sha256") for one in stored["images"]]
+    changed = [
+        name
+        for name, read, one in zip(names, reads, digests, strict=True)
+        if one not in (None, content(Path(read.path)))
+    ]
+    if changed:
+        warn(
+            f"photos have changed since {path} was written ({len(changed)} of "
+            f"{len(names)}): {few(changed)}; if they show something else now, predict "
+            "them again"
         )
     stems = unique([_safe(Path(name.replace("\\", "/")).stem) for name in names])
     rows = zip(names, stems, reads, found, strict=True)
