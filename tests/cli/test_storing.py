@@ -64,7 +64,7 @@ def test_make_goes_on_where_it_was(photos, tmp_path):
     text = wsis("make", photos.images, "--out", tmp_path / "s", *SOURCE, "--jobs", 1)
 
     assert "of 4 photos" in text
-    assert "images/s, 3 were there; supervision: none" in text
+    assert "images/s, 3 were there and are kept; supervision: none" in text
     assert len(Store.open(tmp_path / "s")) == 7
     other = ("--source", "region_tree:nodes=21:pairs=0", "--jobs", 1)
     text = wsis("make", photos.images, "--out", tmp_path / "s", *other, code=1)
@@ -85,7 +85,7 @@ def test_weights_at_another_path_go_on_and_others_in_their_place_do_not(
     monkeypatch.setenv("WSIS_HED_WEIGHTS", given["a"])
     wsis("make", first, *out, *hed)
     monkeypatch.setenv("WSIS_HED_WEIGHTS", given["b"])
-    assert ", 1 were there;" in wsis("make", first, second, *out, *hed)
+    assert ", 1 were there and are kept;" in wsis("make", first, second, *out, *hed)
 
     tiny_hed(Path(given["b"]), seed=1)
     text = wsis("make", first, second, *out, *hed, code=1)
@@ -152,7 +152,7 @@ def test_export_and_import_give_the_same(store, photos, tmp_path):
         assert one.members.equal(other.members)
         assert one.objectness.equal(other.objectness)
     # Already there: nothing is read twice, nothing is lost.
-    assert "7 were there" in wsis("import", tmp_path / "f.json", *into, "--jobs", 1)
+    assert "7 were there and are kept" in wsis("import", tmp_path / "f.json", *into, "--jobs", 1)
     assert "exists" in wsis("export", store, "--out", tmp_path / "f.json", code=2)
     wsis("export", store, "--out", tmp_path / "f.json", "--overwrite")
 

@@ -104,8 +104,9 @@ def import_(
     """Read proposals that others made into a store.
 
     They are matched with photos by name, with or without suffix, or by number; --train
-    and --val give the photos' numbers if names do not. Pickles are refused, as reading
-    one runs whatever code it holds.
+    and --val give the photos' numbers if names do not. Photos that the store has are
+    kept as they are: proposals that were mended need another store. Pickles are
+    refused, as reading one runs whatever code it holds.
 
     Args:
         path: A file or a folder.
@@ -363,7 +364,7 @@ def _fill(out: Path, about: Any, jobs: Any, pool: Any) -> None:
 
     with Bars() as bars:
         found: Filled = fill(out, about, jobs, pool, bars)
-    there = f", {found.known} were there" if found.known else ""
+    there = f", {found.known} were there and are kept" if found.known else ""
     typer.echo(
         f"{found.masks} proposals of {found.added} photos, "
         f"{found.added / found.seconds:.2f} images/s{there}; "
