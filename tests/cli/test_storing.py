@@ -152,7 +152,9 @@ def test_export_and_import_give_the_same(store, photos, tmp_path):
         assert one.members.equal(other.members)
         assert one.objectness.equal(other.objectness)
     # Already there: nothing is read twice, nothing is lost.
-    assert "7 were there and are kept" in wsis("import", tmp_path / "f.json", *into, "--jobs", 1)
+    assert "7 were there and are kept" in wsis(
+        "import", tmp_path / "f.json", *into, "--jobs", 1
+    )
     assert "exists" in wsis("export", store, "--out", tmp_path / "f.json", code=2)
     wsis("export", store, "--out", tmp_path / "f.json", "--overwrite")
 

@@ -53,22 +53,30 @@ def test_an_object_alone_is_covered_by_its_proposal():
     assert extent[:, 1].tolist() == pytest.approx([0, 0, 0, 0])
 
 
-def test_objects_apart_count_half_by_themselves_half_together():
+def test_objects_apart_count_alone_and_together():
     proposals = strips((0, 2), (5, 7), (0, 7))
     extent = Shown(1, 1, 0, 0, 0, 1, 1, 0, 0, 0).extent(proposals)
 
-    # One object: all of its part, half of the class. Both, and what lies between: 2 of
-    # 7 with its part, 4 of 7 with the class.
-    both = (2 / 7 + 4 / 7) / 2
-    assert extent[:, 0].tolist() == pytest.approx([0.75, 0.75, both])
+    # One object: all of its part. Both, and what lies between: 4 of 7 with the class,
+    # which is more than 2 of 7 with a part.
+    assert extent[:, 0].tolist() == pytest.approx([1, 1, 4 / 7])
 
 
-def test_regions_of_half_a_chance_count_for_the_class_and_for_no_part():
-    proposals = strips((0, 2), (2, 6))
-    extent = Soft(1, 1, 0.5, 0.5, 0.5, 0.5, 0, 0, 0, 0).extent(proposals)
+@pytest.mark.parametrize("highest", [1.0, 0.25])
+def test_regions_far_below_the_highest_count_for_the_class_and_for_no_part(highest):
+    proposals = strips((0, 2), (0, 6))
+    low, more = 0.39 * highest, 0.41 * highest
+    rest = [0.0] * 4
+    alone = Soft(highest, highest, *[low] * 4, *rest).extent(proposals)[:, 0]
+    along = Soft(highest, highest, *[more] * 4, *rest).extent(proposals)[:, 0]
 
-    # The class has 2 + 4 * 0.5 pixels, its one part 2.
-    assert extent[0, 0].item() == pytest.approx((2 / 4 + 1) / 2)
+    def iou(shared, own, other):
+        return shared / (own + other - shared)
+
+    part, both = 2 * highest, 2 * highest + 4 * low
+    assert alone.tolist() == pytest.approx([iou(part, 2, part), iou(both, 6, both)])
+    all_ = 2 * highest + 4 * more
+    assert along.tolist() == pytest.approx([iou(part, 2, all_), iou(all_, 6, all_)])
 
 
 def test_three_networks_are_not_trained_with_the_model():

@@ -33,8 +33,8 @@ _NETWORKS = 3
 _NEAR_BEST = 0.5
 """Of a tag's proposals, those with this share of the best one's score are learned."""
 
-_PART = 0.5
-"""Regions of a higher probability make up a class's connected parts."""
+_PART = 0.4
+"""Regions of more than this share of a class's highest probability are its parts."""
 
 _DECAY = 1e-3
 """L2 penalty of the classifier of photos."""
@@ -48,12 +48,13 @@ class ClassMap(nn.Module):
 
     A proposal's score says little of what it leaves out or takes along. Regions are
     easier: there are hundreds on a photo, and wrong ones among those that are learned
-    from cancel out. The extent of a proposal for a class is the mean of two soft IoUs,
-    in which a region counts with its probability: with all regions of the class, and
-    with those of one connected part, the one that the proposal shares most with. Parts
-    are where the class has more than half of the probability; several objects of a
-    class are several parts unless they touch. Three small networks are averaged.
-    Beside them, a linear classifier of the whole photo tells which classes it shows.
+    from cancel out. The extent of a proposal for a class is the higher of two soft
+    IoUs, in which a region counts with its probability: with all regions of the class,
+    and with those of one connected part, the one that the proposal shares most with.
+    Parts are where the class has more than 0.4 of its highest probability on the photo;
+    several objects of a class are several parts unless they touch. Three small networks
+    are averaged. Beside them, a linear classifier of the whole photo tells which
+    classes it shows.
     Not of the paper (docs/findings.md has the figures).
 
     Args:
@@ -119,14 +120,16 @@ class ClassMap(nn.Module):
         mass, own = share * area[:, None], members @ area
         extent: Tensor = iou(members @ mass, own, mass.sum(0))
         edges = _edges(proposals.regions.cpu())
-        for c in (share > _PART).any(0).nonzero().flatten().tolist():
-            part = _parts(share[:, c] > _PART, edges)
+        highest = share.amax(0)
+        for c in highest.nonzero().flatten().tolist():
+            part = _parts(share[:, c] > _PART * highest[c], edges)
             masses = torch.zeros(len(part), int(part.max()) + 1)
             masses[torch.arange(len(part)), part] = mass[:, c]
             shared = (members @ masses)[:, 1:]
             of_parts = iou(shared, own, masses.sum(0)[1:])
-            extent[:, c] += of_parts.gather(1, shared.argmax(1, keepdim=True))[:, 0]
-        return extent / 2
+            nearest = of_parts.gather(1, shared.argmax(1, keepdim=True))[:, 0]
+            extent[:, c] = extent[:, c].maximum(nearest)
+        return extent
 
     def _regions(
         self, feature_map: Float[Tensor, "D h w"], proposals: Proposals
