@@ -4,12 +4,13 @@
 
 Forward, mining, losses, backward and a step of SGD on one drawn image. Momentum is
 there before, as after any step but the first. Weights are random, which changes
-neither. Prints one line of JSON.
+neither. Prints a line of JSON a step.
 """
 
 import argparse
 import json
 import time
+from typing import get_args
 
 import numpy as np
 import torch
@@ -21,7 +22,9 @@ from wsis.features.frozen import LiveFeatures
 from wsis.features.scale import Scale
 from wsis.geometry.overlap import overlaps
 from wsis.runs.recipes import Recipe
+from wsis.training._precision import computing
 from wsis.training.network import Model
+from wsis.training.schedule import Precision
 from wsis.training.supervision import Strategy, supervise
 
 CLASSES = 20
@@ -61,6 +64,8 @@ def main() -> None:
     options.add_argument("--proposals", type=int, default=1000)
     options.add_argument("--side", type=int, default=480, help="the shorter side")
     options.add_argument("--device", default="cpu")
+    options.add_argument("--precision", choices=get_args(Precision), default="float32")
+    options.add_argument("--steps", type=int, default=1, help="a line for each")
     given = options.parse_args()
     device = torch.device(given.device)
 
@@ -88,7 +93,8 @@ def main() -> None:
     def step() -> dict[str, float]:
         reset_peak(device)
         began = time.perf_counter()
-        scores = model(features(bag, scale))
+        with computing(given.precision, device):
+            scores = model(features(bag, scale)).in_float32()
         forward = time.perf_counter()
         losses = supervise(
             scores,
@@ -114,18 +120,16 @@ def main() -> None:
             "loss": round(float(losses.total.detach()), 4),
         }
 
-    print(
-        json.dumps(
-            {
-                "proposals": given.proposals,
-                "image": list(bag.pixels.shape[:2]),
-                "device": given.device,
-                "threads": torch.get_num_threads(),
-                "parameters": sum(p.numel() for p in model.parameters()),
-                **step(),
-            }
-        )
-    )
+    known = {
+        "proposals": given.proposals,
+        "image": list(bag.pixels.shape[:2]),
+        "device": given.device,
+        "precision": given.precision,
+        "threads": torch.get_num_threads(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    for _ in range(given.steps):
+        print(json.dumps(known | step()), flush=True)
 
 
 if __name__ == "__main__":

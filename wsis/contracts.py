@@ -445,10 +445,10 @@ class ProposalHead(Protocol):
 
 @runtime_checkable
 class Recomputing(Protocol):
-    """A head that pools and computes a few proposals at a time, backwards as well.
+    """A head that pools a few proposals at a time, backwards as well.
 
     Where the backbone trains, pooled features are then not kept but made again in the
-    backward pass, so that memory does not grow with the number of proposals.
+    backward pass, so that memory grows little with the number of proposals.
     """
 
     def vectors(self, view: View) -> Float[Tensor, "N D"]: ...

@@ -1,12 +1,16 @@
 """MaskFuse: a box detector's head turned into a mask one (CIM, section 3.1)."""
 
+from collections.abc import Sequence
+from functools import partial
+from operator import itemgetter
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from torchvision.ops import roi_align
 
 from wsis.contracts import View
+from wsis.heads._convolution import Pool, convolved
 
 _GRID = 7
 
@@ -23,7 +27,7 @@ class MaskFuse(nn.Module):
         channels: D, of the feature map.
         width: of the two layers.
         chunk: proposals pooled and convolved at a time. It bounds memory and changes no
-            result: where there are more, the backward pass pools and convolves again.
+            result. What is convolved is kept for the backward pass, which pools again.
     """
 
     version = 1
@@ -53,37 +57,35 @@ class MaskFuse(nn.Module):
 
     def forward(self, pooled: Float[Tensor, "N D1 7 7"]) -> Float[Tensor, "N D"]:
         """Return ``width`` numbers a proposal."""
-        # Features that are kept are of half precision.
-        dtype = next(self.parameters()).dtype
-        parts = (part.to(dtype) for part in pooled.split(self.chunk))
-        return torch.cat([self._vectors(part) for part in parts])
+        cuts = range(0, max(1, len(pooled)), self.chunk)
+        parts = [slice(cut, cut + self.chunk) for cut in cuts]
+        return self._vectors(pooled, [itemgetter(part) for part in parts])
 
     def vectors(self, view: View) -> Float[Tensor, "N D"]:
-        """Return the same for a view; keeps nothing else per proposal."""
+        """Return the same for a view; keeps the convolution alone per proposal."""
         parts = zip(
             view.boxes.split(self.chunk), view.crops.split(self.chunk), strict=True
         )
-        again = torch.is_grad_enabled() and len(view.boxes) > self.chunk
-        found = []
-        for boxes, crops in parts:
-            given = (view.map, boxes, crops)
-            if again:
-                one = checkpoint(
-                    self._of, *given, use_reentrant=False, preserve_rng_state=False
-                )
-            else:
-                one = self._of(*given)
-            found.append(one)
-        return torch.cat(found)
+        pools = [partial(_pool, boxes=boxes, crops=crops) for boxes, crops in parts]
+        return self._vectors(view.map, pools)
 
-    def _of(self, feature_map: Tensor, boxes: Tensor, crops: Tensor) -> Tensor:
-        return self._vectors(_pool(feature_map, boxes, crops))
-
-    def _vectors(self, pooled: Tensor) -> Tensor:
-        boxes, mask = pooled[:, :-1], pooled[:, -1:]
-        fused = self.fuse(torch.cat([boxes, boxes * mask], dim=1))
-        vectors: Tensor = self.layers(fused.flatten(1))
+    def _vectors(self, given: Tensor, pools: Sequence[Pool]) -> Tensor:
+        weight, bias = self.fuse.parameters()
+        kind = weight.device.type
+        half = torch.is_autocast_enabled(kind)
+        # Features that are kept are of half precision.
+        dtype = torch.get_autocast_dtype(kind) if half else weight.dtype
+        joins = [partial(_joined, pool, dtype) for pool in pools]
+        fused = convolved(given, joins, weight.to(dtype))
+        fused += bias[:, None, None]
+        vectors: Tensor = self.layers(fused.relu_().flatten(1))
         return vectors
+
+
+def _joined(pool: Pool, dtype: torch.dtype, given: Tensor) -> Tensor:
+    pooled = pool(given).to(dtype)
+    boxes, mask = pooled[:, :-1], pooled[:, -1:]
+    return torch.cat([boxes, boxes * mask], dim=1)
 
 
 def _pool(
@@ -91,5 +93,5 @@ def _pool(
     boxes: Float[Tensor, "N 4"],
     crops: Float[Tensor, "N side side"],
 ) -> Float[Tensor, "N D1 7 7"]:
-    pooled = roi_align(feature_map[None], [boxes], _GRID, aligned=True)
+    pooled = roi_align(feature_map[None].to(boxes), [boxes], _GRID, aligned=True)
     return torch.cat([pooled, crops[:, None].to(pooled.dtype)], dim=1)
