@@ -100,7 +100,7 @@ def test_refine_is_on_off_or_a_number_of_passes(value, on, option):
     ("text", "says"),
     [
         ('phtos = "p"', r"no setting is called 'phtos' \(did you mean 'photos'\?\)"),
-        ("", "setting photos: Field required"),
+        ("", "setting photos: field required"),
         ('photos = "p"\nrefine = -1', "setting refine"),
         ('photos = "p"\nmin_score = 2', "setting min_score"),
         ('photos = "p"\n[settings]\nschedule.lrr = 1', "did you mean 'schedule.lr'"),

@@ -17,8 +17,8 @@ Pool = Callable[[Tensor], Tensor]
 
 
 def convolved(
-    given: Tensor, pools: Sequence[Pool], weight: Float[Tensor, "E D 3 3"]
-) -> Float[Tensor, "N E 7 7"]:
+    given: Tensor, pools: Sequence[Pool], weight: Float[Tensor, "out D 3 3"]
+) -> Float[Tensor, "N out 7 7"]:
     """Return the convolution, padded by 1, of all maps that ``pools`` make of a tensor.
 
     The backward pass makes them again, so that no more than one pool's are ever held.
@@ -87,7 +87,7 @@ class _ByFrequency:
     """
 
     def __init__(self, weight: Tensor) -> None:
-        self.weight = _spread(_WEIGHTS, weight.transpose(0, 1))  # (94, D, E)
+        self.weight = _spread(_WEIGHTS, weight.transpose(0, 1))  # (94, D, out)
         self.sum: Tensor | None = None
 
     def __call__(self, maps: Tensor) -> Tensor:
@@ -107,12 +107,17 @@ class _ByFrequency:
         return _gather(_WEIGHTS, self.sum).transpose(0, 1)
 
 
-def _spread(matrix: Float[Tensor, "F P"], maps: Float[Tensor, "N D h w"]) -> Tensor:
+def _spread(
+    matrix: Float[Tensor, "frequencies pixels"], maps: Float[Tensor, "N D h w"]
+) -> Tensor:
     found = matrix.to(maps) @ maps.flatten(2).flatten(0, 1).T
-    return found.view(len(matrix), *maps.shape[:2])  # (F, N, D)
+    return found.view(len(matrix), *maps.shape[:2])  # (frequencies, N, D)
 
 
-def _gather(matrix: Float[Tensor, "F P"], spread: Float[Tensor, "F N D"]) -> Tensor:
+def _gather(
+    matrix: Float[Tensor, "frequencies pixels"],
+    spread: Float[Tensor, "frequencies N D"],
+) -> Tensor:
     found = spread.flatten(1).T @ matrix.to(spread)
     side = math.isqrt(matrix.shape[1])
     return found.view(*spread.shape[1:], side, side)  # (N, D, h, w)
