@@ -1,3 +1,4 @@
+import ast
 import inspect
 import os
 import subprocess
@@ -199,6 +200,65 @@ def test_a_source_is_read_through_bases_aliases_and_rooms(package):
         ("size", (4,), "tuple[int, ...]"),
         ("folder", None, "pathlib.Path | None"),
     ]
+
+
+ODD = """
+TEMPLATE = '''
+class Part:
+    def run(self):
+    "no class of this module"
+'''
+class Part:
+\t'Has "odd" signs: (.'  # so has this: @@@ [
+\tside: int = (
+4
+)
+\tdef run(self,
+  word=")",
+): return word
+\tasync def wait(self):
+\t\t# No docstring.
+\t\tfor one in "ab": print(
+    one)
+\tdef tell(self):
+\t\tr@@@Tells \\\\@@@
+\t\twhile True:
+\t\t\tdef inner(): @@@
+def outer(): pass
+@@@
+\ttail = "last" \\
+ "words"
+other = 3
+""".replace("@@@", '"""')
+
+
+def test_an_outline_lacks_what_functions_do_and_nothing_else():
+    expected = ast.parse(ODD)
+    [_, part, _] = expected.body
+    _, wait, tell = (x for x in part.body if isinstance(x, FUNCTIONS))
+    wait.body, tell.body = [ast.Expr(ast.Constant(...))], tell.body[:1]
+
+    assert ast.unparse(ast.parse(static.outline(ODD))) == ast.unparse(expected)
+
+
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@pytest.mark.parametrize("file", sorted(TESTS.parent.glob("wsis/*/*.py"))[::5])
+def test_an_outline_of_any_source_is_its_definitions(file):
+    text = file.read_text(encoding="utf-8")
+    found, expected = ast.parse(static.outline(text)), ast.parse(text)
+    for node in [*ast.walk(found), *ast.walk(expected)]:
+        if isinstance(node, FUNCTIONS):
+            node.body = node.body[:1] if ast.get_docstring(node) else [ast.Pass()]
+
+    assert ast.dump(found) == ast.dump(expected)
+
+
+def test_a_source_whose_strings_are_not_understood_is_kept_whole():
+    text = "def f():\n    return 1\nx = f'{len(\"')\"'\n"
+
+    assert static.outline(text) == text
 
 
 @pytest.mark.parametrize("name", ["Made", "build", "Plain", "Nothing"])

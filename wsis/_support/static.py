@@ -8,11 +8,13 @@ body of a function is kept, so nothing runs that an import would not run.
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ class _Source:
     @cache
     def of(name: str) -> "_Source":
         text = Path(str(_spec(name).origin)).read_text(encoding="utf-8")
-        return _Source(dict(_named(ast.parse(text).body)))
+        return _Source(dict(_named(ast.parse(outline(text)).body)))
 
     def value(self, name: str, *, build: bool = False) -> Any:
         """Evaluate a name; a definition only where it is to be built.
@@ -122,6 +124,52 @@ class _Source:
                     if name not in space:
                         space[name] = self.value(name)
         return eval(compile(code, "<source>", mode), space)
+
+
+_SIGN = re.compile(
+    r"""
+    \"{3} [^"\\]*+ (?: (?s: \\. | "(?!"") ) [^"\\]*+ )*+ \"{3}
+    | '{3} [^'\\]*+ (?: (?s: \\. | '(?!'') ) [^'\\]*+ )*+ '{3}
+    | " [^"\\\n]*+ (?: (?s: \\. ) [^"\\\n]*+ )*+ "
+    | ' [^'\\\n]*+ (?: (?s: \\. ) [^'\\\n]*+ )*+ '
+    | \# [^\n]*+ | \\ \n
+    | (?P<open> [(\[{] ) | (?P<close> [)\]}] )
+    | \n (?P<indent> [ \t\f]*+ ) (?= [^\s\#] )
+    """,
+    re.VERBOSE,
+)
+"""Strings, comments and joined lines, whose signs do not count; brackets; new lines."""
+
+
+def outline(text: str) -> str:
+    """Return a source without what its functions do; docstrings stay.
+
+    Parsing that took most of the time in which parts are listed.
+    """
+    depth, starts = 0, [(0, 0)]
+    for found in _SIGN.finditer(text):
+        match found.lastgroup:
+            case "open":
+                depth += 1
+            case "close":
+                depth -= 1
+            case "indent" if not depth:
+                starts.append((found.start("indent"), len(found["indent"])))
+    if depth:
+        return text  # Strings within strings, as Python 3.12 has them, are not seen.
+    kept: list[str] = []
+    function: int | None = None  # indent of the one whose body is left out
+    for (start, indent), (end, _) in pairwise([*starts, (len(text), 0)]):
+        line = text[start:end]
+        if function is None or indent <= function:
+            begins = line.startswith(("def ", "async def "), indent)
+            function, first = indent if begins else None, True
+            kept.append(line)
+        elif first:
+            first = False
+            told = line[indent:].lstrip("rRuU")[0] in "\"'"
+            kept.append(line if told else f"{line[:indent]}...\n")
+    return "".join(kept)
 
 
 @cache
