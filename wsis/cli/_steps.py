@@ -160,7 +160,7 @@ def check_formats(project: Project, file: Path) -> None:
 
     Args:
         project: names formats.
-        file: that says so.
+        file: where it names them; the message begins with it.
 
     Raises:
         UsageError: if there is one; names the nearest.
