@@ -45,6 +45,26 @@ def test_copies_of_what_is_beside_are_dropped_and_it_is_not_returned():
     assert spelled(found) == ["c"]
 
 
+@pytest.mark.parametrize("most", [0.3, 0.5, 0.75, 0.9, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_sets_of_all_sizes_are_chosen_one_after_another(seed, most, monkeypatch):
+    random = np.random.default_rng(seed)
+    area = 2.0 ** random.integers(0, 9, 12)
+    candidates = random.random((80, 12)) < random.random((80, 1))
+    candidates[:, 0] = True
+    beside = candidates[random.integers(0, 80, 3)]
+    kept: list[np.ndarray] = []
+    for one in candidates:
+        near = ((one & two) @ area / ((one | two) @ area) for two in [*beside, *kept])
+        if all(iou <= most for iou in near):
+            kept.append(one)
+    monkeypatch.setattr(_choosing, "_BLOCK", 9)
+
+    found = distinct(candidates, area, most, count=80, beside=beside)
+
+    assert np.array_equal(found, np.reshape(kept, (-1, 12)))
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_keeps_the_first_that_are_asked_for(count):
     assert len(distinct(sets("a", "b", "c"), AREA, 0.9, count=count)) == count

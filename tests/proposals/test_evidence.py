@@ -5,7 +5,7 @@ import torch
 from tests.builders import random_proposals, rectangles
 from wsis.contracts import Supervision
 from wsis.geometry import masks
-from wsis.proposals import PixelEvidence
+from wsis.proposals import PixelEvidence, evidence
 from wsis.proposals.evidence import NAMES
 
 PART, WHOLE = (80, 80, 160, 240), (80, 80, 240, 240)
@@ -71,6 +71,15 @@ def test_rows_follow_the_proposals_and_a_mirror_changes_nothing():
 
     assert shuffled.allclose(found[order], atol=1e-5)
     assert mirrored.allclose(found, atol=1e-3)
+
+
+def test_work_in_blocks_changes_nothing(monkeypatch):
+    image = np.random.default_rng(0).integers(0, 255, (12, 14, 3), dtype=np.uint8)
+    proposals = random_proposals(9, size=(12, 14))
+    whole = PixelEvidence()(image, proposals)
+    monkeypatch.setattr(evidence, "_ROWS", 2)
+
+    assert torch.equal(PixelEvidence()(image, proposals), whole)
 
 
 def test_a_proposal_smaller_than_a_pixel_at_work_has_zeros():

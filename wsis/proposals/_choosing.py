@@ -1,5 +1,7 @@
 """Choose among candidates: sets of superpixels, the best first."""
 
+import math
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -28,29 +30,73 @@ def distinct(
     """
     weight = area.astype(np.float32)
     beside = candidates[:0] if beside is None else beside
-    before = len(beside)
-    # Numbers once and for all: every block is compared with every one kept.
-    kept = np.empty((before + count + _BLOCK, len(area)), dtype=np.float32)
-    size = np.empty(len(kept), dtype=np.float32)
-    kept[:before] = beside
-    size[:before] = kept[:before] @ weight
-    number = before
+    kept = _Kept(weight, max_overlap, len(beside) + count + _BLOCK)
+    kept.add(beside.astype(np.float32))
+    chosen: list[int] = []
     for start in range(0, len(candidates), _BLOCK):
-        if number >= before + count:
+        if len(chosen) >= count:
             break
         block = candidates[start : start + _BLOCK].astype(np.float32)
+        far = np.flatnonzero(~kept.near(block))
+        block = block[far]
         own = block @ weight
-        shared = (block * weight) @ kept[:number].T
-        near = (iou(shared, own, size[:number]) > max_overlap).any(1)
-        block, own = block[~near], own[~near]
         close = iou((block * weight) @ block.T, own, own) > max_overlap
         free = np.ones(len(block), dtype=bool)
         for i in range(len(block)):
             free[i + 1 :] &= ~(close[i, i + 1 :] & free[i])
-        end = number + int(free.sum())
-        kept[number:end], size[number:end] = block[free], own[free]
-        number = end
-    return kept[before : min(number, before + count)] > 0
+        kept.add(block[free])
+        chosen += (start + far[free]).tolist()
+    found: Bool[np.ndarray, "_ R"] = candidates[chosen[:count]]
+    return found
+
+
+class _Kept:
+    """Sets of superpixels by octaves of area; those of far octaves overlap too little.
+
+    Args:
+        weight: areas of the superpixels.
+        max_overlap: a set with an IoU above this with one that was added is near it.
+        room: most sets that are added.
+    """
+
+    def __init__(
+        self, weight: Float[np.ndarray, " R"], max_overlap: float, room: int
+    ) -> None:
+        self.weight, self.max_overlap = weight, max_overlap
+        self.reach = math.ceil(-math.log2(max_overlap))
+        self.shape = room, len(weight)
+        # Numbers once and for all: memory that nothing is written to costs nothing.
+        self.sets: dict[int, Float[np.ndarray, "K R"]] = {}
+        self.sizes: dict[int, Float[np.ndarray, " _"]] = {}
+
+    def near(self, block: Float[np.ndarray, "B R"]) -> Bool[np.ndarray, " B"]:
+        """Mark the sets of a block that are near one that was added."""
+        found = np.zeros(len(block), dtype=bool)
+        own, octaves = self._sized(block)
+        weighed = block * self.weight
+        for octave, size in self.sizes.items():
+            rows = np.flatnonzero(abs(octaves - octave) <= self.reach)
+            shared = weighed[rows] @ self.sets[octave][: len(size)].T
+            found[rows] |= (iou(shared, own[rows], size) > self.max_overlap).any(1)
+        return found
+
+    def add(self, block: Float[np.ndarray, "B R"]) -> None:
+        """Add the sets of a block."""
+        own, octaves = self._sized(block)
+        for octave in np.unique(octaves).tolist():
+            rows = octaves == octave
+            if octave not in self.sets:
+                self.sets[octave] = np.empty(self.shape, dtype=np.float32)
+            before = self.sizes.get(octave, own[:0])
+            self.sizes[octave] = size = np.concatenate([before, own[rows]])
+            self.sets[octave][len(before) : len(size)] = block[rows]
+
+    def _sized(
+        self, block: Float[np.ndarray, "B R"]
+    ) -> tuple[Float[np.ndarray, " B"], Int[np.ndarray, " B"]]:
+        """Return the areas of sets, and the octaves of these."""
+        area = block @ self.weight
+        return area, np.frexp(area)[1]
 
 
 def neighbour_pairs(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
+from scipy.sparse import csr_array
 from skimage.color import rgb2lab
 
 from wsis._support.memory import give_back
@@ -82,6 +83,14 @@ class Superpixels:
         a = self.labels
         sides = np.concatenate([a[0], a[-1], a[:, 0], a[:, -1]])
         return np.bincount(sides, minlength=len(self)).astype(float)
+
+    @cached_property
+    def touching(self) -> csr_array:
+        """A sparse matrix (R, R) with 1 where two touch."""
+        first, second = self.edges.T
+        ends = np.concatenate([first, second]), np.concatenate([second, first])
+        ones = np.ones(len(ends[0]), dtype=np.float32)
+        return csr_array((ones, ends), shape=(len(self), len(self)))
 
     @cached_property
     def colour(self) -> Float[np.ndarray, "R 3"]:
