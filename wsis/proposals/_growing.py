@@ -2,10 +2,10 @@
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -260,24 +260,28 @@ class ByMeans:
         This is the innermost loop: what is not weighed is not computed.
         """
         by_contour, by_colour, by_size, by_shape = self.weights
-        held, colour, boxes, apart = self.held, self.colour, self.boxes, math.dist
-        ones = repeat(one) if isinstance(one, int) else one
-        found = []
-        for one, other, (length, contour) in zip(ones, others, borders, strict=False):
-            distance = by_contour * contour / length
-            if by_colour:
-                distance += by_colour * apart(colour[other], colour[one])
-            if by_size:
-                # The least area to a power is the least power.
-                mine, theirs = held[one], held[other]
-                distance *= mine if mine < theirs else theirs
-            if by_shape:
-                left, top, right, bottom = boxes[one]
-                x0, y0, x1, y1 = boxes[other]
-                width = (x1 if x1 > right else right) - (x0 if x0 < left else left)
-                height = (y1 if y1 > bottom else bottom) - (y0 if y0 < top else top)
-                distance += by_shape * width * height
-            found.append(distance)
+
+        def own(values: list[Any]) -> Iterable[Any]:
+            return repeat(values[one]) if isinstance(one, int) else _at(values, one)
+
+        found = [by_contour * contour / length for length, contour in borders]
+        if by_colour:
+            apart = math.dist
+            pairs = zip(found, _at(self.colour, others), own(self.colour), strict=False)
+            found = [d + by_colour * apart(theirs, mine) for d, theirs, mine in pairs]
+        if by_size:
+            # The least area to a power is the least power.
+            pairs = zip(found, _at(self.held, others), own(self.held), strict=False)
+            found = [d * (a if a < b else b) for d, b, a in pairs]
+        if by_shape:
+            pairs = zip(found, _at(self.boxes, others), own(self.boxes), strict=False)
+            found = [
+                d
+                + by_shape
+                * ((x1 if x1 > right else right) - (x0 if x0 < left else left))
+                * ((y1 if y1 > bottom else bottom) - (y0 if y0 < top else top))
+                for d, (x0, y0, x1, y1), (left, top, right, bottom) in pairs
+            ]
         return found
 
 
@@ -332,6 +336,10 @@ class ByHistograms:
         between = np.array([contour / length for length, contour in borders])
         distances: list[float] = (self.by_contour * between - alike).tolist()
         return distances
+
+
+def _at(values: list[Any], places: list[int]) -> Iterable[Any]:
+    return map(values.__getitem__, places)
 
 
 def _doubled(table: Float[np.ndarray, "R ..."]) -> Float[np.ndarray, "K ..."]:
