@@ -29,6 +29,9 @@ else:
     Tensor = Any
 
 
+PREDICTIONS = "predictions.json"
+"""Name of the file that makes a folder one of predictions."""
+
 _UNFINISHED = ".part"
 """Ends the names of files that are being written; they begin with a dot."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from wsis._support.checks import few
-from wsis._support.files import content, digest, parse_json
+from wsis._support.files import PREDICTIONS, content, digest, parse_json
 from wsis.cli import _options as options
 from wsis.cli._errors import COMMANDS, UsageError, printable
 from wsis.cli._next import command, led
@@ -295,13 +295,13 @@ def _weights(folder: Path) -> bool:
 
 
 def _found(folder: Path) -> bool:
-    return (folder / "predictions.json").is_file()
+    return (folder / PREDICTIONS).is_file()
 
 
 def _state(folder: Path) -> str | None:
     """Return the digest of a model, or of predictions; None if they are not there."""
     if _found(folder):
-        return content(folder / "predictions.json")
+        return content(folder / PREDICTIONS)
     for name in ("refined.json", "run.json"):
         if (folder / name).is_file():
             try:

@@ -9,6 +9,7 @@ import typer
 
 from wsis import plugins
 from wsis._support.checks import many
+from wsis._support.files import PREDICTIONS
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message, printable
 from wsis.cli._files import write_tags
@@ -58,7 +59,7 @@ def doctor(
         raise UsageError(
             f"expected a run in {place}, as data are named; leave it or {named[0]} out"
         )
-    elif (place / "predictions.json").is_file():
+    elif (place / PREDICTIONS).is_file():
         _advise(_of_found(place))
     else:
         _advise(_of_folder(place))

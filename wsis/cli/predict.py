@@ -78,7 +78,7 @@ def predict(
         raise UsageError("expected --single or --no-trust-tags, got both")
     from functools import partial
 
-    from wsis._support.files import content, write_json
+    from wsis._support.files import PREDICTIONS, content, write_json
     from wsis._support.folders import new_folder, unique, way
     from wsis.data import known_tags
     from wsis.data.annotations import classes_in
@@ -158,7 +158,7 @@ def predict(
             [way(path, out) for path in found],
             digests,
         )
-        write_json(folder / "predictions.json", coco)
+        write_json(folder / PREDICTIONS, coco)
         results = results_of(coco)
         write_json(folder / "results.json", results)
         chosen = [

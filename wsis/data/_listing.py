@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from wsis._support.checks import few
+from wsis._support.files import PREDICTIONS
 
 SUFFIXES = (
     *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe"),
@@ -109,7 +110,7 @@ def _walk(
                 into.left_out["loop"].append(one)
             elif not (deep or dot):
                 into.folders.append(one)
-            elif (one / "predictions.json").is_file():
+            elif (one / PREDICTIONS).is_file():
                 into.left_out["drawn"].append(one)
             elif place not in seen:
                 seen.add(place)

@@ -53,7 +53,7 @@ from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import Overrides, Part, Settings, SettingsError
 from wsis.training.checkpoints import Progress
 from wsis.training.class_map import ClassMap, map_steps, near_best
-from wsis.training.inference import predict, rated, scores
+from wsis.training.inference import look, predict, rated, scores
 from wsis.training.loop import fit
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
@@ -619,7 +619,8 @@ class Pipeline:
         features, view = self.features(model), self.train_views[:1]
         views = scores(model, bag, features, view)
         maps = partial(_map, features)
-        found = rated(model, bag, views, view, bag.tags, maps)
+        seen = look(model, bag, view, bag.tags, maps)
+        found = rated(views, bag.proposals, bag.tags, seen)
         return near_best(found, bag.proposals, bag.tags, self.settings.selection.nms)
 
     def predict(

@@ -100,36 +100,23 @@ class ClassMap(nn.Module):
         return probability.cpu()
 
     @torch.no_grad()
-    def extent(
+    def shares(
         self,
         feature_map: Float[Tensor, "D h w"],
         proposals: Proposals,
         present: Float[Tensor, " C"],
-    ) -> Float[Tensor, "N C"]:
-        """Return how well each proposal covers each class, in [0, 1]; on the CPU.
+    ) -> Float[Tensor, "R C"]:
+        """Return the probability of each class in every region; on the CPU.
 
         ``present`` says how likely each class is on the photo. Where it is likelier
         than on training photos, so are its regions; classes with 0 are nowhere.
         """
-        means, area = self._regions(feature_map, proposals)
+        means, _ = self._regions(feature_map, proposals)
         odds = moved(present, means.device) / self.rate
         odds = odds / odds.max().clamp_min(1e-9)
         prior = nn.functional.pad(odds.log(), (1, 0))
-        share = (self(means) + prior).softmax(-1).mean(0)[:, 1:].cpu()
-        area, members = area.cpu(), proposals.members.float().cpu()
-        mass, own = share * area[:, None], members @ area
-        extent: Tensor = iou(members @ mass, own, mass.sum(0))
-        edges = _edges(proposals.regions.cpu())
-        highest = share.amax(0)
-        for c in highest.nonzero().flatten().tolist():
-            part = _parts(share[:, c] > _PART * highest[c], edges)
-            masses = torch.zeros(len(part), int(part.max()) + 1)
-            masses[torch.arange(len(part)), part] = mass[:, c]
-            shared = (members @ masses)[:, 1:]
-            of_parts = iou(shared, own, masses.sum(0)[1:])
-            nearest = of_parts.gather(1, shared.argmax(1, keepdim=True))[:, 0]
-            extent[:, c] = extent[:, c].maximum(nearest)
-        return extent
+        share: Tensor = (self(means) + prior).softmax(-1).mean(0)[:, 1:].cpu()
+        return share
 
     def _regions(
         self, feature_map: Float[Tensor, "D h w"], proposals: Proposals
@@ -218,6 +205,33 @@ class ClassMap(nn.Module):
             tick(bag.image.name)
         self.requires_grad_(requires_grad=False)
         self.eval()
+
+
+def extent(share: Float[Tensor, "R C"], proposals: Proposals) -> Float[Tensor, "N C"]:
+    """Return how well each proposal covers each class, in [0, 1]; on the CPU.
+
+    ``share`` is the probability of each class in every region, as ``ClassMap`` has it.
+    """
+    area, members = sizes(proposals), proposals.members.float().cpu()
+    mass, own = share * area[:, None], members @ area
+    found: Tensor = iou(members @ mass, own, mass.sum(0))
+    edges = _edges(proposals.regions.cpu())
+    highest = share.amax(0)
+    for c in highest.nonzero().flatten().tolist():
+        part = _parts(share[:, c] > _PART * highest[c], edges)
+        masses = torch.zeros(len(part), int(part.max()) + 1)
+        masses[torch.arange(len(part)), part] = mass[:, c]
+        shared = (members @ masses)[:, 1:]
+        of_parts = iou(shared, own, masses.sum(0)[1:])
+        nearest = of_parts.gather(1, shared.argmax(1, keepdim=True))[:, 0]
+        found[:, c] = found[:, c].maximum(nearest)
+    return found
+
+
+def sizes(proposals: Proposals) -> Float[Tensor, " R"]:
+    """Return the pixels of each region, those without one included; on the CPU."""
+    flat, number = proposals.regions.flatten().cpu(), proposals.members.shape[1]
+    return torch.bincount(flat, minlength=number).float()
 
 
 def _summary(feature_map: Float[Tensor, "D h w"]) -> Float[Tensor, " numbers"]:

@@ -1,7 +1,7 @@
 """Inference: scores averaged over views, then instances."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,11 +11,12 @@ from wsis._support.weights import all_finite, check_finite
 from wsis.contracts import Ledger, Proposals, View
 from wsis.features.frozen import Features
 from wsis.features.scale import Scale
-from wsis.geometry.masks import select
-from wsis.geometry.overlap import overlaps
+from wsis.geometry.overlap import iou
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
+from wsis.training.class_map import extent, sizes
 from wsis.training.network import Model, Scores
+from wsis.training.outlines import voted
 from wsis.training.selection import Selection
 
 NOT_FINITE = (
@@ -71,47 +72,87 @@ def predict(
 
     With ``allowed``, they are of these classes alone. Scores are those of ``rated``; a
     model with a class map needs ``maps``, which gives a bag's feature map at a scale.
+    With one, the regions of instances are voted on.
     """
     proposals = bag.proposals
     views = scores(model, bag, features, scales) if len(proposals) else []
-    of_classes = torch.zeros(0, model.classes)
+    of_classes, seen = torch.zeros(0, model.classes), None
     if views:
-        of_classes = rated(model, bag, views, scales, allowed, maps)
+        seen = look(model, bag, scales, allowed, maps)
+        of_classes = rated(views, proposals, allowed, seen)
     found = selection(of_classes, proposals, image_id=bag.image.id, ledger=ledger)
-    return replace(found, agreement=_agreement(found, views, proposals))
+    regions = proposals.members[found.index].cpu()
+    if seen is not None and selection.vote < 1:
+        votes = of_classes, seen.share, proposals, selection.vote
+        found, regions = voted(found, *votes)
+    return replace(found, agreement=_agreement(found, regions, views, proposals))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a class map sees on a photo, over all views.
+
+    Args:
+        present: the probability of each class to be on the photo.
+        share: the probability of each class in every region.
+    """
+
+    present: Float[Tensor, " C"]
+    share: Float[Tensor, "R C"]
+
+
+@torch.no_grad()
+def look(
+    model: Model,
+    bag: Bag,
+    scales: Sequence[Scale],
+    allowed: Bool[Tensor, " C"] | None = None,
+    maps: MapsOf | None = None,
+) -> Seen | None:
+    """Return what the model's class map sees on a photo; None without one.
+
+    ``maps`` gives a bag's feature map at a scale; classes are known where ``allowed``
+    says them.
+
+    Raises:
+        ValueError: if the model has a class map and there are no ``maps``.
+    """
+    if model.class_map is None:
+        return None
+    if maps is None:
+        raise ValueError("expected maps for a model with a class map, got none")
+    upright = [_upright(maps(bag, one), one) for one in scales]
+    if allowed is None:
+        chances = [model.class_map.present(one) for one in upright]
+        present = torch.stack(chances).mean(0)
+    else:
+        present = allowed.float().cpu()
+    given = bag.proposals, present
+    share = [model.class_map.shares(one, *given) for one in upright]
+    return Seen(present, torch.stack(share).mean(0))
 
 
 @torch.no_grad()
 def rated(
-    model: Model,
-    bag: Bag,
     views: Sequence[Scores],
-    scales: Sequence[Scale],
+    proposals: Proposals,
     allowed: Bool[Tensor, " C"] | None = None,
-    maps: MapsOf | None = None,
+    seen: Seen | None = None,
 ) -> Float[Tensor, "N C"]:
     """Return the scores by which instances are chosen, of proposals and classes.
 
-    They are those of the branches, averaged over ``views``. With a class map they are
-    the root of these times the extent, times the fourth root of the probability that
-    the class is on the photo, 1 for those ``allowed``. Each is then multiplied by its
-    share of the best one of its class there, so that what is far behind ranks lower
-    among photos. Classes that are not allowed have 0.
+    They are those of the branches, averaged over ``views``. With what a class map has
+    ``seen`` they are the root of these times the extent, times the fourth root of the
+    probability that the class is on the photo, 1 for those ``allowed``. Each is then
+    multiplied by its share of the best one of its class there, so that what is far
+    behind ranks lower among photos. Classes that are not allowed have 0.
     """
     found = torch.stack([one.final() for one in views]).mean(0).cpu()
     if allowed is not None:
         found = found * allowed
-    if model.class_map is None:
+    if seen is None:
         return found
-    if maps is None:
-        raise ValueError("expected maps for a model with a class map, got none")
-    seen = [_upright(maps(bag, one), one) for one in scales]
-    if allowed is None:
-        present = torch.stack([model.class_map.present(one) for one in seen]).mean(0)
-    else:
-        present = allowed.float().cpu()
-    extents = [model.class_map.extent(one, bag.proposals, present) for one in seen]
-    found = (found * present.sqrt()).sqrt() * torch.stack(extents).mean(0)
+    found = (found * seen.present.sqrt()).sqrt() * extent(seen.share, proposals)
     return found * (found / found.max(0).values.clamp_min(1e-9))
 
 
@@ -120,7 +161,10 @@ def _upright(feature_map: Float[Tensor, "D h w"], scale: Scale) -> Tensor:
 
 
 def _agreement(
-    found: Predictions, views: Sequence[Scores], proposals: Proposals
+    found: Predictions,
+    regions: Bool[Tensor, "M R"],
+    views: Sequence[Scores],
+    proposals: Proposals,
 ) -> Float[Tensor, " M"]:
     """Return the share of branches whose best proposal of a class is the instance."""
     if not len(found):
@@ -130,9 +174,12 @@ def _agreement(
         torch.stack([one.product for one in branch]).mean(0)[:, labels].argmax(0).cpu()
         for branch in zip(*(one.branches for one in views), strict=True)
     ]  # (K,) of each branch
-    places, inverse = torch.cat([found.index, *best]).unique(return_inverse=True)
-    iou = overlaps(select(proposals, places)).iou
-    instance, *chosen = inverse.split([len(found), *(len(one) for one in best)])
+    area, instances = sizes(proposals), regions.float()
     column = torch.searchsorted(labels, found.label)
-    near = [iou[instance, one[column]] >= _SAME for one in chosen]
+    near = []
+    for one in best:
+        chosen = proposals.members[one].float().cpu()
+        shared = (instances * area) @ chosen.T
+        same = iou(shared, instances @ area, chosen @ area) >= _SAME
+        near.append(same.gather(1, column[:, None])[:, 0])
     return torch.stack(near).float().mean(0)

@@ -20,16 +20,20 @@ class Selection:
         threshold: only higher scores count.
         nms: of two proposals of one class whose boxes overlap more, the lower goes.
         limit: most instances an image.
+        vote: with a class map, proposals whose IoU with an instance is above this vote
+            on its regions; 1 leaves every instance the proposal that it is.
     """
 
     threshold: float = 1e-5
     nms: float = 0.3
     limit: int = 100
+    vote: float = 1.0
 
     def __post_init__(self) -> None:
         at_least("threshold", self.threshold, 0)
         fraction("nms", self.nms)
         positive("limit", self.limit)
+        fraction("vote", self.vote, zero=True)
 
     def __call__(
         self,

@@ -10,14 +10,12 @@ from unicodedata import category, normalize
 from PIL import Image as Pillow
 
 from wsis._support.checks import at_least, few, warn
-from wsis._support.files import content, parse_json, write_csv
+from wsis._support.files import PREDICTIONS, content, parse_json, write_csv
 from wsis._support.folders import unique
 from wsis.data.images import Reading, check_folder, images_in, opened, readings
 from wsis.data.names import alike, from_end, is_line
 from wsis.evaluation import of_data_set
 from wsis.geometry.predictions import Predictions
-
-PREDICTIONS = "predictions.json"
 
 _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "BMP": ".bmp", "PNG": ".png"}
 """Photos that every program reads, by content; others are written anew as PNG."""

@@ -10,13 +10,12 @@ import torch
 from pycocotools import mask as rle
 
 from wsis._support.checks import few
-from wsis._support.files import parse_json
+from wsis._support.files import PREDICTIONS, parse_json
 from wsis.contracts import Image, Rle, TaggedImage
 from wsis.geometry.drawing import overlay
 from wsis.geometry.frame import Framed, sampled_mask
 from wsis.geometry.masks import rles
 from wsis.report.formats import Photo
-from wsis.report.formats._photos import PREDICTIONS
 from wsis.report.gallery import data_uri
 from wsis.report.shown import Mined, mine
 from wsis.runs import Run, load
