@@ -8,10 +8,14 @@ from wsis.geometry.masks import select
 from wsis.geometry.overlap import cross_iou
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.run import load, train
-from wsis.training.class_map import ClassMap, near_best, targets
+from wsis.training.class_map import ClassMap, extent, near_best, targets
 from wsis.training.inference import predict, scores
 
 ALL = torch.ones(2)
+
+
+def extent_of(classes, feature_map, proposals, present):
+    return extent(classes.shares(feature_map, proposals, present), proposals)
 
 
 class Shown(ClassMap):
@@ -25,10 +29,10 @@ class Shown(ClassMap):
         first = [(proposals.regions[0] == r).nonzero()[0, 0] for r in self.order]
         return [self.columns[i] for i in first]
 
-    def extent(self, proposals, present=ALL):
+    def extent(self, proposals):
         self.order = range(proposals.members.shape[1])
         self.proposals = proposals
-        return super().extent(torch.zeros(1, 1, 10), proposals, present)
+        return extent_of(self, torch.zeros(1, 1, 10), proposals, ALL)
 
     def forward(self, means):
         logits = torch.full((1, len(means), 3), -50.0)
@@ -47,19 +51,19 @@ class Soft(Shown):
 
 def test_an_object_alone_is_covered_by_its_proposal():
     proposals = strips((2, 6), (2, 4), (2, 8), (8, 10))
-    extent = Shown(0, 0, 1, 1, 1, 1, 0, 0, 0, 0).extent(proposals)
+    covered = Shown(0, 0, 1, 1, 1, 1, 0, 0, 0, 0).extent(proposals)
 
-    assert extent[:, 0].tolist() == pytest.approx([1, 2 / 4, 4 / 6, 0])
-    assert extent[:, 1].tolist() == pytest.approx([0, 0, 0, 0])
+    assert covered[:, 0].tolist() == pytest.approx([1, 2 / 4, 4 / 6, 0])
+    assert covered[:, 1].tolist() == pytest.approx([0, 0, 0, 0])
 
 
 def test_objects_apart_count_alone_and_together():
     proposals = strips((0, 2), (5, 7), (0, 7))
-    extent = Shown(1, 1, 0, 0, 0, 1, 1, 0, 0, 0).extent(proposals)
+    covered = Shown(1, 1, 0, 0, 0, 1, 1, 0, 0, 0).extent(proposals)
 
     # One object: all of its part. Both, and what lies between: 4 of 7 with the class,
     # which is more than 2 of 7 with a part.
-    assert extent[:, 0].tolist() == pytest.approx([1, 1, 4 / 7])
+    assert covered[:, 0].tolist() == pytest.approx([1, 1, 4 / 7])
 
 
 @pytest.mark.parametrize("highest", [1.0, 0.25])
@@ -96,38 +100,44 @@ def test_features_beyond_five_deviations_count_as_five():
 
 def test_objects_that_touch_are_one_part():
     proposals = strips((0, 2), (2, 4), (0, 4))
-    extent = Shown(1, 1, 1, 1, 0, 0, 0, 0, 0, 0).extent(proposals)
+    covered = Shown(1, 1, 1, 1, 0, 0, 0, 0, 0, 0).extent(proposals)
 
-    assert extent[:, 0].tolist() == pytest.approx([0.5, 0.5, 1.0])
+    assert covered[:, 0].tolist() == pytest.approx([0.5, 0.5, 1.0])
 
 
 def test_each_class_has_an_extent_of_its_own():
     proposals = strips((0, 3), (3, 6))
-    extent = Shown(1, 1, 1, 2, 2, 2, 0, 0, 0, 0).extent(proposals)
+    covered = Shown(1, 1, 1, 2, 2, 2, 0, 0, 0, 0).extent(proposals)
 
-    assert extent.tolist() == [pytest.approx([1, 0]), pytest.approx([0, 1])]
+    assert covered.tolist() == [pytest.approx([1, 0]), pytest.approx([0, 1])]
 
 
 def test_classes_that_are_not_present_are_nowhere():
     proposals = strips((0, 3), (3, 6))
     classes = ClassMap(channels=1, classes=2).eval()
-    free = classes.extent(torch.zeros(1, 1, 10), proposals, ALL)
-    tied = classes.extent(torch.zeros(1, 1, 10), proposals, torch.tensor([0.0, 1.0]))
+    free = extent_of(classes, torch.zeros(1, 1, 10), proposals, ALL)
+    tied = extent_of(
+        classes, torch.zeros(1, 1, 10), proposals, torch.tensor([0.0, 1.0])
+    )
 
     assert (free > 0).all()
     assert (tied[:, 0] == 0).all()
     assert (tied[:, 1] > free[:, 1]).all()
-    none = classes.extent(torch.zeros(1, 1, 10), proposals, torch.zeros(2))
+    none = extent_of(classes, torch.zeros(1, 1, 10), proposals, torch.zeros(2))
     assert none.tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_class_that_is_as_likely_as_on_training_photos_has_no_advantage():
     proposals = strips((0, 3), (3, 6))
     classes = ClassMap(channels=1, classes=2).eval()
-    even = classes.extent(torch.zeros(1, 1, 10), proposals, ALL)
+    even = extent_of(classes, torch.zeros(1, 1, 10), proposals, ALL)
     classes.rate = torch.tensor([0.8, 0.2])
-    usual = classes.extent(torch.zeros(1, 1, 10), proposals, torch.tensor([0.4, 0.1]))
-    likely = classes.extent(torch.zeros(1, 1, 10), proposals, torch.tensor([0.4, 0.4]))
+    usual = extent_of(
+        classes, torch.zeros(1, 1, 10), proposals, torch.tensor([0.4, 0.1])
+    )
+    likely = extent_of(
+        classes, torch.zeros(1, 1, 10), proposals, torch.tensor([0.4, 0.4])
+    )
 
     assert torch.allclose(even, usual)
     assert (likely[:, 0] < even[:, 0]).all()
@@ -139,8 +149,8 @@ def test_proposals_in_another_order_have_the_same_extents():
     classes = ClassMap(channels=1, classes=2).eval()
     feature_map = torch.arange(10.0).view(1, 1, 10)
 
-    first = classes.extent(feature_map, proposals, ALL)
-    again = classes.extent(feature_map, select(proposals, order), ALL)
+    first = extent_of(classes, feature_map, proposals, ALL)
+    again = extent_of(classes, feature_map, select(proposals, order), ALL)
 
     assert torch.allclose(first[order], again, atol=1e-6)
 
@@ -203,10 +213,10 @@ def test_it_learns_what_it_is_shown_and_repeats_itself(tmp_path):
     looked = learned(bags, finding=ClassMap.eval)
 
     for bag in bags:
-        extent = classes.extent(colours(bag), bag.proposals, ALL)
+        covered = extent_of(classes, colours(bag), bag.proposals, ALL)
         shown = fitting(bag)
-        assert extent[shown.index, shown.label - 1] > 0.8 * extent.max()
-        assert extent.max(0).values.argmax() + 1 == shown.label
+        assert covered[shown.index, shown.label - 1] > 0.8 * covered.max()
+        assert covered.max(0).values.argmax() + 1 == shown.label
         assert (classes.present(colours(bag)) > 0.5).equal(bag.tags)
     tagged = torch.stack([bag.tags for bag in bags]).sum(0)
     assert classes.rate.tolist() == pytest.approx((tagged + 1) / (len(bags) + 2))
@@ -249,9 +259,9 @@ def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path
     assert 0 < present.min() < present.max() < 1
     known = torch.tensor([True, False])
     for allowed, likely in ((known, known.float()), (None, present)):
-        extent = run.model.class_map.extent(feature_map, bag.proposals, likely)
+        covered = extent_of(run.model.class_map, feature_map, bag.proposals, likely)
         found = run.pipeline.predict(run.model, bag, allowed)
-        score = (product * likely.sqrt()).sqrt() * extent
+        score = (product * likely.sqrt()).sqrt() * covered
         # What is far behind the best of its class ranks lower among photos.
         best = score.max(0).values.clamp_min(1e-9)
         ranked = (score**2 / best)[found.index, found.label - 1]
@@ -270,8 +280,8 @@ def test_mirrored_views_see_the_same_regions(tmp_path):
     [bag] = pipeline.bags(Squares(val=1).val().tagged.images)
     upright = pipeline.frozen.map(bag, pipeline.test_views[0])
     seen = []
-    extent = model.class_map.extent
-    model.class_map.extent = lambda *given: seen.append(extent(*given)) or seen[-1]
+    shares = model.class_map.shares
+    model.class_map.shares = lambda *given: seen.append(shares(*given)) or seen[-1]
 
     predict(
         model,

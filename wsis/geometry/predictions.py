@@ -30,7 +30,8 @@ class Predictions:
     Args:
         image_id: the image's number.
         size: (H, W) in pixels.
-        index: the proposal that each instance is; −1 where it is none.
+        index: the proposal that each instance is, or was before others voted on its
+            regions; −1 where it is none.
         label: its class, 1…C.
         score: higher is better.
         boxes: of the masks, xyxy.

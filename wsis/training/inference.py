@@ -16,7 +16,7 @@ from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
 from wsis.training.class_map import extent, sizes
 from wsis.training.network import Model, Scores
-from wsis.training.outlines import voted
+from wsis.training._outlines import voted
 from wsis.training.selection import Selection
 
 NOT_FINITE = (
@@ -90,7 +90,7 @@ def predict(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a class map sees on a photo, over all views.
+    """A class map's view of a photo, the mean over all scales and flips.
 
     Args:
         present: the probability of each class to be on the photo.
