@@ -14,9 +14,9 @@ from wsis.features.scale import Scale
 from wsis.geometry.overlap import iou
 from wsis.geometry.predictions import Predictions
 from wsis.proposals.bags import Bag
+from wsis.training._outlines import voted
 from wsis.training.class_map import extent, sizes
 from wsis.training.network import Model, Scores
-from wsis.training._outlines import voted
 from wsis.training.selection import Selection
 
 NOT_FINITE = (
