@@ -94,6 +94,16 @@ def test_instances_that_become_alike_are_one_within_a_class():
     assert masks[1] == [1] * 6 + [0] * 4
 
 
+def test_no_instances_stay_none():
+    proposals, scores = strips((0, 5)), torch.zeros(1, 1)
+    none = Selection()(scores, proposals, image_id=0)
+
+    found, regions = voted(none, scores, shown(proposals), proposals, 0.5)
+
+    assert (len(found), len(found.masks), len(regions)) == (0, 0, 0)
+    assert found.boxes.shape == (0, 4)
+
+
 def test_the_order_of_proposals_changes_nothing():
     generator = torch.Generator().manual_seed(0)
     proposals = strips((0, 5), (0, 6), (1, 6), (2, 9), (3, 9), (4, 8))
