@@ -10,7 +10,14 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from wsis import InputWarning
-from wsis.data.images import check_files, images_in, read_all, read_image, readings
+from wsis.data.images import (
+    check_files,
+    images_in,
+    pixels_of,
+    read_all,
+    read_image,
+    readings,
+)
 
 RED = (255, 0, 0)
 
@@ -132,6 +139,29 @@ def test_photos_of_several_pages_are_told(tmp_path, kind):
         images_in([tmp_path])
     with pytest.warns(InputWarning, match=told):
         readings(tmp_path, [(f"{name}.{kind}", None) for name in "ab"], upright=True)
+
+
+@pytest.mark.parametrize("values", [[0, 65536], [-1, 60000]])
+def test_whole_numbers_out_of_sixteen_bits_are_refused(tmp_path, values):
+    path = saved(tmp_path / "a.tif", Pillow.fromarray(np.array([values], np.int32)))
+
+    with pytest.raises(ValueError, match=rf"got {values[0]} to {values[1]}; scale"):
+        read_image(path)
+
+
+def test_a_pillow_image_has_the_pixels_of_its_file(tmp_path):
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    deep = Pillow.fromarray(np.array([[0, 257, 32768, 65535]], np.uint16))
+    clear = Pillow.new("RGBA", (2, 2), (255, 0, 0, 0))
+    for name, photo, more in (
+        ("a.png", halves("RGB", RED, (0, 0, 255)), {"exif": exif}),
+        ("b.png", deep, {}),
+        ("c.png", clear, {}),
+    ):
+        path = saved(tmp_path / name, photo, **more)
+        with Pillow.open(path) as opened:
+            assert (pixels_of(opened) == read_image(path)).all()
 
 
 def test_exif_turns_the_photo_unless_told_not_to(tmp_path):

@@ -184,6 +184,18 @@ def test_voc_has_a_class_and_an_object_for_every_pixel(found, tmp_path):
             assert photo.size == SIZE[::-1]
 
 
+@pytest.mark.parametrize("names", [("background", "b", "c"), ("a:b", "a#b", "c")])
+def test_classes_that_voc_cannot_tell_apart_are_refused(found, tmp_path, names):
+    path = found / "predictions.json"
+    content = json.loads(path.read_text())
+    for category, name in zip(content["categories"], names, strict=True):
+        category["name"] = name
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match=r"labelmap.txt cannot tell classes apart"):
+        export(found, tmp_path / "out", "voc")
+
+
 def test_label_studio_gets_regions_in_percent(found, tmp_path):
     out = tmp_path / "out"
     export(found, out, "labelstudio")

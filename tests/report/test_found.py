@@ -30,6 +30,10 @@ def test_refuses_a_folder_without_a_list_or_with_another_one(found):
     with pytest.raises(ReportError, match="expected photo, doubt and reasons"):
         write_found(found)
 
+    (found / REVIEW).write_bytes("photo,doubt,reasons\nä.png,1,\n".encode("latin-1"))
+    with pytest.raises(ReportError, match=r"expected UTF-8 in .*review.csv; save it"):
+        write_found(found)
+
     (found / REVIEW).unlink()
     with pytest.raises(ReportError, match=r"review.csv, there is none"):
         write_found(found)

@@ -178,4 +178,16 @@ def _bare(word: str) -> str:
     return "".join(kept).removesuffix("s") or word
 
 
-_NONE = {"nan", "none", "null", "n/a", "na", "nil", "-", "--", "?"}
+_NONE = {
+    "background",
+    "negative",
+    "nan",
+    "none",
+    "null",
+    "n/a",
+    "na",
+    "nil",
+    "-",
+    "--",
+    "?",
+}

@@ -476,12 +476,27 @@ def _is_heic(path: Path) -> bool:
     return start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"msf")
 
 
+def pixels_of(photo: Pillow.Image) -> Image:
+    """Return the pixels of a Pillow image as ``read_image`` returns those of its file.
+
+    Raises:
+        ValueError: if its values are not of 8 or 16 bits.
+    """
+    return _rgb(ImageOps.exif_transpose(photo))
+
+
 def _rgb(photo: Pillow.Image) -> Image:
     if photo.mode == "F":
         raise ValueError("expected 8 or 16 bits a value, got floating point")
     if photo.mode.startswith("I"):
-        grey = np.asarray(photo).astype(np.int64).clip(0, 65535)
-        if 0 < (most := grey.max()) < _DARK:
+        grey = np.asarray(photo).astype(np.int64)
+        least, most = grey.min(), grey.max()
+        if least < 0 or most > 65535:
+            raise ValueError(
+                f"expected values of 0 to 65535, got {least} to {most}; scale them or "
+                "save the photo with 8 bits"
+            )
+        if 0 < most < _DARK:
             raise ValueError(_TOO_DARK.format(f"no more than {most}"))
         # 257 maps 65535 to 255; half of it rounds.
         photo = Pillow.fromarray(((grey + 128) // 257).astype(np.uint8))

@@ -80,8 +80,14 @@ def by_doubt(
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise ReportError(f"expected {path}, there is none; predict the photos again")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except UnicodeDecodeError:
+        raise ReportError(
+            f"expected UTF-8 in {path}; save it as CSV UTF-8, or predict the photos "
+            "again"
+        ) from None
     if rows and not {"photo", "doubt", "reasons"} <= rows[0].keys():
         raise ReportError(f"expected photo, doubt and reasons as columns of {path}")
     return rows

@@ -16,7 +16,7 @@ from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.annotations import known_classes
 from wsis.data.halves import for_classes
-from wsis.data.images import read_all, read_image
+from wsis.data.images import pixels_of, read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.frame import Framed
 from wsis.geometry.predictions import Predictions
@@ -246,7 +246,7 @@ def _read(photo: Picture) -> tuple[str, Image]:
     if isinstance(photo, str | Path):
         return Path(photo).name, read_image(Path(photo))
     if isinstance(photo, Pillow.Image):
-        return "picture", np.array(photo.convert("RGB"))
+        return "picture", pixels_of(photo)
     if not isinstance(photo, np.ndarray):
         came = type(photo).__name__
     elif photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3:

@@ -175,7 +175,7 @@ def _read(
         score = one.get("score")
         number = isinstance(score, int | float) and not isinstance(score, bool)
         if score is not None and not (number and abs(score) <= _MOST):
-            got = str(score)[:60]
+            got = repr(score)[:60]
             raise ValueError(f"mask {i}: expected a finite number as score, got {got}")
         scores.append(math.nan if score is None else float(score))
     if not masks:

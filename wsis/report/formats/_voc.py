@@ -1,6 +1,7 @@
 """PASCAL VOC's pictures of classes and of objects."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def voc(
     del style
     if len(classes) >= VOID:
         raise ValueError(f"voc has room for {VOID - 1} classes, got {len(classes)}")
+    # Colons and # are marks in the map of labels.
+    plain = [re.sub("[:#]", "_", name) for name in ("background", *classes)]
+    if alike := [name for name, count in Counter(plain).items() if count > 1]:
+        raise ValueError(
+            f"voc's labelmap.txt cannot tell classes apart that it calls {alike[0]!r}; "
+            "rename one (background is what is no object, and : and # become _)"
+        )
     kinds = "SegmentationClass", "SegmentationObject"
     listed = folder / "ImageSets" / "Segmentation"
     for one in (*(folder / kind for kind in kinds), listed):
@@ -54,8 +62,6 @@ def voc(
     names = "".join(f"{photo.stem}\n" for photo in photos)
     write_text(listed / "trainval.txt", names)
     write_text(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
-    # Colons and # are marks there.
-    plain = [re.sub("[:#]", "_", name) for name in ("background", *classes)]
     colours = np.frombuffer(_PALETTE, np.uint8).reshape(-1, 3).tolist()
     rows = [f"{n}:{r},{g},{b}::" for n, (r, g, b) in zip(plain, colours, strict=False)]
     write_text(
