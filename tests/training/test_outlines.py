@@ -59,10 +59,14 @@ def test_a_score_counts_by_its_square():
     share = shown(proposals, *[1] * 4, 0.5)
 
     # The fifth column needs half of the votes: 0.6 · 1/2 + 0.4 · 1/2 is one half.
-    for low, there in ((0.71, 1), (0.69, 1), (0.49, 0)):
+    for low, there in ((0.71, 1), (0.69, 0), (0.49, 0)):
         scores = torch.tensor([[0.7], [low]])
         _, (best, *_) = vote(proposals, scores, share)
-        assert best[4] == (there if low > 0.7 else 0)
+        assert best[4] == there
+    # Of the squares 0.6 has 0.31, of the scores it would have 0.4 and be enough.
+    scores = torch.tensor([[0.9], [0.6]])
+    _, (best, *_) = vote(proposals, scores, shown(proposals, *[1] * 4, 0.7))
+    assert best == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
 
 
 def test_without_the_class_five_sixths_of_the_votes_are_needed():

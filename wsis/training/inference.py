@@ -72,7 +72,8 @@ def predict(
 
     With ``allowed``, they are of these classes alone. Scores are those of ``rated``; a
     model with a class map needs ``maps``, which gives a bag's feature map at a scale.
-    With one, the regions of instances are voted on.
+    Where it has one and ``selection.vote`` is below 1, the regions of instances are
+    voted on.
     """
     proposals = bag.proposals
     views = scores(model, bag, features, scales) if len(proposals) else []
@@ -175,11 +176,11 @@ def _agreement(
         for branch in zip(*(one.branches for one in views), strict=True)
     ]  # (K,) of each branch
     area, instances = sizes(proposals), regions.float()
+    weighed, own = instances * area, instances @ area
     column = torch.searchsorted(labels, found.label)
     near = []
     for one in best:
         chosen = proposals.members[one].float().cpu()
-        shared = (instances * area) @ chosen.T
-        same = iou(shared, instances @ area, chosen @ area) >= _SAME
+        same = iou(weighed @ chosen.T, own, chosen @ area) >= _SAME
         near.append(same.gather(1, column[:, None])[:, 0])
     return torch.stack(near).float().mean(0)
