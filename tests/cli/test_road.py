@@ -288,6 +288,17 @@ def test_refuses_a_wrong_file_before_any_work(here, before, after, says):
     assert not (here / "wsis-out").exists()
 
 
+def test_classes_that_an_export_cannot_write_are_refused_before_any_work(here):
+    (here / "photos" / "disc").rename(here / "photos" / "background")
+    start()
+    change(here, '["coco"]', '["coco", "voc"]')
+
+    for dry in ((), ("--dry-run",)):
+        text = wsis("run", *CPU, *dry, code=2)
+        assert "wsis.toml: setting export: voc's labelmap.txt cannot tell" in text
+    assert not (here / "wsis-out").exists()
+
+
 def test_run_without_a_file_says_how_to_begin(here):
     assert "write it with: wsis start PHOTOS" in wsis("run", code=1)
 

@@ -175,5 +175,7 @@ def test_counted_classes_keep_their_best_instances():
     assert found().at_most({"dog": 5, "cat": 0}).index.tolist() == [4, 2, 9]
     with pytest.raises(ValueError, match="at least 0, got dog -1"):
         found().at_most({"dog": -1})
+    with pytest.raises(ValueError, match=r"whole counts of at least 0, got dog 1\.5"):
+        found().at_most({"cat": 0, "dog": 1.5})
     with pytest.raises(ValueError, match="expected classes among"):
         found().at_most({"cow": 1})

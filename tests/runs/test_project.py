@@ -101,7 +101,10 @@ def test_refine_is_on_off_or_a_number_of_passes(value, on, option):
     [
         ('phtos = "p"', r"no setting is called 'phtos' \(did you mean 'photos'\?\)"),
         ("", "setting photos: field required"),
-        ('photos = "p"\nrefine = -1', "setting refine"),
+        ('photos = "p"\nrefine = -1', "refine: expected true, false, or a whole numb"),
+        ('photos = "p"\nrefine = 1.5', "whole number of passes, got 1.5"),
+        ('photos = "p"\nexport = "coco"', "export: expected a list, got 'coco'"),
+        ("photos = 1", "setting photos: expected a path, got 1"),
         ('photos = "p"\nmin_score = 2', "setting min_score"),
         ('photos = "p"\n[settings]\nschedule.lrr = 1', "did you mean 'schedule.lr'"),
         ('photos = "p"\nminer = "cmi"', "cmi"),

@@ -88,6 +88,11 @@ def test_tags_that_are_known_leave_no_other_class(saved, pipeline, data):
     assert len(run.predict(image, tags=[])) == 0
     with pytest.raises(LookupError, match="there is no class 'dog'; the classes are"):
         run.predict(image, tags=["dog"])
+    assert run.predict(image, tags="disc").score.equal(tied.score)
+    with pytest.raises(LookupError, match="expected names of classes, got 2; the cl"):
+        run.predict(image, tags=iter(["disc", 2]))
+    with pytest.raises(ValueError, match=r"whole counts of at least 0, got disc 1\.5"):
+        run.predict(image, tags={"square": 1, "disc": 1.5})
 
 
 def test_agreement_is_the_share_of_branches_whose_best_is_the_instance(pipeline, data):

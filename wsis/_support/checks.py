@@ -39,7 +39,10 @@ def few(names: Sequence[str], comma: str = ", ", most: int = 3) -> str:
 def wrong_value(problem: Mapping[str, Any]) -> str:
     """Return what is wrong with a value, of pydantic's errors."""
     message: str = problem["msg"]
+    if problem["type"] == "path_type":
+        return "expected a path"
     message = message.replace("Input should be", "expected")
+    message = message.replace("a valid tuple", "a list")
     return message[:1].lower() + message[1:]
 
 

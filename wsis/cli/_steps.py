@@ -155,15 +155,16 @@ class Steps:
         return [*([] if auto else ["--device", self.place.device]), *cache]
 
 
-def check_formats(project: Project, file: Path) -> None:
-    """Refuse formats that nothing writes.
+def check_formats(project: Project, file: Path, classes: Sequence[str]) -> None:
+    """Refuse formats that nothing writes, and classes that a format cannot write.
 
     Args:
         project: names formats.
         file: where it names them; the message begins with it.
+        classes: names of labels 1…C.
 
     Raises:
-        UsageError: if there is one; names the nearest.
+        UsageError: if there is one; of formats it names the nearest.
     """
     from wsis.report.formats import FORMATS
 
@@ -173,6 +174,10 @@ def check_formats(project: Project, file: Path) -> None:
                 f"{file}: no format of export is called {form!r}"
                 f"{nearest(form, list(FORMATS))}; they are: {', '.join(FORMATS)}"
             )
+        try:
+            FORMATS[form].check(classes)
+        except ValueError as error:
+            raise UsageError(f"{file}: setting export: {error}") from None
 
 
 def unread(tagged: "Tagged") -> list[str]:

@@ -45,9 +45,9 @@ def run(
 
     trackers(track or ())  # refuses wrong ones before any work
     project = Project.read(file)
-    check_formats(project, file)
     journal = Journal(project.out)
     tagged = project.source().train()
+    check_formats(project, file, tagged.classes)
     broken = unread(tagged) if dry_run else []
     if dry_run:
         typer.echo(summary(tagged))

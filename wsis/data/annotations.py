@@ -191,14 +191,19 @@ def listed(text: str, classes: Iterable[str]) -> list[str]:
 
 
 def known_classes(names: Iterable[str], classes: Sequence[str]) -> list[str]:
-    """Return names of classes as they are spelled in ``classes``.
+    """Return names of classes as they are spelled in ``classes``; a text is one name.
 
     Raises:
         UnknownClassError: if a class is not there; lists all.
     """
     known = {plain(name): name for name in classes}
-    names, there = list(names), f"the classes are: {', '.join(classes)}"
+    there = f"the classes are: {', '.join(classes)}"
+    if not isinstance(names, Iterable):
+        raise UnknownClassError(f"expected names of classes, got {names!r}; {there}")
+    names = [names] if isinstance(names, str) else list(names)
     for name in names:
+        if not isinstance(name, str):
+            raise UnknownClassError(f"expected names of classes, got {name!r}; {there}")
         if plain(name) not in known:
             hint = nearest(plain(name), known)
             raise UnknownClassError(f"there is no class {name!r}{hint}; {there}")

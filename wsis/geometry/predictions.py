@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,10 +130,16 @@ class Predictions:
             counts: of objects by name of class; 0 leaves all, as no name does.
 
         Raises:
-            ValueError: if a class is unknown, or a count is negative.
+            ValueError: if a class is unknown, or a count is negative or no whole number.
         """
-        if wrong := [f"{name} {n}" for name, n in counts.items() if n < 0]:
-            raise ValueError(f"expected counts of at least 0, got {', '.join(wrong)}")
+        if wrong := [
+            f"{name} {n!r}"
+            for name, n in counts.items()
+            if not isinstance(n, Integral) or isinstance(n, bool) or n < 0
+        ]:
+            raise ValueError(
+                f"expected whole counts of at least 0, got {', '.join(wrong)}"
+            )
         keep = torch.ones(len(self), dtype=torch.bool)
         order = self.score.argsort(descending=True, stable=True)
         for name, count in counts.items():

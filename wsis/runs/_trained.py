@@ -165,13 +165,14 @@ class Trained(ABC):
                 a data set, whose tags are not looked at.
             tags: the classes on the photo, where they are known: no instance is of
                 another class. None allows all. With counts, as ``{"dog": 2}``, a class
-                has as many instances at most, the best; 0 leaves all.
+                has as many instances at most, the best; 0 leaves all. A text is one
+                class.
             tick: is called with what was done after each of ``parts``.
 
         Raises:
             FileNotFoundError: if there is no such file.
             LookupError: if a tag is no class of the model.
-            ValueError: if it is not a photo.
+            ValueError: if it is not a photo, or a count is no whole number from 0 on.
         """
         image = as_image(photo, len(self.classes))
         allowed = None

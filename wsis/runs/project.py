@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from wsis._support.files import differences, in_words, parse_json, write_json
 from wsis._support.folders import locked
@@ -48,9 +48,18 @@ class Project(BaseModel):
     recipe: str = PHOTOS
     miner: str | None = None
     settings: dict[str, Any] = {}
-    refine: bool | int = Field(default=False, ge=0)
+    refine: bool | int = False
     export: tuple[str, ...] = ("coco",)
     min_score: float = Field(default=0.1, ge=0, le=1)
+
+    @field_validator("refine", mode="before")
+    @classmethod
+    def _on_off_or_passes(cls, value: Any) -> Any:
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(
+                f"expected true, false, or a whole number of passes, got {value!r}"
+            )
+        return value
 
     @classmethod
     def read(cls, path: Path) -> "Project":

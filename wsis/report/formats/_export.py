@@ -13,7 +13,7 @@ from wsis.report._decisions import decided
 from wsis.report.formats._coco import coco, cvat
 from wsis.report.formats._labelstudio import labelstudio
 from wsis.report.formats._photos import Photo, Style, photos_of, write_names
-from wsis.report.formats._voc import voc
+from wsis.report.formats._voc import check_voc, voc
 from wsis.report.formats._yolo import yolo
 
 Write = Callable[[Sequence[Photo], Sequence[str], Style, Path], None]
@@ -27,10 +27,12 @@ class Format:
     Args:
         write: does it.
         exclusive: a pixel has room for one instance only.
+        check: refuses names of classes 1…C that it cannot write.
     """
 
     write: Write
     exclusive: bool = False
+    check: Callable[[Sequence[str]], None] = lambda classes: None
 
 
 def _overlays(
@@ -46,7 +48,7 @@ def _overlays(
 FORMATS: Mapping[str, Format] = {
     "coco": Format(write=coco),
     "yolo": Format(write=yolo),
-    "voc": Format(write=voc, exclusive=True),
+    "voc": Format(write=voc, exclusive=True, check=check_voc),
     "labelstudio": Format(write=labelstudio),
     "cvat": Format(write=cvat),
     "overlays": Format(write=_overlays),
@@ -122,6 +124,7 @@ def export(
         raise FileExistsError(f"expected a new folder, {out} exists")
     form = FORMATS[kind]
     photos, names = photos_of(source, None if images is None else Path(images))
+    form.check(names)
     undecided = 0
     if accepted:
         decisions = decided(source if source.is_dir() else source.parent, photos)

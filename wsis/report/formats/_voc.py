@@ -27,18 +27,10 @@ def voc(
     tells of every pixel, and no class or object has the number of void ones.
 
     Raises:
-        ValueError: if there are more classes, or instances on a photo, than numbers.
+        ValueError: as ``check_voc``, and if a photo has more instances than numbers.
     """
     del style
-    if len(classes) >= VOID:
-        raise ValueError(f"voc has room for {VOID - 1} classes, got {len(classes)}")
-    # Colons and # are marks in the map of labels.
-    plain = [re.sub("[:#]", "_", name) for name in ("background", *classes)]
-    if alike := [name for name, count in Counter(plain).items() if count > 1]:
-        raise ValueError(
-            f"voc's labelmap.txt cannot tell classes apart that it calls {alike[0]!r}; "
-            "rename one (background is what is no object, and : and # become _)"
-        )
+    check_voc(classes)
     kinds = "SegmentationClass", "SegmentationObject"
     listed = folder / "ImageSets" / "Segmentation"
     for one in (*(folder / kind for kind in kinds), listed):
@@ -63,11 +55,33 @@ def voc(
     write_text(listed / "trainval.txt", names)
     write_text(folder / "classes.txt", "".join(f"{name}\n" for name in classes))
     colours = np.frombuffer(_PALETTE, np.uint8).reshape(-1, 3).tolist()
-    rows = [f"{n}:{r},{g},{b}::" for n, (r, g, b) in zip(plain, colours, strict=False)]
+    named = zip(_plain(classes), colours, strict=False)
+    rows = [f"{name}:{r},{g},{b}::" for name, (r, g, b) in named]
     write_text(
         folder / "labelmap.txt",
         "\n".join(("# label:color_rgb:parts:actions", *rows, "")),
     )
+
+
+def check_voc(classes: Sequence[str]) -> None:
+    """Refuse classes that VOC has no room for, or that ``labelmap.txt`` calls alike.
+
+    Raises:
+        ValueError: if there are such.
+    """
+    if len(classes) >= VOID:
+        raise ValueError(f"voc has room for {VOID - 1} classes, got {len(classes)}")
+    counts = Counter(_plain(classes))
+    if alike := [name for name, count in counts.items() if count > 1]:
+        raise ValueError(
+            f"voc's labelmap.txt cannot tell classes apart that it calls {alike[0]!r}; "
+            "rename one (background is what is no object, and : and # become _)"
+        )
+
+
+def _plain(classes: Sequence[str]) -> list[str]:
+    """Return names, background's first, without the marks of the map of labels."""
+    return [re.sub("[:#]", "_", name) for name in ("background", *classes)]
 
 
 def _palette() -> bytes:
