@@ -221,6 +221,21 @@ def test_refuses_what_does_not_belong_together() -> None:
         voc_ap([found()], [truth((1, 0, 4), ignore=(0,))], CLASSES)
 
 
+def test_names_of_classes_decide_where_predictions_know_them() -> None:
+    truths = [truth((1, 0, 4), (2, 9, 12))]
+    made = found((0.9, 2, 0, 4), (0.8, 1, 9, 12))
+    named = replace(made, classes=("DOG", "cat"))
+
+    assert evaluate([made], truths, ("cat", "dog")).metrics["AP"] == 0
+    assert evaluate([named], truths, ("cat", "dog")).metrics["AP"] == pytest.approx(100)
+    further = replace(made, classes=("dog", "cat", "ox"))
+    assert evaluate([further], truths, ("cat", "dog")) == evaluate(
+        [named], truths, ("cat", "dog")
+    )
+    with pytest.raises(ValueError, match=r"classes cat, dog; got instances of ox; lea"):
+        evaluate([replace(made, classes=("ox", "cat"))], truths, ("cat", "dog"))
+
+
 def test_refuses_masks_of_another_size_or_number() -> None:
     wide = found((0.5, 1, 0, 4), width=30)
     other = found((0.5, 1, 0, 4))

@@ -42,7 +42,7 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
     """
     if tagged.classes == tuple(classes):
         return tagged
-    to = _labels(tagged.classes, classes)
+    to = labels_among(tagged.classes, classes)
     own = set(map(plain, tagged.classes))
     if lacking := [name for name in classes if plain(name) not in own]:
         if not to.any():
@@ -72,6 +72,12 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
             f"are left out: {few(further)}"
         )
     return replace(tagged, classes=tuple(classes), images=images)
+
+
+def labels_among(own: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " C1"]:
+    """Return each label's label among other classes, by name; 0 where it has none."""
+    place = {plain(name): i for i, name in enumerate(classes, 1)}
+    return torch.tensor([0, *(place.get(plain(name), 0) for name in own)])
 
 
 def summary(tagged: Tagged) -> str:
@@ -161,12 +167,6 @@ def tell_shared(
     return len(both)
 
 
-def _labels(own: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " C1"]:
-    """Return each label's label among other classes; 0 where they have none."""
-    place = {plain(name): i for i, name in enumerate(classes, 1)}
-    return torch.tensor([0, *(place.get(plain(name), 0) for name in own)])
-
-
 def _moved(of: Tensor, to: Int[Tensor, " C1"], classes: int) -> Tensor:
     """Return what is told of each class, as other classes have it."""
     moved = of.new_zeros(classes + 1)
@@ -176,7 +176,7 @@ def _moved(of: Tensor, to: Int[Tensor, " C1"], classes: int) -> Tensor:
 
 def _relabelled(half: Annotated, index: int, classes: Sequence[str]) -> GroundTruth:
     truth = half.truths[index]
-    label = _labels(half.tagged.classes, classes)[truth.label]
+    label = labels_among(half.tagged.classes, classes)[truth.label]
     keep = label > 0
     return replace(
         truth,

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 import torch
 
 from wsis.contracts import GroundTruth, Proposals
+from wsis.data.halves import labels_among
 from wsis.geometry.frame import enlarged
 from wsis.geometry.predictions import Predictions
 
@@ -18,9 +20,12 @@ def pair(
 ) -> list[tuple[Predictions, GroundTruth]]:
     """Return each image's predictions and ground truth, in the order of ``truths``.
 
+    Predictions that know their classes get the labels of ``classes``, by name.
+
     Raises:
         ValueError: if the two are of different images or sizes, an image comes twice,
-            a label is outside 1…C, a score is not finite, or nothing is to be found.
+            a label is outside 1…C, a score is not finite, an instance is of none of the
+            classes, or nothing is to be found.
     """
     for name, items in (("predictions", predictions), ("ground truth", truths)):
         counts = Counter(item.image_id for item in items)
@@ -29,7 +34,7 @@ def pair(
             raise ValueError(
                 f"expected one {name} per image, got several for {_short(twice)}"
             )
-    found = {prediction.image_id: prediction for prediction in predictions}
+    found = {one.image_id: _by_name(one, tuple(classes)) for one in predictions}
     wanted = {truth.image_id for truth in truths}
     if found.keys() != wanted:
         raise ValueError(
@@ -71,6 +76,20 @@ def _same_size(name: str, found: Predictions | Proposals, truth: GroundTruth) ->
             f"image {truth.image_id}: {name} are of size {found.size}, "
             f"its ground truth of size {truth.size}"
         )
+
+
+def _by_name(prediction: Predictions, classes: tuple[str, ...]) -> Predictions:
+    own, label = prediction.classes, prediction.label
+    if own in ((), classes) or not all(1 <= one <= len(own) for one in label.tolist()):
+        return prediction  # wrong labels are refused below
+    moved = labels_among(own, classes).to(label.device)[label]
+    if lost := {own[one - 1] for one in label[moved == 0].tolist()}:
+        raise ValueError(
+            f"image {prediction.image_id}: expected predictions of the classes "
+            f"{_short(classes)}; got instances of {_short(lost)}; leave them out with "
+            "filter(classes=…), or give the classes by these names"
+        )
+    return replace(prediction, label=moved, classes=classes)
 
 
 def _check(prediction: Predictions, truth: GroundTruth, classes: Sequence[str]) -> None:
