@@ -14,7 +14,9 @@ from pycocotools import mask as rle
 from tests.evaluation.drawing import blobs, found, truth
 from tests.runs.refine.builders import predictions
 from wsis import InputWarning
+from wsis._support.files import sha256
 from wsis.contracts import Annotated, Tagged, TaggedImage
+from wsis.data.images import Reading
 from wsis.data.segmentations import _runs
 from wsis.evaluation import (
     TRUSTED,
@@ -278,9 +280,59 @@ def test_numbers_that_may_be_of_wsis_predict_are_told() -> None:
     result = a_result(category_id=1)
 
     with pytest.warns(InputWarning, match=r"give its predictions\.json"):
-        matched([result], val("2.png", "10.png"), (1, 2))
-    predictions, _ = matched([result], val("10.png", "2.png"), (1, 2))
+        matched([result, result | {"image_id": 2}], val("2.png", "10.png"), (1, 2))
+    with pytest.warns(InputWarning, match=r"1 of 2 photos are not in .*: 2\.png; a li"):
+        predictions, _ = matched([result], val("10.png", "2.png"), (1, 2))
     assert labels_of(predictions) == {1: [1], 2: []}
+
+
+def test_photos_that_a_list_does_not_name_are_told() -> None:
+    half = val("1.png", "2.png")
+    told = r"1 of 2 photos are not in .*: 2\.png; a list of results does not tell"
+
+    with pytest.warns(InputWarning, match=told):
+        predictions, _ = matched(results_of(by("1.png")), half, (1, 2))
+    assert labels_of(predictions) == {1: [1], 2: []}
+
+
+def test_each_name_decides_where_results_have_one_alone() -> None:
+    half, made = val("2.png", "1.png"), by("1.png", "2.png", classes=("cat", "dog"))
+    [first, second] = results_of(made)
+    results = [first, second | {"score": 0.4}]
+    without = lambda key: [  # noqa: E731
+        {k: v for k, v in one.items() if k != key} for one in results
+    ]
+
+    with pytest.warns(InputWarning, match=r"numbers of classes, .*\(1 cat, 2 dog\)"):
+        predictions, _ = matched(without("category"), half, (1, 2))
+    assert [one.score.tolist() for one in predictions] == [[pytest.approx(0.4)], [0.5]]
+    predictions, _ = matched(without("category"), half, (5, 1))
+    assert labels_of(predictions) == {1: [2], 2: [2]}
+    with pytest.warns(InputWarning, match="results without file_name are read by"):
+        predictions, _ = matched(without("file_name"), half, (7, 8))
+    assert labels_of(predictions) == {1: [1], 2: [1]}
+    with pytest.raises(ValueError, match=r"file_name in every .* 1 lack them: res.* 1"):
+        matched([without("category")[0], a_result()], half, (1, 2))
+
+
+def test_photos_that_have_changed_since_are_told(tmp_path) -> None:
+    half = val("a.png", "b.png")
+    paths = [tmp_path / one.name for one in half.tagged.images]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    images = [
+        replace(one, load=Reading(path, (1, 20), True))
+        for one, path in zip(half.tagged.images, paths, strict=True)
+    ]
+    half = replace(half, tagged=replace(half.tagged, images=images))
+    made = by("b.png", "a.png")
+    for one in made["images"]:
+        one["sha256"] = sha256(tmp_path / one["file_name"])
+
+    matched(made, half, (1, 2))
+    paths[0].write_bytes(b"another photo")
+    with pytest.warns(InputWarning, match=r"have changed .* \(1 of 2\): a\.png; if"):
+        matched(made, half, (1, 2))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from wsis._support.checks import few, warn
+from wsis._support.files import content
 from wsis.contracts import Image
 from wsis.data._listing import CONVERT, EXTRACT, VIDEOS, Listing, listing
 from wsis.data._listing import SUFFIXES as SUFFIXES
@@ -427,6 +428,29 @@ def tell_unread(paths: Sequence[Path], read: Sequence[Path]) -> None:
         warn(
             f"photos that cannot be read are left out ({len(rest)} of {len(paths)}): "
             f"{few(rest)}"
+        )
+
+
+def tell_changed(
+    photos: Sequence[tuple[str, Callable[[], Image], object]], file: str
+) -> None:
+    """Warn of photos whose files are not those that were predicted.
+
+    Args:
+        photos: name and reader of each, and the SHA-256 that its file had; None where
+            that is not known.
+        file: of the predictions, for the message.
+    """
+    changed = [
+        name
+        for name, load, then in photos
+        if isinstance(load, Reading) and then not in (None, content(load.path))
+    ]
+    if changed:
+        warn(
+            f"photos have changed since {file} was written ({len(changed)} of "
+            f"{len(photos)}): {few(changed)}; if they show something else now, predict "
+            "them again"
         )
 
 

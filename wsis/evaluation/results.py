@@ -12,6 +12,7 @@ from pycocotools import mask as rle
 from wsis._support.checks import few, warn
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged
 from wsis.data.halves import for_classes
+from wsis.data.images import tell_changed
 from wsis.data.names import alike, from_end, plain
 from wsis.data.segmentations import Outlines, check_segmentation, emptiness, to_rle
 from wsis.geometry.predictions import Predictions
@@ -22,6 +23,9 @@ TRUSTED = "tags_trusted"
 """Marks predictions that were made with the tags of the photos known."""
 
 KEYS = ("image_id", "category_id", "segmentation", "score")
+
+_NAMES = ("file_name", "category")
+"""Keys of a result beside COCO's: the names of its photo and class."""
 
 
 def to_coco(
@@ -208,9 +212,10 @@ def matched(
 ) -> tuple[list[Predictions], Annotated]:
     """Return the predictions of a file, and the half to measure them by.
 
-    Photos are matched by file name, whatever their folder, and classes by name, if the
-    file has names; else both by the numbers of the validation half. Predictions on
-    other photos and of other classes are left out, with a warning.
+    Photos are matched by file name, whatever their folder, and classes by name, where
+    the file has names; else by the numbers of the validation half. Predictions on other
+    photos and of other classes are left out, with a warning; warns, too, of photos
+    without predictions, and of files that have changed since they were predicted.
 
     Args:
         content: what ``coco_data_set``, ``results_of`` or ``to_coco`` returned.
@@ -222,10 +227,9 @@ def matched(
         ValueError: as ``from_coco``; if no photo or class is the same, or a name may be
             that of several photos.
     """
-    images = val.tagged.images
+    images, keys = val.tagged.images, list(_NAMES)
     if isinstance(content, Mapping):
         rows, named = _rows(content), Counter(_photos(content).values())
-        photos = list(named)
         if again := [name for name, ids in named.items() if ids > 1]:
             warn(
                 f"{len(again)} photos are listed under several ids, and their "
@@ -236,48 +240,59 @@ def matched(
         val = for_classes(val, categories, "the file of predictions")
         info = content.get("info")
         trusted = isinstance(info, Mapping) and bool(info.get(TRUSTED))
-    elif isinstance(content, list) and any(map(_is_named, content)):
-        rows = content
-        if nameless := [str(i) for i, one in enumerate(rows) if not _is_named(one)]:
-            raise ValueError(
-                "expected file_name and category in every result, as in others; "
-                f"{len(nameless)} lack them: results {few(nameless)}"
-            )
-        photos = list(dict.fromkeys(one["file_name"] for one in rows))
-        trusted = any(one.get(TRUSTED) for one in rows)
-    else:
+    elif not isinstance(content, list) or not content:
         if content == []:
             warn("there are no predictions in the file: every object counts as missed")
-        _tell_numbers(content, val.tagged)
         return from_coco(content, val.truths, category_ids), val
+    else:
+        rows, keys = content, _named_by(content)
+        named = Counter(one["file_name"] for one in rows if "file_name" in keys)
+        trusted = any(isinstance(one, Mapping) and one.get(TRUSTED) for one in rows)
     if trusted:
         warn(
             "the photos were predicted with their tags known, so the figures flatter "
             "the run; predict with --no-trust-tags to measure it"
         )
-    labels = {plain(name): label for label, name in enumerate(val.tagged.classes, 1)}
-    ids = _same_photos(photos, {one.id: one.name for one in images})
-    if isinstance(content, Mapping):
-        _check_sizes(content["images"], ids, _sizes(val.truths))
-    missing = [one.name for one in images if one.id not in ids.values()]
-    if missing and isinstance(content, Mapping):
+    found = dict(enumerate(rows))
+    if "file_name" in keys:
+        ids = _same_photos(list(named), {one.id: one.name for one in images})
+        there = set(ids.values())
+        if isinstance(content, Mapping):
+            _check_photos(content["images"], ids, val)
+        found = {
+            i: {**one, "image_id": ids[one["file_name"]]}
+            for i, one in found.items()
+            if one["file_name"] in ids
+        }
+    else:
+        _tell_numbers(rows, val.tagged)
+        numbered = [one.get("image_id") for one in rows if isinstance(one, Mapping)]
+        there = {number for number in numbered if isinstance(number, int)}
+    if missing := [one.name for one in images if one.id not in there]:
+        hint = "; a list of results does not tell on which photos nothing was found"
         warn(
             f"{len(missing)} of {len(images)} photos are not in the file of "
             f"predictions, and count as without any: {few(missing)}"
+            f"{hint if isinstance(content, list) else ''}"
         )
-    names = [plain(one["category"]) for one in rows]
-    if others := Counter(name for name in names if name not in labels):
-        warn(
-            f"{others.total()} predictions are of classes that {val.tagged.name} lacks "
-            f"({few(list(others))}), and are left out"
-        )
-    numbered = {
-        i: {**one, "image_id": ids[one["file_name"]], "category_id": labels[name]}
-        for i, (one, name) in enumerate(zip(rows, names, strict=True))
-        if one["file_name"] in ids and name in labels
-    }
-    numbers = {label: label for label in labels.values()}
-    return _predictions(numbered, _sizes(val.truths), numbers), val
+    numbers = {number: label for label, number in enumerate(category_ids, 1)}
+    if "category" in keys:
+        labels = {plain(name): i for i, name in enumerate(val.tagged.classes, 1)}
+        names = {i: plain(one["category"]) for i, one in enumerate(rows)}
+        if others := Counter(name for name in names.values() if name not in labels):
+            warn(
+                f"{others.total()} predictions are of classes that {val.tagged.name} "
+                f"lacks ({few(list(others))}), and are left out"
+            )
+        found = {
+            i: {**one, "category_id": labels[names[i]]}
+            for i, one in found.items()
+            if names[i] in labels
+        }
+        numbers = {label: label for label in labels.values()}
+    elif "file_name" in keys:
+        _tell_categories(category_ids, val.tagged)
+    return _predictions(found, _sizes(val.truths), numbers), val
 
 
 def coco_data_set(
@@ -375,10 +390,27 @@ def _names(content: Mapping[str, Any], kind: str, key: str) -> dict[int, str]:
     return found
 
 
-def _is_named(result: Any) -> bool:
-    return isinstance(result, Mapping) and all(
-        isinstance(result.get(key), str) for key in ("file_name", "category")
-    )
+def _named_by(results: Sequence[Any]) -> list[str]:
+    """Return the names that results have, of their photos and of their classes.
+
+    Raises:
+        ValueError: if some of them lack what others have.
+    """
+    has = [
+        {key for key in _NAMES if isinstance(one, Mapping) and _is_text(one.get(key))}
+        for one in results
+    ]
+    keys = [key for key in _NAMES if any(key in own for own in has)]
+    if lacking := [str(i) for i, own in enumerate(has) if len(own) < len(keys)]:
+        raise ValueError(
+            f"expected {' and '.join(keys)} in every result, as in others; "
+            f"{len(lacking)} lack them: results {few(lacking)}"
+        )
+    return keys
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, int]:
@@ -422,17 +454,19 @@ def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, i
     return found
 
 
-def _check_sizes(
-    photos: Sequence[Mapping[str, Any]],
-    ids: Mapping[str, int],
-    sizes: Mapping[int, tuple[int, int]],
+def _check_photos(
+    photos: Sequence[Mapping[str, Any]], ids: Mapping[str, int], val: Annotated
 ) -> None:
-    """Refuse predictions on photos of another size than those they are measured on."""
-    other = []
-    for one in photos:
+    """Refuse predictions on photos of another size than those they are measured on.
+
+    Warns of those whose files have changed since.
+    """
+    other, sizes = [], _sizes(val.truths)
+    pairs = [(one, ids.get(one["file_name"])) for one in photos]
+    both = [(one, number) for one, number in pairs if number is not None]
+    for one, number in both:
         size = one.get("height"), one.get("width")
-        number = ids.get(one["file_name"])
-        if number is not None and None not in size and size != sizes[number]:
+        if None not in size and size != sizes[number]:
             (height, width), (h, w) = size, sizes[number]
             other.append(f"{one['file_name']} ({height} x {width}, not {h} x {w})")
     if other:
@@ -440,6 +474,9 @@ def _check_sizes(
             f"{len(other)} photos are of another size (height x width) in the file of "
             f"predictions than in the data set: {few(other)}; predict the same photos"
         )
+    loads = {one.id: one.load for one in val.tagged.images}
+    known = [(one["file_name"], loads[n], one.get("sha256")) for one, n in both]
+    tell_changed(known, "the file of predictions")
 
 
 def _tell_numbers(results: Any, tagged: Tagged) -> None:
@@ -447,9 +484,21 @@ def _tell_numbers(results: Any, tagged: Tagged) -> None:
     numbers = [one.id for one in sorted(tagged.images, key=lambda one: one.name)]
     if results and sorted(numbers) == list(range(1, len(numbers) + 1)) != numbers:
         warn(
-            "results without file_name and category are read by their numbers, as "
-            f"those of {tagged.name}; wsis predict numbers photos in the order of "
-            "their names: give its predictions.json"
+            "results without file_name are read by their numbers, as those of "
+            f"{tagged.name}; wsis predict numbers photos in the order of their names: "
+            "give its predictions.json"
+        )
+
+
+def _tell_categories(category_ids: Sequence[int], tagged: Tagged) -> None:
+    """Warn where classes are known by numbers that any file may give to others."""
+    count = len(category_ids)
+    if count > 1 and sorted(category_ids) in ([*range(count)], [*range(1, count + 1)]):
+        pairs = zip(category_ids, tagged.classes, strict=True)
+        warn(
+            "results without category are read by their numbers of classes, as those "
+            f"of {tagged.name} ({few([f'{n} {c}' for n, c in pairs])}); if they were "
+            "others' when they were predicted, add the names of classes as category"
         )
 
 

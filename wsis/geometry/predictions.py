@@ -130,7 +130,7 @@ class Predictions:
             counts: of objects by name of class; 0 leaves all, as no name does.
 
         Raises:
-            ValueError: if a class is unknown, or a count is negative or no whole number.
+            ValueError: if a class is unknown, or a count is no whole number from 0 on.
         """
         if wrong := [
             f"{name} {n!r}"

@@ -21,7 +21,7 @@ from wsis._support.cluster import AHEAD, connected, in_order
 from wsis._support.processes import pool
 from wsis._support.progress import Monitor
 from wsis.contracts import Image, Ledger, Proposals, ProposalSource, TaggedImage
-from wsis.data.images import read_image
+from wsis.data.images import Reading
 from wsis.geometry.frame import Size, frame, framed, photo_key
 from wsis.proposals._packing import pack, unpack
 from wsis.proposals.shards import About, Writer
@@ -45,7 +45,7 @@ class Photo:
 
 def file_photo(path: Path) -> Photo:
     """Return the photo in a file, upright."""
-    return Photo(name=path.name, load=partial(read_image, path))
+    return Photo(name=path.name, load=Reading(path, (0, 0), True))
 
 
 @dataclass(frozen=True, slots=True)

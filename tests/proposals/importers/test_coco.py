@@ -157,7 +157,10 @@ def test_boxes_are_no_masks_and_counted(tmp_path):
 
 def test_masks_of_no_image_are_counted_and_numbers_may_be_text(tmp_path):
     content = {
-        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": "2", "file_name": "b.jpg"}],
+        "images": [
+            {"id": 1, "file_name": "a.jpg", "sha256": "ab"},
+            {"id": "2", "file_name": "b.jpg"},
+        ],
         "annotations": [
             {"image_id": number, "segmentation": SQUARE} for number in ("1", 2.0, 7)
         ],
@@ -169,6 +172,7 @@ def test_masks_of_no_image_are_counted_and_numbers_may_be_text(tmp_path):
         ("a.jpg", False),
         ("b.jpg", False),
     ]
+    assert [one.sha256 for one in found] == ["ab", None]
     assert [len(one.read(SIZE)) for one in found] == [1, 1]
     content["images"][1]["id"] = 1
     with pytest.raises(ValueError, match="two images have the id 1"):

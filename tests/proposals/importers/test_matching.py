@@ -2,9 +2,10 @@ import pytest
 
 from tests.proposals.jobs import pixels
 from wsis._support.checks import InputWarning
+from wsis._support.files import sha256
 from wsis.geometry.masks import empty
 from wsis.proposals.importers import Found, matched
-from wsis.proposals.making import Photo
+from wsis.proposals.making import Photo, file_photo
 
 
 def photos(*names, numbers=None):
@@ -38,6 +39,17 @@ def test_by_name_with_or_without_suffix_or_folder():
         "left out: 1 photos without proposals (d.jpg)",
         "left out: 4 proposals without a photo (x, y, z, …)",
     ]
+
+
+def test_photos_that_have_changed_since_are_told(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"a photo")
+    same = [Found(photo="a.png", read=empty, sha256=sha256(path))]
+
+    matched(same, [file_photo(path)])
+    path.write_bytes(b"another")
+    with pytest.warns(InputWarning, match=r"have changed since .* \(1 of 1\): a\.png"):
+        matched(same, [file_photo(path)])
 
 
 def test_a_path_counts_before_a_name_and_a_name_before_its_stem():

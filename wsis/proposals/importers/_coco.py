@@ -80,6 +80,7 @@ def coco(path: Path, stems: Container[str]) -> Sequence[Found]:
             photo=str(images[number]["file_name"] if known else number),
             read=partial(_read, tuple(found), _said(images.get(number, {}))),
             numbered=not known and not isinstance(number, str),
+            sha256=images.get(number, {}).get("sha256"),
         )
         for number, found in of_image.items()
     ]

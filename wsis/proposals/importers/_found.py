@@ -28,11 +28,13 @@ class Found:
         read: gives the proposals of an image of (H, W) pixels, or raises
             ``ValueError``; can be pickled.
         numbered: whether ``photo`` can be nothing but a number.
+        sha256: of the photo's file then, where it is known.
     """
 
     photo: str
     read: Callable[[tuple[int, int]], Proposals]
     numbered: bool = False
+    sha256: object = None
 
 
 Importer = Callable[[Path, Container[str]], Sequence[Found]]

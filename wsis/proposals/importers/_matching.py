@@ -10,7 +10,7 @@ from unicodedata import normalize
 
 from wsis._support.checks import few, warn
 from wsis.contracts import Image, Ledger, Proposals
-from wsis.data.images import SUFFIXES
+from wsis.data.images import SUFFIXES, tell_changed
 from wsis.proposals.importers._found import Found
 from wsis.proposals.making import Job, Photo
 
@@ -40,7 +40,7 @@ def matched(
     that ``COCO_val2014_000000000042.jpg`` is 42. Proposals that are known by nothing
     but a number are matched by nothing else. Warns of what is left out, and of matches
     that rest on an assumption: by digits, by a name of another suffix, or by a name
-    that is another photo's number.
+    that is another photo's number; and of photos whose files have changed since.
 
     Returns:
         The photos that have proposals, in order, each with these.
@@ -102,7 +102,12 @@ def matched(
     ):
         if names:
             warn(f"left out: {len(names)} {what} ({few(names)})")
-    return [pairs[photo.name] for photo in photos if photo.name in pairs]
+    both = [pairs[photo.name] for photo in photos if photo.name in pairs]
+    tell_changed(
+        [(photo.name, photo.load, one.sha256) for photo, one in both],
+        "the file of proposals",
+    )
+    return both
 
 
 _BY_DIGITS = (

@@ -9,10 +9,17 @@ from unicodedata import category, normalize
 
 from PIL import Image as Pillow
 
-from wsis._support.checks import at_least, few, warn
-from wsis._support.files import PREDICTIONS, content, parse_json, write_csv
+from wsis._support.checks import at_least, few
+from wsis._support.files import PREDICTIONS, parse_json, write_csv
 from wsis._support.folders import unique
-from wsis.data.images import Reading, check_folder, images_in, opened, readings
+from wsis.data.images import (
+    Reading,
+    check_folder,
+    images_in,
+    opened,
+    readings,
+    tell_changed,
+)
 from wsis.data.names import alike, from_end, is_line
 from wsis.evaluation import of_data_set
 from wsis.geometry.predictions import Predictions
@@ -119,17 +126,7 @@ def photos_of(source: Path, images: Path | None) -> tuple[list[Photo], tuple[str
             f"{few(other)}; predict them again, or give the right folder with --images"
         )
     digests = [one.get("sha256") for one in stored["images"]]
-    changed = [
-        name
-        for name, read, one in zip(names, reads, digests, strict=True)
-        if one not in (None, content(Path(read.path)))
-    ]
-    if changed:
-        warn(
-            f"photos have changed since {path} was written ({len(changed)} of "
-            f"{len(names)}): {few(changed)}; if they show something else now, predict "
-            "them again"
-        )
+    tell_changed(list(zip(names, reads, digests, strict=True)), str(path))
     stems = unique([_safe(Path(name.replace("\\", "/")).stem) for name in names])
     rows = zip(names, stems, reads, found, strict=True)
     photos = [Photo(name=n, stem=s, read=r, found=f) for n, s, r, f in rows]
