@@ -515,6 +515,16 @@ def test_objects_that_are_listed_twice_are_told(tmp_path):
         read_annotated(path, photos)
 
 
+def test_predictions_taken_for_truth_or_tags_are_told(tmp_path):
+    objects = [annotation(1, 2, LEFT, score=0.5), annotation(1, 9, RIGHT)]
+    path, photos = data_set(tmp_path, [image(1)], objects)
+
+    told = r"train\.json: 1 of 2 annotations have scores: these are predictions"
+    for read in (read_tagged, read_annotated):
+        with pytest.warns(InputWarning, match=told):
+            read(path, photos)
+
+
 def test_crowds_alone_are_refused(tmp_path):
     found = [annotation(1, 9, LEFT, iscrowd=1), annotation(1, 2, RIGHT, iscrowd=1)]
     path, photos = data_set(tmp_path, [image(1)], found)

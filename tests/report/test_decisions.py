@@ -6,6 +6,8 @@ import json
 import pytest
 
 from wsis import InputWarning
+from wsis.data.coco import CocoData
+from wsis.data.exports import exported_tags
 from wsis.data.folder import FolderData
 from wsis.data.points import with_points
 from wsis.report import export
@@ -134,9 +136,17 @@ def test_accepted_instances_alone_are_exported(found, photos, tmp_path, kind):
 
     assert (done.photos, done.instances, done.undecided) == (2, 2, 1)
     if kind == "coco":
-        content = json.loads((tmp_path / "out/annotations.json").read_text())
-        scores = [round(one["score"], 1) for one in content["annotations"]]
-        assert scores == [0.3, 0.4]
+        file, images = tmp_path / "out/annotations.json", tmp_path / "out/images"
+        content = json.loads(file.read_text())
+        own = [photo.found.masks[1] for photo in photos[:2]]
+        assert [one["segmentation"]["counts"] for one in content["annotations"]] == [
+            mask["counts"].decode() for mask in own
+        ]
+        # Checked by somebody, they are no predictions: neither reader warns.
+        data = CocoData(images=images, train_json=file, val_json=file)
+        assert [bool(one.tags.any()) for one in data.train().images] == [True, True]
+        assert [len(one.label) for one in data.val().truths] == [1, 1]
+        assert exported_tags(tmp_path / "out").kind == "COCO"
     else:
         labels = tmp_path / "out/labels/train"
         assert sorted(one.name for one in labels.iterdir()) == ["a-2.txt", "a.txt"]

@@ -41,7 +41,8 @@ def export(
         kind: The program, or the kind of files.
         out: New folder of the export.
         exclusive: Leave every pixel to its best instance. Always in voc.
-        accepted: Write what was accepted with wsis show, nothing else.
+        accepted: Write what was accepted with wsis show, nothing else; coco and cvat
+            get no scores then, so that training and measuring take it for checked.
         polygons: Write coco with polygons instead of run lengths.
         simplify: Leave out corners of polygons that change the outline by less than so
             many pixels; 1 suits correcting by hand, 0 keeps masks exact.

@@ -75,13 +75,18 @@ class AnnotationFile:
             )
         return cls(path, content["images"], content["annotations"], categories)
 
+    @property
+    def scored(self) -> int:
+        """Return how many annotations have a score, as predictions do."""
+        return sum("score" in one for one in self.annotations)
+
     def tags(self) -> dict[str, list[str]]:
         """Return the classes on each photo, by the photo's name.
 
         Raises:
             ValueError: if the annotations are predictions.
         """
-        if any("score" in one for one in self.annotations):
+        if self.scored:
             raise ValueError(
                 f"expected tags in {self.path}, its annotations have scores: these are "
                 "predictions, which may be wrong"

@@ -344,6 +344,12 @@ def _tagged(
         raise ValueError(
             f"{file.path}: expected objects of {', '.join(names)}, got none"
         )
+    if file.scored:
+        warn(
+            f"{file.path}: {file.scored} of {len(file.annotations)} annotations have "
+            "scores: these are predictions, which may be wrong, and they are taken for "
+            "what is on the photos; if somebody has checked them, remove the scores"
+        )
     images = []
     for image in file.images:
         tags = torch.zeros(len(names), dtype=torch.bool)

@@ -14,7 +14,7 @@ from wsis.report.formats._photos import Photo, Style
 def coco(
     photos: Sequence[Photo], classes: Sequence[str], style: Style, folder: Path
 ) -> None:
-    """Write ``images/`` and ``annotations.json``, whose annotations have scores."""
+    """Write ``images/`` and ``annotations.json``, whose annotations may have scores."""
     names = [photo.copy(folder / "images") for photo in photos]
     write_json(folder / "annotations.json", _content(photos, names, classes, style))
 
@@ -41,6 +41,10 @@ def _content(
         range(1, len(classes) + 1),
         {"description": "predictions by wsis"},
     )
+    if not style.scores:
+        content["info"]["description"] = "instances by wsis that somebody accepted"
+        for one in content["annotations"]:
+            del one["score"]
     if style.polygons:
         for one in content["annotations"]:
             outlines = polygons(one["segmentation"], tolerance=style.tolerance)

@@ -107,8 +107,8 @@ def export(
         classes: comma-separated names; None keeps all. The others stay listed.
         exclusive: leave a pixel to its best instance alone.
         accepted: only instances that are accepted in ``decisions.jsonl`` beside the
-            predictions, and photos that have one; warns of points for missed objects,
-            which have no mask.
+            predictions, and photos that have one, without scores, as they are no mere
+            predictions; warns of points for missed objects, which have no mask.
         style: of the masks.
 
     Raises:
@@ -150,8 +150,9 @@ def export(
             f"no instance of {source} is left to export; the best score in the file is "
             f"{best:.3g}"
         )
+    style = style or Style()
     with new_folder(out) as folder:
-        form.write(chosen, names, style or Style(), folder)
+        form.write(chosen, names, replace(style, scores=not accepted), folder)
         write_names(folder, chosen)
     return Exported(
         photos=len(chosen),

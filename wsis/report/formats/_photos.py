@@ -83,10 +83,13 @@ class Style:
         polygons: COCO gets polygons instead of run lengths.
         tolerance: corners that change an outline by less than so many pixels are left
             out; 0 keeps masks exact.
+        scores: COCO's annotations have them, which marks predictions; never those that
+            somebody accepted.
     """
 
     polygons: bool = False
     tolerance: float = 0.0
+    scores: bool = True
 
     def __post_init__(self) -> None:
         at_least("tolerance", self.tolerance, 0)
