@@ -37,6 +37,15 @@ def draw_photos(folder: Path, train: int = 4, val: int = 3) -> Photos:
     return Photos(images, **paths)
 
 
+def leaky(photos: Photos, path: Path) -> Path:
+    """Write the validation file with the first training photo in it, too."""
+    val, train = (json.loads(one.read_text()) for one in (photos.val, photos.train))
+    val["images"].append(train["images"][0] | {"id": 99})
+    val["annotations"].append(train["annotations"][0] | {"id": 99, "image_id": 99})
+    path.write_text(json.dumps(val))
+    return path
+
+
 def _draw(path: Path, half: str, i: int) -> tuple[int, int, int, int]:
     draw = np.random.default_rng([i, half == "train"])
     pixels = draw.integers(90, 110, (64, 80, 3)).astype(np.uint8)

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from typer.testing import CliRunner
 
 from tests.command import wsis
-from tests.photos import draw_photos
+from tests.photos import draw_photos, leaky
 from wsis import plugins
 from wsis._support.places import cache_folder
 from wsis.cli import app
@@ -653,12 +653,15 @@ def test_evaluate_measures_the_classes_that_there_are(run, photos, tmp_path):
     assert "(--strict)" in wsis("evaluate", *given, "--strict", code=1)
 
 
-def test_evaluate_tells_that_a_run_was_trained_on_the_photos(run, photos):
+def test_evaluate_tells_that_a_run_was_trained_on_photos(run, photos, tmp_path):
     given = ("evaluate", "--run", run, "--data", "coco", "--images", photos.images)
 
     text = wsis(*given, "--val", photos.train)
-    assert "warning: the photos of train are those that apart was trained on" in text
-    assert "was trained on" not in wsis(*given, "--val", photos.val)
+    assert "warning: 4 of 4 measured photos are also training photos" in text
+    text = wsis(*given, "--val", leaky(photos, tmp_path / "mixed.json"))
+    assert "1 of 4 measured photos are also training photos (the same pix" in text
+    assert "train0.png; figures on photos that were trained on say little" in text
+    assert "training photos" not in wsis(*given, "--val", photos.val)
 
 
 def test_training_tells_what_is_wrong_with_its_photos(photos, tmp_path):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.command import wsis
-from tests.photos import draw_photos
+from tests.photos import draw_photos, leaky
 
 QUICK = ("--set", "source=region_tree:nodes=30:pairs=0", "--set", "train_sides=64")
 WEIGHTS = ("--set", "backbone=efficientnet_lite0:weights=random")
@@ -64,7 +64,11 @@ def test_a_run_gets_advice_on_its_length_and_its_data(drawn, tmp_path):
 
     alone = wsis("doctor", run)
     data = wsis("doctor", run, *drawn.options, *cache)
+    mixed = ("--val", leaky(drawn, tmp_path / "mixed.json"))
 
+    assert "training photos (the same pixels)" not in data
+    told = "1 of 4 measured photos are also training photos (the same pixels): train0"
+    assert told in wsis("doctor", run, *drawn.options[:-2], *mixed, *cache)
     assert "1. the training was short: it saw 4 photos, repeats included" in alone
     assert "name the data for that" in alone
     assert "name a folder of predictions for that" in alone

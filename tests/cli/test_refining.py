@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.command import wsis
-from tests.photos import draw_photos
+from tests.photos import draw_photos, leaky
 from wsis.runs.refine import Trust
 
 TINY = [
@@ -125,15 +125,20 @@ def test_wrong_usage_is_named_before_work(
 
 def test_other_photos_than_the_run_s_are_said(run, photos, cache, tmp_path):
     labels = json.loads(photos.train.read_text())
-    labels["images"] = labels["images"][:3]
+    labels["images"] = labels["images"][1:]
     kept = {one["id"] for one in labels["images"]}
     of = [one for one in labels["annotations"] if one["image_id"] in kept]
     fewer = tmp_path / "fewer.json"
     fewer.write_text(json.dumps(labels | {"annotations": of}))
     data = ("--data", "coco", "--images", photos.images, "--train", fewer)
     files = ("--run", run, "--out", tmp_path / "out", *data, *TINY, *cache)
-    text = wsis("refine", *files, "--epochs", 1)
+    val = ("--val", leaky(photos, tmp_path / "mixed.json"))
+    text = wsis("refine", *files, *val, "--epochs", 1)
 
+    # The run was trained on it, as were the others, and the detector.
+    assert "1 of 4 validation photos are also training photos" in text
+    measured = wsis("evaluate", "--run", tmp_path / "out", *files[4:8], *val)
+    assert "1 of 4 measured photos are also training photos" in measured
     assert "data: fewer: 3 photos" in text
     said = "trained on other photos: 4 photos of train; here 3 photos of fewer"
     assert said in " ".join(text.split())

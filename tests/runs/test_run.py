@@ -23,7 +23,7 @@ from wsis.geometry.masks import dense
 from wsis.heads import MaskPool
 from wsis.mining import CIMMiner
 from wsis.proposals import RegionTree
-from wsis.runs._card import MODEL, RunError
+from wsis.runs._card import MODEL, PHOTOS, RunError
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.run import Card, load, train
 from wsis.runs.settings import Part, Settings, SettingsError
@@ -355,6 +355,37 @@ def test_a_run_is_measured_by_masks_alone(tmp_path):
     assert 0 <= figures.metrics["mAP50"] <= 100
     with pytest.raises(ValueError, match="classes of the model, red, blue; "):
         run.evaluate(Scenes(train_images=1, val_images=1))
+
+
+def test_photos_that_a_run_was_trained_on_are_told_where_they_are_measured(tmp_path):
+    folder, cache = tmp_path / "run", tmp_path / "cache"
+    seen, val = Squares(train=4).train(), Squares(val=2).val()
+    mixed = replace(
+        val, tagged=replace(val.tagged, images=[val.tagged.images[0], seen.images[1]])
+    )
+    run = trained(cache, folder=folder)
+    loaded = load(folder, device="cpu", cache=cache)
+    card = Card.read(folder)
+
+    assert loaded.photos == tuple(run.photos)
+    assert len(set(run.photos)) == 4
+    for one in (run, loaded):
+        one.evaluate(val)
+        with pytest.warns(InputWarning, match=r"1 of 2 measured photos .*: train 1;"):
+            one.evaluate(mixed)
+    # An earlier version kept one digest of all.
+    card.model_copy(update={"photos": ""}).write(folder)
+    old = load(folder, device="cpu", cache=cache)
+    old.evaluate(mixed)
+    assert old.tell_trained_on([], []) == 0
+    with pytest.warns(InputWarning, match="4 of 4 measured photos are also training"):
+        assert old.tell_trained_on(seen.images, run.photos) == 4
+    card.write(folder)
+    (folder / PHOTOS).write_bytes(b"another's")
+    with pytest.warns(InputWarning, match=r"photos\.json\.gz is damaged or of another"):
+        assert load(folder, device="cpu", cache=cache).photos == ()
+    (folder / PHOTOS).unlink()
+    assert load(folder, device="cpu", cache=cache).photos == ()
 
 
 def test_parts_that_cannot_be_imported_are_given_again(tmp_path):

@@ -16,7 +16,7 @@ from wsis.cli._files import write_tags
 
 if TYPE_CHECKING:
     from wsis.contracts import DataSource
-    from wsis.runs import Card, Pipeline
+    from wsis.runs import Card, Pipeline, Run
     from wsis.runs.advice import Advice
     from wsis.runs.refine.refined import RefinedCard
 
@@ -89,9 +89,9 @@ def _of_run(
         return
     if not isinstance(card, Card):
         raise UsageError(f"expected no data, {place} holds a {card.WHAT}")
-    pipeline = load_run(place, device=setup.device, cache=setup.cache).pipeline
-    source = data.source("folder", train=True)
-    yield from _of_data(source, lambda data: pipeline)
+    run = load_run(place, device=setup.device, cache=setup.cache)
+    pipeline, source = run.pipeline, data.source("folder", train=True)
+    yield from _of_data(source, lambda data: pipeline, run)
     bags = pipeline.bags(source.train().images)
     yield from of_cues(pipeline.cues(bags, card.seed), bags)
 
@@ -126,9 +126,13 @@ def _of_folder(place: Path) -> "Iterator[Advice]":
 
 
 def _of_data(
-    source: "DataSource", pipeline: "Callable[[DataSource], Pipeline]"
+    source: "DataSource",
+    pipeline: "Callable[[DataSource], Pipeline]",
+    run: "Run | None" = None,
 ) -> "Iterator[Advice]":
+    from wsis.cli._show import Bars
     from wsis.data.halves import summary
+    from wsis.proposals.bags import keys_of
     from wsis.runs.advice import LOOK, of_proposals, of_tags
 
     tagged, val = source.train(), source.val()
@@ -137,6 +141,10 @@ def _of_data(
     if val is None:
         typer.echo("proposals: not looked at, as no validation photo has masks")
         return
+    if run is not None:
+        with Bars() as bars:
+            keys = keys_of(run.pipeline.bags(val.tagged.images), bars)
+        run.tell_trained_on(val.tagged.images, keys)
     parts, step = pipeline(source), max(1, len(val.truths) // LOOK)
     images, truths = val.tagged.images[::step][:LOOK], list(val.truths)[::step][:LOOK]
     proposals = (bag.proposals for bag in parts.test_bags(images))

@@ -81,7 +81,6 @@ def _of_run(
     folder: Path, place: options.Place, val: "Measured"
 ) -> "dict[str, Evaluation]":
     """Return the figures of a run and those of its proposals."""
-    from wsis._support.checks import warn
     from wsis.cli._show import Bars
     from wsis.data.halves import for_classes
     from wsis.experiments import bounds
@@ -89,12 +88,6 @@ def _of_run(
 
     run = load(folder, device=place.device, cache=place.cache)
     val = for_classes(val, run.classes, "the run")
-    seen = run.card.inputs.get("photos") if isinstance(run, Run) else None
-    if isinstance(run, Run) and seen == run.pipeline.photos(val.tagged.images):
-        warn(
-            f"the photos of {val.tagged.name} are those that {run.name} was trained "
-            "on; figures on them say little about others"
-        )
     with Bars() as bars:
         found = {run.name: run.evaluate(val, bars)}
     if isinstance(run, Run):

@@ -75,16 +75,13 @@ def refine(
     tagged, val = source.train(), source.val()
     val = None if val is None else for_classes(val, trained.classes, "the run")
     with Bars() as bars:
-        if val is not None:
-            # Now, as they are read again only after training.
-            photos = trained.pipeline.bags(val.tagged.images)
-            trained.pipeline.inputs(photos, bars)
         refined = refine(
             trained,
             tagged,
             wanted,
             seed=seed,
             folder=out,
+            val=None if val is None else val.tagged,
             resume=resume,
             monitor=bars,
             covered=lambda covered: bars.say(_text(covered, wanted)),

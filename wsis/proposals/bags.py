@@ -4,10 +4,10 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -15,8 +15,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from wsis._support.files import Cache, digest
+from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Image, Points, Proposals, TaggedImage
-from wsis.data.images import Reading
+from wsis.data.images import Reading, read_all
 from wsis.geometry.frame import Framed, Size, framed, key_of
 from wsis.geometry.overlap import Shared
 from wsis.proposals.store import KeptSource
@@ -110,6 +111,22 @@ class Bag:
     def proposals(self) -> Proposals:
         """The photo's proposals."""
         return self.source.get(self.key, self.image.load)
+
+
+def keys_of(bags: Sequence[Bag], monitor: Monitor | None = None) -> list[str]:
+    """Read every photo, and return the key of each.
+
+    Raises:
+        ValueError: if photos cannot be read; names all of them.
+    """
+    tick = (monitor or Silent()).start("read photos", len(bags))
+
+    def read(bag: Bag) -> None:
+        _ = bag.key
+        tick(bag.image.name)
+
+    read_all([partial(read, bag) for bag in bags])
+    return [bag.key for bag in bags]
 
 
 def read_once(image: TaggedImage) -> TaggedImage:

@@ -1,7 +1,7 @@
 """A folder's card, which says what model it holds, and the weights beside it."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -20,11 +20,14 @@ from wsis._support.checks import warn, wrong_value
 from wsis._support.files import (
     atomic_write,
     differences,
+    digest,
     in_words,
     only_moved,
     parse_json,
+    read_packed,
     sha256,
     write_json,
+    write_packed,
 )
 from wsis._support.weights import check_finite
 from wsis.contracts import Ledger, Supervision
@@ -34,6 +37,8 @@ from wsis.training.trackers import Training, flat
 
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
+PHOTOS = "photos.json.gz"
+"""The keys of the photos that were trained on, about 1 MB for 100,000."""
 
 
 C = TypeVar("C", bound="BaseCard")
@@ -60,6 +65,8 @@ class BaseCard(BaseModel):
         dropped: images and steps left out as they were not finite.
         losses: mean of each loss per epoch.
         weights: SHA-256 of the weights' file; empty until training is done.
+        photos: SHA-256 of the file that has a digest of each photo that was trained on;
+            empty until then, and where an earlier version trained.
         revision: of the card; the first had no number.
     """
 
@@ -82,6 +89,7 @@ class BaseCard(BaseModel):
     dropped: list[str] = []
     losses: list[dict[str, float]] = []
     weights: str = ""
+    photos: str = ""
     revision: int = 2
 
     @model_validator(mode="before")
@@ -245,16 +253,27 @@ class BaseCard(BaseModel):
             }
         )
 
-    def save(self: C, folder: Path, model: nn.Module) -> C:
+    def save(self: C, folder: Path, model: nn.Module, photos: Sequence[str] = ()) -> C:
         """Write the weights, then the card that names them; each file atomically.
+
+        Args:
+            folder: of the card.
+            model: the weights.
+            photos: keys of the training photos; without, none are kept.
 
         Returns:
             The card as it was written.
         """
+        if photos:
+            write_packed(folder / PHOTOS, list(photos))
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         with atomic_write(folder / MODEL) as temporary:
             save_file(weights, temporary)
-        card = self.model_copy(update={"weights": sha256(folder / MODEL)})
+        digests = {
+            "weights": sha256(folder / MODEL),
+            "photos": sha256(folder / PHOTOS) if photos else "",
+        }
+        card = self.model_copy(update=digests)
         card.write(folder)
         return card
 
@@ -271,6 +290,22 @@ class BaseCard(BaseModel):
             raise RunError(f"expected {path}, it is missing; {self.AGAIN}")
         if sha256(path) != self.weights:
             raise RunError(f"{path} is damaged or of another run; {self.AGAIN}")
+
+    def read_photos(self, folder: Path) -> tuple[str, ...]:
+        """Return the keys of the photos that were trained on; none if they are lost.
+
+        A file that is not the card's is warned of.
+        """
+        path = folder / PHOTOS
+        if not (self.photos and path.is_file()):
+            return ()
+        if sha256(path) != self.photos:
+            warn(
+                f"{path} is damaged or of another {self.WHAT}; where photos are "
+                "measured that it was trained on, that is not told"
+            )
+            return ()
+        return tuple(read_packed(path))
 
     def read_weights(self, folder: Path, model: nn.Module) -> None:
         """Give a model the folder's weights; nothing is unpickled.
@@ -289,6 +324,11 @@ class BaseCard(BaseModel):
             raise RunError(
                 f"{path} does not fit this version's model, {self.AGAIN}: {text}"
             ) from None
+
+
+def in_short(keys: Sequence[str]) -> str:
+    """Return how many photos there are, and a digest of all their keys."""
+    return f"{len(keys)} photos, {digest(*keys)}"
 
 
 def check_room(folder: Path, model: nn.Module) -> None:

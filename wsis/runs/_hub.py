@@ -4,6 +4,7 @@ Not by huggingface_hub's ``ModelHubMixin``: it sets attributes of its own, which
 frozen value cannot have, and would load the hub's client with every run.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 def push(
     model: "Trained", repo: str, *, private: bool | None, token: str | None
 ) -> str:
-    """Upload a model and its card as one commit; return the commit's address."""
+    """Upload a model and its card as one commit; return the commit's address.
+
+    Digests of single photos stay here: they tell who else has such a photo.
+    """
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
     with TemporaryDirectory() as folder:
         place = Path(folder) / "run"
-        card = model.save(place).card
+        card = replace(model, photos=()).save(place).card
         (place / "README.md").write_text(card_text(card, repo), encoding="utf-8")
         try:
             there = api.create_repo(repo, private=private, exist_ok=True)

@@ -1,7 +1,7 @@
 """Trained models: they predict photos and are measured by masks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.annotations import known_classes
-from wsis.data.halves import for_classes
+from wsis.data.halves import for_classes, tell_shared
 from wsis.data.images import pixels_of, read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.frame import Framed
 from wsis.geometry.predictions import Predictions
-from wsis.proposals.bags import read_once
+from wsis.runs._card import in_short
 from wsis.training.checkpoints import Progress
 
 if TYPE_CHECKING:
@@ -43,10 +43,13 @@ class Trained(ABC):
     Args:
         card: what it is.
         model: its weights, in evaluation mode.
+        photos: keys of the photos that it was trained on, digests of their pixels;
+            empty where an earlier version trained.
     """
 
     card: "Card | RefinedCard"
     model: nn.Module
+    photos: Sequence[str] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,7 +85,7 @@ class Trained(ABC):
         """
 
     def save(self: T, folder: str | Path) -> T:
-        """Write weights and card into a folder, which ``wsis.load`` reads.
+        """Write weights, keys of photos and card into a folder, for ``wsis.load``.
 
         Returns:
             The model as it was saved.
@@ -92,7 +95,8 @@ class Trained(ABC):
         """
         place = Path(folder)
         self.card.begin(place, resume=True)
-        return replace(self, card=self.card.save(place, self.model))
+        card = self.card.save(place, self.model, self.photos)
+        return replace(self, card=card)
 
     def push_to_hub(
         self, repo: str, *, private: bool | None = None, token: str | None = None
@@ -100,7 +104,8 @@ class Trained(ABC):
         """Upload weights, card and a description to the Hugging Face Hub.
 
         Everything in ``run.json`` goes along: names of classes and data set, settings
-        with the paths of weights and stores, devices.
+        with the paths of weights and stores, devices. Digests of the training photos do
+        not.
 
         Args:
             repo: ``user/name``; it is made if there is none.
@@ -195,18 +200,40 @@ class Trained(ABC):
         Raises:
             ValueError: if photos cannot be read; names all.
         """
-        images = annotated.tagged.images
+        return self._predict_all(annotated.tagged.images, monitor)[0]
+
+    def _predict_all(
+        self, images: Sequence[TaggedImage], monitor: Monitor | None
+    ) -> tuple[list[Predictions], list[str]]:
+        """Return the predictions of all images and the keys of their photos."""
         step = (monitor or Silent()).start("predict", len(images))
-        found = []
+        found, keys = [], []
         for image in images:
             try:
-                seen = read_once(image)
+                photo = Framed.of(image.load())
             except (ValueError, OSError):
                 read_all([one.load for one in images])
                 raise
-            found.append(self.find(seen))
+            keys.append(photo.key)
+            found.append(self.find(replace(image, load=photo)))
             step(image.name)
-        return found
+        return found, keys
+
+    def tell_trained_on(
+        self, images: Sequence[TaggedImage], keys: Sequence[str]
+    ) -> int:
+        """Return how many photos the model was trained on, and warn of them.
+
+        Of a model that an earlier version trained, only all of its photos are known.
+
+        Args:
+            images: photos to measure on.
+            keys: of each, as ``photos``.
+        """
+        seen = self.photos
+        if not seen and in_short(keys) == self.card.inputs.get("photos"):
+            seen = keys
+        return tell_shared(images, keys, seen, "measured")
 
     def evaluate(
         self, data: DataSource | Annotated, monitor: Monitor | None = None
@@ -214,7 +241,8 @@ class Trained(ABC):
         """Measure the model on the validation half of ``data``.
 
         Classes are matched by name. A class that the data lack has no figure, and
-        objects of classes that the model lacks are left out, with a warning.
+        objects of classes that the model lacks are left out, with a warning; so are
+        photos that were trained on told.
 
         Raises:
             ValueError: if the data have no masks, or none of the model's classes.
@@ -226,7 +254,9 @@ class Trained(ABC):
                 f"{type(data).__name__} has none"
             )
         val = for_classes(val, self.classes, "the model")
-        return evaluate(self.predict_all(val, monitor), val.truths, self.classes)
+        found, keys = self._predict_all(val.tagged.images, monitor)
+        self.tell_trained_on(val.tagged.images, keys)
+        return evaluate(found, val.truths, self.classes)
 
 
 def as_image(photo: Picture, classes: int) -> TaggedImage:

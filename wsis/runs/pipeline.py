@@ -33,7 +33,6 @@ from wsis.contracts import (
     View,
 )
 from wsis.cues.kept import Cues, Learned, Maps, label_key
-from wsis.data.images import read_all
 from wsis.features.frozen import FrozenFeatures, LiveFeatures, lay
 from wsis.features.scale import Scale, scales
 from wsis.geometry.masks import from_masks
@@ -44,9 +43,11 @@ from wsis.proposals.bags import (
     KeptShared,
     SharedOf,
     counted,
+    keys_of,
     overlaps_gigabytes,
 )
 from wsis.proposals.store import CachedSource, KeptSource
+from wsis.runs._card import in_short
 from wsis.runs._rounds import FoundTeacher
 from wsis.runs._trained import counting
 from wsis.runs.recipes import Recipe, suited
@@ -280,26 +281,14 @@ class Pipeline:
         Raises:
             ValueError: if photos cannot be read; names all of them.
         """
-        tick = (monitor or Silent()).start("read photos", len(bags))
-
-        def read(bag: Bag) -> None:
-            _ = bag.key
-            tick(bag.image.name)
-
-        read_all([partial(read, bag) for bag in bags])
         return {
-            "photos": self.photos([bag.image for bag in bags]),
+            "photos": in_short(keys_of(bags, monitor)),
             "tags": digest(*(bag.labels for bag in bags)),
             "proposals": digest(*(self.source.origin(bag.key) for bag in bags)),
             **self._test_proposals(bags),
             "backbone": self.weights,
             **({} if strategy is None else self._code(strategy)),
         }
-
-    def photos(self, images: Sequence[TaggedImage]) -> str:
-        """Return how many photos there are, and a digest of their pixels."""
-        keys = [bag.key for bag in self.bags(images)]
-        return f"{len(keys)} photos, {digest(*keys)}"
 
     def _test_proposals(self, bags: Sequence[Bag]) -> dict[str, str]:
         if self.settings.test_source is None:

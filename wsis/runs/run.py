@@ -20,6 +20,7 @@ from wsis.cues.balance import hint
 from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
+from wsis.proposals.bags import keys_of
 from wsis.runs._ahead import make_ahead
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
@@ -103,6 +104,7 @@ class Run(Trained):
     Args:
         card: what it is.
         model: its weights, in evaluation mode.
+        photos: keys of the photos that it was trained on.
         pipeline: gives its proposals and features.
     """
 
@@ -227,7 +229,7 @@ def train(
         keys = [bag.key for bag in bags]
         tell_repeated(tagged.images, keys)
         if val is not None:
-            tell_shared(val.images, [bag.key for bag in parts.bags(val.images)], keys)
+            tell_shared(val.images, keys_of(parts.bags(val.images)), keys)
         cues = parts.cues(bags, seed)
         if parts.settings.anti_noise and (advice := hint(cues, bags)):
             monitor.say(f"hint: {advice}")
@@ -248,7 +250,8 @@ def train(
             monitor=monitor,
             ranks=ranks,
         )
-        run = Run(card=card.trained(progress), model=model, pipeline=parts)
+        card = card.trained(progress)
+        run = Run(card=card, model=model, photos=keys, pipeline=parts)
         return run if place is None else run.save(place)
 
 
@@ -322,7 +325,8 @@ def load_run(
         )
     model = pipeline.model(len(card.classes), card.seed)
     card.read_weights(folder, model)
-    return Run(card=card, model=model.eval(), pipeline=pipeline)
+    photos = card.read_photos(folder)
+    return Run(card=card, model=model.eval(), photos=photos, pipeline=pipeline)
 
 
 def _with_objects(

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from pycocotools.coco import COCO
 
 from tests.runs.refine.builders import predictions
+from wsis import InputWarning
 from wsis._support.files import write_json
 from wsis.contracts import TaggedImage
 from wsis.data.coco import CocoData
@@ -130,10 +131,12 @@ def test_the_file_is_a_data_set_for_pycocotools_and_for_us(tmp_path, capsys):
     assert (first["image_id"], first["category_id"], first["area"]) == (7, 9, 16 * 22)
     assert first["bbox"] == [4, 8, 16, 22]
     assert theirs.annToMask(second).sum() == 48 * 64
-    assert ours.train().classes == ("cat", "dog")
-    assert ours.train().images[0].tags.tolist() == [True, True]
-    assert ours.val().truths[0].label.tolist() == [2, 1]
-    assert not len(ours.val().truths[1].label)
+    with pytest.warns(InputWarning, match="2 of 2 annotations have scores"):
+        tagged, val = ours.train(), ours.val()
+    assert tagged.classes == ("cat", "dog")
+    assert tagged.images[0].tags.tolist() == [True, True]
+    assert val.truths[0].label.tolist() == [2, 1]
+    assert not len(val.truths[1].label)
 
     again = read_pseudo_labels(path)
     assert [one.image_id for one in again] == [7, 3]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import versions
 from wsis.contracts import DataSource
 from wsis.data.halves import summary, tell_shared
-from wsis.data.images import read_all
 from wsis.data.splits import Split
 from wsis.experiments._pool import doing
 from wsis.experiments._preflight import prepared, ready
@@ -27,6 +25,7 @@ from wsis.experiments.tuning.results import BY, Tuning, check_choice
 from wsis.experiments.tuning.space import Space
 from wsis.experiments.tuning.trial import prepare, trial
 from wsis.experiments.variants import identity
+from wsis.proposals.bags import keys_of
 from wsis.runs.pipeline import Pipeline
 
 
@@ -112,8 +111,7 @@ def tune(
     monitor.say(summary(work.train))
     [inputs] = work.inputs().values()
     bags = work.pipelines[variants[0].label].bags(held)
-    read_all([partial(getattr, bag, "key") for bag in bags])
-    keys = [bag.key for bag in bags]
+    keys = keys_of(bags)
     design["inputs"] = {**inputs, "held": digest(*keys)}
     work.compare_photos()
     learned = [bag.key for bag in work.bags(variants[0].label)[0]]

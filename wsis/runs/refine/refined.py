@@ -14,9 +14,10 @@ from wsis._support.files import write_json
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
 from wsis.contracts import Supervision, Tagged, TaggedImage
-from wsis.data.halves import summary, tagged_for
+from wsis.data.halves import summary, tagged_for, tell_shared
 from wsis.evaluation import coco_data_set
 from wsis.geometry.predictions import Predictions
+from wsis.proposals.bags import keys_of
 from wsis.runs._card import CHECKPOINT, BaseCard, check_room
 from wsis.runs._trained import Tick, Trained, counting
 from wsis.runs.refine.detector import mask_rcnn
@@ -114,6 +115,7 @@ class Refined(Trained):
     Args:
         card: what it is.
         model: its weights, in evaluation mode.
+        photos: keys of the photos that it and its run were trained on.
     """
 
     card: RefinedCard
@@ -141,6 +143,7 @@ def refine(
     settings: RefineSettings,
     *,
     folder: Path,
+    val: Tagged | None = None,
     seed: int = 0,
     resume: bool = False,
     monitor: Monitor | None = None,
@@ -157,6 +160,7 @@ def refine(
         tagged: the training photos.
         settings: of the detector and of the trust in labels.
         folder: keeps pseudo labels, checkpoints and the detector.
+        val: photos to measure on; those that are trained on, too, are told.
         seed: of everything drawn.
         resume: continues the refinement in ``folder``.
         monitor: is told of progress.
@@ -175,13 +179,17 @@ def refine(
     monitor.say(summary(tagged))
     card = RefinedCard.of(run, settings, seed, tagged)
     model = mask_rcnn(settings, len(card.classes), seed).to(device)
+    held = [] if val is None else keys_of(run.pipeline.bags(val.images), monitor)
     card = card.begin(folder, resume=resume)
     told = settings.model_dump(mode="json")
     training = card.training(card.name, folder, told, resumes=resume)
     with following(several, training) as curves:
         bags = run.pipeline.test_bags(tagged.images)
         card = card.model_copy(update={"inputs": run.pipeline.inputs(bags, monitor)})
+        photos = [*dict.fromkeys([*run.photos, *(bag.key for bag in bags)])]
         _tell_others(card)
+        if val is not None:
+            tell_shared(val.images, held, photos)
         card = card.begin(folder, resume=True)
         check_room(folder, model)
         step = monitor.start("pseudo labels", len(tagged.images))
@@ -205,7 +213,8 @@ def refine(
             if image.tags.any():
                 agreed += agrees(detect(model, image, card.ledger), image)
                 step(image.name)
-        card.trained(progress, labels=coverage, agreed=agreed).save(folder, model)
+        card = card.trained(progress, labels=coverage, agreed=agreed)
+        card.save(folder, model, photos)
         return load_refined(folder, device)
 
 
@@ -283,4 +292,5 @@ def load_refined(folder: Path, device: torch.device) -> Refined:
     card.check_weights(folder)
     model = mask_rcnn(card.settings, len(card.classes), card.seed, weights=False)
     card.read_weights(folder, model)
-    return Refined(card=card, model=model.to(device).eval())
+    photos = card.read_photos(folder)
+    return Refined(card=card, model=model.to(device).eval(), photos=photos)
