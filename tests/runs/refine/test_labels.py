@@ -132,9 +132,9 @@ def test_the_file_is_a_data_set_for_pycocotools_and_for_us(tmp_path, capsys):
     assert first["bbox"] == [4, 8, 16, 22]
     assert theirs.annToMask(second).sum() == 48 * 64
     with pytest.warns(InputWarning, match="2 of 2 annotations have scores"):
-        tagged, val = ours.train(), ours.val()
-    assert tagged.classes == ("cat", "dog")
-    assert tagged.images[0].tags.tolist() == [True, True]
+        train, val = ours.train(), ours.val()
+    assert train.classes == ("cat", "dog")
+    assert train.images[0].tags.tolist() == [True, True]
     assert val.truths[0].label.tolist() == [2, 1]
     assert not len(val.truths[1].label)
 
