@@ -67,6 +67,7 @@ GROUPS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ),
     ),
     (("wsis/training/class_map.py",), ("tests/training/test_class_map.py",)),
+    (("wsis/training/_outlines.py",), ("tests/training/test_outlines.py",)),
     (
         ("wsis/geometry/overlap.py", "wsis/geometry/masks.py"),
         (
