@@ -98,6 +98,30 @@ def test_instances_that_become_alike_are_one_within_a_class():
     assert masks[1] == [1] * 6 + [0] * 4
 
 
+@pytest.mark.parametrize(
+    ("columns", "left"), [((10, 7, 5), [10, 5]), ((10, 8, 7), [10])]
+)
+def test_what_is_alike_to_one_that_is_gone_stays(columns, left):
+    proposals = strips(*((0, end) for end in columns))
+    scores = torch.tensor([[0.9], [0.8], [0.7]])
+
+    # Each votes for itself alone. The second goes, and the third is like it.
+    _, masks = vote(proposals, scores, shown(proposals, *[1] * 10), least=0.9)
+
+    assert [sum(mask) for mask in masks] == left
+
+
+def test_each_class_has_its_own_map():
+    proposals = strips((0, 5), (0, 6))
+    scores = torch.tensor([[0.9, 0.9], [0.9, 0.9]])
+    share = torch.cat([shown(proposals, *[1] * 6), shown(proposals, *[1] * 5)], 1)
+
+    found, masks = vote(proposals, scores, share)
+
+    assert found.label.tolist() == [1, 2]
+    assert [sum(mask) for mask in masks] == [6, 5]
+
+
 def test_no_instances_stay_none():
     proposals, scores = strips((0, 5)), torch.zeros(1, 1)
     none = Selection()(scores, proposals, image_id=0)
