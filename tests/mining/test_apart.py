@@ -70,6 +70,32 @@ def test_members_that_are_closed_stay_apart_and_open_ones_do_not() -> None:
     )
 
 
+def test_the_weaker_closure_of_the_best_pair_counts() -> None:
+    known = evidence(0, 60, 30, 90, 180, closure=[2.0, 0.4, 0.0, 0.0, 0.0])
+
+    # 0.5 + 0.4 − 0.5 · 0.75
+    for limit, refused in ((0.5, True), (0.55, False)):
+        miner = ApartMiner(pool=0.6, limit=limit)
+        assert miner.groups(SCORES, LINE, tags_of(1), known).any() == refused
+
+
+def test_a_doubt_at_the_limit_is_none() -> None:
+    same = evidence(0, 0, 0, 90, 180)
+
+    # 1 − 0.5 · 0.75; without integrity 1.
+    for limit, refused in ((0.625, False), (0.62, True)):
+        miner = ApartMiner(pool=0.6, limit=limit)
+        assert miner.groups(SCORES, LINE, tags_of(1), same).any() == refused
+    plain = scores_of([0.75, 0.625, 0.5, 0.25, 0.125])
+    for limit, refused in ((1.0, False), (0.9, True)):
+        miner = ApartMiner(pool=0.6, limit=limit)
+        assert miner.groups(plain, LINE, tags_of(1), same).any() == refused
+
+
+def test_without_evidence_nothing_is_a_group() -> None:
+    assert not MINER.groups(SCORES, LINE, tags_of(1), None).any()
+
+
 def test_where_all_seeds_are_groups_none_is_refused() -> None:
     scores = scores_of([0.5, 0.5, 0.75, 0, 0], loc=[[0, 0, 0.5, 0, 0]])
     few = ApartMiner(pool=0.6, p_seed=0.2)
@@ -79,16 +105,18 @@ def test_where_all_seeds_are_groups_none_is_refused() -> None:
 
 
 def test_pairs_have_a_size_and_hardly_overlap() -> None:
-    def refused(*ends: tuple[int, int]) -> bool:
+    def refused(*ends: tuple[int, int], overlap: float = 0.15) -> bool:
         n = len(ends) - 1
         scores = scores_of([0.5] * n + [0.25], loc=[[0.0] * (n + 1)])
         same = evidence(*[0.0] * (n + 1))
-        miner = ApartMiner(pool=1.0)
+        miner = ApartMiner(pool=1.0, overlap=overlap)
         return bool(miner.groups(scores, spans(*ends), tags_of(1), same)[n, 0])
 
     assert refused((0, 10), (10, 20), (0, 20))
     assert refused((0, 10), (9, 20), (0, 20))
     assert not refused((0, 10), (8, 20), (0, 20))  # they share a fifth of one
+    assert not refused((0, 8), (6, 14), (0, 14), overlap=0.25)  # a quarter
+    assert refused((0, 8), (7, 15), (0, 15), overlap=0.25)
     assert not refused((0, 16), (16, 20), (0, 20))  # the first is too large
     assert not refused((0, 10), (18, 20), (0, 20))  # the second is a tenth
     assert not refused((0, 10), (0, 20))  # one is no pair
@@ -115,6 +143,19 @@ def test_cues_that_are_groups_make_room_once_training_is_half_over() -> None:
         (0, 1, 1.0),
         (1, 1, pytest.approx(0.3125 / 0.375)),
     ]
+
+
+def test_all_cues_of_a_class_that_has_a_group_make_room_once() -> None:
+    cues = pseudo_of((2, 1, 1.0), (4, 1, 1.0), (3, 1, 1.0), (2, 2, 1.0))
+    one, two = [0.75, 0.625, 0.5, 0.25, 0.125], [0.5, 0.6, 0.4, 0.75, 0.1]
+    miner, tags = ApartMiner(pool=0.6, p_cue=0.4), tags_of(1, 1)
+
+    groups = miner.groups(scores_of(one, two), LINE, tags, ALIKE)
+    late = miner.amended(cues, scores_of(one, two), LINE, tags, ALIKE, 0.5)
+
+    # Of the second class the best pair in the last, 3 and 1, differ.
+    assert groups.nonzero().tolist() == [[2, 0], [2, 1], [4, 0]]
+    assert [row[:2] for row in found(late)] == [(0, 1), (1, 1), (3, 2)]
 
 
 @settings(max_examples=60)
@@ -203,15 +244,32 @@ def test_the_threshold_rises_by_branch() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"pool": 0.0}, r"pool must be in \(0, 1\], got 0"),
-        ({"smallest": 0.8}, "smallest must be below largest, got 0.8 and 0.75"),
-        ({"cues": 1.5}, r"cues must be in \[0, 1\], got 1.5"),
-        ({"closure": -1.0}, "closure must be at least 0, got -1"),
+        *(
+            ({name: 0.0}, rf"^{name} must be in \(0, 1\], got 0")
+            for name in ("p_seed", "oversize", "t_cls", "pool", "overlap", "p_cue")
+        ),
+        ({"containment": 1.0}, r"^containment must be in \[0, 1\), got 1"),
+        ({"smallest": 1.0}, r"^smallest must be in \[0, 1\), got 1"),
+        ({"largest": 1.5}, r"^largest must be in \(0, 1\], got 1.5"),
+        ({"smallest": 0.8}, "^smallest must be below largest, got 0.8 and 0.75"),
+        ({"smallest": 0.75}, "^smallest must be below largest, got 0.75 and 0.75"),
+        ({"step": -0.5}, r"^step must be in \[0, 1\], got -0.5"),
+        ({"cues": 1.5}, r"^cues must be in \[0, 1\], got 1.5"),
+        ({"closure": -1.0}, "^closure must be at least 0, got -1"),
+        ({"integrity": -1.0}, "^integrity must be at least 0, got -1"),
+        ({"limit": -3.5}, "^limit must be at least -3, got -3.5"),
     ],
 )
 def test_refuses_settings_out_of_range(wrong, message) -> None:
     with pytest.raises(ValueError, match=message):
         ApartMiner(**wrong)
+
+
+def test_takes_settings_at_the_end_of_their_range() -> None:
+    ApartMiner(step=0.0, cues=0.0, closure=0.0, integrity=0.0, limit=-3.0)
+
+    with pytest.raises(ValueError, match=r"^branch must be 0 or more, got -1"):
+        ApartMiner().at(-1)
 
 
 def test_training_hands_on_evidence_and_how_far_it_is(tmp_path) -> None:

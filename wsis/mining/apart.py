@@ -139,11 +139,10 @@ class ApartMiner:
             if len(found):
                 kept &= cues.label != label
                 best = found.weight.max().clamp_min(1e-6)
-                added.append(replace(found, weight=found.weight / best, seed=None))
-        rest = replace(cues.chosen(kept), seed=None)
+                added.append(replace(found, weight=found.weight / best))
         return PseudoInstances(
             *(
-                torch.cat([getattr(one, name) for one in (rest, *added)])
+                torch.cat([getattr(one, name) for one in (cues.chosen(kept), *added)])
                 for name in ("index", "label", "weight")
             )
         )
