@@ -4,11 +4,12 @@ import torch
 from tests.builders import strips
 from tests.drawn import Squares, settings
 from wsis.contracts import PseudoInstances
+from wsis.features.views import region_means
 from wsis.geometry.masks import select
 from wsis.geometry.overlap import cross_iou
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.run import load, train
-from wsis.training.class_map import ClassMap, extent, near_best, targets
+from wsis.training.class_map import ClassMap, extent, map_steps, near_best, targets
 from wsis.training.inference import predict, scores
 
 ALL = torch.ones(2)
@@ -227,10 +228,38 @@ def test_it_learns_what_it_is_shown_and_repeats_itself(tmp_path):
     assert not states[0]["networks.0.0.weight"].equal(states[3]["networks.0.0.weight"])
 
 
+def test_few_photos_are_seen_several_times():
+    assert [map_steps(photos) for photos in (1, 300, 360)] == [300, 300, 360]
+
+
+def test_learning_keeps_what_is_usual_in_training(tmp_path):
+    bags = Pipeline(settings(), tmp_path).bags(Squares().train().images)[:3]
+    untaught = ClassMap(channels=3, classes=2).present(colours(bags[0]))
+    classes = learned(bags)
+
+    assert untaught.tolist() == [0.5, 0.5]
+    assert classes.rate.tolist() == pytest.approx([3 / 5, 2 / 5])
+    assert not classes.training
+    means = torch.cat([region_colours(bag) for bag in bags])
+    assert classes.mean.tolist() == pytest.approx(means.mean(0).tolist(), abs=1e-3)
+    spread = means.std(0, correction=0)
+    assert classes.std.tolist() == pytest.approx(spread.tolist(), abs=1e-3)
+
+
+def region_colours(bag):
+    return region_means(
+        colours(bag), bag.proposals.regions, bag.proposals.members.shape[1]
+    )[0]
+
+
 def test_the_learning_rate_falls_to_nothing(tmp_path, monkeypatch):
-    rates = []
+    rates, clean = [], []
 
     class Watched(torch.optim.AdamW):
+        def zero_grad(self):
+            super().zero_grad()
+            clean.append(len(rates))
+
         def step(self):
             rates.append((self.param_groups[0]["lr"], self.defaults["weight_decay"]))
             return super().step()
@@ -239,6 +268,7 @@ def test_the_learning_rate_falls_to_nothing(tmp_path, monkeypatch):
     learned(Pipeline(settings(), tmp_path).bags(Squares().train().images))
 
     assert rates == [pytest.approx((1e-3 * (1 - i / 80), 1e-2)) for i in range(80)]
+    assert clean == [*range(80)]  # each gradient is its step's alone
 
 
 def test_a_run_with_a_class_map_is_the_run_without_and_ranks_by_extents(tmp_path):
