@@ -244,6 +244,25 @@ REFUSED = {
         {"t.json": lambda path: coco(path, WANTED, score=0.5)},
         "its annotations have scores",
     ),
+    "scores of VOC": (
+        {
+            "a.xml": "<annotation><object><name>dog</name><score>0.4</score></object>"
+            "</annotation>"
+        },
+        r"in 1 of PASCAL VOC's files have scores: .*a\.xml; these are predictions",
+    ),
+    "scores in a table": (
+        {"t.csv": "file,label,Confidence\na.png,dog,1.0\nb.png,cat,87%\nc.png,,\n"},
+        r"t\.csv, 1 lines have scores \(confidence\): .*line 3: 87%; these are",
+    ),
+    "two numbers of one name": (
+        {"a.txt": "0 .5 .5 1 1\n2 .5 .5 1 1", "d.yaml": "names: [disc, cat, Disc]"},
+        r"d\.yaml: .* 0 and 2 are both called 'Disc', and have objects; rename",
+    ),
+    "fewer names than numbers": (
+        {"a.txt": "0 .5 .5 1 1", "d.yaml": "names: [dog, owl]\nnc: 3"},
+        r"d\.yaml: expected 3 names, as nc says, got 2; is one missing\?",
+    ),
     "not JSON": ({"t.json": '{"images": ['}, "t.json is not JSON"),
     "not XML": ({"a.xml": "<annotation>"}, "a.xml: expected XML"),
     "no name": (
@@ -359,9 +378,29 @@ def test_labels_of_yolo_are_read_or_refused_but_never_passed_over(tmp_path):
         odd.write_text(wrong)
         with pytest.raises(ValueError, match=r"else in 1 files: .*b\.txt: '"):
             exported_tags(tmp_path)
-    odd.write_text("1 .5 .5 .2 .2 .9")
-    with pytest.raises(ValueError, match=r"have scores: .*b\.txt; these are pred"):
-        exported_tags(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "scored"),
+    [
+        ("1 .5 .5 .2 .2 .9", True),
+        ("1 .1 .1 .2 .1 .2 .2", False),
+        ("1 .1 .1 .2 .1 .2 .2 .9", True),
+        ("1 .1 .1 .2 .1 .2 .2 .1 .2 .9", True),
+        ("1 .5 .5 .2 .2 .4 .4 2", False),  # a keypoint that is seen
+    ],
+)
+def test_boxes_and_outlines_of_yolo_with_scores_are_no_tags(tmp_path, line, scored):
+    photos(tmp_path / "images", ["a.png"])
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text(line)
+    (tmp_path / "data.yaml").write_text("names: [dog, cat]\nnc: 2")
+
+    if scored:
+        with pytest.raises(ValueError, match=r"in 1 of .* scores: .*a\.txt; these are"):
+            exported_tags(tmp_path)
+    else:
+        assert exported_tags(tmp_path).rows == {"images/a.png": ["cat"]}
 
 
 def test_the_nearest_names_of_yolo_count(tmp_path):

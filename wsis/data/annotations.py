@@ -1,6 +1,7 @@
 """Annotation files in COCO's format: read, checked, and their classes chosen."""
 
 import csv
+import math
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,13 @@ _KEYS = {
     "annotations": ("image_id", "category_id"),
     "categories": ("id", "name"),
 }
+
+
+PREDICTED = (
+    "these are predictions, which may be wrong; keep those that are right, without "
+    "their scores"
+)
+"""Why objects with scores are no tags."""
 
 
 class UnknownClassError(UsageError, LookupError):
@@ -88,8 +96,8 @@ class AnnotationFile:
         """
         if self.scored:
             raise ValueError(
-                f"expected tags in {self.path}, its annotations have scores: these are "
-                "predictions, which may be wrong"
+                f"expected tags in {self.path}, its annotations have scores: "
+                f"{PREDICTED}"
             )
         names = {number: name for name, number in self.categories.items()}
         rows: dict[str, list[str]] = {one["file_name"]: [] for one in self.images}
@@ -164,6 +172,20 @@ def read_xml(path: Path) -> ElementTree.Element:
         return ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ValueError(f"{path}: expected XML: {error}") from None
+
+
+def has_score(entry: ElementTree.Element) -> bool:
+    """Tell whether an object of PASCAL VOC's XML has a score."""
+    return any(is_score(entry.findtext(key) or "") for key in ("score", "confidence"))
+
+
+def is_score(text: str) -> bool:
+    """Tell whether a cell has a score; people who are sure write none, 1 or 100 %."""
+    try:
+        number = float(text.replace(",", ".").rstrip(" %"))
+    except ValueError:
+        return False
+    return number not in (1, 100) and not math.isnan(number)
 
 
 def classes_in(text: str, classes: Sequence[str]) -> list[str]:

@@ -16,7 +16,13 @@ from wsis._support.files import parse_json
 from wsis.data._listing import SUFFIXES, listing
 from wsis.data._tables import header, read_rows
 from wsis.data._tags import clean, seems_counted
-from wsis.data.annotations import AnnotationFile, read_xml
+from wsis.data.annotations import (
+    PREDICTED,
+    AnnotationFile,
+    has_score,
+    is_score,
+    read_xml,
+)
 from wsis.data.folder import HALVES, few_in, table_in
 from wsis.data.images import check_folder
 from wsis.data.names import alike, from_end, plain
@@ -277,18 +283,25 @@ def _of_address(text: str) -> str | None:
 def _voc(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
     there = {photo.name for photo in files.of(*SUFFIXES)}
+    scored = []
     for path in files.of(".xml"):
         top = read_xml(path)
         if top.tag == "annotation":
-            tags = [
-                (one.findtext("name") or "").strip() for one in top.findall("object")
-            ]
+            objects = top.findall("object")
+            tags = [(one.findtext("name") or "").strip() for one in objects]
+            if any(has_score(one) for one in objects):
+                scored.append(str(path))
             if not all(tags):
                 raise ValueError(f"{path}: expected a name in every object")
             name = (top.findtext("filename") or "").strip()
             # Programs that rename photos leave the old name in the file.
             own = name if Path(name).stem == path.stem and name in there else path.stem
             found[path] = _Told([(own, tags)])
+    if scored:
+        raise ValueError(
+            f"expected tags, objects in {len(scored)} of PASCAL VOC's files have "
+            f"scores: {few(scored)}; {PREDICTED}"
+        )
     return found
 
 
@@ -296,9 +309,6 @@ _NUMBERS = re.compile(
     r"\d+(\.0*)?(\s+-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?){4,}\s*", re.IGNORECASE
 )
 """A line of YOLO's: the number of a class, then a box or an outline."""
-
-_SCORED = 6
-"""Numbers of a box with a score; an outline has one for its class and pairs."""
 
 _LISTS = "classes.txt", "obj.names", "labels.txt", "_darknet.labels"
 
@@ -318,6 +328,7 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
     _check_labels(files, lines, other)
     lists = _yolo_lists(files)
     found: dict[Path, _Told] = {}
+    used: dict[Path, dict[int, str]] = {}
     for path, some in lines.items():
         names, told = _nearest_list(lists, path, files.root)
         numbers = [int(float(line.split()[0])) for line in some]
@@ -326,6 +337,7 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
                 f"{path}: expected classes of {told}, numbers from {min(names)} to "
                 f"{max(names)}; got {strange[0]}"
             )
+        used.setdefault(told, {}).update({one: names[one] for one in numbers})
         # labels/train/a.txt is of images/train/a.jpg, or lies beside its photo.
         parts = [
             "images" if x == "labels" else x for x in path.relative_to(files.root).parts
@@ -333,6 +345,14 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
         photo = Path(*parts).with_suffix("").as_posix()
         row = photo, [names[one] for one in numbers]
         found[path] = _Told([row], [one for one in names.values() if one])
+    for told, names in used.items():
+        first: dict[str, int] = {}
+        for i, name in sorted(names.items()):
+            if (known := first.setdefault(plain(name), i)) != i:
+                raise ValueError(
+                    f"{told}: expected a name for each class, {known} and {i} are both "
+                    f"called {name!r}, and have objects; rename one"
+                )
     return found
 
 
@@ -363,13 +383,30 @@ def _check_labels(
     scored = [
         str(path)
         for path, some in lines.items()
-        if any(len(line.split()) == _SCORED for line in some)
+        if any(_is_scored(line.split()) for line in some)
     ]
     if scored:
         raise ValueError(
-            f"expected tags, boxes in {len(scored)} of YOLO's files have scores: "
-            f"{few(scored)}; these are predictions, which may be wrong"
+            f"expected tags, boxes or outlines in {len(scored)} of YOLO's files have "
+            f"scores: {few(scored)}; {PREDICTED}"
         )
+
+
+def _is_scored(numbers: Sequence[str]) -> bool:
+    """Tell whether a line of YOLO's ends with a score.
+
+    Behind the class, boxes and outlines have an even count of numbers; so a score makes
+    the line even. A box with keypoints may be so, too, if each tells whether it is seen
+    by a third number: 0, 1 or 2.
+    """
+    keypoints, rest = divmod(len(numbers) - _BOX, 3)
+    seen = {float(one) for one in numbers[_BOX + 2 :: 3]}
+    posed = keypoints > 0 and not rest and seen <= {0, 1, 2}
+    return len(numbers) % 2 == 0 and not posed
+
+
+_BOX = 5
+"""Numbers of a box in a line of YOLO's, with that of its class."""
 
 
 _Names = tuple[dict[int, str], Path]
@@ -391,7 +428,17 @@ def _yolo_lists(files: _Files) -> list[_Names]:
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and all(str(i).isdecimal() for i in names):
-            found.append(({int(i): str(one).strip() for i, one in names.items()}, path))
+            named = {int(i): str(one).strip() for i, one in names.items()}
+            count = content.get("nc")
+            if count is not None and count not in {
+                str(len(named)),
+                str(max(named, default=-1) + 1),
+            }:
+                raise ValueError(
+                    f"{path}: expected {count} names, as nc says, got {len(named)}; "
+                    "is one missing? Then the numbers behind it have wrong names"
+                )
+            found.append((named, path))
     for path in (one for one in files.of(*_SUFFIXES) if one.name in _LISTS):
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -438,6 +485,7 @@ _SUFFIXES = tuple({Path(one).suffix for one in _LISTS})
 
 _PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"
 _TAG = "tags", "tag", "class", "classes", "label", "labels", "category"
+_SCORES = "score", "scores", "confidence", "conf", "probability", "prob"
 
 
 def _tables(files: _Files) -> dict[Path, _Told]:
@@ -449,14 +497,29 @@ def _tables(files: _Files) -> dict[Path, _Told]:
         if photo is None or _is_points(path):
             continue
         if tag is not None:
-            found[path] = _Told(list(_a_line_an_object(path, photo, tag)))
+            scores = [one for one in names if one in _SCORES]
+            found[path] = _Told(list(_a_line_an_object(path, photo, tag, scores)))
         elif (told := _a_column_a_class(path, photo, names)) is not None:
             found[path] = told
     return found
 
 
-def _a_line_an_object(path: Path, photo: str, tag: str) -> Iterator[Row]:
-    for where, row in read_rows(path, (photo, tag), others=True):
+def _a_line_an_object(
+    path: Path, photo: str, tag: str, scores: Sequence[str]
+) -> Iterator[Row]:
+    rows = list(read_rows(path, (photo, tag, *scores), others=True))
+    scored = [
+        f"{where}: {row[one]}"
+        for where, row in rows
+        for one in scores
+        if is_score(row[one])
+    ]
+    if scored:
+        raise ValueError(
+            f"expected tags in {path}, {len(scored)} lines have scores "
+            f"({', '.join(scores)}): {few(scored)}; {PREDICTED}"
+        )
+    for where, row in rows:
         if row[tag][:1] in ("[", "{"):
             raise ValueError(
                 f"{where}: expected names of classes as {tag}, got {row[tag][:40]}; "
