@@ -201,6 +201,31 @@ def test_a_subfolder_per_tag_in_each_half(tmp_path):
     assert found.kind == "a subfolder per tag in train, valid"
 
 
+def test_halves_are_halves_beside_one_without_tags(tmp_path):
+    photo(tmp_path / "train/dog/a.png")
+    photo(tmp_path / "test/b.png")
+
+    found = exported_tags(tmp_path)
+
+    assert found.rows == {"train/dog/a.png": ["dog"]}
+    assert found.kind == "a subfolder per tag in train"
+
+
+def test_a_train_beside_other_tags_is_a_tag(tmp_path):
+    photo(tmp_path / "train/second day/a.png")
+    photo(tmp_path / "bus/b.png")
+
+    assert exported_tags(tmp_path).rows is None
+
+
+def test_parts_of_a_data_set_in_halves_are_no_tags(tmp_path):
+    photo(tmp_path / "train/images/a.png")
+    photo(tmp_path / "valid/images/a.png", seed=1)
+
+    with pytest.raises(ValueError, match=r"got images: names of parts of a data set"):
+        exported_tags(tmp_path)
+
+
 def test_photos_that_are_not_there_are_counted_and_named(tmp_path):
     photo(tmp_path / "a.png")
     coco(tmp_path / "tags.json", WANTED)

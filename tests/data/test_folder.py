@@ -249,6 +249,29 @@ def test_halves_are_no_tags(tmp_path):
 
     with pytest.raises(ValueError, match=r"got .*train.* is .*train.* the root\?"):
         FolderData(root=tmp_path).train()
+    (tmp_path / "all").mkdir()
+    for half in ("train", "val"):
+        (tmp_path / half).rename(tmp_path / "all" / half)
+    (tmp_path / "all").rename(tmp_path / "images")
+    with pytest.raises(ValueError, match=r"got images .* is .*/images the root\?"):
+        FolderData(root=tmp_path).train()
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "test"), ("Valid", "training"), ("images", "masks"), ("train",)]
+)
+def test_parts_of_a_data_set_are_no_tags(tmp_path, names):
+    photos(tmp_path, *(f"{one}/1.png" for one in names))
+
+    with pytest.raises(ValueError, match=r"of parts of a data set; move .* tags\.csv"):
+        FolderData(root=tmp_path).train()
+
+    photos(tmp_path, "bus/1.png")
+    tagged, said = told(FolderData(root=tmp_path))
+    assert sorted(tagged.classes) == sorted([*names, "bus"])
+    strange = [one for one in names if one != "train"]
+    assert [bool(one) for one in said] == [True] * bool(strange)
+    assert all(f"data set are tags ({len(strange)}): " in one for one in said)
 
 
 def test_photos_and_tables_that_are_not_read_are_told(tmp_path):

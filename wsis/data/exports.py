@@ -23,7 +23,7 @@ from wsis.data.annotations import (
     is_score,
     read_xml,
 )
-from wsis.data.folder import HALVES, few_in, table_in
+from wsis.data.folder import HALVES, check_tags, few_in, table_in
 from wsis.data.images import check_folder
 from wsis.data.names import alike, from_end, plain
 
@@ -95,17 +95,29 @@ def exported_tags(root: str | Path) -> ExportedTags:
         )
     for kind, some in found.items():
         return _placed(kind, root, some)
-    halves = [x for x in root.iterdir() if x.is_dir() and plain(x.name) in HALVES]
+    return _of_halves(root) or ExportedTags(kind="a subfolder per tag")
+
+
+def _of_halves(root: Path) -> ExportedTags | None:
+    """Return tags of a subfolder each within the halves of a data set, if it has any.
+
+    A folder called train is a half, too, only where all others are, or several.
+    """
+    top = [one for one in listing(root, deep=False).folders if listing(one).photos]
+    halves = sorted(one for one in top if plain(one.name) in HALVES)
     rows = {
         photo.relative_to(root).as_posix(): [clean(folder.name, str(folder))]
         for half in halves
         for folder in listing(half, deep=False).folders
         for photo in listing(folder).photos
     }
-    if rows and not any(listing(half, deep=False).photos for half in halves):
-        kind = f"a subfolder per tag in {', '.join(sorted(x.name for x in halves))}"
-        return ExportedTags(kind=kind, rows=rows)
-    return ExportedTags(kind="a subfolder per tag")
+    if not rows or (len(halves) == 1 and len(top) > 1):
+        return None
+    check_tags(root, list(dict.fromkeys(tag for [tag] in rows.values())))
+    within = [
+        one.name for one in halves if any(x.startswith(f"{one.name}/") for x in rows)
+    ]
+    return ExportedTags(kind=f"a subfolder per tag in {', '.join(within)}", rows=rows)
 
 
 class _Files:

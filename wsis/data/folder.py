@@ -241,12 +241,13 @@ def _subfolders(root: Path) -> list[_Photo]:
         inner += [one for one in inside.photos if one.parent != folder]
         empty += [] if inside.photos else [folder]
         top.add(inside)
-    halves = [one.name for one in top.folders if plain(one.name) in HALVES]
+    halves = [one.name for one in top.folders if plain(one.name) in HALVES | _PARTS]
     if found and len(inner) == len(found) and len(halves) == len(top.folders):
         raise ValueError(
             f"expected one subfolder per tag in {root}, got {few(halves)} with folders "
             f"inside; is {root / halves[0]} the root?"
         )
+    check_tags(root, [one.name for one in top.folders if one not in empty])
     numbered = [one for one in top.folders if seems_counted(one.name)]
     for paths, what in (
         (numbered, "numbers at the end of subfolders' names are part of the tag"),
@@ -260,7 +261,40 @@ def _subfolders(root: Path) -> list[_Photo]:
     return found
 
 
+def check_tags(root: Path, names: Sequence[str]) -> None:
+    """Refuse subfolders as tags if all are named like parts of a data set.
+
+    Warns if some are; a train may well be seen beside other things.
+
+    Raises:
+        ValueError: if all are.
+    """
+    parts = [one for one in names if plain(one) in HALVES | _PARTS]
+    if parts and len(parts) == len(names):
+        raise ValueError(
+            f"expected one subfolder per tag in {root}, got {few(parts)}: names of "
+            "parts of a data set; move the photos into a folder for each tag, or list "
+            "them in tags.csv (file,tags)"
+        )
+    if strange := [one for one in parts if plain(one) != "train"]:
+        warn(
+            f"{root}: subfolders that are named like a part of a data set are tags "
+            f"({len(strange)}): {few(strange)}; if they are none, move them out of the "
+            "folder; if they are, list the photos in tags.csv (file,tags)"
+        )
+
+
 HALVES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+_PARTS = {
+    *("train2014", "train2017", "val2014", "val2017", "test2017", "dev", "holdout"),
+    *("unlabeled", "unlabelled", "image", "images", "img", "imgs", "jpegimages"),
+    *("photo", "photos", "pictures", "mask", "masks", "label", "labels", "labeled"),
+    *("labelled", "annotation", "annotations", "ground truth", "groundtruth", "gt"),
+    *("segmentation", "segmentations", "segmentationclass", "segmentationobject"),
+    *("data", "dataset", "raw", "input", "inputs", "target", "targets", "output"),
+}
+"""What else folders of a data set are called, and hardly ever a class."""
 
 
 def _tell(found: Listing, root: Path) -> None:
