@@ -105,6 +105,20 @@ def test_sixteen_bits_of_which_few_are_used_are_refused(tmp_path, most):
     assert not read_image(black).any()
 
 
+@pytest.mark.parametrize(("bright", "dark"), [(4, True), (20, False)])
+def test_a_few_bright_pixels_of_sixteen_bits_hide_no_dark_photo(tmp_path, bright, dark):
+    values = np.random.default_rng(0).integers(100, 1000, (80, 64)).astype(np.uint16)
+    values[0, 1], values.flat[100 : 100 + bright] = 1000, 65535
+    path = saved(tmp_path / "a.png", Pillow.fromarray(values))
+
+    if dark:
+        message = r"no more than 1000 \(but for 4 of 5,120 values\), .* nearly black"
+        with pytest.raises(ValueError, match=message):
+            read_image(path)
+    else:
+        assert read_image(path).max() == 255
+
+
 @pytest.mark.parametrize(("most", "dark"), [(0x0FFF, True), (0x10FF, False)])
 def test_sixteen_bits_of_colour_that_use_few_are_refused(tmp_path, most, dark):
     def chunk(kind, content):
@@ -122,7 +136,7 @@ def test_sixteen_bits_of_colour_that_use_few_are_refused(tmp_path, most, dark):
     )
 
     if dark:
-        with pytest.raises(ValueError, match="16 bits, got less than 4096"):
+        with pytest.raises(ValueError, match="16 bits, got no more than 4095, "):
             read_image(path)
     else:
         assert read_image(path)[0].tolist() == [[16, 0, 0], [0, 0, 0]]

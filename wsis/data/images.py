@@ -13,6 +13,7 @@ from typing import Literal
 from unicodedata import normalize
 
 import numpy as np
+from jaxtyping import Integer
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
@@ -82,7 +83,7 @@ def read_image(path: str | Path, *, upright: bool = True) -> Image:
     """Return the pixels of a photo.
 
     Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8, and must use more
-    than 12; transparent pixels are laid over white; of an animation or several pages,
+    than 12, be it in one value of 1,000; transparent pixels are laid over white; of an animation or several pages,
     the first is read.
 
     Args:
@@ -115,8 +116,8 @@ def read_image(path: str | Path, *, upright: bool = True) -> Image:
                     pixels = _rgb(photo)
                 else:
                     pixels = _rgb(_stored(photo))
-                if deep and 0 < pixels.max() < _DARK >> 8:
-                    raise ValueError(_TOO_DARK.format("less than 4096"))
+                if deep:
+                    _check_bright(pixels, 256)
                 return pixels
     except PermissionError:
         raise
@@ -520,8 +521,7 @@ def _rgb(photo: Pillow.Image) -> Image:
                 f"expected values of 0 to 65535, got {least} to {most}; scale them or "
                 "save the photo with 8 bits"
             )
-        if 0 < most < _DARK:
-            raise ValueError(_TOO_DARK.format(f"no more than {most}"))
+        _check_bright(grey, 1)
         # 257 maps 65535 to 255; half of it rounds.
         photo = Pillow.fromarray(((grey + 128) // 257).astype(np.uint8))
     if photo.has_transparency_data:
@@ -536,13 +536,34 @@ def _rgb(photo: Pillow.Image) -> Image:
     return pixels
 
 
+def _check_bright(values: Integer[np.ndarray, "..."], unit: int) -> None:
+    """Refuse values of which nearly all are below ``_DARK``; zeros alone are fine.
+
+    A sensor's hot pixels do not tell how bright a photo is.
+
+    Args:
+        values: of 16 bits.
+        unit: what one of them counts.
+
+    Raises:
+        ValueError: if they are too dark.
+    """
+    least = _DARK // unit
+    if 0 < (np.quantile(values, _NEARLY, method="higher") or values.max()) < least:
+        rest = int((values >= least).sum())
+        but = f" (but for {rest:,} of {values.size:,} values)" if rest else ""
+        most = (int(values[values < least].max()) + 1) * unit - 1
+        raise ValueError(
+            f"expected values up to 65535 in 16 bits, got no more than {most}{but}, "
+            "which is nearly black; scale them or save the photo with 8 bits"
+        )
+
+
 _DARK = 4096
 """Values of 16 bits that 12 bits, as many cameras have, do not reach."""
 
-_TOO_DARK = (
-    "expected values up to 65535 in 16 bits, got {}, which is nearly black; scale them "
-    "or save the photo with 8 bits"
-)
+_NEARLY = 0.999
+"""The share of values that tells how bright a photo is."""
 
 _ROWS = 256
 """Rows of a photo that are taken over at once."""
