@@ -83,8 +83,8 @@ def read_image(path: str | Path, *, upright: bool = True) -> Image:
     """Return the pixels of a photo.
 
     Grey, palette and CMYK photos become RGB; 16 bits are scaled to 8, and must use more
-    than 12, be it in one value of 1,000; transparent pixels are laid over white; of an animation or several pages,
-    the first is read.
+    than 12 in one value of 1,000; transparent pixels are laid over white; of an
+    animation or several pages, the first is read.
 
     Args:
         path: of the photo, in any format that Pillow reads.
