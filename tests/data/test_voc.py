@@ -13,7 +13,7 @@ from tests.data.layouts import DOG, PERSON, drawn, write_sbd, write_voc, xml
 from wsis import InputWarning, plugins
 from wsis.contracts import DataSource, Traceable
 from wsis.data import voc
-from wsis.data.names import VOC_NAMES
+from wsis.data.names import VOC_NAMES, voc_colour
 from wsis.data.voc import VocData
 
 
@@ -358,3 +358,57 @@ def test_masks_without_the_objects_of_the_xml_are_refused(tmp_path):
             ValueError, match=r"lists 2 objects, the mask of 2007_0+4 h"
         ):
             VocData(root=root)._truth("2007_000004", 1)
+
+
+def test_masks_and_xml_that_disagree_are_told(tmp_path):
+    root = write_voc(tmp_path, val=1)
+    objects = drawn(3)[1]
+    path = annotation(root, "2007_000003")
+
+    def truth(*names, difficult=()):
+        path.write_text(xml(objects, names, difficult))
+        return VocData(root=root)._truth("2007_000003", 1)
+
+    told = r"3\.xml lists other objects than .* show: cat \(1 and 0\), dog \(0 and 1\)"
+    with pytest.warns(InputWarning, match=told):
+        assert truth("person", "cat").label.tolist() == [DOG, PERSON]
+    with pytest.warns(InputWarning, match=r"show: person \(0 and 1\); the masks count"):
+        truth("dog")
+    with pytest.raises(ValueError, match=r"bird .*; no class agrees: are the pixels"):
+        truth("bird", "cat")
+    # Difficult objects may have no mask.
+    objects = np.where(np.eye(*objects.shape), 3, objects)
+    assert len(truth("dog", "person", "cat", difficult=[3]).label) == 2
+
+
+def test_classes_numbered_otherwise_than_in_voc_are_refused(tmp_path):
+    root = write_voc(tmp_path, val=1)
+    classes = root / "VOC2012/SegmentationClass/2007_000003.png"
+    picture = Pillow.open(classes)
+    colours = [part for i in range(256) for part in voc_colour(i)]
+    picture.putpalette(colours)
+    picture.save(classes)
+    assert len(VocData(root=root).val().truths[0].label) == 2
+
+    (root / "VOC2012/labelmap.txt").write_text("# x\nbackground:0,0,0::\ncat:1,1,1::\n")
+    with pytest.raises(
+        ValueError, match=r"labelmap\.txt: .* got 'cat' as number 1, wh"
+    ):
+        VocData(root=root).val()
+
+    colours[3 * DOG : 3 * DOG + 3] = voc_colour(PERSON)
+    picture.putpalette(colours)
+    picture.save(classes)
+    with pytest.raises(ValueError, match=r"number 12 have the colour of 15 in VOC; sa"):
+        VocData(root=root)._objects("2007_000003")
+
+
+def test_objects_with_scores_are_no_tags(tmp_path):
+    root = write_voc(tmp_path)
+    path = annotation(root, "2007_000000")
+    path.write_text(path.read_text().replace("<name>", "<score>.3</score><name>", 1))
+
+    with pytest.raises(
+        ValueError, match=r"000000\.xml: .* one with a score; these are"
+    ):
+        VocData(root=root).train()

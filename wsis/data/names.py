@@ -12,6 +12,17 @@ VOC_NAMES = (
 )
 """In the order of their numbers, 1…20."""
 
+
+def voc_colour(number: int) -> tuple[int, int, int]:
+    """Return the red, green and blue of a number in VOC's pictures of classes."""
+    # The bits of the number, from the lowest, are the colours' from the highest.
+    red, green, blue = (
+        sum((number >> (3 * place + k) & 1) << (7 - place) for place in range(8))
+        for k in range(3)
+    )
+    return red, green, blue
+
+
 _IN_COCO = {
     "aeroplane": "airplane",
     "diningtable": "dining table",

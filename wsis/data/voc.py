@@ -20,9 +20,9 @@ from wsis._support.places import as_paths
 from wsis._support.problems import Checks
 from wsis.contracts import Annotated, GroundTruth, Rle, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths, of_objects
-from wsis.data.annotations import read_xml
+from wsis.data.annotations import PREDICTED, has_score, read_xml
 from wsis.data.images import Size, check_files, opened, readings, stored_size
-from wsis.data.names import VOC_CLASSES, VOC_NAMES, plain
+from wsis.data.names import VOC_CLASSES, VOC_NAMES, plain, voc_colour
 from wsis.geometry.overlap import box_overlaps
 
 _VOID = 255
@@ -236,8 +236,25 @@ class VocData:
         rest = [name for name in names if sbd is None or not sbd.has(name)]
         for kind in _MASKS:
             check_files(self._folder / kind, [f"{name}.png" for name in rest], "masks")
+        if rest:
+            self._check_map()
         numbered = zip(names, _numbers(names), strict=True)
         return LazyTruths([partial(self._truth, *one) for one in numbered])
+
+    def _check_map(self) -> None:
+        """Refuse a ``labelmap.txt``, as CVAT writes it, that numbers other classes."""
+        path = self._folder / "labelmap.txt"
+        if not path.is_file():
+            return
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+        names = [one.split(":")[0].strip() for one in lines if one[:1] not in ("#", "")]
+        for i, (name, own) in enumerate(zip(names[1:], VOC_NAMES, strict=False), 1):
+            if plain(name) != own:
+                raise ValueError(
+                    f"{path}: expected VOC's classes in VOC's order, got {name!r} as "
+                    f"number {i}, which is {own!r} in VOC; number the pixels of "
+                    "SegmentationClass as VOC does, and remove the file"
+                )
 
     def _truth(self, name: str, image_id: int) -> GroundTruth:
         objects, labels = self._objects(name)
@@ -248,6 +265,8 @@ class VocData:
                 "none; objects are numbered from 1 in SegmentationObject, 0 and 255 "
                 "are none; mend it, or take the photo out of the list"
             )
+        if (self._folder / _MASKS[0] / f"{name}.png").is_file():
+            self._compare(name, boxes, Counter(labels.values()))
         hard = [box for box in boxes if box.difficult and self.difficult == "ignore"]
         found: list[tuple[int, Rle, bool, None]] = []
         for i, label in labels.items():
@@ -258,6 +277,33 @@ class VocData:
             found.append((label, encoded, ignore, None))
         height, width = objects.shape
         return of_objects(image_id, (height, width), found)
+
+    def _compare(
+        self, name: str, boxes: Sequence["_Box"], masked: Counter[int]
+    ) -> None:
+        """Refuse masks that share no class with the XML; warn of other numbers.
+
+        Objects that are difficult may have no mask.
+        """
+        listed = Counter(one.label for one in boxes)
+        sure = Counter(one.label for one in boxes if not one.difficult)
+        wrong = sorted(
+            i
+            for i in listed.keys() | masked.keys()
+            if not sure[i] <= masked[i] <= listed[i]
+        )
+        if not boxes or not wrong:
+            return
+        shown = few(
+            [f"{VOC_NAMES[i - 1]} ({listed[i]} and {masked[i]})" for i in wrong]
+        )
+        text = f"{self._xml(name)} lists other objects than the masks of {name} show: "
+        if not listed.keys() & masked.keys():
+            raise ValueError(
+                f"{text}{shown}; no class agrees: are the pixels of SegmentationClass "
+                "numbered as VOC's classes are?"
+            )
+        warn(f"{text}{shown}; the masks count, mend what is wrong")
 
     def _objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
         """Return each pixel's object (0 or 255: none) and each object's label."""
@@ -299,6 +345,10 @@ def _boxes(path: Path) -> list[_Box]:
             raise ValueError(
                 f"{path}: expected a class of VOC, got {name!r}{_near(name)}; they "
                 f"are: {', '.join(VOC_NAMES)}"
+            )
+        if has_score(entry):
+            raise ValueError(
+                f"{path}: expected objects, got one with a score; {PREDICTED}"
             )
         hard = (entry.findtext("difficult") or "0").strip()
         if hard not in ("0", "1"):
@@ -343,9 +393,25 @@ def _indices(path: Path) -> UInt8[np.ndarray, "H W"]:
         with opened(path) as picture:
             if picture.mode not in ("P", "L"):
                 raise ValueError(f"got {picture.mode}")
-            return np.array(picture, np.uint8)
+            numbers = np.array(picture, np.uint8)
+            _check_colours(numbers, picture.getpalette())
+            return numbers
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path}: expected a PNG of numbers: {error}") from None
+
+
+def _check_colours(
+    numbers: UInt8[np.ndarray, "H W"], palette: Sequence[int] | None
+) -> None:
+    """Refuse pixels in a colour that is another number's in VOC: numbered anew."""
+    known = {voc_colour(i): i for i in (*range(1, len(VOC_NAMES) + 1), _VOID)}
+    for i in np.unique(numbers).tolist():
+        red, green, blue = (palette or ())[3 * i : 3 * i + 3] or (0, 0, 0)
+        if known.get((red, green, blue), i) != i:
+            raise ValueError(
+                f"pixels of number {i} have the colour of {known[red, green, blue]} in "
+                "VOC; save it with VOC's palette and its order"
+            )
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 from pycocotools import mask as rle
 
 from wsis._support.files import write_text
+from wsis.data.names import voc_colour
 from wsis.report.formats._photos import Photo, Style
 
 VOID = 255
@@ -84,14 +85,4 @@ def _plain(classes: Sequence[str]) -> list[str]:
     return [re.sub("[:#]", "_", name) for name in ("background", *classes)]
 
 
-def _palette() -> bytes:
-    """Return VOC's 256 colours: the bits of a number, from the lowest, in turns."""
-    number = np.arange(256)[:, None]
-    colours = np.zeros((256, 3), np.int64)
-    for place in range(8):
-        bits = number >> (3 * place + np.arange(3)) & 1
-        colours |= bits << (7 - place)
-    return colours.astype(np.uint8).tobytes()
-
-
-_PALETTE = _palette()
+_PALETTE = bytes(part for number in range(256) for part in voc_colour(number))
