@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 
 from wsis._support.checks import InputWarning
 from wsis.contracts import Annotated, DataSource, Tagged, TaggedImage
+from wsis.data.folder import FolderData
 from wsis.data.images import Reading, readings
 from wsis.data.points import Pointed, with_points
 
@@ -263,6 +264,44 @@ def test_points_of_photos_of_another_size_are_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"d\.jpg \(8 x 10 there, it has 16 x 20\)"):
         with_points(replace(TAGGED, images=photos), file)
+
+    head = HEAD.strip() + ",Width,height\n"
+    file = written(
+        tmp_path / "points.csv", f"{head}a.jpg,4,2,cat,20,16\nd.jpg,4,2,cat,10,8\n"
+    )
+    message = (
+        r"1 of 2 sizes .* line 3: d\.jpg \(8 x 10 there, it has 16 x 20\); .* Boxes"
+    )
+    with pytest.raises(ValueError, match=message):
+        with_points(replace(TAGGED, images=photos), file)
+    written(file, f"{head}a.jpg,4,2,cat,20,16\nd.jpg,4,2,cat,,\n")
+    assert (
+        with_points(replace(TAGGED, images=photos), file).images[2].points is not None
+    )
+    written(file, f"{head}a.jpg,4,2,cat,20,x\n")
+    with pytest.raises(ValueError, match=r"line 2: expected numbers as .* 20 and x"):
+        with_points(replace(TAGGED, images=photos), file)
+
+
+def test_points_on_a_copy_say_which_photo_is_meant(tmp_path):
+    draw = np.random.default_rng(0)
+    for name, again in (("cat/a.png", "dog/b.png"), ("dog/c.png", "")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        photo = Pillow.fromarray(draw.integers(0, 255, (8, 10, 3)).astype(np.uint8))
+        photo.save(tmp_path / name)
+        if again:
+            (tmp_path / "dog").mkdir()
+            photo.save(tmp_path / again, compress_level=0)
+    with pytest.warns(InputWarning, match=r"dog/b\.png is cat/a\.png"):
+        tagged = FolderData(root=tmp_path).train()
+    file = written(tmp_path / "p.csv", HEAD + "dog/b.png,1,5,dog\ndog/d.png,1,5,dog\n")
+
+    message = (
+        r"line 2: dog/b\.png is a copy of cat/a\.png, .* once: write cat/a\.png; "
+        r".*no image 'dog/d\.png'"
+    )
+    with pytest.raises(ValueError, match=message):
+        with_points(tagged, file)
 
 
 def test_numbers_too_large_to_count_with_are_refused(tmp_path):

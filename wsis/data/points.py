@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +23,10 @@ from wsis.contracts import (
     TaggedImage,
     Traceable,
 )
-from wsis.data._tables import read_rows
+from wsis.data._same import first_alike
+from wsis.data._tables import header, read_rows
 from wsis.data.annotations import AnnotationFile
-from wsis.data.images import Reading
+from wsis.data.images import Reading, stored_size
 from wsis.data.names import plain
 from wsis.data.segmentations import PERCENT, is_large
 from wsis.plugins import nearest
@@ -100,7 +101,7 @@ def with_points(tagged: Tagged, file: str | Path) -> Tagged:
     found: dict[str, list[_Place]] = defaultdict(list)
     wrong: list[str] = []
     csv = file.suffix.lower() == ".csv"
-    given = list(_read_csv(file) if csv else _read_json(file, images))
+    given, said = _read_csv(file) if csv else _read_json(file)
     count = Counter(tuple(map(str, one[1:])) for one in given)
     if again := [f"{one[0]}: {one[1]}, {one[2]}" for one, n in count.items() if n > 1]:
         warn(
@@ -109,10 +110,18 @@ def with_points(tagged: Tagged, file: str | Path) -> Tagged:
         )
     if any(normalize("NFC", one[1]) not in images for one in given):
         images = _ways(tagged, {one[1] for one in given}, file.parent) | images
+    _check_sizes(file, said, images)
+    lacking = {one[1] for one in given if normalize("NFC", one[1]) not in images}
+    copies = _copies(images, lacking)
     for where, photo, x, y, name in given:
         image, label = images.get(normalize("NFC", photo)), labels.get(plain(name))
         try:
             if image is None:
+                if photo in copies:
+                    raise ValueError(
+                        f"{photo} is a copy of {copies[photo]}, and the data set has "
+                        f"it once: write {copies[photo]}"
+                    )
                 close = nearest(photo, images)
                 raise ValueError(f"the data set has no image {photo!r}{close}")
             if label is None:
@@ -156,6 +165,29 @@ def _ways(tagged: Tagged, ways: set[str], folder: Path) -> dict[str, TaggedImage
     }
     led = {one: places.get((folder / one).resolve()) for one in ways}
     return {normalize("NFC", one): image for one, image in led.items() if image}
+
+
+def _copies(images: Mapping[str, TaggedImage], names: set[str]) -> dict[str, str]:
+    """Return the images that photos are copies of, by names that no image has."""
+    reads = {
+        one.name: one.load for one in images.values() if isinstance(one.load, Reading)
+    }
+    roots = {
+        one.path.parents[name.count("/")]
+        for name, one in reads.items()
+        if one.path.as_posix().endswith(f"/{name}")
+    }
+    found = {
+        name: Reading(root / name, stored_size(root / name), True)
+        for name in names
+        for root in roots
+        if (root / name).is_file()
+    }
+    if not found:
+        return {}
+    known, first = list(reads), first_alike([*reads.values(), *found.values()])
+    firsts = zip(found, first[len(known) :], strict=True)
+    return {name: known[i] for name, i in firsts if i < len(known)}
 
 
 class _Place(NamedTuple):
@@ -269,30 +301,68 @@ def _size(image: TaggedImage) -> tuple[int, int] | None:
     return height, width
 
 
-def _read_csv(file: Path) -> Iterator[_Point]:
-    for where, row in read_rows(file, ("file", "x", "y", "class"), others=True):
-        yield where, row["file"], row["x"], row["y"], row["class"]
+def _check_sizes(file: Path, said: "_Said", known: Mapping[str, TaggedImage]) -> None:
+    """Refuse points on photos of another size than their file says.
 
-
-def _read_json(file: Path, known: Mapping[str, TaggedImage]) -> Iterator[_Point]:
-    content = AnnotationFile.read(file)
+    Raises:
+        ValueError: if there are any.
+    """
     wrong = []
-    for one in content.images:
-        image = known.get(normalize("NFC", one["file_name"]))
+    for where, (name, (height, width)) in said.items():
+        image = known.get(normalize("NFC", name))
         if image is None or not isinstance(image.load, Reading):
             continue
-        said, size = (one["height"], one["width"]), image.load.size
-        turned = image.load.turned and said == size[::-1]
-        if all(size) and said != size and not turned:
+        size = image.load.size
+        turned = image.load.turned and (height, width) == size[::-1]
+        if all(size) and (height, width) != size and not turned:
             wrong.append(
-                f"{image.name} ({said[0]} x {said[1]} there, it has {size[0]} x "
-                f"{size[1]})"
+                f"{where} ({height:g} x {width:g} there, it has {size[0]} x {size[1]})"
             )
     if wrong:
         raise ValueError(
-            f"{file}: {len(wrong)} photos are of another size (height x width) than "
-            f"the file of points says: {few(wrong)}; scale their points"
+            f"{file}: {len(wrong)} of {len(said)} sizes of photos (height x width) are "
+            f"others than the photos have: {few(wrong)}; scale the points. Boxes (x, "
+            "y, width, height) are no points"
         )
+
+
+_Said = Mapping[str, tuple[str, tuple[int | float, int | float]]]
+"""Names of photos and their (H, W), by the places in a file that say so."""
+
+
+def _read_csv(file: Path) -> tuple[list[_Point], _Said]:
+    there = {one.casefold() for one in header(file)}
+    sides = next((pair for pair in _SIDES if there.issuperset(pair)), ())
+    columns = ("file", "x", "y", "class", *sides)
+    points, said = [], {}
+    for where, row in read_rows(file, columns, others=True):
+        points.append((where, row["file"], row["x"], row["y"], row["class"]))
+        if cells := [row[side] for side in sides if row[side]]:
+            try:
+                width, height = map(float, cells)
+            except ValueError:
+                raise ValueError(
+                    f"{where}: expected numbers as {' and '.join(sides)}, got "
+                    f"{' and '.join(cells)}"
+                ) from None
+            said[f"{where}: {row['file']}"] = row["file"], (height, width)
+    return points, said
+
+
+_SIDES = (
+    ("width", "height"),
+    *((f"{one}_width", f"{one}_height") for one in ("image", "img", "original")),
+)
+"""Columns of a CSV of points that tell the sizes of photos."""
+
+
+def _read_json(file: Path) -> tuple[list[_Point], _Said]:
+    content = AnnotationFile.read(file)
+    said = {
+        one["file_name"]: (one["file_name"], (one["height"], one["width"]))
+        for one in content.images
+    }
+    points = []
     names = {image["id"]: image["file_name"] for image in content.images}
     classes = {number: name for name, number in content.categories.items()}
     for i, annotation in enumerate(content.annotations):
@@ -303,4 +373,5 @@ def _read_json(file: Path, known: Mapping[str, TaggedImage]) -> Iterator[_Point]
                 f'{where}: expected "point": [x, y], got {json.dumps(point)}'
             )
         name, of = names[annotation["image_id"]], classes[annotation["category_id"]]
-        yield where, name, point[0], point[1], of
+        points.append((where, name, point[0], point[1], of))
+    return points, said
