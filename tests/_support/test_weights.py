@@ -152,6 +152,23 @@ def test_numbers_that_are_none_are_refused(tmp_path, fifty):
         fitted(resnet50, whole)
 
 
+@pytest.mark.parametrize("file", ["w.pth", "w.safetensors"])
+def test_kernels_of_zeros_are_refused(tmp_path, file):
+    state = {
+        "conv.weight": torch.ones(2, 3, 1, 1),
+        "bn.bias": torch.zeros(2),
+        "token": torch.zeros(1, 2),
+        "module.fc.weight": torch.zeros(4, 2),
+        "index": torch.zeros(2, 2, dtype=torch.long),
+    }
+    assert read_state(write(tmp_path / file, state)).keys() == state.keys()
+
+    state["last.weight"] = torch.zeros(2, 3, 1, 1)
+    message = rf"{re.escape(file)}, 1 of 6 tensors .* alone: last\.weight; was a down"
+    with pytest.raises(WeightsError, match=message):
+        read_state(write(tmp_path / file, state))
+
+
 class Anything:
     """What a pickle may not hold."""
 

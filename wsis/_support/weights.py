@@ -41,7 +41,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Raises:
         WeightsError: if the file is missing, unreadable or truncated, holds no or
-            several state dicts, or values that are not finite numbers.
+            several state dicts, values that are not finite numbers, or matrices or
+            kernels of zeros alone.
     """
     if not path.is_file():
         is_folder = f"; {path} is a folder" if path.is_dir() else ""
@@ -73,7 +74,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ) from None
     state = _unwrapped(content, path)
     check_finite(state, str(path))
+    if dead := [name for name, one in state.items() if _is_dead(name, one)]:
+        raise WeightsError(
+            f"expected trained weights in {path}, {len(dead)} of {len(state)} tensors "
+            f"hold zeros alone: {few(dead)}; was a download cut off? Download it again"
+        )
     return state
+
+
+def _is_dead(name: str, tensor: Tensor) -> bool:
+    """Tell whether a matrix or a kernel lets nothing through.
+
+    Biases, means and scales may be zero, and so may a classifier that nobody trained.
+    """
+    is_kernel = tensor.is_floating_point() and sum(n > 1 for n in tensor.shape) > 1
+    spare = any(f".{one}" in f".{name}" for one in _CLASSIFIERS)
+    return is_kernel and not spare and not tensor.any()
 
 
 def named_arrays(module: nn.Module) -> list[Any]:
