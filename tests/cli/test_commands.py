@@ -364,7 +364,7 @@ def test_train_needs_only_tags_and_describes_its_run(tmp_path, photos):
     text = wsis("train", "--out", tmp_path / "run", *files, *TINY)
 
     written = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "4 photos seen, with repeats, loss" in text
+    assert "4 photos seen, repeats included, loss" in text
     assert written["classes"] == ["square", "disc"]
     assert written["category_ids"] == [5, 9]
     assert Supervision.MASKS not in written["supervision"]

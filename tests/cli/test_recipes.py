@@ -52,7 +52,7 @@ def test_raw_folders_become_predictions_and_figures(
         *("--json", figures, "--device", "cpu", *cache),
     )
 
-    assert "3 photos seen, with repeats, loss" in text
+    assert "3 photos seen, repeats included, loss" in text
     assert tuple(card["classes"]) == classes
     assert card["settings"]["resize"] == "shorter"
     assert card["settings"]["schedule"]["iterations"] >= 90_000

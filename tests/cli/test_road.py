@@ -360,8 +360,7 @@ def test_start_says_what_hurts_most_first(here, untimed):
         (lambda photos: photos.write_text("a"), "photos is a file"),
         (
             lambda photos: photos.mkdir(),
-            "one subfolder per tag in photos, found no photos; wsis start reads these "
-            "tags, too: COCO, PASCAL VOC, YOLO, Label Studio, and tables",
+            ".webp) in photos, found none",
         ),
     ],
 )

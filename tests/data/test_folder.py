@@ -399,8 +399,12 @@ def test_tables_of_spreadsheets_are_read(tmp_path, content):
 
 
 def test_folders_without_tags_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="found no photos"):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat/a.heic").write_bytes(b"heic")
+    message = r"expected photos \(.*, found none; .* left out \(1\): cat/a\.heic; conv"
+    with pytest.raises(ValueError, match=message):
         FolderData(root=tmp_path).train()
+    shutil.rmtree(tmp_path / "cat")
     photos(tmp_path, "a.png", "b.png")
     with pytest.raises(ValueError, match=r"found photos without tags \(2\)"):
         FolderData(root=tmp_path).train()

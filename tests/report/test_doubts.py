@@ -126,3 +126,16 @@ def test_the_table_survives_odd_names(tmp_path):
         *(names[0], "0.00", "", "", "dog"),
         *("0.5", "0.5", "0.16", "0.16", "", "1"),
     ]
+
+
+def test_a_small_mask_is_not_odd_where_others_of_its_class_cover_the_photo():
+    sizes = [(0, 0, 10, 10)] * 3 + [(2, 2, 6, 6)]
+    photos = [found(("cat", 0.5, *box)) for box in sizes]
+
+    doubts = review(photos, [tagged("cat")] * 4)
+
+    assert [one.photo for one in doubts] == [0, 1, 2, 3]
+    assert doubts[0].reasons[1] == (
+        "cat: covers most of the photo, as others of its class do"
+    )
+    assert (doubts[3].doubt, doubts[3].reasons) == (0, ())

@@ -80,7 +80,8 @@ def train(
             )
     losses = run.card.losses
     loss = f", loss {losses[-1]['total']:.3f}" if losses else ""
-    typer.echo(f"run: {out} ({run.card.images} photos seen, with repeats{loss})")
+    seen = f"{run.card.images:,} photos seen, repeats included"
+    typer.echo(f"run: {out} ({seen}{loss})")
     for reason, count in run.card.skipped.items():
         typer.echo(f"skipped: {count} images ({reason})")
     then("predict", "PHOTOS", "--run", out, "--out", "found")

@@ -17,7 +17,7 @@ from wsis.data._listing import Listing, listing
 from wsis.data._same import first_alike
 from wsis.data._tables import read_rows
 from wsis.data._tags import classes_of, clean, counted, seems_counted, tallied
-from wsis.data.images import Reading, check_files, check_folder, readings
+from wsis.data.images import Reading, check_files, check_folder, no_photos, readings
 from wsis.data.names import plain
 
 _Photo = tuple[str, dict[str, int]]
@@ -220,13 +220,12 @@ def _read(path: Path, root: Path, is_name: Callable[[str], bool]) -> list[_Photo
 def _subfolders(root: Path) -> list[_Photo]:
     """Return photos and their tag, the folder that they lie in; warn of others."""
     top = listing(root, deep=False)
-    if not top.folders:
-        count = len(top.photos)
-        got = f"photos without tags ({count})" if count else "no photos"
+    if not top.folders and top.photos:
         raise ValueError(
             f"expected tags.csv (file,tags) or one subfolder per tag in {root}, found "
-            f"{got}; wsis start reads these tags, too: COCO, PASCAL VOC, YOLO, Label "
-            "Studio, and tables with a line an object or a column a class"
+            f"photos without tags ({len(top.photos)}); wsis start reads these tags, "
+            "too: COCO, PASCAL VOC, YOLO, Label Studio, and tables with a line an "
+            "object or a column a class"
         )
     loose, found = list(top.photos), list[_Photo]()
     inner, empty = list[Path](), list[Path]()
@@ -241,6 +240,8 @@ def _subfolders(root: Path) -> list[_Photo]:
         inner += [one for one in inside.photos if one.parent != folder]
         empty += [] if inside.photos else [folder]
         top.add(inside)
+    if not (found or loose):
+        raise ValueError(no_photos(root, top))
     halves = [one.name for one in top.folders if plain(one.name) in HALVES | _PARTS]
     if found and len(inner) == len(found) and len(halves) == len(top.folders):
         raise ValueError(

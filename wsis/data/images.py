@@ -337,11 +337,7 @@ def images_in(paths: Iterable[str | Path]) -> list[Path]:
             folders.append(path)
             rest.add(listed)
             if not inside:
-                reasons = "".join(f"; {text}" for text in listed.reasons([path]))
-                raise ValueError(
-                    f"expected photos ({', '.join(SUFFIXES)}) in {path}, found none"
-                    f"{reasons}"
-                )
+                raise ValueError(no_photos(path, listed))
         for photo in inside:
             first = found.setdefault(photo.resolve(), photo)
             if os.path.abspath(first) != os.path.abspath(photo):
@@ -350,6 +346,12 @@ def images_in(paths: Iterable[str | Path]) -> list[Path]:
         warn(text)
     _tell_pages(list(found.values()))
     return list(found.values())
+
+
+def no_photos(folder: Path, listed: Listing) -> str:
+    """Say that a folder has no photo, and what is there instead."""
+    reasons = "".join(f"; {text}" for text in listed.reasons([folder]))
+    return f"expected photos ({', '.join(SUFFIXES)}) in {folder}, found none{reasons}"
 
 
 def _tell_pages(paths: Sequence[Path]) -> None:

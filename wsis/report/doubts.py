@@ -76,7 +76,8 @@ def review(
     A tag without an instance is a doubt of 1. Else a photo is as doubtful as the worst
     of its classes, whose best instance is compared with those of the class on the other
     photos: half of the share of them that have a higher score, plus half of the share
-    whose size is nearer to the median. Branches that disagree add their share, and a
+    whose size is nearer to the median. Sizes do not count in classes of ``unplaced``,
+    whose masks mostly cover the photo. Branches that disagree add their share, and a
     mask along three sides of the photo adds 0.3.
 
     Args:
@@ -103,12 +104,11 @@ def unplaced(
     ``review``.
     """
     *_, others = _by_class(predictions, tags)
-    usual = {name: median(one.size for one in some) for name, some in others.items()}
-    return sorted(
-        name
-        for name, size in usual.items()
-        if size >= _MOST_OF and len(others[name]) >= _FEW
-    )
+    return sorted(name for name, some in others.items() if _is_unplaced(some))
+
+
+def _is_unplaced(same: Sequence[Best]) -> bool:
+    return len(same) >= _FEW and median(one.size for one in same) >= _MOST_OF
 
 
 def write_review(
@@ -228,12 +228,17 @@ def _judged(best: Best, same: Sequence[Best]) -> tuple[float, list[str]]:
     others = max(1, len(same) - 1)
     low = sum(one.score > best.score for one in same) / others
     odd = sum(_away(one, usual) < _away(best, usual) for one in same) / others
+    if _is_unplaced(same):
+        odd = 0.0
     apart = 0.0 if best.agreement is None else 1 - best.agreement
     reasons = {
         "lies along three sides of the photo": best.fills,
         "branches disagree": apart > 0,
         "low score": low > _LOW,
         f"{'large' if best.size > usual else 'small'} for its class": odd > _ODD,
+        "covers most of the photo, as others of its class do": (
+            _is_unplaced(same) and best.size >= _MOST_OF
+        ),
     }
     doubt = (low + odd) / 2 + _FILLS * best.fills + apart
     return min(1.0, doubt), [reason for reason, holds in reasons.items() if holds]
