@@ -256,7 +256,7 @@ def test_a_file_of_an_unknown_kind_is_named(tmp_path):
 REFUSED = {
     "no photo": (
         {"t.json": lambda path: coco(path, {"z.png": ["dog"]})},
-        "none of 1 is there: z.png",
+        r"none of 1 is there, .*: z\.png",
     ),
     "two kinds": (
         {
@@ -471,7 +471,10 @@ def test_values_of_label_studio_may_be_texts_and_taxonomies(tmp_path):
     photos(tmp_path, ["a.png", "b.png"])
     values = {"choices": "dog"}, {"taxonomy": [["animal", "cat"]]}
     tasks = [
-        {"data": {"image": name}, "annotations": [{"result": [{"value": value}]}]}
+        {
+            "data": {"image": name},
+            "annotations": [{"result": [{"from_name": "animal", "value": value}]}],
+        }
         for name, value in zip(("a.png", "b.png"), values, strict=True)
     ]
     (tmp_path / "tasks.json").write_text(json.dumps(tasks))
@@ -494,10 +497,69 @@ def test_columns_of_classes_have_yes_and_no_in_any_spelling(tmp_path, yes, no):
     assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["cat"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "tags", "says"),
+    [
+        (
+            "file,label,label2,Class\na.png,dog,cat,1\nb.png,cat,,2\n",
+            {"a.png": ["dog"], "b.png": ["cat"]},
+            r"x\.csv: .* not read \(2\): label2, class; label is\. Write all",
+        ),
+        (
+            "file,dog,is_train,Valid,train\na.png,1,1,0,1\n",
+            {"a.png": ["dog", "is_train", "train"]},
+            r"x\.csv: .* are classes \(2\): is_train, Valid; remove",
+        ),
+    ],
+)
+def test_columns_that_may_be_tags_or_none_are_told(tmp_path, text, tags, says):
+    photos(tmp_path)
+    (tmp_path / "x.csv").write_text(text)
+
+    with pytest.warns(InputWarning, match=says):
+        assert exported_tags(tmp_path).rows == tags
+
+
+def test_files_that_give_a_photo_different_tags_are_told(tmp_path):
+    photos(tmp_path)
+    coco(tmp_path / "new.json", WANTED)
+    coco(tmp_path / "old.json", {"a.png": ["dog"], "b.png": ["cat"]})
+
+    told = r"different tags have all .* \(1\): b\.png \(new\.json, old\.json\); move"
+    with pytest.warns(InputWarning, match=told):
+        assert exported_tags(tmp_path).rows == WANTED
+
+
+def test_people_and_questions_of_label_studio_that_differ_are_told(tmp_path):
+    photos(tmp_path)
+    tasks = [task(name, "dog") for name in WANTED]
+    tasks[1]["annotations"] += task("", "dog", "dog")["annotations"]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(tasks))
+    assert exported_tags(tmp_path).rows["b.png"] == ["dog"]
+
+    tasks[1]["annotations"] += task("", "cat")["annotations"]
+    path.write_text(json.dumps(tasks))
+    told = r"that people gave different tags have all .* \(1\): b\.png; keep"
+    with pytest.warns(InputWarning, match=told):
+        assert exported_tags(tmp_path).rows["b.png"] == ["dog", "cat"]
+
+    del tasks[1]
+    tasks[0]["annotations"][0]["result"].append(
+        {"from_name": "quality", "value": {"choices": ["blurred"]}}
+    )
+    path.write_text(json.dumps(tasks))
+    told = r"questions are tags \(2\): rectanglelabels \(dog\), quality \(blurred\);"
+    with pytest.warns(InputWarning, match=told):
+        assert exported_tags(tmp_path).rows["a.png"] == ["dog", "blurred"]
+
+
 def test_tables_and_files_that_are_not_read_are_named(tmp_path):
     photos(tmp_path, ["a.png", "b.png"])
     (tmp_path / "species.csv").write_text("path,species\na.png,dog\n")
-    with pytest.warns(InputWarning, match=r"not read \(1\): species\.csv; .* a column"):
+    (tmp_path / "tags.xlsx").write_text("PK")
+    told = r"not read \(2\): species\.csv, tags\.xlsx; .* a column"
+    with pytest.warns(InputWarning, match=told):
         exported_tags(tmp_path)
 
     voc(tmp_path / "a.xml", "a.png", ["dog"])

@@ -274,6 +274,16 @@ def test_parts_of_a_data_set_are_no_tags(tmp_path, names):
     assert all(f"data set are tags ({len(strange)}): " in one for one in said)
 
 
+def test_pictures_that_are_named_like_masks_are_told(tmp_path):
+    photos(tmp_path, "cat/a.png", "cat/a_mask.png", "cat/a-seg 1.png", "cat/b_mask.png")
+    photos(tmp_path, "mask/a.png", "no_mask/b.png", "no_mask/masks/c.png")
+
+    _, said = told(FolderData(root=tmp_path))
+
+    [text] = [one for one in said if "named like masks" in one]
+    assert text.endswith("(3): cat/a-seg 1.png, cat/a_mask.png, no_mask/masks/c.png")
+
+
 def test_photos_and_tables_that_are_not_read_are_told(tmp_path):
     photos(tmp_path, "a.png", "deeper/b.png", "c.png")
     (tmp_path / "Tags.CSV").write_text("file,tags\na.png,dog\n")
@@ -359,6 +369,7 @@ def test_lists_and_quotes_are_no_tags(tmp_path, cell, message):
         ("dog sofa", r"look like several; .* \(1\): dog sofa \(0.png\)"),
         ("dog and sofa", "look like several"),
         ("nan", "are read as classes"),
+        ("0", r"are numbers are read as names of classes; .* \(1\): 0 \(0\.png\)"),
         ("[dog", "hold quotes or brackets"),
         ("dogs", r"an accent, a space, .* \(2\): dogs \(0.png\), dog \(1.png\)"),
         ("sof\u00e1", "differ in an accent"),

@@ -159,6 +159,10 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
             "differ in an accent, a space, a stop or an s are classes of their own",
         ),
         (
+            [tag for tag in first if re.fullmatch(r"[+-]?\d+(\.\d+)?", tag)],
+            "are numbers are read as names of classes; mend those that count",
+        ),
+        (
             [tag for tag in first if plain(tag) in _NONE],
             "are read as classes; leave the cell empty where there is none",
         ),

@@ -84,7 +84,7 @@ def exported_tags(root: str | Path) -> ExportedTags:
     rest = [x for x in files.of(".txt") if "labels" in x.relative_to(root).parts]
     rest = [*files.of(".json", ".xml"), *rest]
     if not (found or any(one.is_dir() for one in root.iterdir())):
-        rest += files.of(".csv")
+        rest += files.of(".csv", ".jsonl", ".ods", ".tsv", ".xls", ".xlsx")
     known = {path for some in found.values() for path in some}
     if rest := [one for one in rest if one not in known and not _is_points(one)]:
         warn(
@@ -160,6 +160,7 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
         for name in {photo.name, photo.stem}:
             named[from_end(name)[0]].append(photo)
     tags: dict[Path, dict[str, None]] = {}
+    of_files: dict[Path, dict[Path, set[str]]] = defaultdict(dict)
     missing: list[str] = []
     rows_of = [(file, *row) for file, one in told.items() for row in one.rows]
     for file, name, own in rows_of:
@@ -169,15 +170,27 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
         else:
             cleaned = [clean(one, str(file)) for one in own]
             tags.setdefault(place, {}).update(dict.fromkeys(cleaned))
+            of_files[place].setdefault(file, set()).update(cleaned)
     if not tags:
         raise FileNotFoundError(
             f"expected photos of the {kind} files in {root} ({few_in(root, told)}), "
-            f"none of {len(missing)} is there: {few(missing)}"
+            f"none of {len(missing)} is there, or to be told from others of that name: "
+            f"{few(missing)}"
         )
     if missing:
         warn(
             f"{root}: photos that the {kind} files list are not there, or not to be "
             f"told from others of that name ({len(missing)}): {few(missing)}"
+        )
+    differ = [
+        f"{place.relative_to(root).as_posix()} ({few_in(root, files)})"
+        for place, files in of_files.items()
+        if len(set(map(frozenset, files.values()))) > 1
+    ]
+    if differ:
+        warn(
+            f"{root}: photos that several files give different tags have all of them "
+            f"({len(differ)}): {few(differ)}; move wrong files out of the folder"
         )
     wrong = sorted(
         {
@@ -242,7 +255,12 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
                 "the project again as JSON"
             )
         if {"data", "annotations"} <= tasks[0].keys():
-            rows = [_task(path, i, one) for i, one in enumerate(tasks)]
+            given = [_task(path, i, one) for i, one in enumerate(tasks)]
+            rows = [
+                (name, [tag for some in by for tags in some.values() for tag in tags])
+                for name, by in given
+            ]
+            _tell_answers(path, given)
             if not any(tags for _, tags in rows):
                 raise ValueError(
                     f"expected tags in {path}, none of {len(rows)} tasks has an "
@@ -253,25 +271,30 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
     return found
 
 
-def _task(path: Path, index: int, task: Any) -> Row:
-    """Return the photo of a task of Label Studio, and the labels that people gave."""
+_Answers = Mapping[tuple[str, bool], Sequence[str]]
+"""Tags of an annotation by question, and whether it asks for no objects."""
+
+
+def _task(path: Path, index: int, task: Any) -> tuple[str, list[_Answers]]:
+    """Return the photo of a task of Label Studio, and what each annotation says."""
+    given: list[_Answers] = []
     try:
         values = [one for one in task["data"].values() if isinstance(one, str)]
-        results = [
-            result["value"]
-            for one in task["annotations"]
-            if not one.get("was_cancelled")
-            for result in one["result"]
-            if "value" in result
-        ]
-        tags = [
-            # A taxonomy gives the way to a tag.
-            str(tag[-1] if isinstance(tag, list) else tag)
-            for value in results
-            for key, some in value.items()
-            if key in ("choices", "taxonomy") or key.endswith("labels")
-            for tag in ([some] if isinstance(some, str) else some)
-        ]
+        for one in task["annotations"]:
+            if one.get("was_cancelled"):
+                continue
+            answers: dict[tuple[str, bool], list[str]] = defaultdict(list)
+            for result in one["result"]:
+                for key, some in result.get("value", {}).items():
+                    whole = key in ("choices", "taxonomy")
+                    if whole or key.endswith("labels"):
+                        question = str(result.get("from_name", key)), whole
+                        answers[question] += [
+                            # A taxonomy gives the way to a tag.
+                            str(tag[-1] if isinstance(tag, list) else tag)
+                            for tag in ([some] if isinstance(some, str) else some)
+                        ]
+            given.append(answers)
     except (KeyError, TypeError, AttributeError, IndexError):
         raise ValueError(
             f"{path}: expected task {index} as Label Studio exports it: data, and "
@@ -282,7 +305,32 @@ def _task(path: Path, index: int, task: Any) -> Row:
         raise ValueError(
             f"{path}: expected a photo in the data of task {index}, found none"
         )
-    return names[0], tags
+    return names[0], given
+
+
+def _tell_answers(path: Path, given: Sequence[tuple[str, Sequence[_Answers]]]) -> None:
+    """Warn of photos that people tagged differently, and of several questions."""
+    differ = [
+        name
+        for name, by in given
+        if len({frozenset(x for some in one.values() for x in some) for one in by}) > 1
+    ]
+    if differ:
+        warn(
+            f"{path}: photos that people gave different tags have all of them "
+            f"({len(differ)}): {few(differ)}; keep one annotation of each"
+        )
+    asked: dict[tuple[str, bool], dict[str, None]] = defaultdict(dict)
+    for _, by in given:
+        for one in by:
+            for question, tags in one.items():
+                asked[question].update(dict.fromkeys(tags))
+    if len(asked) > 1 and any(whole for _, whole in asked):
+        shown = [f"{name} ({few(list(tags))})" for (name, _), tags in asked.items()]
+        warn(
+            f"{path}: answers to several questions are tags ({len(shown)}): "
+            f"{few(shown)}; remove those that tell no class from the project"
+        )
 
 
 def _of_address(text: str) -> str | None:
@@ -509,6 +557,17 @@ def _tables(files: _Files) -> dict[Path, _Told]:
         if photo is None or _is_points(path):
             continue
         if tag is not None:
+            others = [
+                one
+                for one in names
+                if one != tag and re.sub(r"[ _-]?\d+$", "", one) in _TAG
+            ]
+            if others:
+                warn(
+                    f"{path}: columns that may hold tags, too, are not read "
+                    f"({len(others)}): {few(others)}; {tag} is. Write all tags of a "
+                    "photo there, separated by ;"
+                )
             scores = [one for one in names if one in _SCORES]
             found[path] = _Told(list(_a_line_an_object(path, photo, tag, scores)))
         elif (told := _a_column_a_class(path, photo, names)) is not None:
@@ -548,6 +607,12 @@ def _a_column_a_class(path: Path, photo: str, names: Mapping[str, str]) -> _Told
     cells = {row[one].casefold() for row in rows for one in classes}
     if not cells & _YES or cells - _YES - _NO:
         return None
+    halves = {f"is {one}" for one in HALVES} | HALVES - {"train"}
+    if odd := [names[one] for one in classes if plain(one) in halves]:
+        warn(
+            f"{path}: columns that are named like halves of a data set are classes "
+            f"({len(odd)}): {few(odd)}; remove them if they are none"
+        )
     told = [
         (row[photo], [names[one] for one in classes if row[one].casefold() in _YES])
         for row in rows

@@ -255,11 +255,40 @@ def _subfolders(root: Path) -> list[_Photo]:
         (loose, "photos in no tag's subfolder are left out"),
         (empty, "subfolders without a photo are left out"),
         (inner, "photos in deeper folders have the tag of the outermost"),
+        (
+            _masks(top.photos, top.folders),
+            "pictures that are named like masks count as photos",
+        ),
     ):
         if paths:
             warn(f"{root}: {what} ({len(paths)}): {few_in(root, paths)}")
     _tell(top, root)
     return found
+
+
+def _masks(photos: Sequence[Path], tagged: Sequence[Path]) -> list[Path]:
+    """Return the pictures that seem to be masks, by their folder or another's name.
+
+    Args:
+        photos: all pictures.
+        tagged: the folders that are tags, and may be called anything.
+    """
+    stems = {one.with_suffix("") for one in photos}
+
+    def is_mask(one: Path) -> bool:
+        found = _MASK.fullmatch(one.stem)
+        whole = found is not None and one.with_name(found[1]) in stems
+        deeper = one.parent not in tagged
+        return whole or (deeper and plain(one.parent.name).removesuffix("s") == "mask")
+
+    return [one for one in photos if is_mask(one)]
+
+
+_MASK = re.compile(
+    r"(.*?)[ _.-]+(mask|seg|segmentation|label|annotation|gt)s?[ _.-]?\d*",
+    re.IGNORECASE,
+)
+"""The stem of a mask of another photo."""
 
 
 def check_tags(root: Path, names: Sequence[str]) -> None:
