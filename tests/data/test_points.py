@@ -251,9 +251,16 @@ def test_only_the_training_half_is_pointed_at(tmp_path):
 
 
 def test_points_listed_twice_are_told(tmp_path):
-    text = "file,x,y,class\na.jpg,1,2,cat\na.jpg,1,2,cat\n"
+    text = "file,x,y,class\na.jpg,1,2,cat\na.jpg,1.0,2,cat\n"
 
-    with pytest.warns(InputWarning, match=r"listed several times .*a\.jpg: 1, 2"):
+    with pytest.warns(InputWarning, match=r"before .*\(1\): .*line 3: a\.jpg, 1, 2"):
+        with_points(TAGGED, written(tmp_path / "points.csv", text))
+
+
+def test_columns_of_points_that_are_not_read_are_told(tmp_path):
+    text = "file,x,y,class,Positive,id\na.jpg,1,2,cat,0,7\n"
+
+    with pytest.warns(InputWarning, match=r"not read \(2\): id, positive; lines that"):
         with_points(TAGGED, written(tmp_path / "points.csv", text))
 
 

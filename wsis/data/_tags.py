@@ -140,6 +140,10 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
             len(parts) > 1 and words.issuperset(parts)
         )
 
+    def denied(tag: str) -> bool:
+        other = re.fullmatch(r"(?:no|not|non|without) (.+)|(.+?) ?\?+", plain(tag))
+        return other is not None and bool(words & set(other.groups()))
+
     def strange(tag: str) -> bool:
         """Tell whether it seems to count another tag, in another way."""
         other = re.fullmatch(r"(.+?)\s*(?:[:\uff1a].*|[x×*=]\s*\d+|\(\d+\))", tag)
@@ -149,6 +153,10 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
         (
             [tag for tag in first if strange(tag)],
             "look like counts are classes of their own; write a count as dog:2",
+        ),
+        (
+            [tag for tag in first if denied(tag)],
+            "deny or doubt others are classes of their own; leave them out",
         ),
         (
             [tag for tag in first if several(tag)],
@@ -194,4 +202,14 @@ _NONE = {
     "-",
     "--",
     "?",
+    "blank",
+    "empty",
+    "no object",
+    "no objects",
+    "normal",
+    "nothing",
+    "undefined",
+    "unknown",
+    "unlabeled",
+    "unlabelled",
 }

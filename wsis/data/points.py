@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,12 +102,6 @@ def with_points(tagged: Tagged, file: str | Path) -> Tagged:
     wrong: list[str] = []
     csv = file.suffix.lower() == ".csv"
     given, said = _read_csv(file) if csv else _read_json(file)
-    count = Counter(tuple(map(str, one[1:])) for one in given)
-    if again := [f"{one[0]}: {one[1]}, {one[2]}" for one, n in count.items() if n > 1]:
-        warn(
-            f"{file}: points that are listed several times count as several objects "
-            f"({len(again)}): {few(again, '; ')}"
-        )
     if any(normalize("NFC", one[1]) not in images for one in given):
         images = _ways(tagged, {one[1] for one in given}, file.parent) | images
     _check_sizes(file, said, images)
@@ -140,6 +134,18 @@ def with_points(tagged: Tagged, file: str | Path) -> Tagged:
             wrong.append(f"{where}: {error}")
     if not given:
         raise ValueError(f"expected points, {file} has none")
+    seen = set[tuple[str, float, float, int]]()
+    again = []
+    for name, some in found.items():
+        for one in some:
+            if (key := (name, one.x, one.y, one.label)) in seen:
+                again.append(f"{one.where}: {name}, {one.x:g}, {one.y:g}")
+            seen.add(key)
+    if again:
+        warn(
+            f"{file}: points that are listed before count as further objects "
+            f"({len(again)}): {few(again, '; ')}"
+        )
     wrong = wrong or _misplaced(tagged, found, file)
     if wrong:
         several = (
@@ -334,6 +340,11 @@ def _read_csv(file: Path) -> tuple[list[_Point], _Said]:
     there = {one.casefold() for one in header(file)}
     sides = next((pair for pair in _SIDES if there.issuperset(pair)), ())
     columns = ("file", "x", "y", "class", *sides)
+    if rest := sorted(there.difference(columns, [""])):
+        warn(
+            f"{file}: columns that are not read ({len(rest)}): {few(rest)}; lines that "
+            "are boxes, predictions or points on no object have to be left out"
+        )
     points, said = [], {}
     for where, row in read_rows(file, columns, others=True):
         points.append((where, row["file"], row["x"], row["y"], row["class"]))
