@@ -357,7 +357,7 @@ def test_masks_without_the_objects_of_the_xml_are_refused(tmp_path):
         with pytest.raises(
             ValueError, match=r"lists 2 objects, the mask of 2007_0+4 h"
         ):
-            VocData(root=root)._truth("2007_000004", 1)
+            VocData(root=root)._truth("2007_000004", 1, [])
 
 
 def test_masks_and_xml_that_disagree_are_told(tmp_path):
@@ -365,15 +365,16 @@ def test_masks_and_xml_that_disagree_are_told(tmp_path):
     objects = drawn(3)[1]
     path = annotation(root, "2007_000003")
 
-    def truth(*names, difficult=()):
+    def truth(*names, difficult=(), told=()):
         path.write_text(xml(objects, names, difficult))
-        return VocData(root=root)._truth("2007_000003", 1)
+        return VocData(root=root)._truth("2007_000003", 1, list(told))
 
     told = r"3\.xml lists other objects than .* show: cat \(1 and 0\), dog \(0 and 1\)"
     with pytest.warns(InputWarning, match=told):
         assert truth("person", "cat").label.tolist() == [DOG, PERSON]
     with pytest.warns(InputWarning, match=r"show: person \(0 and 1\); the masks count"):
         truth("dog")
+    truth("dog", told=["2007_000001"])  # one photo is enough
     with pytest.raises(ValueError, match=r"bird .*; no class agrees: are the pixels"):
         truth("bird", "cat")
     # Difficult objects may have no mask.

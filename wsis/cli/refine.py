@@ -89,7 +89,7 @@ def refine(
         )
     loss = refined.card.losses[-1]["total"]
     typer.echo(
-        f"refined: {out} ({refined.card.images} photos seen, with repeats, "
+        f"refined: {out} ({refined.card.images:,} photos seen, repeats included, "
         f"loss {loss:.3f})"
     )
     typer.echo(refined.card.agreement)

@@ -238,8 +238,8 @@ class VocData:
             check_files(self._folder / kind, [f"{name}.png" for name in rest], "masks")
         if rest:
             self._check_map()
-        numbered = zip(names, _numbers(names), strict=True)
-        return LazyTruths([partial(self._truth, *one) for one in numbered])
+        numbered, told = zip(names, _numbers(names), strict=True), list[str]()
+        return LazyTruths([partial(self._truth, *one, told) for one in numbered])
 
     def _check_map(self) -> None:
         """Refuse a ``labelmap.txt``, as CVAT writes it, that numbers other classes."""
@@ -256,7 +256,7 @@ class VocData:
                     "SegmentationClass as VOC does, and remove the file"
                 )
 
-    def _truth(self, name: str, image_id: int) -> GroundTruth:
+    def _truth(self, name: str, image_id: int, told: list[str]) -> GroundTruth:
         objects, labels = self._objects(name)
         boxes = _boxes(self._xml(name)) if self._xml(name).is_file() else []
         if boxes and not labels:
@@ -266,7 +266,7 @@ class VocData:
                 "are none; mend it, or take the photo out of the list"
             )
         if (self._folder / _MASKS[0] / f"{name}.png").is_file():
-            self._compare(name, boxes, Counter(labels.values()))
+            self._compare(name, boxes, Counter(labels.values()), told)
         hard = [box for box in boxes if box.difficult and self.difficult == "ignore"]
         found: list[tuple[int, Rle, bool, None]] = []
         for i, label in labels.items():
@@ -279,11 +279,16 @@ class VocData:
         return of_objects(image_id, (height, width), found)
 
     def _compare(
-        self, name: str, boxes: Sequence["_Box"], masked: Counter[int]
+        self,
+        name: str,
+        boxes: Sequence["_Box"],
+        masked: Counter[int],
+        told: list[str],
     ) -> None:
-        """Refuse masks that share no class with the XML; warn of other numbers.
+        """Refuse masks that share no class with the XML; warn once of other numbers.
 
-        Objects that are difficult may have no mask.
+        Objects that are difficult may have no mask. ``told`` has the photos that were
+        warned of.
         """
         listed = Counter(one.label for one in boxes)
         sure = Counter(one.label for one in boxes if not one.difficult)
@@ -298,12 +303,17 @@ class VocData:
             [f"{VOC_NAMES[i - 1]} ({listed[i]} and {masked[i]})" for i in wrong]
         )
         text = f"{self._xml(name)} lists other objects than the masks of {name} show: "
-        if not listed.keys() & masked.keys():
+        if masked and not listed.keys() & masked.keys():
             raise ValueError(
                 f"{text}{shown}; no class agrees: are the pixels of SegmentationClass "
                 "numbered as VOC's classes are?"
             )
-        warn(f"{text}{shown}; the masks count, mend what is wrong")
+        if not told:
+            warn(
+                f"{text}{shown}; the masks count; further photos of this kind are not "
+                "named"
+            )
+        told.append(name)
 
     def _objects(self, name: str) -> tuple[UInt8[np.ndarray, "H W"], dict[int, int]]:
         """Return each pixel's object (0 or 255: none) and each object's label."""
