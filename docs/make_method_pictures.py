@@ -19,8 +19,7 @@ from wsis.features.scale import scales
 from wsis.geometry import masks
 from wsis.geometry.drawing import PALETTE, overlay, sheet
 from wsis.geometry.overlap import overlaps
-from wsis.mining import CIMMiner
-from wsis.mining.assignment import CascadeAssigner
+from wsis.mining import CascadeAssigner, CIMMiner
 from wsis.mining.cim import candidates, seeds
 from wsis.proposals.bags import Bag
 from wsis.runs.run import Run, load_run

@@ -2,9 +2,7 @@
 
 import wsis
 from wsis.cues.cam import CamCues
-from wsis.mining import CIMMiner
-from wsis.mining.assignment import CascadeAssigner
-from wsis.mining.sampling import AntiNoiseSampler
+from wsis.mining import AntiNoiseSampler, CascadeAssigner, CIMMiner
 from wsis.proposals.region_tree import RegionTree
 
 # Pictures with tags to learn from, and pictures with masks to be measured on.

@@ -1,8 +1,7 @@
 """MIST through a pipeline: proposals, cues, training and prediction as single steps."""
 
 import wsis
-from wsis.mining import MISTMiner
-from wsis.mining.sampling import KeepAll
+from wsis.mining import KeepAll, MISTMiner
 from wsis.proposals.region_tree import RegionTree
 
 data = wsis.Scenes(train_images=30, val_images=15)

@@ -4,8 +4,7 @@ import torch
 
 import wsis
 from wsis.geometry import overlaps
-from wsis.mining import OICRMiner
-from wsis.mining.assignment import OICRAssigner
+from wsis.mining import OICRAssigner, OICRMiner
 from wsis.proposals.region_tree import RegionTree
 
 data = wsis.Scenes(train_images=24, val_images=12)

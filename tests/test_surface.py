@@ -193,3 +193,10 @@ def test_public_functions_take_paths_as_text_too(room):
         if "Path" in str(of.annotation) and "str" not in str(of.annotation)
     }
     assert takers == set()
+
+
+@pytest.mark.parametrize("room", ["wsis", "wsis.mining", "wsis.experiments"])
+def test_dir_has_the_public_names_before_they_are_loaded(room):
+    module = importlib.import_module(room)
+
+    assert {*module.__all__} <= {*dir(module)}

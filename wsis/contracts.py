@@ -631,6 +631,8 @@ __all__ = [
     "CueSource",
     "DataSource",
     "Depending",
+    "Describe",
+    "Describing",
     "Evidence",
     "Evidential",
     "GroundTruth",

@@ -302,6 +302,19 @@ REFUSED = {
         {"a.txt": "2 0.5 0.5 1 1", "data.yaml": "names: {0: dog, 1: cat}"},
         r"a.txt: expected classes of .*data.yaml, numbers from 0 to 1; got 2",
     ),
+    "numbers before names": (
+        {"a.txt": "0 0.5 0.5 1 1", "classes.txt": "0 dog\n1: cat\n\n"},
+        r"classes\.txt: expected a name a line, got numbers .* '0 dog'; take",
+    ),
+    "a table without lines": ({"t.csv": "file,label\n"}, "they list none"),
+    "names that are none": (
+        {"a.txt": "0 0.5 0.5 1 1", "d.yaml": "names: [{id: 0, name: dog}]"},
+        r"d\.yaml: expected text as each name",
+    ),
+    "a comma in a column's name": (
+        {"t.csv": 'file,"dog, brown",cat\na.png,1,0\n'},
+        r"without commas and semicolons .*, got dog, brown",
+    ),
     "not YAML": (
         {"a.txt": "2 0.5 0.5 1 1", "d.yaml": "names: ["},
         "d.yaml: expected YAML",
@@ -574,3 +587,34 @@ def test_voc_files_may_name_their_photo_with_another_suffix(tmp_path):
     voc(tmp_path / "b.xml", "b.jpg", ["cat"])
 
     assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["cat"]}
+
+
+@pytest.mark.parametrize("name", ["", "id", "Index", "Unnamed: 0"])
+def test_a_column_that_numbers_the_lines_is_no_class(tmp_path, name):
+    photos(tmp_path)
+    rows = "0,a.png,1,0\n1,b.png,1,1\n"
+    (tmp_path / "t.csv").write_text(f"{name},file,dog,cat\n{rows}")
+
+    found = exported_tags(tmp_path)
+
+    assert found.rows == {"a.png": ["dog"], "b.png": ["dog", "cat"]}
+
+
+def test_objects_that_were_deleted_give_no_tag(tmp_path):
+    photos(tmp_path)
+    rest = "<object><name>cat</name><deleted>0</deleted></object></annotation>"
+    gone = "<annotation><object><name>dog</name><deleted>1</deleted></object>"
+    (tmp_path / "a.xml").write_text(gone + rest)
+
+    assert exported_tags(tmp_path).rows == {"a.png": ["cat"]}
+
+
+def test_a_voc_file_that_names_another_photo_is_told(tmp_path):
+    photos(tmp_path)
+    voc(tmp_path / "a.xml", "b.png", ["dog"])
+    voc(tmp_path / "c.xml", "gone.png", ["cat"])
+
+    with pytest.warns(InputWarning, match=r"another photo .*\(1\): a\.xml \(b\.png\)"):
+        found = exported_tags(tmp_path)
+
+    assert found.rows == {"a.png": ["dog"], "c.png": ["cat"]}

@@ -219,6 +219,8 @@ def test_verdicts_are_told_with_interval_p_and_what_would_settle_them():
     assert row[1] == "–"
     assert "What each has more than cim" in text
     assert "No verdict" in render(results(*TWO), [])
+    alone = render(results(run("cim", 0, 30.0)), [])
+    assert "One seed tells no miner from another" in alone
 
 
 def test_anatomy_and_trace_have_charts_and_figures():

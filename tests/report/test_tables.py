@@ -11,7 +11,15 @@ from wsis.experiments._provenance import by_label, level
 from wsis.experiments._resampling import point
 from wsis.experiments._verdicts import judge
 from wsis.experiments.folders import matches_path
-from wsis.report.tables import COLUMNS, said, to_csv, to_markdown
+from wsis.report.tables import (
+    COLUMNS,
+    caption,
+    said,
+    to_csv,
+    to_markdown,
+    to_text,
+    unsure,
+)
 
 IMAGES = 30
 
@@ -159,6 +167,20 @@ def test_the_markdown_has_verdicts_and_the_labels_consumed(tmp_path):
     assert "Against cim:" in text
     assert "better" in text
     assert "Labels consumed: tags (training): image-level." in text
+
+
+def test_one_seed_and_figures_of_chance_say_what_they_cannot_show(tmp_path):
+    found = bench(tmp_path / "a", {"cim": 0.9, "mist": 0.0})
+    several = caption(found)
+    alone = {**found, "runs": [run for run in found["runs"] if run["seed"] == 0]}
+
+    low = "Not above chance, so it learned nothing: mist; train longer"
+    assert low in several
+    assert "One seed" not in several
+    for text in (caption(alone), to_text(alone), to_markdown(alone)):
+        assert "One seed tells no miner from another" in text
+        assert low in text
+    assert unsure(bench(tmp_path / "b", {"cim": 0.3, "mist": 0.9})) == ""
 
 
 def test_what_is_not_shown_says_how_many_seeds_more():

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from PIL import Image as Pillow
 from safetensors.torch import save_file
 
-from tests.drawn import Squares
+from tests.drawn import Squares, settings
 from tests.photos import draw_photos
 from wsis import InputWarning
 from wsis._support import provenance
@@ -18,6 +19,7 @@ from wsis._support.files import content
 from wsis.contracts import Ledger, PseudoInstances, Supervision
 from wsis.data.coco import CocoData
 from wsis.data.scenes import Scenes
+from wsis.experiments import compare
 from wsis.features.backbones import efficientnet_lite0
 from wsis.geometry.masks import dense
 from wsis.heads import MaskPool
@@ -355,6 +357,25 @@ def test_a_run_is_measured_by_masks_alone(tmp_path):
     assert 0 <= figures.metrics["mAP50"] <= 100
     with pytest.raises(ValueError, match="classes of the model, red, blue; "):
         run.evaluate(Scenes(train_images=1, val_images=1))
+
+
+def test_data_sets_come_by_name_too(tmp_path):
+    named, given = (
+        train(data, settings=settings(), device="cpu", cache=tmp_path / "cache")
+        for data in ("tests.drawn.Squares", Squares())
+    )
+
+    assert all(
+        v.equal(given.model.state_dict()[k])
+        for k, v in named.model.state_dict().items()
+    )
+    measured = [run.evaluate("tests.drawn.Squares") for run in (named, given)]
+    assert measured[0].metrics == measured[1].metrics
+    for use in (train, named.evaluate, partial(compare, "cim")):
+        with pytest.raises(SettingsError, match=r"the class Squares; give Squares\(\)"):
+            use(Squares)
+    with pytest.raises(LookupError, match="scene"):
+        compare("cim", "scene", cache=tmp_path)
 
 
 def test_photos_that_a_run_was_trained_on_are_told_where_they_are_measured(tmp_path):

@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 
 class WeightsError(ValueError):
-    """The weights of a part are missing, unreadable or another network's."""
+    """The weights of a part are missing, unreadable or of another network."""
 
 
 def warn(text: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 def exports(room: str) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a room whose imports stand under TYPE_CHECKING.
 
+    ``dir`` of the room then has all of its public names, loaded or not.
+
     A room's ``__init__`` says once where its public names come from, to type checkers
     and to this function alike, so that a part alone does not bring all others along.
 
@@ -26,6 +28,11 @@ def exports(room: str) -> Callable[[str], Any]:
         setattr(module, name, value)
         return value
 
+    def listed() -> list[str]:
+        module = sys.modules[room]
+        return sorted({*vars(module), *module.__all__})
+
+    vars(sys.modules[room])["__dir__"] = listed
     return find
 
 

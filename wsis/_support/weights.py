@@ -198,7 +198,7 @@ def _shown(flat: Sequence[str], state: Mapping[str, Tensor]) -> str:
     """Return some names as the file has them, and how many there are."""
     known = {_flat(key): key for key in state}
     names = [known.get(name, name) for name in flat]
-    return f"{few(names)} ({len(names)} tensors): it is another network's file"
+    return f"{few(names)} ({len(names)} tensors): the file is of another network"
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:

@@ -154,7 +154,7 @@ class Data:
         images: Folder of the photos.
         train: COCO JSON of the training photos; only tags are read.
         val: COCO JSON of the validation photos.
-        val_images: Folder of the validation photos, if it is another.
+        val_images: Folder of the validation photos, unless it is --images.
         classes: all, voc (the 20 of PASCAL VOC), or comma-separated names.
         single: Photos of a folder have one object of each tag.
     """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsis._support.checks import few
+from wsis._support.checks import few, many
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
 from wsis.cli._files import refuse_existing, refuse_home
@@ -170,7 +170,8 @@ def predict(
         everywhere = unplaced(list(found.values()), chosen)
     skipped = len(tagged) + len(broken) - len(found)
     note = f" ({skipped} skipped)" if skipped else ""
-    typer.echo(f"{len(results)} instances on {len(found)} photos{note}: {out}")
+    told = f"{many(len(results), 'instance')} on {many(len(found), 'photo')}{note}"
+    typer.echo(f"{told}: {out}")
     likely = sum(map(legible, found.values()))
     typer.echo(
         f"likely ones: {likely}; these are drawn, at most {SHOWN} a photo, with scores "

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from wsis.contracts import Proposals
 from wsis.geometry.masks import region_areas
+from wsis.geometry.overlap import iou
 
 
 def clusters(
@@ -57,5 +58,4 @@ def _iou(proposals: Proposals, inside: Float[Tensor, "K R"]) -> Float[Tensor, "K
     """IoU from the pixels that masks have in each region."""
     members = proposals.members.double()
     area = members @ region_areas(proposals.regions).double()
-    shared = inside @ members.T
-    return shared / (area + inside.sum(1, keepdim=True) - shared)
+    return iou(inside @ members.T, inside.sum(1), area)

@@ -67,7 +67,8 @@ def header(path: Path) -> list[str]:
     text, given = _unmarked(_text(path))
     first = text.partition("\n")[0]
     comma = given or max(_SEPARATORS, key=first.count)
-    return [one.strip(' "\r') for one in first.split(comma)]
+    cells = csv.reader([first.rstrip("\r")], delimiter=comma, skipinitialspace=True)
+    return [one.strip() for one in next(cells, [])]
 
 
 def _unmarked(text: str) -> tuple[str, str | None]:

@@ -171,6 +171,11 @@ def _placed(kind: str, root: Path, told: Mapping[Path, _Told]) -> ExportedTags:
             cleaned = [clean(one, str(file)) for one in own]
             tags.setdefault(place, {}).update(dict.fromkeys(cleaned))
             of_files[place].setdefault(file, set()).update(cleaned)
+    if not rows_of:
+        raise ValueError(
+            f"expected photos in the {kind} files of {root} ({few_in(root, told)}), "
+            "they list none"
+        )
     if not tags:
         raise FileNotFoundError(
             f"expected photos of the {kind} files in {root} ({few_in(root, told)}), "
@@ -343,11 +348,14 @@ def _of_address(text: str) -> str | None:
 def _voc(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
     there = {photo.name for photo in files.of(*SUFFIXES)}
-    scored = []
+    scored, other = [], []
     for path in files.of(".xml"):
         top = read_xml(path)
         if top.tag == "annotation":
-            objects = top.findall("object")
+            # LabelMe's files list what was deleted, too.
+            objects = [
+                one for one in top.findall("object") if one.findtext("deleted") != "1"
+            ]
             tags = [(one.findtext("name") or "").strip() for one in objects]
             if any(has_score(one) for one in objects):
                 scored.append(str(path))
@@ -357,6 +365,13 @@ def _voc(files: _Files) -> dict[Path, _Told]:
             # Programs that rename photos leave the old name in the file.
             own = name if Path(name).stem == path.stem and name in there else path.stem
             found[path] = _Told([(own, tags)])
+            if name in there and own != name:
+                other.append(f"{path.name} ({name})")
+    if other:
+        warn(
+            f"{files.root}: PASCAL VOC files that name another photo are of the photo "
+            f"that is named like them ({len(other)}): {few(other)}"
+        )
     if scored:
         raise ValueError(
             f"expected tags, objects in {len(scored)} of PASCAL VOC's files have "
@@ -488,7 +503,9 @@ def _yolo_lists(files: _Files) -> list[_Names]:
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and all(str(i).isdecimal() for i in names):
-            named = {int(i): str(one).strip() for i, one in names.items()}
+            if odd := [one for one in names.values() if not isinstance(one, str)]:
+                raise ValueError(f"{path}: expected text as each name, got {odd[0]}")
+            named = {int(i): one.strip() for i, one in names.items()}
             count = content.get("nc")
             if count is not None and count not in {
                 str(len(named)),
@@ -508,6 +525,12 @@ def _yolo_lists(files: _Files) -> list[_Names]:
                 "iconv -f WINDOWS-1252 -t UTF-8"
             ) from None
         names = {i: one.strip() for i, one in enumerate(text.splitlines())}
+        filled = [(i, one) for i, one in names.items() if one]
+        if filled and all(re.match(rf"{i}[\s:,;.=]", one) for i, one in filled):
+            raise ValueError(
+                f"{path}: expected a name a line, got numbers before them, as in "
+                f"{filled[0][1]!r}; take them out"
+            )
         found.append((names, path))
     if not found:
         raise ValueError(
@@ -602,7 +625,7 @@ def _a_line_an_object(
 
 def _a_column_a_class(path: Path, photo: str, names: Mapping[str, str]) -> _Told | None:
     """Return a table with 0 or 1 in the column of each class; None of another one."""
-    classes = [one for one in names if one != photo]
+    classes = [one for one in names if one != photo and one not in _NUMBERED]
     rows = [row for _, row in read_rows(path, tuple(names))]
     cells = {row[one].casefold() for row in rows for one in classes}
     if not cells & _YES or cells - _YES - _NO:
@@ -619,6 +642,9 @@ def _a_column_a_class(path: Path, photo: str, names: Mapping[str, str]) -> _Told
     ]
     return _Told(told, [names[one] for one in classes])
 
+
+_NUMBERED = "", "id", "index", "unnamed: 0"
+"""Columns that number a table's lines, as pandas writes them."""
 
 _YES, _NO = {"1", "1.0", "true", "yes", "x"}, {"0", "0.0", "false", "no", ""}
 """Cells of a class's column: whether a photo has it."""

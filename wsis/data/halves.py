@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from wsis._support.checks import few, warn
+from wsis._support.checks import few, many, warn
 from wsis.contracts import Annotated, GroundTruth, Tagged, TaggedImage
 from wsis.data._truths import LazyTruths
 from wsis.data.names import plain
@@ -34,7 +34,7 @@ def tagged_for(tagged: Tagged, classes: Sequence[str], of: str) -> Tagged:
 
     Args:
         tagged: the photos.
-        classes: names of labels 1…C, as they shall be.
+        classes: names of labels 1…C in the result.
         of: whose classes they are, for messages.
 
     Raises:
@@ -87,7 +87,8 @@ def summary(tagged: Tagged) -> str:
     points = sum(len(one.points) for one in tagged.images if one.points is not None)
     objects = sum(int(x.counts.sum()) for x in tagged.images if x.counts is not None)
     return (
-        f"data: {tagged.name}: {len(tagged.images)} photos of {len(counts)} classes "
+        f"data: {tagged.name}: {many(len(tagged.images), 'photo')} of "
+        f"{len(counts)} {'class' if len(counts) == 1 else 'classes'} "
         f"({few([f'{name} {count}' for name, count in counts.items()])})"
         + (f"; without tags: {none}" if none else "")
         + (f"; points: {points}" if points else "")

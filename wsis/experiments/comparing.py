@@ -30,13 +30,13 @@ from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.settings import Overrides, Settings
+from wsis.runs.settings import Overrides, Settings, dataset
 from wsis.training.trackers import CURVES, TensorBoardTracker, Trackers, trackers
 
 
 def compare(
     miners: Mapping[str, Compared] | Sequence[Compared] | str,
-    data: DataSource,
+    data: DataSource | str,
     pipeline: Pipeline | None = None,
     *,
     seeds: int | Sequence[int] = 3,
@@ -72,7 +72,8 @@ def compare(
         miners: by the name that tables give them, or one after another, or as text:
             ``"cim,mist:reading=box"``. Each is an object, a name with settings, or a
             ``Variant``. The others are compared with the first.
-        data: the data set; with several jobs it is pickled, as are the miners.
+        data: the data set, or its name with settings; with several jobs it is
+            pickled, as are the miners.
         pipeline: all else, ready, in place of recipe, settings, device and cache.
         seeds: how many, 0, 1, …; or which ones.
         recipe: name or file of a recipe; None takes what suits the data, as in
@@ -106,7 +107,7 @@ def compare(
             another process, there cannot be so many folds, the training images have no
             masks for a ceiling, or the folder holds another comparison.
     """
-    variants = variants_of(miners)
+    variants, data = variants_of(miners), dataset(data)
     if pipeline is None:
         pipeline = Pipeline.of(
             recipe=recipe, settings=settings, device=device, cache=cache, data=data
@@ -159,7 +160,7 @@ def _compared(
     *,
     fresh: bool,
 ) -> Comparison:
-    """Do the work of a plan, as far as the folder has not got it."""
+    """Do the work of a plan that its folder does not hold yet."""
     variants, labels = plan.variants, [variant.label for variant in plan.variants]
     folds = None if plan.folds is None else plan.folds.count
     work = ready(plan, jobs if cluster is None else 1)

@@ -1,4 +1,4 @@
-"""Miners: from a branch's scores to the proposals trusted as instances."""
+"""Miners, from scores to the proposals trusted as instances; assigners, samplers."""
 
 from typing import TYPE_CHECKING
 
@@ -6,15 +6,21 @@ from wsis._support.lazy import exports
 
 if TYPE_CHECKING:
     from wsis.mining.apart import ApartMiner
+    from wsis.mining.assignment import CascadeAssigner, OICRAssigner
     from wsis.mining.cim import CIMMiner
     from wsis.mining.mist import MISTMiner
     from wsis.mining.oicr import OICRMiner
     from wsis.mining.pcl import PCLMiner
+    from wsis.mining.sampling import AntiNoiseSampler, KeepAll
 
 __all__ = [
+    "AntiNoiseSampler",
     "ApartMiner",
     "CIMMiner",
+    "CascadeAssigner",
+    "KeepAll",
     "MISTMiner",
+    "OICRAssigner",
     "OICRMiner",
     "PCLMiner",
 ]

@@ -18,6 +18,7 @@ from wsis.report.tables import (
     seeds_more,
     shared,
     table,
+    unsure,
 )
 
 BOUNDS = ("oracle", "random")
@@ -62,6 +63,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             for label in (results.get("ceiling") or {"of": {}})["of"]
         ],
         shared=SHARED,
+        unsure=unsure(results),
         charts=_charts(results, miners),
         anatomy=anatomy,
         bars=_bars(anatomy),

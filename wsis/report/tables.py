@@ -96,13 +96,15 @@ def to_text(results: Mapping[str, Any]) -> str:
     """Return a short table for a terminal: means, deviations and verdicts."""
     lines = _short(results)
     wide = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join(
+    told = [one] if (one := unsure(results).rstrip()) else []
+    shown = [
         "  ".join(
             cell.ljust(width) if i in (0, len(wide) - 1) else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, wide, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
+    return "\n".join([*shown, *told])
 
 
 def to_html(results: Mapping[str, Any]) -> str:
@@ -238,11 +240,28 @@ def caption(results: Mapping[str, Any]) -> str:
         if (one := results.get(key))
     )
     return (
-        f"Percent; mean (95 % interval over seeds and images). {images}"
-        f"{len(data['classes'])} classes; images resampled {verdict['samples']} times. "
+        "Percent; mean (95 % interval over seeds and images). "
+        f"{unsure(results)}{images}{len(data['classes'])} classes; "
+        f"images resampled {verdict['samples']} times. "
         f"Labels consumed: {consumed}: {results['level']}. "
         f"{taught}Settings {results['settings_hash']}."
     )
+
+
+def unsure(results: Mapping[str, Any]) -> str:
+    """Return sentences on what the figures cannot show; nothing if they can."""
+    rows = [one for one in table(results) if not one.bound]
+    told = ""
+    if max((one.seeds for one in rows), default=0) == 1:
+        told = "One seed tells no miner from another: --seeds 3 gives intervals. "
+    chance = results["random"]["mAP50"]
+    low = [one.name for one in rows if one.mean["mAP50"] <= chance]
+    if low:
+        told += (
+            f"Not above chance, so it learned nothing: {', '.join(low)}; train longer, "
+            "or look at the proposals. "
+        )
+    return told
 
 
 def _short(results: Mapping[str, Any]) -> list[list[str]]:

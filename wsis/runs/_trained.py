@@ -21,6 +21,7 @@ from wsis.evaluation import Evaluation, evaluate
 from wsis.geometry.frame import Framed
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import in_short
+from wsis.runs.settings import dataset
 from wsis.training.checkpoints import Progress
 
 if TYPE_CHECKING:
@@ -236,18 +237,18 @@ class Trained(ABC):
         return tell_shared(images, keys, seen, "measured")
 
     def evaluate(
-        self, data: DataSource | Annotated, monitor: Monitor | None = None
+        self, data: DataSource | Annotated | str, monitor: Monitor | None = None
     ) -> Evaluation:
         """Measure the model on the validation half of ``data``.
 
         Classes are matched by name. A class that the data lack has no figure, and
-        objects of classes that the model lacks are left out, with a warning; so are
-        photos that were trained on told.
+        objects of classes that the model lacks are left out, with a warning. Another
+        warning tells which photos were trained on.
 
         Raises:
             ValueError: if the data have no masks, or none of the model's classes.
         """
-        val = data if isinstance(data, Annotated) else data.val()
+        val = data if isinstance(data, Annotated) else dataset(data).val()
         if val is None:
             raise ValueError(
                 "expected validation photos with masks to measure by, "

@@ -15,7 +15,7 @@ from wsis._support.checks import at_least, warn
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
-from wsis.contracts import DataSource, Numbered, Tagged, TaggedImage
+from wsis.contracts import DataSource, Miner, Numbered, Tagged, TaggedImage
 from wsis.cues.balance import hint
 from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
 from wsis.features.backbones import RANDOM
@@ -27,7 +27,14 @@ from wsis.runs._identity import STATE
 from wsis.runs._trained import Tick, Trained, counting
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe, suited
-from wsis.runs.settings import PART_KINDS, Overrides, Part, Settings, SettingsError
+from wsis.runs.settings import (
+    PART_KINDS,
+    Overrides,
+    Part,
+    Settings,
+    SettingsError,
+    dataset,
+)
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
 from wsis.training.trackers import Trackers, following, trackers
@@ -129,8 +136,8 @@ class Run(Trained):
 
 
 def train(
-    data: DataSource | Tagged,
-    miner: Any = None,
+    data: DataSource | Tagged | str,
+    miner: Part | Miner | str | None = None,
     *,
     val: Tagged | None = None,
     recipe: str | None = None,
@@ -149,10 +156,11 @@ def train(
     """Train a model from tags alone.
 
     Args:
-        data: gives the training images and their tags; no mask is read.
+        data: gives the training images and their tags; no mask is read. A data set's
+            name with settings will do: ``folder:root=photos``.
         miner: an object, or a name with settings such as ``cim:p_seed=0.2``; None takes
             the recipe's, beside complete ``Settings`` ``cim``.
-        val: photos to measure on; those that are trained on, too, are told.
+        val: photos to measure on; a warning tells which of them are trained on.
         recipe: settings by name, or a TOML file; see ``wsis recipe list``. None takes
             ``photos-small``, for drawn scenes ``scenes-small``.
         settings: what differs from the recipe: ``key=value`` texts, or a mapping of
@@ -181,6 +189,8 @@ def train(
             no tags or proposals to learn from.
     """
     monitor, several = monitor or Silent(), trackers(tracker)
+    if not isinstance(data, Tagged):
+        data = dataset(data)
     if miner is None:
         learned = None if isinstance(settings, Settings) else data
         miner = (suited(learned) if recipe is None else Recipe.read(recipe)).miner

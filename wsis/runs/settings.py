@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import Parameter
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -31,6 +31,9 @@ from wsis.runs._identity import (
 )
 from wsis.training.schedule import Schedule
 from wsis.training.selection import Selection
+
+if TYPE_CHECKING:
+    from wsis.contracts import DataSource
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -177,6 +180,23 @@ class Part(BaseModel):
             if parameter.default is not Parameter.empty
         }
         return {**defaults, **plugins.typed(kind, self.name, self.settings)}
+
+
+def dataset(value: "DataSource | str") -> "DataSource":
+    """Return a data set that is given as an object, or as ``name:key=value``.
+
+    Raises:
+        LookupError: if there is none of this name.
+        ValueError: if the object is none, or a setting is unknown or out of range.
+    """
+    if isinstance(value, str):
+        built: DataSource = Part.parse(value).build("datasets")
+        return built
+    try:
+        check_kind(value, "datasets")
+    except IdentityError as error:
+        raise SettingsError(str(error)) from None
+    return value
 
 
 def _quoted(value: Any) -> str:

@@ -47,7 +47,7 @@ def mask_rcnn(
         weights: reads the backbone's; False leaves that to whoever loads all of them.
 
     Raises:
-        WeightsError: if the backbone's weights are missing or another network's.
+        WeightsError: if the backbone's weights are missing or of another network.
     """
     with seeded(seed):
         build = _resnet50 if settings.backbone == "resnet50" else _lite

@@ -160,7 +160,7 @@ def refine(
         tagged: the training photos.
         settings: of the detector and of the trust in labels.
         folder: keeps pseudo labels, checkpoints and the detector.
-        val: photos to measure on; those that are trained on, too, are told.
+        val: photos to measure on; a warning tells which of them are trained on.
         seed: of everything drawn.
         resume: continues the refinement in ``folder``.
         monitor: is told of progress.
