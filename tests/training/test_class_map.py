@@ -185,7 +185,7 @@ def colours(bag):
     return torch.from_numpy(bag.pixels[::4, ::4].copy()).permute(2, 0, 1).float()
 
 
-def learned(bags, seed=0, *, finding=lambda classes: None):
+def learned(bags, seed=0, *, finding=lambda classes: None, map_of=colours):
     classes, seen = ClassMap(channels=3, classes=2), []
 
     shown = {bag.image.id: fitting(bag) for bag in bags}
@@ -194,7 +194,7 @@ def learned(bags, seed=0, *, finding=lambda classes: None):
         finding(classes)
         return shown[bag.image.id]
 
-    classes.learn(bags, colours, found, steps=80, seed=seed, tick=seen.append)
+    classes.learn(bags, map_of, found, steps=80, seed=seed, tick=seen.append)
     assert len(seen) == 80
     assert {*seen} == {bag.image.name for bag in bags}
     return classes
@@ -235,15 +235,15 @@ def test_few_photos_are_seen_several_times():
 def test_learning_keeps_what_is_usual_in_training(tmp_path):
     bags = Pipeline(settings(), tmp_path).bags(Squares().train().images)[:3]
     untaught = ClassMap(channels=3, classes=2).present(colours(bags[0]))
-    classes = learned(bags)
+    classes = learned(bags, map_of=lambda bag: colours(bag) / 255)
 
     assert untaught.tolist() == [0.5, 0.5]
     assert classes.rate.tolist() == pytest.approx([3 / 5, 2 / 5])
     assert not classes.training
-    means = torch.cat([region_colours(bag) for bag in bags])
-    assert classes.mean.tolist() == pytest.approx(means.mean(0).tolist(), abs=1e-3)
+    means = torch.cat([region_colours(bag) for bag in bags]) / 255
+    assert classes.mean.tolist() == pytest.approx(means.mean(0).tolist(), abs=1e-5)
     spread = means.std(0, correction=0)
-    assert classes.std.tolist() == pytest.approx(spread.tolist(), abs=1e-3)
+    assert classes.std.tolist() == pytest.approx(spread.tolist(), abs=1e-5)
 
 
 def region_colours(bag):
