@@ -54,9 +54,10 @@ def test_a_class_that_is_not_there_is_refused(wrong):
         found().filter(classes=[wrong])
 
 
-def test_a_score_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="number as min_score, got NaN"):
-        found().filter(min_score=float("nan"))
+@pytest.mark.parametrize("wrong", [float("nan"), -0.1, 50.0])
+def test_a_score_that_none_can_have_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"min_score must be in \[0, 1\], got"):
+        found().filter(min_score=wrong)
 
 
 def test_takes_one_class_by_its_name():

@@ -69,6 +69,10 @@ def test_wrong_settings_are_named(override, message):
         Settings.read([override])
 
 
+def test_one_override_needs_no_list():
+    assert Settings.read("branches=2") == Settings.read(["branches=2"])
+
+
 @pytest.mark.parametrize("text", ["cim:p_seed=0.1,t_con=0.8", "cim:p_seed=0.1, b=8"])
 def test_settings_parted_by_commas_are_refused_with_how_to_write_them(text):
     for read in (Part.parse, Part.several):

@@ -1,7 +1,6 @@
 """The instances found on one image, as inference returns them."""
 
 import io
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -14,6 +13,7 @@ from PIL import Image as Pillow
 from pycocotools import mask as coco
 from torch import Tensor
 
+from wsis._support.checks import fraction
 from wsis.contracts import Image, Ledger, Rle
 from wsis.geometry.frame import Size, frame, sampled_mask
 
@@ -112,10 +112,9 @@ class Predictions:
             classes: names, or labels 1…C; None takes all.
 
         Raises:
-            ValueError: if a class is unknown, or ``min_score`` is NaN.
+            ValueError: if a class is unknown, or ``min_score`` outside [0, 1].
         """
-        if math.isnan(min_score):
-            raise ValueError("expected a number as min_score, got NaN")
+        fraction("min_score", min_score, zero=True)
         keep = self.score >= min_score
         if classes is not None:
             some = [classes] if isinstance(classes, str) else classes

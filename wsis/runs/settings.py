@@ -338,6 +338,7 @@ class Settings(BaseModel):
         """
         base = base or cls()
         values = {key: getattr(base, key) for key in cls.model_fields}
+        overrides = [overrides] if isinstance(overrides, str) else overrides
         if not isinstance(overrides, Mapping):
             overrides = tuple(overrides)
         changed = {key for key, _ in _pairs(overrides)}
@@ -448,7 +449,7 @@ def pair(text: str) -> tuple[str, str]:
 
 
 Overrides = Iterable[str] | Mapping[str, Any]
-"""Each ``key=value``, the last one counting, or keys and their values."""
+"""Each ``key=value``, the last one counting, or keys and their values; or one text."""
 
 
 def overridden(

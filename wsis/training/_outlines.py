@@ -14,10 +14,12 @@ from wsis.training.class_map import sizes
 
 _CLASS = 0.4
 """Weight of the class map's probability in the vote; the proposals have the rest. Below
-one half, so that what no proposal around an instance holds is never in it."""
+one half, so that what no proposal around an instance holds is never in it; 0.3 gives
+less, and 0.6 far less (docs/findings.md, "A vote on regions outlines photos")."""
 
 _SAME = 0.6
-"""Of two instances of a class with a higher IoU, the one of lower score goes."""
+"""Of two instances of a class with a higher IoU, the one of lower score goes; at 0.3
+neighbours are lost (docs/findings.md, the same)."""
 
 
 def voted(
