@@ -446,7 +446,7 @@ def test_predict_draws_and_writes_coco(run, photos, tmp_path):
     found = json.loads((out / "predictions.json").read_text())
 
     assert "bad.jpg" in text
-    assert "on 1 photos (1 skipped)" in text
+    assert "on 1 photo (1 skipped)" in text
     other = tmp_path / "other"
     other.mkdir()
     (other / "val0.png").write_bytes((photos.images / "val0.png").read_bytes())

@@ -112,7 +112,7 @@ def to_html(results: Mapping[str, Any]) -> str:
     data = results["data"]
     about = (
         f"{data['name']}: percent on {data['val_images']} images, mean ± standard "
-        "deviation over seeds"
+        f"deviation over seeds. {unsure(results)}"
     )
 
     def row(cells: Sequence[str], tag: str) -> str:
