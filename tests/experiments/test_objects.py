@@ -183,7 +183,7 @@ def test_it_prints_as_a_short_table(found):
 
     assert repr(found) == str(found)
     assert len(lines) in (5, 6)
-    assert all(line.startswith("Not above chance") for line in lines[5:])
+    assert all(line.startswith("No better than chance") for line in lines[5:])
     assert lines[0].split()[:3] == ["seeds", "mAP25", "mAP50"]
     assert [line.split()[0] for line in lines[1:5]] == [
         *("paper", "mine", "oracle", "random"),

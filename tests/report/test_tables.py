@@ -174,13 +174,13 @@ def test_one_seed_and_figures_of_chance_say_what_they_cannot_show(tmp_path):
     several = caption(found)
     alone = {**found, "runs": [run for run in found["runs"] if run["seed"] == 0]}
 
-    low = "Not above chance, so it learned nothing: mist; train longer"
+    low = "No better than chance, so nothing was learned: mist; train longer"
     assert low in several
     assert "One seed" not in several
     for text in (caption(alone), to_text(alone), to_markdown(alone)):
         assert "One seed tells no miner from another" in text
         assert low in text
-    assert unsure(bench(tmp_path / "b", {"cim": 0.3, "mist": 0.9})) == ""
+    assert unsure(bench(tmp_path / "b", {"cim": 0.3, "mist": 0.9})) == []
 
 
 def test_what_is_not_shown_says_how_many_seeds_more():

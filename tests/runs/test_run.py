@@ -371,6 +371,8 @@ def test_data_sets_come_by_name_too(tmp_path):
     )
     measured = [run.evaluate("tests.drawn.Squares") for run in (named, given)]
     assert measured[0].metrics == measured[1].metrics
+    with pytest.raises(ValueError, match="measure by, FolderData has none"):
+        named.evaluate(f"folder:root={tmp_path}")
     for use in (train, named.evaluate, partial(compare, "cim")):
         with pytest.raises(SettingsError, match=r"the class Squares; give Squares\(\)"):
             use(Squares)

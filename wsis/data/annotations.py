@@ -174,9 +174,13 @@ def read_xml(path: Path) -> ElementTree.Element:
         raise ValueError(f"{path}: expected XML: {error}") from None
 
 
+SCORES = "score", "scores", "confidence", "conf", "probability", "prob"
+"""What scores are called, in tables and in PASCAL VOC's XML."""
+
+
 def has_score(entry: ElementTree.Element) -> bool:
     """Tell whether an object of PASCAL VOC's XML has a score."""
-    return any(is_score(entry.findtext(key) or "") for key in ("score", "confidence"))
+    return any(is_score(entry.findtext(key) or "") for key in SCORES)
 
 
 def is_score(text: str) -> bool:

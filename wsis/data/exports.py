@@ -18,6 +18,7 @@ from wsis.data._tables import header, read_rows
 from wsis.data._tags import clean, seems_counted
 from wsis.data.annotations import (
     PREDICTED,
+    SCORES,
     AnnotationFile,
     has_score,
     is_score,
@@ -568,7 +569,6 @@ _SUFFIXES = tuple({Path(one).suffix for one in _LISTS})
 
 _PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"
 _TAG = "tags", "tag", "class", "classes", "label", "labels", "category"
-_SCORES = "score", "scores", "confidence", "conf", "probability", "prob"
 
 
 def _tables(files: _Files) -> dict[Path, _Told]:
@@ -591,7 +591,7 @@ def _tables(files: _Files) -> dict[Path, _Told]:
                     f"({len(others)}): {few(others)}; {tag} is. Write all tags of a "
                     "photo there, separated by ;"
                 )
-            scores = [one for one in names if one in _SCORES]
+            scores = [one for one in names if one in SCORES]
             found[path] = _Told(list(_a_line_an_object(path, photo, tag, scores)))
         elif (told := _a_column_a_class(path, photo, names)) is not None:
             found[path] = told

@@ -397,7 +397,9 @@ def _named_by(results: Sequence[Any]) -> list[str]:
         ValueError: if some of them lack what others have.
     """
     has = [
-        {key for key in _NAMES if isinstance(one, Mapping) and _is_text(one.get(key))}
+        {key for key in _NAMES if isinstance(one.get(key), str)}
+        if isinstance(one, Mapping)
+        else set[str]()
         for one in results
     ]
     keys = [key for key in _NAMES if any(key in own for own in has)]
@@ -407,10 +409,6 @@ def _named_by(results: Sequence[Any]) -> list[str]:
             f"{len(lacking)} lack them: results {few(lacking)}"
         )
     return keys
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def _same_photos(photos: Sequence[str], known: Mapping[int, str]) -> dict[str, int]:

@@ -228,7 +228,7 @@ def _judged(best: Best, same: Sequence[Best]) -> tuple[float, list[str]]:
     others = max(1, len(same) - 1)
     low = sum(one.score > best.score for one in same) / others
     odd = sum(_away(one, usual) < _away(best, usual) for one in same) / others
-    if _is_unplaced(same):
+    if unplaced := _is_unplaced(same):
         odd = 0.0
     apart = 0.0 if best.agreement is None else 1 - best.agreement
     reasons = {
@@ -237,7 +237,7 @@ def _judged(best: Best, same: Sequence[Best]) -> tuple[float, list[str]]:
         "low score": low > _LOW,
         f"{'large' if best.size > usual else 'small'} for its class": odd > _ODD,
         "covers most of the photo, as others of its class do": (
-            _is_unplaced(same) and best.size >= _MOST_OF
+            unplaced and best.size >= _MOST_OF
         ),
     }
     doubt = (low + odd) / 2 + _FILLS * best.fills + apart

@@ -63,7 +63,7 @@ def render(results: Mapping[str, Any], pictures: Sequence[Strip]) -> str:
             for label in (results.get("ceiling") or {"of": {}})["of"]
         ],
         shared=SHARED,
-        unsure=unsure(results),
+        unsure=" ".join(unsure(results)),
         charts=_charts(results, miners),
         anatomy=anatomy,
         bars=_bars(anatomy),

@@ -96,7 +96,6 @@ def to_text(results: Mapping[str, Any]) -> str:
     """Return a short table for a terminal: means, deviations and verdicts."""
     lines = _short(results)
     wide = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    told = [one] if (one := unsure(results).rstrip()) else []
     shown = [
         "  ".join(
             cell.ljust(width) if i in (0, len(wide) - 1) else cell.rjust(width)
@@ -104,7 +103,7 @@ def to_text(results: Mapping[str, Any]) -> str:
         ).rstrip()
         for line in lines
     ]
-    return "\n".join([*shown, *told])
+    return "\n".join([*shown, *unsure(results)])
 
 
 def to_html(results: Mapping[str, Any]) -> str:
@@ -112,8 +111,9 @@ def to_html(results: Mapping[str, Any]) -> str:
     data = results["data"]
     about = (
         f"{data['name']}: percent on {data['val_images']} images, mean ± standard "
-        f"deviation over seeds. {unsure(results)}"
+        "deviation over seeds"
     )
+    about = ". ".join([about, *unsure(results)])
 
     def row(cells: Sequence[str], tag: str) -> str:
         return "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
@@ -241,25 +241,25 @@ def caption(results: Mapping[str, Any]) -> str:
     )
     return (
         "Percent; mean (95 % interval over seeds and images). "
-        f"{unsure(results)}{images}{len(data['classes'])} classes; "
+        f"{''.join(f'{one} ' for one in unsure(results))}"
+        f"{images}{len(data['classes'])} classes; "
         f"images resampled {verdict['samples']} times. "
         f"Labels consumed: {consumed}: {results['level']}. "
         f"{taught}Settings {results['settings_hash']}."
     )
 
 
-def unsure(results: Mapping[str, Any]) -> str:
-    """Return sentences on what the figures cannot show; nothing if they can."""
+def unsure(results: Mapping[str, Any]) -> list[str]:
+    """Return sentences on what the figures cannot show; none if they can."""
     rows = [one for one in table(results) if not one.bound]
-    told = ""
+    told = []
     if max((one.seeds for one in rows), default=0) == 1:
-        told = "One seed tells no miner from another: --seeds 3 gives intervals. "
+        told.append("One seed tells no miner from another; three give intervals.")
     chance = results["random"]["mAP50"]
-    low = [one.name for one in rows if one.mean["mAP50"] <= chance]
-    if low:
-        told += (
-            f"Not above chance, so it learned nothing: {', '.join(low)}; train longer, "
-            "or look at the proposals. "
+    if low := [one.name for one in rows if one.mean["mAP50"] <= chance]:
+        told.append(
+            f"No better than chance, so nothing was learned: {', '.join(low)}; train "
+            "longer, or look at the proposals."
         )
     return told
 

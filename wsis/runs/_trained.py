@@ -248,7 +248,8 @@ class Trained(ABC):
         Raises:
             ValueError: if the data have no masks, or none of the model's classes.
         """
-        val = data if isinstance(data, Annotated) else dataset(data).val()
+        data = data if isinstance(data, Annotated) else dataset(data)
+        val = data if isinstance(data, Annotated) else data.val()
         if val is None:
             raise ValueError(
                 "expected validation photos with masks to measure by, "

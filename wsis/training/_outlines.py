@@ -19,7 +19,7 @@ less, and 0.6 far less (docs/findings.md, "A vote on regions outlines photos")."
 
 _SAME = 0.6
 """Of two instances of a class with a higher IoU, the one of lower score goes; at 0.3
-neighbours are lost (docs/findings.md, the same)."""
+neighbours are lost (the same finding)."""
 
 
 def voted(

@@ -28,8 +28,8 @@ MapOf = Callable[[Bag], Float[Tensor, "D h w"]]
 Found = Callable[[Bag], PseudoInstances]
 """Gives what the map learns from on a bag's photo."""
 
-# Of these numbers docs/findings.md has what was measured ("Representation"): _PART and
-# the mean of networks by themselves, the others only together with all else.
+# Of these numbers _PART was measured by itself (docs/findings.md, "A proposal is scored
+# better by one part"), the others only together with all else.
 _NETWORKS = 3
 
 _NEAR_BEST = 0.5
