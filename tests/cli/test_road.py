@@ -141,7 +141,9 @@ def test_an_export_becomes_a_table_of_tags(here, untimed, drawn):
 
 
 def test_a_photo_in_two_folders_is_predicted_once(here, untimed, monkeypatch):
-    monkeypatch.setattr("wsis.report.unplaced", lambda found, tags: ["disc"])
+    monkeypatch.setattr(
+        "wsis.projects.predicting.unplaced", lambda found, tags: ["disc"]
+    )
     shutil.copy(here / "photos/disc/1.png", here / "photos/square/copy.png")
     start()
 

@@ -304,7 +304,7 @@ class _Road:
             command=shlex.join(["wsis", "report", str(found)]),
             inputs={},
         )
-        yield step, partial(write_found, found)
+        yield step, lambda: self._say(f"report: {write_found(found)}")
 
     def _step(
         self,

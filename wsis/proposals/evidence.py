@@ -14,8 +14,7 @@ from wsis._support.checks import at_least
 from wsis.contracts import Contours, Image, Ledger, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.proposals._superpixels import Superpixels
-from wsis.proposals.contours import seen
-from wsis.proposals.grouping import named_contours
+from wsis.proposals.contours import contours_of, seen
 
 _WEAK = 0.1
 """Mean contour below which a border between regions counts as weak: a tenth of a
@@ -53,7 +52,7 @@ class PixelEvidence:
     """Describes proposals by size, shape, contours and colours; learns nothing.
 
     Args:
-        contours: what finds them: a part of the kind ``contours``.
+        contours: find them: a part of the kind ``contours``, by name or as an object.
         side: longer side in pixels at which the work is done, at least 32.
 
     Raises:
@@ -63,7 +62,7 @@ class PixelEvidence:
 
     version = 1
 
-    contours: str = "lab"
+    contours: Contours | str = "lab"
     side: int = 400
 
     def __post_init__(self) -> None:
@@ -80,7 +79,7 @@ class PixelEvidence:
         return {"contours": plugins.identity(self._contours())}
 
     def _contours(self) -> Contours:
-        return named_contours(self.contours, {})
+        return contours_of(self.contours)
 
     def __call__(self, image: Image, proposals: Proposals) -> Float[Tensor, "N D"]:
         """Return 26 numbers a proposal, in the order of ``NAMES``.

@@ -1,6 +1,5 @@
 """Proposals from several trees of regions, pairs and triplets of neighbours in them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ from wsis.proposals._choosing import distinct, in_turns
 from wsis.proposals._growing import ByMeans, Tree, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
+from wsis.proposals.contours import contours_of, name_of
 from wsis.proposals.hed import SCALES
 
 _TREES = (
@@ -55,7 +55,7 @@ class Grouping:
     because its near copies serve the anti-noise branch better in training.
 
     Args:
-        contours: what finds them: a part of the kind ``contours``.
+        contours: find them: a part of the kind ``contours``, by name or as an object.
         count: most proposals.
         side: longer side in pixels at which the work is done; at least 32; a smaller
             image stays as it is.
@@ -74,7 +74,7 @@ class Grouping:
 
     version = 1
 
-    contours: str = "lab"
+    contours: Contours | str = "lab"
     count: int = 1000
     side: int = 640
     superpixels: int = 2500
@@ -100,7 +100,7 @@ class Grouping:
             contours=self._contours(),
             count=self.superpixels,
             side=self.side,
-            source=self.contours,
+            source=name_of(self.contours),
             detail=_DETAIL,
         )
 
@@ -109,7 +109,7 @@ class Grouping:
         return {"contours": plugins.identity(self._contours())}
 
     def _contours(self) -> Contours:
-        return named_contours(self.contours, {})
+        return contours_of(self.contours)
 
     def _choose(self, base: Superpixels) -> Chosen:
         candidates = self._candidates(base)
@@ -155,18 +155,18 @@ class HedGrouping(Grouping):
 
     Args:
         scales: at which edges are sought, as parts of the image's sides; time grows
-            with their squares.
+            with their squares. Contours that are an object have their own.
 
     Raises:
         WeightsError: if the weights are not there, with the command that gets them.
     """
 
-    contours: str = "hed"
+    contours: Contours | str = "hed"
     superpixels: int = 2000
     scales: tuple[float, ...] = SCALES
 
     def _contours(self) -> Contours:
-        return named_contours(self.contours, {"scales": self.scales})
+        return contours_of(self.contours, {"scales": self.scales})
 
 
 def check_settings(part: Any, **least: int) -> None:
@@ -180,9 +180,3 @@ def check_settings(part: Any, **least: int) -> None:
         at_least(name, getattr(part, name), value)
     proper("min_area", part.min_area)
     fraction("max_overlap", part.max_overlap)
-
-
-def named_contours(name: str, settings: Mapping[str, Any]) -> Contours:
-    """Return the part of the kind ``contours`` that is called ``name``."""
-    found: Contours = plugins.create("contours", name, settings)
-    return found

@@ -16,7 +16,8 @@ from wsis.geometry.masks import compact, together
 from wsis.proposals._choosing import distinct, neighbour_pairs
 from wsis.proposals._growing import ByHistograms, membership, merges
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
-from wsis.proposals.grouping import Grouping, check_settings, named_contours
+from wsis.proposals.contours import contours_of
+from wsis.proposals.grouping import Grouping, check_settings
 
 _TREES = (
     partial(ByHistograms, colour=1.0, texture=1.0, contour=0.5),
@@ -50,7 +51,8 @@ class RegionTree:
         side: longer side in pixels at which the work is done; at least 32; a smaller
             image stays as it is.
         superpixels: most superpixels.
-        contours: what finds them: a part of the kind ``contours``, such as ``hed``.
+        contours: find them: a part of the kind ``contours``, by name, such as ``hed``,
+            or as an object.
         sigma: smoothing of the gradient of ``lab``, in pixels at work.
         min_area: smaller ones are dropped; share of the image.
         max_overlap: a candidate with an IoU above this with a kept one is dropped.
@@ -70,7 +72,7 @@ class RegionTree:
     pairs: int = 400
     side: int = 400
     superpixels: int = 800
-    contours: str = "lab"
+    contours: Contours | str = "lab"
     sigma: float = 1.5
     min_area: float = 0.0002
     max_overlap: float = 0.9
@@ -110,7 +112,7 @@ class RegionTree:
 
     def _contours(self) -> Contours:
         given = {"sigma": self.sigma} if self.contours == "lab" else {}
-        return named_contours(self.contours, given)
+        return contours_of(self.contours, given)
 
     def _choose(self, base: Superpixels) -> Chosen:
         limits = base.area, self.max_overlap
