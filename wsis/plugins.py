@@ -313,3 +313,25 @@ def _typed(parameter: inspect.Parameter, value: Any) -> Any:
     if not all(math.isfinite(one) for one in numbers if isinstance(one, float)):
         raise ValueError(f"{parameter.name}: expected finite numbers, got {value!r}")
     return found
+
+
+__all__ = [
+    "KINDS",
+    "UNINSTALLED",
+    "WEIGHTS",
+    "Kind",
+    "SettingError",
+    "UnknownPartError",
+    "create",
+    "describe",
+    "find",
+    "identity",
+    "name_of",
+    "names",
+    "nearest",
+    "settings",
+    "text",
+    "typed",
+    "unplaced",
+    "weights_of",
+]
