@@ -160,6 +160,7 @@ def test_each_training_of_a_road_has_its_own_curves(here, untimed):
     start()
     track = ("--track", "tensorboard:curves", "--track", "tensorboard")
     assert "--track tensorboard:curves/run" in wsis("run", "--dry-run", *CPU, *track)
+    assert "--tags photos --jobs 3" in wsis("run", "--dry-run", "--jobs", 3, *CPU)
     wsis("run", *CPU, *track)
 
     for folder in ("curves/run", "wsis-out/run/tensorboard"):

@@ -89,6 +89,26 @@ def seen(
     )
 
 
+class Contoured:
+    """A part whose results depend on contours, and consumed what these consumed."""
+
+    __slots__ = ()
+
+    contours: Contours | str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels that the contours consumed; none for ``lab``."""
+        return self._contours().ledger
+
+    def depends_on(self) -> dict[str, Any]:
+        """Return the identity of the contours."""
+        return {"contours": plugins.identity(self._contours())}
+
+    def _contours(self) -> Contours:
+        return contours_of(self.contours)
+
+
 def contours_of(
     value: Contours | str, settings: Mapping[str, Any] | None = None
 ) -> Contours:

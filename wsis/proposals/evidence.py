@@ -1,7 +1,6 @@
 """Evidence from pixels: numbers that tell how whole each proposal looks."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,12 +8,11 @@ from jaxtyping import Bool, Float
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from wsis import plugins
 from wsis._support.checks import at_least
-from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.proposals._superpixels import Superpixels
-from wsis.proposals.contours import contours_of, seen
+from wsis.proposals.contours import Contoured, seen
 
 _WEAK = 0.1
 """Mean contour below which a border between regions counts as weak: a tenth of a
@@ -48,7 +46,7 @@ NAMES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PixelEvidence:
+class PixelEvidence(Contoured):
     """Describes proposals by size, shape, contours and colours; learns nothing.
 
     Args:
@@ -68,18 +66,6 @@ class PixelEvidence:
     def __post_init__(self) -> None:
         at_least("side", self.side, 32)
         self._contours()
-
-    @property
-    def ledger(self) -> Ledger:
-        """The labels that the contours consumed; none for ``lab``."""
-        return self._contours().ledger
-
-    def depends_on(self) -> dict[str, Any]:
-        """Return the identity of the contours."""
-        return {"contours": plugins.identity(self._contours())}
-
-    def _contours(self) -> Contours:
-        return contours_of(self.contours)
 
     def __call__(self, image: Image, proposals: Proposals) -> Float[Tensor, "N D"]:
         """Return 26 numbers a proposal, in the order of ``NAMES``.

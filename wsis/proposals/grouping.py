@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from wsis import plugins
 from wsis._support.checks import at_least, fraction, proper
 from wsis._support.memory import uncollected
-from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.contracts import Contours, Image, Proposals
 from wsis.proposals._choosing import distinct, in_turns
 from wsis.proposals._growing import ByMeans, Tree, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
-from wsis.proposals.contours import contours_of, name_of
+from wsis.proposals.contours import Contoured, contours_of, name_of
 from wsis.proposals.hed import SCALES
 
 _TREES = (
@@ -38,7 +37,7 @@ ranking are rarely kept; not measured alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grouping:
+class Grouping(Contoured):
     """Nodes of three trees, their pairs and triplets, large and small in turn.
 
     Superpixels are cut from the ultrametric contour map and merged by contours,
@@ -87,11 +86,6 @@ class Grouping:
         check_settings(self, count=1, pairs=0, triplets=0)
         self._contours()
 
-    @property
-    def ledger(self) -> Ledger:
-        """The labels that the contours consumed."""
-        return self._contours().ledger
-
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals; any first part is a good set by itself."""
         return propose(
@@ -103,13 +97,6 @@ class Grouping:
             source=name_of(self.contours),
             detail=_DETAIL,
         )
-
-    def depends_on(self) -> dict[str, Any]:
-        """Return the identity of the contours."""
-        return {"contours": plugins.identity(self._contours())}
-
-    def _contours(self) -> Contours:
-        return contours_of(self.contours)
 
     def _choose(self, base: Superpixels) -> Chosen:
         candidates = self._candidates(base)

@@ -2,21 +2,19 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from wsis import plugins
 from wsis._support.checks import positive
 from wsis._support.memory import uncollected
-from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.masks import compact, together
 from wsis.proposals._choosing import distinct, neighbour_pairs
 from wsis.proposals._growing import ByHistograms, membership, merges
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
-from wsis.proposals.contours import contours_of
+from wsis.proposals.contours import Contoured, contours_of
 from wsis.proposals.grouping import Grouping, check_settings
 
 _TREES = (
@@ -32,7 +30,7 @@ _NEAR_COPIES = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegionTree:
+class RegionTree(Contoured):
     """Nodes of three hierarchical segmentations, and pairs of neighbouring nodes.
 
     Superpixels of the colour gradient's ultrametric contour map are merged by colour,
@@ -84,11 +82,6 @@ class RegionTree:
         positive("sigma", self.sigma)
         self._contours()
 
-    @property
-    def ledger(self) -> Ledger:
-        """The labels that the contours consumed; none for ``lab``."""
-        return self._contours().ledger
-
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals; any first part is a good set by itself."""
         found = propose(
@@ -105,10 +98,6 @@ class RegionTree:
             contours=self.contours, count=self.fine, max_overlap=_NEAR_COPIES
         )
         return compact(together(found, fine(image)))
-
-    def depends_on(self) -> dict[str, Any]:
-        """Return the identity of the contours."""
-        return {"contours": plugins.identity(self._contours())}
 
     def _contours(self) -> Contours:
         given = {"sigma": self.sigma} if self.contours == "lab" else {}

@@ -119,7 +119,7 @@ class Card(BaseCard):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Run(Trained):
     """A trained model and the pipeline that serves it.
 
