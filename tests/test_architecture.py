@@ -20,6 +20,7 @@ ROOMS = [
     "evaluation",
     "runs",
     "report",
+    "projects",
     "experiments",
     "testing",
     "cli",

@@ -119,7 +119,12 @@ def test_what_the_source_tells_is_what_the_import_tells(kind, name):
     part = point.load()
 
     assert read.doc == inspect.getdoc(part)
-    assert read.parameters == dict(inspect.signature(part).parameters)
+    # A protocol is anything at all, as its source tells no instance of it.
+    imported = {
+        name: str(one).replace("wsis.contracts.Contours", "object")
+        for name, one in inspect.signature(part).parameters.items()
+    }
+    assert {name: str(one) for name, one in read.parameters.items()} == imported
     # Also in the same order, which equal dicts need not have.
     assert list(read.parameters) == list(inspect.signature(part).parameters)
     assert read.constants == {key: getattr(part, key) for key in read.constants}

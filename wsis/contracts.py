@@ -34,6 +34,7 @@ one: C1 is C + 1. Other axes are words that explain themselves (``bins``).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -328,6 +329,16 @@ class Traceable(Protocol):
     """
 
     def train_truths(self) -> Sequence[GroundTruth]: ...
+
+
+@runtime_checkable
+class FromFile(Protocol):
+    """A photo's ``load`` that reads a file, and tells where it is."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def __call__(self) -> Image: ...
 
 
 @runtime_checkable
@@ -635,6 +646,7 @@ __all__ = [
     "Describing",
     "Evidence",
     "Evidential",
+    "FromFile",
     "GroundTruth",
     "Image",
     "Ledger",

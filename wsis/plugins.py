@@ -6,6 +6,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -274,14 +275,33 @@ def _by_path(kind: Kind, path: str) -> Callable[..., Any]:
     return part
 
 
-def _typed(parameter: inspect.Parameter, value: Any) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+def _rebuilt(value: Any) -> Any:
+    """Return the part within a part that a saved run describes; else the value."""
+    if not isinstance(value, Mapping) or set(value) != {"name", "settings"}:
+        return value
+    name, given = value["name"], value["settings"]
+    try:
+        part = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"there is no class {name} to import ({error}); put its file where Python "
+            "finds it, or give the object itself"
+        ) from None
+    if not (isinstance(part, type) and is_dataclass(part)):
+        raise ValueError(f"{name} was an object that is no dataclass; give it again")
+    return part(**{key: _rebuilt(one) for key, one in given.items()})
 
+
+def _typed(parameter: inspect.Parameter, value: Any) -> Any:
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    value = _rebuilt(value)
     if parameter.annotation is inspect.Parameter.empty:
         return value
     if isinstance(value, str) and get_origin(parameter.annotation) is tuple:
         value = value.split(",")
-    adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation)
+    lax = ConfigDict(arbitrary_types_allowed=True)
+    adapter: TypeAdapter[Any] = TypeAdapter(parameter.annotation, config=lax)
     try:
         found = adapter.validate_python(value)
     except ValidationError as error:
@@ -293,3 +313,25 @@ def _typed(parameter: inspect.Parameter, value: Any) -> Any:
     if not all(math.isfinite(one) for one in numbers if isinstance(one, float)):
         raise ValueError(f"{parameter.name}: expected finite numbers, got {value!r}")
     return found
+
+
+__all__ = [
+    "KINDS",
+    "UNINSTALLED",
+    "WEIGHTS",
+    "Kind",
+    "SettingError",
+    "UnknownPartError",
+    "create",
+    "describe",
+    "find",
+    "identity",
+    "name_of",
+    "names",
+    "nearest",
+    "settings",
+    "text",
+    "typed",
+    "unplaced",
+    "weights_of",
+]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsis._support import memory
 from wsis._support.memory import give_back, peak_megabytes, reset_peak, uncollected
 
 CPU = torch.device("cpu")
@@ -46,3 +47,18 @@ def test_garbage_is_left_alone_for_a_while(on):
         assert gc.isenabled() == on
     finally:
         (gc.enable if was else gc.disable)()
+
+
+def test_free_memory_is_what_a_container_has_left(tmp_path, monkeypatch):
+    meminfo, limit, stat = (tmp_path / name for name in ("info", "max", "stat"))
+    monkeypatch.setattr(memory, "_FREE", meminfo)
+    monkeypatch.setattr(memory, "_LIMITS", ((limit, stat, "anon"),))
+    assert memory.free_megabytes() is None
+
+    meminfo.write_text("MemTotal: 9000000 kB\nMemAvailable: 8388608 kB\n")
+    assert memory.free_megabytes() == 8192
+    limit.write_text("max\n")
+    stat.write_text("anon 1073741824\nfile 5\n")
+    assert memory.free_megabytes() == 8192
+    limit.write_text(f"{4 * 2**30}\n")
+    assert memory.free_megabytes() == 3072

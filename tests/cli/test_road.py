@@ -1,29 +1,17 @@
 """From a folder of tagged photos to masks: wsis start, then wsis run."""
 
 import csv
+import itertools
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
-from safetensors.torch import save_file
 
 from tests.command import wsis
-from tests.photos import draw_photos
-from wsis.features.backbones import efficientnet_lite0
+from tests.photos import draw_photos, lay_out
+from wsis.runs.estimate import Estimate
 
-RECIPE = """
-description = "Quick."
-data = "folder"
-miner = "cim"
-[settings]
-backbone = "efficientnet_lite0:weights=random"
-source = "region_tree:nodes=30:pairs=0"
-train_sides = [64]
-test_sides = [64]
-anti_noise = false
-[settings.schedule]
-iterations = 6
-"""
 CPU = ("--device", "cpu")
 
 
@@ -35,11 +23,7 @@ def drawn(tmp_path_factory):
 @pytest.fixture
 def here(drawn, tmp_path, monkeypatch, tmp_path_factory):
     """A current folder with a folder of photos, a subfolder per tag, and a recipe."""
-    for number, path in enumerate(sorted(drawn.images.iterdir())):
-        folder = tmp_path / "photos" / ("square", "disc")[int(path.stem[-1]) % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, folder / f"{number}.png")
-    (tmp_path / "quick.toml").write_text(RECIPE)
+    lay_out(drawn, tmp_path)
     monkeypatch.setenv("WSIS_CACHE", str(tmp_path_factory.getbasetemp() / "road-cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -48,7 +32,8 @@ def here(drawn, tmp_path, monkeypatch, tmp_path_factory):
 @pytest.fixture
 def untimed(monkeypatch):
     """No trial on two photos, which takes a second."""
-    monkeypatch.setattr("wsis.cli.start._tell_cost", lambda *given: None)
+    told = SimpleNamespace(**dict.fromkeys(Estimate.__slots__, 0.0) | {"device": "cpu"})
+    monkeypatch.setattr("wsis.projects.costs.estimate", lambda *given, **more: told)
 
 
 def start(*args, code=0):
@@ -156,7 +141,9 @@ def test_an_export_becomes_a_table_of_tags(here, untimed, drawn):
 
 
 def test_a_photo_in_two_folders_is_predicted_once(here, untimed, monkeypatch):
-    monkeypatch.setattr("wsis.report.unplaced", lambda found, tags: ["disc"])
+    monkeypatch.setattr(
+        "wsis.projects.predicting.unplaced", lambda found, tags: ["disc"]
+    )
     shutil.copy(here / "photos/disc/1.png", here / "photos/square/copy.png")
     start()
 
@@ -173,6 +160,7 @@ def test_each_training_of_a_road_has_its_own_curves(here, untimed):
     start()
     track = ("--track", "tensorboard:curves", "--track", "tensorboard")
     assert "--track tensorboard:curves/run" in wsis("run", "--dry-run", *CPU, *track)
+    assert "--tags photos --jobs 3" in wsis("run", "--dry-run", "--jobs", 3, *CPU)
     wsis("run", *CPU, *track)
 
     for folder in ("curves/run", "wsis-out/run/tensorboard"):
@@ -180,76 +168,6 @@ def test_each_training_of_a_road_has_its_own_curves(here, untimed):
         assert events.name.startswith("events.out.tfevents.")
     assert "train: reused" in wsis("run", *CPU, "--track", "tensorboard:other")
     assert "expected trackers" in wsis("run", *CPU, "--track", "wandb", code=1)
-
-
-def test_a_refined_detector_predicts_if_the_file_asks_for_it(
-    here, untimed, monkeypatch
-):
-    start()
-    change(here, "refine = false", "refine = 1")
-    from wsis.runs.refine import DETECTORS
-
-    tiny = {
-        "weights": "random",
-        "width": 8,
-        "regions": 20,
-        "sampled": 16,
-        "sides": "48",
-    }
-    monkeypatch.setitem(DETECTORS, "small", tiny)
-
-    assert "refine: to do, about" in wsis("run", "--dry-run", *CPU)
-    text = wsis("run", *CPU)
-
-    assert "refine: begins" in text
-    assert "wsis predict photos --run wsis-out/refined" in text
-    card = json.loads((here / "wsis-out/refined/refined.json").read_text())
-    assert card["settings"]["schedule"]["epochs"] == 1
-    assert "refine: reused" in wsis("run", "--dry-run", *CPU)
-    change(here, "refine = 1", "refine = true")
-    assert "refine: made anew" in wsis("run", "--dry-run", *CPU)
-
-
-def test_a_run_that_is_stopped_at_any_step_goes_on(here, untimed, monkeypatch):
-    start()
-    with monkeypatch.context() as patch:
-        patch.setattr("wsis.runs.pipeline.Pipeline.prepare", interrupted)
-        text = wsis("run", *CPU, code=1)
-    assert "interrupted; nothing half-written to go on: wsis run --device cpu" in text
-
-    seen = []
-
-    def third(*args, **given):
-        def tick(progress):
-            seen.append(progress)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
-
-        return tick
-
-    with monkeypatch.context() as patch:
-        patch.setattr("wsis.runs.run.counting", third)
-        assert "to go on" in wsis("run", *CPU, code=1)
-    with monkeypatch.context() as patch:
-        patch.setattr("wsis.geometry.predictions.Predictions.draw", interrupted)
-        text = wsis("run", *CPU, code=1)
-    assert "train: resumes" in text
-    assert not (here / "wsis-out/found").exists()
-    with monkeypatch.context() as patch:
-        patch.setattr("wsis.report.formats._export.write_names", interrupted)
-        text = wsis("run", *CPU, code=1)
-    assert "train: reused, wsis-out/run predict: begins" in text
-    assert not (here / "wsis-out/coco").exists()
-
-    text = wsis("run", *CPU)
-    assert "predict: reused" in text
-    assert "export coco: begins" in text
-    stopped = json.loads((here / "wsis-out/run/run.json").read_text())
-
-    change(here, '"wsis-out"', '"whole"')
-    wsis("run", *CPU)
-    whole = json.loads((here / "whole/run/run.json").read_text())
-    assert stopped["weights"] == whole["weights"]
 
 
 def test_a_step_that_fails_is_named(here, untimed, monkeypatch):
@@ -279,7 +197,7 @@ def test_a_step_that_fails_is_named(here, untimed, monkeypatch):
     ],
 )
 def test_refuses_a_wrong_file_before_any_work(here, before, after, says):
-    from wsis.runs.project import project_text
+    from wsis.projects import project_text
 
     text = project_text(here / "photos", recipe="quick.toml").replace(before, after)
     (here / "wsis.toml").write_text(text)
@@ -322,7 +240,8 @@ def test_start_within_the_photos_says_where_to_go(here, monkeypatch):
 
 def test_a_log_gets_lines_of_progress(here, untimed, monkeypatch):
     assert "read photos: " not in start()
-    monkeypatch.setattr("wsis.cli._show.QUIET", 0.0)
+    seconds = itertools.count(0, 61)
+    monkeypatch.setattr("time.monotonic", lambda: float(next(seconds)))
 
     text = start("--force")
 
@@ -411,26 +330,12 @@ def test_training_on_a_single_photo_is_warned_of(here):
     ],
 )
 def test_an_interrupted_command_says_how_to_go_on(here, monkeypatch, typed, again):
-    monkeypatch.setattr("wsis.cli._options.Data.source", interrupted)
+    monkeypatch.setattr("wsis.plugins.create", interrupted)
 
     text = wsis(*typed, code=1)
 
     assert "interrupted; nothing half-written to go on: wsis " in text
     assert text.endswith(again)
-
-
-def test_other_weights_under_the_same_name_make_another_model(here, untimed):
-    weights = here / "weights.safetensors"
-    write_weights(weights, times=1)
-    recipe = here / "quick.toml"
-    named = RECIPE.replace("weights=random", f"weights={weights}")
-    recipe.write_text(named)
-    start()
-    wsis("run", *CPU)
-    assert "train: reused" in wsis("run", "--dry-run", *CPU)
-
-    write_weights(weights, times=2)
-    assert "train: made anew, as files" in wsis("run", "--dry-run", *CPU)
 
 
 def test_the_plan_names_photos_that_cannot_be_read(here, untimed):
@@ -441,22 +346,3 @@ def test_the_plan_names_photos_that_cannot_be_read(here, untimed):
 
     assert "photos that cannot be read (1): disc/9.png; replace them or" in plan
     assert "next: wsis run # once these photos are mended" in plan
-
-
-def test_the_file_may_name_the_miner(here, untimed):
-    start()
-    wsis("run", *CPU)
-    change(here, '# miner = "cim"', 'miner = "apart:limit=0.5"')
-
-    assert (
-        "train: made anew, as miner: 'cim' there, 'apart:limit=0.5' asked for"
-        in wsis("run", *CPU)
-    )
-
-    card = json.loads((here / "wsis-out" / "run-2" / "run.json").read_text())
-    assert card["miner"]["name"] == "apart"
-
-
-def write_weights(path, times):
-    state = efficientnet_lite0(weights="random").state_dict()
-    save_file({key: (times * value).contiguous() for key, value in state.items()}, path)

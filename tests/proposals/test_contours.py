@@ -1,8 +1,26 @@
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 import pytest
+import torch
+from jaxtyping import Float
 from skimage.color import rgb2lab
 
-from wsis.proposals.contours import LabContours, derivative, lab_gradient
+from tests.proposals.test_region_tree import drawing
+from wsis.contracts import Image, Ledger, Supervision
+from wsis.heads import MaskPool
+from wsis.plugins import SettingError
+from wsis.proposals.contours import (
+    LabContours,
+    contours_of,
+    derivative,
+    lab_gradient,
+)
+from wsis.proposals.evidence import PixelEvidence
+from wsis.proposals.grouping import Grouping
+from wsis.proposals.region_tree import RegionTree
+from wsis.runs.settings import Part
 
 
 def step(height: float) -> np.ndarray:
@@ -52,3 +70,86 @@ def test_lab_contours_are_the_gradients_share_of_a_certain_one():
 def test_lab_contours_refuse_a_negative_sigma():
     with pytest.raises(ValueError, match="sigma must be positive, got -1"):
         LabContours(sigma=-1.0)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Contours at every few columns."""
+
+    every: int = 8
+
+    @property
+    def ledger(self) -> Ledger:
+        return frozenset({Supervision.POINTS})
+
+    def __call__(self, image: Image) -> Float[np.ndarray, "H W"]:
+        found = np.zeros(image.shape[:2])
+        found[:, :: self.every] = 1
+        return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        partial(Grouping, count=20, side=64),
+        partial(RegionTree, nodes=20, pairs=0, side=64),
+    ],
+)
+def test_sources_take_contours_as_objects(source):
+    by_name = source(contours="lab")(drawing())
+    same = source(contours=LabContours())(drawing())
+    own = source(contours=Columns())
+
+    assert by_name.regions.equal(same.regions)
+    assert by_name.members.equal(same.members)
+    assert own.ledger == {Supervision.POINTS}
+    assert own(drawing()).ledger == own.ledger
+    assert not own(drawing()).regions.equal(same.regions)
+
+
+def test_evidence_takes_contours_as_an_object():
+    proposals = RegionTree(nodes=20, pairs=0)(drawing())
+
+    named = PixelEvidence()(drawing(), proposals)
+
+    assert PixelEvidence(contours=LabContours())(drawing(), proposals).equal(named)
+    assert not PixelEvidence(contours=Columns())(drawing(), proposals).equal(named)
+
+
+def test_a_class_of_contours_is_refused():
+    with pytest.raises(ValueError, match="expected contours by name, or an object"):
+        contours_of(Columns)
+
+
+def test_contours_as_objects_are_told_apart_and_built_again():
+    part = Part.of(RegionTree(contours=Columns(every=4)), "sources")
+    other = Part.of(RegionTree(contours=Columns(every=5)), "sources")
+    read = Part.model_validate_json(part.model_dump_json())
+
+    assert part != other
+    assert read == part
+    assert read.build("sources") == RegionTree(contours=Columns(every=4))
+    assert read.resolved("sources") == part.resolved("sources")
+    assert Part.of(RegionTree(contours="lab"), "sources").settings == {}
+
+
+def test_contours_of_classes_that_are_gone_or_odd_are_named():
+    def built(name):
+        settings = {"contours": {"name": name, "settings": {}}}
+        return Part(name="region_tree", settings=settings).build("sources")
+
+    with pytest.raises(SettingError, match=r"no class gone\.Contours to import"):
+        built("gone.Contours")
+    with pytest.raises(SettingError, match=r"os\.getcwd was an object"):
+        built("os.getcwd")
+
+
+def test_heads_tell_contours_that_are_an_object():
+    def head(evidence):
+        torch.manual_seed(0)
+        return Part.of(MaskPool(8, evidence=evidence), "heads")
+
+    assert head(Columns(every=4)) == head(Columns(every=4))
+    assert head(Columns(every=4)) != head(Columns(every=5))
+    assert head("lab") != head(Columns())
+    assert head("lab") == head("lab")

@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Pillow
 
 from tests.photos import draw_photos
 from wsis.data.coco import CocoData
 from wsis.geometry.predictions import Predictions
+from wsis.runs import predicting
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.predicting import Task, _same_run, predict_files
 from wsis.runs.run import Card, Run, load
@@ -116,13 +118,40 @@ def test_a_worker_without_the_run_or_with_another_is_told(run, loading):
         _same_run(loading, card.model_copy(update={"seed": 7}))
 
 
-def test_a_killed_process_is_told_with_a_way_out(run, photos, tmp_path):
-    with pytest.raises(ValueError, match=r"was killed, .* fewer --jobs"):
-        list(
-            predict_files(
-                run, die, tasks(photos, tmp_path / "out"), Predictions.framed, 2
-            )
-        )
+def test_photos_of_a_killed_process_are_predicted_here(run, loading, photos, tmp_path):
+    keep = partial(Predictions.filter, min_score=0.001)
+    some = [tasks(photos, tmp_path / name) for name in ("one", "two")]
+    said = []
+
+    one = list(predict_files(run, loading, some[0], keep, 2))
+    two = list(predict_files(run, die, some[1], keep, 2, say=said.append))
+
+    assert "has ended" in " ".join(said)
+    assert len(said) == 1
+    assert [type(a) for a in one] == [type(b) for b in two]
+    for i in (0, 2, 3):
+        assert one[i].score.equal(two[i].score)
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "free", "photos", "jobs"),
+    [
+        ("cpu", 8, 20_000, 100, 8),
+        ("cpu", 8, 3_200, 100, 2),
+        ("cpu", 8, 100, 100, 1),
+        ("cpu", 8, 20_000, 3, 3),
+        ("cpu", 8, None, 100, 2),
+        ("cpu", 1, None, 0, 1),
+        ("cuda", 8, 20_000, 100, 1),
+    ],
+)
+def test_there_are_as_many_processes_as_cores_memory_and_photos(
+    monkeypatch, device, cores, free, photos, jobs
+):
+    monkeypatch.setattr(predicting, "cores", lambda: cores)
+    monkeypatch.setattr(predicting, "free_megabytes", lambda: free)
+
+    assert predicting.jobs_for(torch.device(device), photos) == jobs
 
 
 def die():

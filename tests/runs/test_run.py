@@ -334,6 +334,8 @@ def test_the_same_seed_gives_the_same_model_whether_kept_or_not(tmp_path):
 
 def test_photos_come_in_any_form(tmp_path):
     run = trained(tmp_path / "cache")
+    assert f"{run}".startswith(f"Run(cim on {run.card.data}, seed 0: 2 classes (")
+    assert f"{run}".endswith(f"{run.card.said}; consumed tags)")
     pixels = Squares(val=1).val().tagged.images[0].load()
     Pillow.fromarray(pixels).save(tmp_path / "photo.png")
 

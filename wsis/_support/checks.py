@@ -31,6 +31,16 @@ def warn(text: str) -> None:
     warnings.warn(text, InputWarning, stacklevel=3)
 
 
+def reason(error: Exception) -> str:
+    """Return what an error says, in one line; of the system's, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{error.strerror.lower()}"
+    # str(KeyError("x")) has quotes around it.
+    key = isinstance(error, KeyError) and len(error.args) == 1
+    return " ".join(str(error.args[0] if key else error).split())
+
+
 def few(names: Sequence[str], comma: str = ", ", most: int = 3) -> str:
     """Return the first of many names, for a message."""
     return comma.join(names[:most]) + (f"{comma}…" if len(names) > most else "")

@@ -3,11 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os.path import relpath
 from pathlib import Path
 
+from wsis._support.checks import UsageError
 from wsis._support.files import publish
 
 try:
@@ -64,6 +65,20 @@ def locked(folder: Path) -> int | None:
             raise
         return None
     return handle
+
+
+def refuse_home(out: Path, photos: Iterable[Path]) -> None:
+    """Refuse to put drawings among the photos that they show.
+
+    Raises:
+        UsageError: if ``out`` is the folder of a photo.
+    """
+    place = out.resolve()
+    for photo in photos:
+        if photo.resolve().parent == place:
+            raise UsageError(
+                f"expected --out apart from the photos, {photo} lies in {out}"
+            )
 
 
 def unique(names: list[str]) -> list[str]:

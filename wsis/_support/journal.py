@@ -33,7 +33,10 @@ class Journal:
     """Lines of finished work beside the design that all of them depend on.
 
     Nothing is written before the first line is. Work that has a whole line is whole;
-    half a line, after a crash, is work that is not there.
+    half a line, after a crash, is work that is not there. One process works at a time.
+    Lines that many processes add at once, and that depend on no design, need no
+    journal: a store's index and decisions about predictions are ``append_json`` and
+    ``numbered_json_lines`` alone.
 
     Args:
         root: the folder.

@@ -5,12 +5,20 @@ import gc
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 _STATUS = Path("/proc/self/status")
+_FREE, _GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+_OLD = _GROUP / "memory"
+_LIMITS = (
+    (_GROUP / "memory.max", _GROUP / "memory.stat", "anon"),
+    (_OLD / "memory.limit_in_bytes", _OLD / "memory.stat", "total_rss"),
+)
+"""Limit and use of a container's memory: the files of cgroups 2 and 1."""
+
 _CLEAR = Path("/proc/self/clear_refs")
 
 
@@ -23,6 +31,26 @@ def give_back() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+def free_megabytes() -> float | None:
+    """Return the memory that is free; None where the system does not tell (not Linux).
+
+    Within a container it is what the container has left.
+    """
+    try:
+        free = _numbers(_FREE)["MemAvailable:"] / 2**10
+    except (OSError, KeyError):
+        return None
+    for limit, stat, held in _LIMITS:
+        with suppress(OSError, ValueError, KeyError):
+            free = min(free, (int(limit.read_text()) - _numbers(stat)[held]) / 2**20)
+    return free
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    lines = map(str.split, path.read_text().splitlines())
+    return {name: int(number) for name, number, *_ in lines}
 
 
 @contextmanager

@@ -17,6 +17,30 @@ class Monitor(Protocol):
         ...
 
 
+@runtime_checkable
+class Parted(Protocol):
+    """A ``Monitor`` that is also told of progress within a step."""
+
+    def parted(
+        self, title: str, total: int, parts: int
+    ) -> tuple[Callable[[str], None], Callable[[str], None]]:
+        """Begin a stage whose steps have so many parts at most.
+
+        Returns:
+            A function called after each step, and one called after each of its parts.
+        """
+        ...
+
+
+def stage(
+    monitor: Monitor, title: str, total: int, parts: int
+) -> tuple[Callable[[str], None], Callable[[str], None]]:
+    """Begin a stage as ``Parted`` does; whoever takes no parts is told of steps."""
+    if isinstance(monitor, Parted):
+        return monitor.parted(title, total, parts)
+    return monitor.start(title, total), lambda note: None
+
+
 class Silent:
     """Tells nobody."""
 

@@ -91,6 +91,8 @@ class _Source:
                 return _Source.of(module).value(original, build=build)
             case ast.Assign(value=code) | ast.AnnAssign(value=ast.expr() as code):
                 return self._run(ast.Expression(code), "eval", {})
+            case ast.ClassDef(bases=[ast.Name(id="Protocol")]):
+                return object  # Parts check themselves what keeps to it.
             case ast.ClassDef() | ast.FunctionDef() as node if build:
                 return self._built(node)
         raise UnreadableError(name)

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -16,7 +15,7 @@ from unicodedata import category, name
 import typer
 from typer.core import TyperGroup
 
-from wsis._support.checks import InputWarning, WeightsError
+from wsis._support.checks import InputWarning, WeightsError, reason
 from wsis._support.checks import UsageError as UsageError
 from wsis._support.problems import Problems
 
@@ -140,15 +139,10 @@ def going_on(typed: list[str], command: str | None) -> str:
     return shlex.join([*(several if processes() else ()), "wsis", *words])
 
 
-_shown: ContextVar[tuple[set[str], bool] | None] = ContextVar("shown", default=None)
-"""Warnings that a command around this one has printed, and whether it is strict."""
-
-
 @contextmanager
 def warnings_shown(*, strict: bool) -> Iterator[None]:
     """Print each warning about an input once, as a line; raise the first if strict."""
-    printed, around = _shown.get() or (set(), False)
-    strict = strict or around
+    printed: set[str] = set()
     with warnings.catch_warnings():
         other = warnings.showwarning
 
@@ -161,11 +155,7 @@ def warnings_shown(*, strict: bool) -> Iterator[None]:
 
         warnings.simplefilter("error" if strict else "always", InputWarning)
         warnings.showwarning = show  # type: ignore[assignment]
-        before = _shown.set((printed, strict))
-        try:
-            yield
-        finally:
-            _shown.reset(before)
+        yield
 
 
 def printable(text: str) -> str:
@@ -209,16 +199,7 @@ _TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 def message(error: Exception) -> str:
     """Return what an error says, in one line, as ``printable`` does."""
-    return printable(_said(error))
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f"{error.filename}: "
-        return f"{where}{error.strerror.lower()}"
-    # str(KeyError("x")) has quotes around it.
-    key = isinstance(error, KeyError) and len(error.args) == 1
-    text = " ".join(str(error.args[0] if key else error).split())
+    text = printable(reason(error))
     if isinstance(error, InputWarning):
         return f"{text} (--strict)"
     if isinstance(error, ValueError | LookupError | OSError | UsageError):

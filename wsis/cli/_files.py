@@ -60,20 +60,6 @@ def refuse_inputs(out: Path, inputs: Iterable[Path | None], *, option: str) -> N
             )
 
 
-def refuse_home(out: Path, photos: Iterable[Path]) -> None:
-    """Refuse to put drawings among the photos that they show.
-
-    Raises:
-        UsageError: if ``out`` is the folder of a photo.
-    """
-    place = out.resolve()
-    for photo in photos:
-        if photo.resolve().parent == place:
-            raise UsageError(
-                f"expected --out apart from the photos, {photo} lies in {out}"
-            )
-
-
 def write_tags(path: Path, rows: Mapping[str, Sequence[str]]) -> None:
     """Write the tags of photos as a table that ``--data folder:tags=`` reads."""
     from wsis._support.files import write_csv

@@ -34,9 +34,14 @@ class Bars:
     """A ``Monitor``: a bar a stage, with images done, speed, time gone and left.
 
     A file that takes stderr gets a line a minute for the longer stages.
+
+    Args:
+        say: prints the lines that are meant for whoever waits; None prints them above
+            the bars, on stderr.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], object] | None = None) -> None:
+        self._say = say or self._above
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -82,7 +87,7 @@ class Bars:
             watched = self._progress.console.is_terminal
             if not watched and done < total and time.monotonic() - said >= QUIET:
                 said = time.monotonic()
-                self.say(f"{title.strip()}: {done} of {total}{_left(task)}")
+                self._above(f"{title.strip()}: {done} of {total}{_left(task)}")
 
         def part(note: str) -> None:
             nonlocal inside
@@ -94,8 +99,11 @@ class Bars:
         return step, part
 
     def say(self, text: str) -> None:
-        """Print a line above the bars, on stderr."""
-        self._progress.console.print(Text(printable(text)), soft_wrap=True)
+        """Print a line."""
+        self._say(printable(text))
+
+    def _above(self, text: str) -> None:
+        self._progress.console.print(Text(text), soft_wrap=True)
 
 
 @contextmanager

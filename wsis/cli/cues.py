@@ -8,7 +8,7 @@ import typer
 
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError
-from wsis.cli._files import refuse_existing, refuse_home
+from wsis.cli._files import refuse_existing
 
 if TYPE_CHECKING:
     from wsis.proposals.bags import Bag
@@ -51,7 +51,7 @@ def show(
     refuse_existing(out, overwrite=overwrite)
     from PIL import Image
 
-    from wsis._support.folders import new_folder, unique
+    from wsis._support.folders import new_folder, refuse_home, unique
     from wsis.cli._show import Bars
     from wsis.data.images import read_all
     from wsis.report.looks import cue_page

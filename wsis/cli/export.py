@@ -71,13 +71,4 @@ def export(
         accepted=accepted,
         style=Style(polygons=polygons, tolerance=simplify),
     )
-    notes = [f"{done.said}: {out}"]
-    if done.undecided:
-        notes.append(f"photos left out, nothing accepted on them: {done.undecided}")
-    if done.empty:
-        notes.append(f"photos without an instance: {done.empty}")
-    if done.hidden:
-        notes.append(f"instances left out, behind better ones: {done.hidden}")
-    if done.renamed:
-        notes.append(f"photos with other names: {done.renamed}, {out / 'photos.csv'}")
-    typer.echo("\n".join(notes))
+    typer.echo("\n".join(done.notes(out)))

@@ -10,7 +10,7 @@ import typer
 
 from wsis.cli import _options as options
 from wsis.cli._errors import UsageError, message
-from wsis.cli._files import refuse_existing, refuse_home, refuse_inputs
+from wsis.cli._files import refuse_existing, refuse_inputs
 from wsis.cli._next import then
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def show(
     refuse_existing(out, overwrite=overwrite)
     from PIL import Image
 
-    from wsis._support.folders import new_folder, unique
+    from wsis._support.folders import new_folder, refuse_home, unique
     from wsis.data.images import images_in, read_image, tell_unread
     from wsis.geometry.frame import framed
     from wsis.report.looks import proposal_page

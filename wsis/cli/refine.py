@@ -87,11 +87,7 @@ def refine(
             covered=lambda covered: bars.say(_text(covered, wanted)),
             tracker=track or (),
         )
-    loss = refined.card.losses[-1]["total"]
-    typer.echo(
-        f"refined: {out} ({refined.card.images:,} photos seen, repeats included, "
-        f"loss {loss:.3f})"
-    )
+    typer.echo(f"refined: {out} ({refined.card.said})")
     typer.echo(refined.card.agreement)
     if val is None:
         typer.echo("no --val, so nothing was measured; compare pictures of both")
@@ -110,11 +106,7 @@ def refine(
 
 
 def _text(covered: "Coverage", settings: "RefineSettings") -> str:
-    text = (
-        f"{covered.labels} pseudo labels on {covered.labelled} of {covered.photos} "
-        f"tagged photos, for {covered.covered} of {covered.tags} tags; a tag's best "
-        f"score is {covered.best:.2f} (median)"
-    )
+    text = covered.said
     if settings.trust.top_per_tag or not covered.scarce:
         return text
     return (

@@ -18,7 +18,7 @@ from wsis.cli._next import then
 if TYPE_CHECKING:
     from wsis.contracts import Tagged
     from wsis.data.exports import ExportedTags
-    from wsis.runs.project import Project
+    from wsis.projects import Project
 
 app = options.command_group()
 
@@ -58,11 +58,10 @@ def start(
             f"type: cd {photos.resolve().parent} && wsis start {photos.resolve().name}"
         )
     from wsis._support.files import write_text
-    from wsis.cli._show import tell_problems
-    from wsis.cli._steps import unread
+    from wsis.cli._show import Bars, tell_problems
     from wsis.data.exports import exported_tags
+    from wsis.projects import Project, project_text, unread
     from wsis.runs.advice import by_effect, of_tags
-    from wsis.runs.project import Project, project_text
     from wsis.runs.recipes import PHOTOS
 
     recipe = place.recipe or PHOTOS
@@ -72,7 +71,8 @@ def start(
         project = Project.parse(project_text(photos, tags, recipe), Path())
         tagged = project.source().train()
         _tell_tags(photos, told, tagged)
-        broken = unread(tagged)
+        with Bars() as bars:
+            broken = unread(tagged, bars)
         advice = by_effect(of_tags(tagged, told.unused))
         tell_problems([*broken, *map(str, advice)])
         if not broken:
@@ -122,13 +122,14 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
 
 def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:
     from wsis.cli._show import in_time
-    from wsis.cli._steps import costs
+    from wsis.projects import cost
 
-    seconds, size, device = costs(project, tagged, place)
+    found = cost(project, tagged, device=place.device, cache=place.cache)
+    size, time = found.size, in_time(sum(found.seconds.values()))
     free = shutil.disk_usage(os.curdir).free
     typer.echo(
-        f"wsis run takes about {in_time(sum(seconds.values()))} on this machine "
-        f"({device}), by a trial on two photos, longer beside other programs, and "
+        f"wsis run takes about {time} on this machine ({found.device}), by a trial on "
+        "two photos, longer beside other programs, and "
         f"{size / 2**20:,.0f} MiB of disk"
     )
     if size > free:

@@ -78,10 +78,7 @@ def train(
                 tracker=track or (),
                 cluster=cluster,
             )
-    losses = run.card.losses
-    loss = f", loss {losses[-1]['total']:.3f}" if losses else ""
-    seen = f"{run.card.images:,} photos seen, repeats included"
-    typer.echo(f"run: {out} ({seen}{loss})")
+    typer.echo(f"run: {out} ({run.card.said})")
     for reason, count in run.card.skipped.items():
         typer.echo(f"skipped: {count} images ({reason})")
     then("predict", "PHOTOS", "--run", out, "--out", "found")

@@ -47,6 +47,13 @@ class Pointed:
     source: DataSource
     file: str | Path
 
+    def __new__(
+        cls, source: DataSource | None = None, file: str | Path = ""
+    ) -> "Pointed":
+        """Return a data set that is ``Traceable`` where its source is."""
+        del file
+        return object.__new__(_TracedPoints if isinstance(source, Traceable) else cls)
+
     def __post_init__(self) -> None:
         as_paths(self, "file")
 
@@ -58,21 +65,21 @@ class Pointed:
         """Return the validation images and their masks, if the data set has any."""
         return self.source.val()
 
-    def train_truths(self) -> Sequence[GroundTruth]:
-        """Return the training images' objects.
-
-        Raises:
-            ValueError: if the data set has none.
-        """
-        if not isinstance(self.source, Traceable):
-            raise ValueError(f"{type(self.source).__name__} has none (train_truths)")
-        return self.source.train_truths()
-
     def category_ids(self) -> tuple[int, ...]:
         """Return the data set's own numbers of its classes; 1…C if it has none."""
         if isinstance(self.source, Numbered):
             return self.source.category_ids()
         return tuple(range(1, len(self.source.train().classes) + 1))
+
+
+class _TracedPoints(Pointed):
+    """Points on the images of a data set that knows the objects of these."""
+
+    def train_truths(self) -> Sequence[GroundTruth]:
+        """Return the training images' objects."""
+        source = self.source
+        assert isinstance(source, Traceable)
+        return source.train_truths()
 
 
 def with_points(tagged: Tagged, file: str | Path) -> Tagged:

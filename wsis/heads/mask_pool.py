@@ -12,7 +12,7 @@ from torchvision.ops import roi_align
 from wsis import plugins
 from wsis._support.places import moved
 from wsis._support.randomness import generator
-from wsis.contracts import Evidence, View
+from wsis.contracts import Contours, Evidence, View
 from wsis.features.views import region_means
 from wsis.proposals.evidence import NAMES, PixelEvidence
 
@@ -33,8 +33,9 @@ class MaskPool(nn.Module):
         width: of the two layers.
         reduced: channels of the 3×3 grids.
         dropout: share of the first layer's outputs dropped in training.
-        evidence: name of the contours, such as ``lab``, that ``PixelEvidence`` uses to
-            describe each proposal by 26 more numbers; empty adds none.
+        evidence: the contours, by name such as ``lab`` or as an object, that
+            ``PixelEvidence`` uses to describe each proposal by 26 more numbers; empty
+            adds none.
     """
 
     version = 1
@@ -49,7 +50,7 @@ class MaskPool(nn.Module):
         width: int = 256,
         reduced: int = 32,
         dropout: float = 0.0,
-        evidence: str = "",
+        evidence: Contours | str = "",
     ) -> None:
         super().__init__()
         if min(channels, width, reduced) < 1:
@@ -73,6 +74,11 @@ class MaskPool(nn.Module):
             nn.Linear(width, width),
             nn.ReLU(),
         )
+
+    def extra_repr(self) -> str:
+        """Return the contours that are an object; names are settings."""
+        named = self.evidence is None or isinstance(self.evidence.contours, str)
+        return "" if named else f"evidence={self.evidence!r}"
 
     def depends_on(self) -> dict[str, Any]:
         """Return the identity of the evidence, where there is any."""

@@ -1,12 +1,15 @@
 """Contours from colours: how likely each pixel lies on an object's contour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 from skimage.color import rgb2lab
 
+from wsis import plugins
 from wsis._support.checks import positive
 from wsis.contracts import Contours, Image, Ledger
 
@@ -84,3 +87,52 @@ def seen(
     return (
         contours.of_lab(lab) if isinstance(contours, LabContours) else contours(image)
     )
+
+
+class Contoured:
+    """A part whose results depend on contours, and consumed what these consumed."""
+
+    __slots__ = ()
+
+    contours: Contours | str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The labels that the contours consumed; none for ``lab``."""
+        return self._contours().ledger
+
+    def depends_on(self) -> dict[str, Any]:
+        """Return the identity of the contours."""
+        return {"contours": plugins.identity(self._contours())}
+
+    def _contours(self) -> Contours:
+        return contours_of(self.contours)
+
+
+def contours_of(
+    value: Contours | str, settings: Mapping[str, Any] | None = None
+) -> Contours:
+    """Return contours that are given by name or as an object.
+
+    Args:
+        value: a part of the kind ``contours``.
+        settings: of those that are given by name.
+
+    Raises:
+        UnknownPartError: if there are none of this name.
+        ValueError: if a setting is not theirs, or the object finds no contours.
+    """
+    if isinstance(value, str):
+        found: Contours = plugins.create("contours", value, settings)
+        return found
+    if isinstance(value, type) or not isinstance(value, Contours):
+        raise ValueError(
+            "expected contours by name, or an object that keeps to "
+            f"wsis.contracts.Contours, got {value!r}"
+        )
+    return value
+
+
+def name_of(value: Contours | str) -> str:
+    """Return the name of contours; of an object, that of its class."""
+    return value if isinstance(value, str) else type(value).__name__

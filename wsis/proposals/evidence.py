@@ -1,7 +1,6 @@
 """Evidence from pixels: numbers that tell how whole each proposal looks."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,13 +8,11 @@ from jaxtyping import Bool, Float
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from wsis import plugins
 from wsis._support.checks import at_least
-from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.frame import sampled, shrunk
 from wsis.proposals._superpixels import Superpixels
-from wsis.proposals.contours import seen
-from wsis.proposals.grouping import named_contours
+from wsis.proposals.contours import Contoured, seen
 
 _WEAK = 0.1
 """Mean contour below which a border between regions counts as weak: a tenth of a
@@ -49,11 +46,11 @@ NAMES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PixelEvidence:
+class PixelEvidence(Contoured):
     """Describes proposals by size, shape, contours and colours; learns nothing.
 
     Args:
-        contours: what finds them: a part of the kind ``contours``.
+        contours: find them: a part of the kind ``contours``, by name or as an object.
         side: longer side in pixels at which the work is done, at least 32.
 
     Raises:
@@ -63,24 +60,12 @@ class PixelEvidence:
 
     version = 1
 
-    contours: str = "lab"
+    contours: Contours | str = "lab"
     side: int = 400
 
     def __post_init__(self) -> None:
         at_least("side", self.side, 32)
         self._contours()
-
-    @property
-    def ledger(self) -> Ledger:
-        """The labels that the contours consumed; none for ``lab``."""
-        return self._contours().ledger
-
-    def depends_on(self) -> dict[str, Any]:
-        """Return the identity of the contours."""
-        return {"contours": plugins.identity(self._contours())}
-
-    def _contours(self) -> Contours:
-        return named_contours(self.contours, {})
 
     def __call__(self, image: Image, proposals: Proposals) -> Float[Tensor, "N D"]:
         """Return 26 numbers a proposal, in the order of ``NAMES``.

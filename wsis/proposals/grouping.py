@@ -1,6 +1,5 @@
 """Proposals from several trees of regions, pairs and triplets of neighbours in them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,14 +8,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from wsis import plugins
 from wsis._support.checks import at_least, fraction, proper
 from wsis._support.memory import uncollected
-from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.contracts import Contours, Image, Proposals
 from wsis.proposals._choosing import distinct, in_turns
 from wsis.proposals._growing import ByMeans, Tree, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
+from wsis.proposals.contours import Contoured, contours_of, name_of
 from wsis.proposals.hed import SCALES
 
 _TREES = (
@@ -38,7 +37,7 @@ ranking are rarely kept; not measured alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grouping:
+class Grouping(Contoured):
     """Nodes of three trees, their pairs and triplets, large and small in turn.
 
     Superpixels are cut from the ultrametric contour map and merged by contours,
@@ -55,7 +54,7 @@ class Grouping:
     because its near copies serve the anti-noise branch better in training.
 
     Args:
-        contours: what finds them: a part of the kind ``contours``.
+        contours: find them: a part of the kind ``contours``, by name or as an object.
         count: most proposals.
         side: longer side in pixels at which the work is done; at least 32; a smaller
             image stays as it is.
@@ -74,7 +73,7 @@ class Grouping:
 
     version = 1
 
-    contours: str = "lab"
+    contours: Contours | str = "lab"
     count: int = 1000
     side: int = 640
     superpixels: int = 2500
@@ -87,11 +86,6 @@ class Grouping:
         check_settings(self, count=1, pairs=0, triplets=0)
         self._contours()
 
-    @property
-    def ledger(self) -> Ledger:
-        """The labels that the contours consumed."""
-        return self._contours().ledger
-
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals; any first part is a good set by itself."""
         return propose(
@@ -100,16 +94,9 @@ class Grouping:
             contours=self._contours(),
             count=self.superpixels,
             side=self.side,
-            source=self.contours,
+            source=name_of(self.contours),
             detail=_DETAIL,
         )
-
-    def depends_on(self) -> dict[str, Any]:
-        """Return the identity of the contours."""
-        return {"contours": plugins.identity(self._contours())}
-
-    def _contours(self) -> Contours:
-        return named_contours(self.contours, {})
 
     def _choose(self, base: Superpixels) -> Chosen:
         candidates = self._candidates(base)
@@ -155,18 +142,18 @@ class HedGrouping(Grouping):
 
     Args:
         scales: at which edges are sought, as parts of the image's sides; time grows
-            with their squares.
+            with their squares. Contours that are an object have their own.
 
     Raises:
         WeightsError: if the weights are not there, with the command that gets them.
     """
 
-    contours: str = "hed"
+    contours: Contours | str = "hed"
     superpixels: int = 2000
     scales: tuple[float, ...] = SCALES
 
     def _contours(self) -> Contours:
-        return named_contours(self.contours, {"scales": self.scales})
+        return contours_of(self.contours, {"scales": self.scales})
 
 
 def check_settings(part: Any, **least: int) -> None:
@@ -180,9 +167,3 @@ def check_settings(part: Any, **least: int) -> None:
         at_least(name, getattr(part, name), value)
     proper("min_area", part.min_area)
     fraction("max_overlap", part.max_overlap)
-
-
-def named_contours(name: str, settings: Mapping[str, Any]) -> Contours:
-    """Return the part of the kind ``contours`` that is called ``name``."""
-    found: Contours = plugins.create("contours", name, settings)
-    return found

@@ -2,21 +2,20 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from wsis import plugins
 from wsis._support.checks import positive
 from wsis._support.memory import uncollected
-from wsis.contracts import Contours, Image, Ledger, Proposals
+from wsis.contracts import Contours, Image, Proposals
 from wsis.geometry.masks import compact, together
 from wsis.proposals._choosing import distinct, neighbour_pairs
 from wsis.proposals._growing import ByHistograms, membership, merges
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
-from wsis.proposals.grouping import Grouping, check_settings, named_contours
+from wsis.proposals.contours import Contoured, contours_of
+from wsis.proposals.grouping import Grouping, check_settings
 
 _TREES = (
     partial(ByHistograms, colour=1.0, texture=1.0, contour=0.5),
@@ -31,7 +30,7 @@ _NEAR_COPIES = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegionTree:
+class RegionTree(Contoured):
     """Nodes of three hierarchical segmentations, and pairs of neighbouring nodes.
 
     Superpixels of the colour gradient's ultrametric contour map are merged by colour,
@@ -50,7 +49,8 @@ class RegionTree:
         side: longer side in pixels at which the work is done; at least 32; a smaller
             image stays as it is.
         superpixels: most superpixels.
-        contours: what finds them: a part of the kind ``contours``, such as ``hed``.
+        contours: find them: a part of the kind ``contours``, by name, such as ``hed``,
+            or as an object.
         sigma: smoothing of the gradient of ``lab``, in pixels at work.
         min_area: smaller ones are dropped; share of the image.
         max_overlap: a candidate with an IoU above this with a kept one is dropped.
@@ -70,7 +70,7 @@ class RegionTree:
     pairs: int = 400
     side: int = 400
     superpixels: int = 800
-    contours: str = "lab"
+    contours: Contours | str = "lab"
     sigma: float = 1.5
     min_area: float = 0.0002
     max_overlap: float = 0.9
@@ -81,11 +81,6 @@ class RegionTree:
         check_settings(self, nodes=1, pairs=0, neighbours=0, fine=0)
         positive("sigma", self.sigma)
         self._contours()
-
-    @property
-    def ledger(self) -> Ledger:
-        """The labels that the contours consumed; none for ``lab``."""
-        return self._contours().ledger
 
     def __call__(self, image: Image) -> Proposals:
         """Return the image's proposals; any first part is a good set by itself."""
@@ -104,13 +99,9 @@ class RegionTree:
         )
         return compact(together(found, fine(image)))
 
-    def depends_on(self) -> dict[str, Any]:
-        """Return the identity of the contours."""
-        return {"contours": plugins.identity(self._contours())}
-
     def _contours(self) -> Contours:
         given = {"sigma": self.sigma} if self.contours == "lab" else {}
-        return named_contours(self.contours, given)
+        return contours_of(self.contours, given)
 
     def _choose(self, base: Superpixels) -> Chosen:
         limits = base.area, self.max_overlap

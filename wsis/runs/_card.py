@@ -127,6 +127,12 @@ class BaseCard(BaseModel):
         """The labels consumed."""
         return frozenset(Supervision(one) for one in self.supervision)
 
+    @property
+    def said(self) -> str:
+        """Return how many photos were seen and the last loss, in words."""
+        loss = f", loss {self.losses[-1]['total']:.3f}" if self.losses else ""
+        return f"{self.images:,} photos seen, repeats included{loss}"
+
     def training(
         self,
         name: str,

@@ -69,7 +69,7 @@ def settings_of(value: Any) -> dict[str, Any]:
     """
     if is_dataclass(value):
         return {
-            field.name: _plain(
+            field.name: as_plain(
                 getattr(value, field.name), f"{class_path(value)}.{field.name}"
             )
             for field in fields(value)
@@ -95,7 +95,12 @@ def changed(value: Any) -> dict[str, Any]:
     return known
 
 
-def _plain(value: Any, where: str) -> Any:
+def as_plain(value: Any, where: str) -> Any:
+    """Return a setting as JSON has it; an object within by its class and settings.
+
+    Raises:
+        IdentityError: if it cannot be read.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         raise IdentityError(f"expected a finite number, {where} is {value}")
     if value is None or isinstance(value, str | bool | int | float):
@@ -105,11 +110,11 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(one, where) for key, one in value.items()}
+        return {str(key): as_plain(one, where) for key, one in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(one, where) for one in value]
+        return [as_plain(one, where) for one in value]
     if isinstance(value, set | frozenset):
-        return sorted(_plain(one, where) for one in value)
+        return sorted(as_plain(one, where) for one in value)
     if isinstance(value, type) or (
         callable(value) and "<" not in getattr(value, "__qualname__", "<")
     ):

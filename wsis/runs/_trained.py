@@ -12,6 +12,7 @@ from jaxtyping import Bool
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
+from wsis._support.checks import few
 from wsis._support.progress import Monitor, Silent
 from wsis.contracts import Annotated, DataSource, Image, TaggedImage
 from wsis.data.annotations import known_classes
@@ -37,7 +38,7 @@ Picture = TaggedImage | str | Path | np.ndarray | Pillow.Image
 """A photo: a file, RGB pixels, a Pillow image, or one of a data set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Trained(ABC):
     """A trained model that finds instances.
 
@@ -51,6 +52,14 @@ class Trained(ABC):
     card: "Card | RefinedCard"
     model: nn.Module
     photos: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        card = self.card
+        return (
+            f"{type(self).__name__}({self.name} on {card.data}, seed {card.seed}: "
+            f"{len(self.classes)} classes ({few(self.classes)}), {card.said}; consumed "
+            f"{', '.join(card.supervision)})"
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
+from wsis._support.processes import one_thread
 from wsis._support.progress import Silent
 from wsis._support.provenance import device_in_words
-from wsis.contracts import Tagged, TaggedImage
+from wsis.contracts import FromFile, Tagged, TaggedImage
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.refine import DETECTORS, RefineSettings, refine
 from wsis.runs.run import Card, Run
@@ -30,8 +31,9 @@ class Estimate:
         prepare: seconds a photo for proposals and features.
         step: seconds for training on one photo once.
         class_map: seconds for its class map to learn from one; 0 without one.
-        prepare_test: seconds a photo for those that prediction sees; 0 if the same.
-        predict: seconds a photo, drawing included, once it is prepared.
+        prepare_test: seconds a photo for those that prediction sees, on one thread; 0
+            if they are the same.
+        predict: seconds a photo, drawing included, once it is prepared; likewise.
         refine: seconds for one pass of a refined detector over a photo; 0 if not asked.
         kept: bytes a photo that the cache keeps.
         drawn: bytes of the drawing of a photo.
@@ -71,7 +73,8 @@ def estimate(
         shown = [time.perf_counter()]
         if trial.settings.test_source is not None:
             others = trial.test_bags(two.images)
-            trial.prepare(others, lambda bag: shown.append(time.perf_counter()))
+            with one_thread():
+                trial.prepare(others, lambda bag: shown.append(time.perf_counter()))
         files = [one for one in Path(folder).rglob("*") if one.is_file()]
         kept = sum(one.stat().st_size for one in files) / len(bags)
         steps: list[float] = []
@@ -87,7 +90,9 @@ def estimate(
         card = Card.of(trial, miner, 0, two)
         run = Run(card=card, model=model.eval(), pipeline=trial)
         began, picture = time.perf_counter(), io.BytesIO()
-        Pillow.fromarray(run.predict(two.images[-1]).draw()).save(picture, "PNG")
+        with one_thread():
+            drawn = run.predict(two.images[-1]).draw()
+        Pillow.fromarray(drawn).save(picture, "PNG")
         predict = time.perf_counter() - began
         refining = _refining(run, two, Path(folder) / "refined") if refined else 0.0
     half = len(steps) // 2
@@ -143,8 +148,8 @@ def _typical(images: Sequence[TaggedImage]) -> list[TaggedImage]:
 
 
 def _size(image: TaggedImage) -> int:
-    path = getattr(image.load, "path", None)
-    return 0 if path is None else Path(path).stat().st_size
+    load = image.load
+    return load.path.stat().st_size if isinstance(load, FromFile) else 0
 
 
 __all__ = ["Estimate", "estimate"]

@@ -25,6 +25,7 @@ from wsis.contracts import (
     Describing,
     Evidential,
     Ledger,
+    Miner,
     PseudoInstances,
     Supervision,
     Tagged,
@@ -239,7 +240,7 @@ class Pipeline:
             )
         return self.consuming(Supervision.COUNTS) if counts else self
 
-    def strategy(self, miner: Any) -> Strategy:
+    def strategy(self, miner: Part | Miner | str) -> Strategy:
         """Return the miner, its sampler, and the assigner that all miners share.
 
         Raises:
@@ -256,7 +257,7 @@ class Pipeline:
             )
         return found
 
-    def sampler(self, miner: Any) -> Part:
+    def sampler(self, miner: Part | Miner | str) -> Part:
         """Return the settings' sampler, or the one that the miner is published with."""
         return self.settings.sampler_of(Part.of(miner, "miners"))
 
@@ -473,7 +474,7 @@ class Pipeline:
     def train(
         self,
         tagged: Tagged,
-        miner: Any,
+        miner: Part | Miner | str,
         seed: int,
         *,
         bags: Sequence[Bag] | None = None,
@@ -553,7 +554,7 @@ class Pipeline:
     def _round(
         self,
         tagged: Tagged,
-        miner: Any,
+        miner: Part | Miner | str,
         seed: int,
         *,
         bags: Sequence[Bag],

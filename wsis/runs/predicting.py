@@ -3,17 +3,20 @@
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
 from PIL import Image as Pillow
 
 from wsis._support.checks import InputWarning, warn
 from wsis._support.cluster import here, workers
-from wsis._support.processes import pool
+from wsis._support.memory import free_megabytes
+from wsis._support.processes import cores, one_thread, pool
 from wsis.geometry.predictions import Predictions
 from wsis.runs._trained import Tick, Trained, as_image
 
@@ -53,6 +56,7 @@ def predict_files(
     jobs: int = 1,
     tick: Tick = lambda done: None,
     cluster: str | None = None,
+    say: Tick = lambda text: None,
 ) -> Generator[Outcome]:
     """Yield the outcome of each task, in order; the pictures are drawn on the way.
 
@@ -67,31 +71,54 @@ def predict_files(
         cluster: the address of a Dask scheduler, whose workers take the place of the
             processes and see run and photos under the same paths; a lost worker's
             photos are done by another.
+        say: is told if a process ends before its work; the rest is then done here.
 
     Raises:
-        ValueError: if a process is killed, or a worker does not see the same.
+        ValueError: if a worker does not see the same.
     """
     if cluster is not None:
         yield from _on_cluster(run, load, tasks, keep, cluster)
         return
-    if jobs == 1:
-        for task in tasks:
+    done = 0
+    if jobs > 1:
+        with pool(jobs, _begin, (load,)) as workers:
+            try:
+                for outcome, notes in workers.map(partial(_called, keep), tasks):
+                    for text in notes:
+                        warn(text)
+                    yield outcome
+                    done += 1
+            except BrokenProcessPool:
+                say(
+                    "a process that predicts has ended, killed by the system if memory "
+                    "ran out; the other photos are predicted one by one"
+                )
+            except BaseException:
+                workers.shutdown(cancel_futures=True)
+                raise
+    with nullcontext() if jobs == 1 else one_thread():
+        for task in tasks[done:]:
             yield _predicted(run, keep, tick, task)
-        return
-    with pool(jobs, _begin, (load,)) as workers:
-        try:
-            for outcome, notes in workers.map(partial(_called, keep), tasks):
-                for text in notes:
-                    warn(text)
-                yield outcome
-        except BrokenProcessPool:
-            raise ValueError(
-                "a process that predicts was killed, by the system if memory ran out; "
-                "predict again with fewer --jobs"
-            ) from None
-        except BaseException:
-            workers.shutdown(cancel_futures=True)
-            raise
+
+
+_HELD = 1500
+"""Megabytes counted for a process that predicts: one takes 1,200 (docs/scale.md)."""
+
+
+def jobs_for(device: torch.device, photos: int) -> int:
+    """Return the number of processes that predict photos soonest.
+
+    On a processor it is one for each core, while memory lasts; a card serves one.
+    """
+    if device.type != "cpu":
+        return 1
+    free = free_megabytes()
+    room = _UNKNOWN if free is None else int(free / _HELD)
+    return max(1, min(cores(), room, photos))
+
+
+_UNKNOWN = 2
+"""Processes where the system does not tell how much memory is free."""
 
 
 def _predicted(run: Trained, keep: Keep, tick: Tick, task: Task) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -15,7 +15,19 @@ from wsis._support.checks import at_least, warn
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
-from wsis.contracts import DataSource, Miner, Numbered, Tagged, TaggedImage
+from wsis.contracts import (
+    Assigner,
+    Backbone,
+    CueSource,
+    DataSource,
+    Miner,
+    NoiseSampler,
+    Numbered,
+    ProposalHead,
+    ProposalSource,
+    Tagged,
+    TaggedImage,
+)
 from wsis.cues.balance import hint
 from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
 from wsis.features.backbones import RANDOM
@@ -38,6 +50,9 @@ from wsis.runs.settings import (
 from wsis.training.network import Model
 from wsis.training.ranks import ALONE, Ranks
 from wsis.training.trackers import Trackers, following, trackers
+
+AnyPart = ProposalSource | Backbone | ProposalHead | CueSource | NoiseSampler | Assigner
+"""An object that does the work of one of these kinds of parts."""
 
 if TYPE_CHECKING:
     from wsis.runs.refine.refined import Refined
@@ -104,7 +119,7 @@ class Card(BaseCard):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Run(Trained):
     """A trained model and the pipeline that serves it.
 
@@ -285,7 +300,7 @@ def load(
     *,
     device: str | torch.device = "auto",
     cache: str | Path | None = None,
-    parts: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Part | AnyPart | str] | None = None,
 ) -> "Run | Refined":
     """Return the model that a folder holds, ready to predict; nothing is unpickled.
 
@@ -315,7 +330,7 @@ def load_run(
     *,
     device: str | torch.device = "auto",
     cache: str | Path | None = None,
-    parts: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Part | AnyPart | str] | None = None,
 ) -> Run:
     """Return the run that a folder holds, as ``load`` does, but no refined detector."""
     card = Card.read(folder)
@@ -340,7 +355,7 @@ def load_run(
 
 
 def _with_objects(
-    settings: Settings, parts: Mapping[str, Any] | None, folder: Path
+    settings: Settings, parts: Mapping[str, Part | AnyPart | str] | None, folder: Path
 ) -> Settings:
     """The settings of a run, with parts that are given as objects."""
     found: dict[str, Part] = {}

@@ -24,6 +24,7 @@ from wsis._support.files import digest
 from wsis.features.scale import Resize
 from wsis.runs._identity import (
     IdentityError,
+    as_plain,
     changed,
     check_kind,
     class_path,
@@ -179,7 +180,11 @@ class Part(BaseModel):
             for key, parameter in plugins.settings(kind, self.name).items()
             if parameter.default is not Parameter.empty
         }
-        return {**defaults, **plugins.typed(kind, self.name, self.settings)}
+        found = {**defaults, **plugins.typed(kind, self.name, self.settings)}
+        return {
+            key: as_plain(one, key) if is_dataclass(one) else one
+            for key, one in found.items()
+        }
 
 
 def dataset(value: "DataSource | str") -> "DataSource":

@@ -15,6 +15,7 @@ from wsis.features.frozen import Features
 from wsis.features.scale import Scale
 from wsis.features.views import region_means
 from wsis.geometry.masks import region_areas
+from wsis.geometry.overlap import iou
 from wsis.proposals.bags import Bag
 from wsis.runs.pipeline import Pipeline
 from wsis.training.network import Model, Scores
@@ -49,8 +50,11 @@ class Seen:
         """Return the IoU of pairs of proposals."""
         size = region_areas(self.proposals.regions).double()
         mine, theirs = self.proposals.members[one], self.proposals.members[other]
-        shared = (mine & theirs).double() @ size
-        return (shared / ((mine | theirs).double() @ size)).float()
+        shared, area, others = (
+            (members.double() @ size)[:, None]
+            for members in (mine & theirs, mine, theirs)
+        )
+        return iou(shared, area[:, 0], others)[:, 0].float()
 
 
 @torch.no_grad()

@@ -80,6 +80,20 @@ class Exported:
         """Return how much was written, in words."""
         return f"{many(self.instances, 'instance')} on {many(self.photos, 'photo')}"
 
+    def notes(self, out: Path) -> list[str]:
+        """Return all that is worth telling of an export in a folder, in words."""
+        found = [f"{self.said}: {out}"]
+        if self.undecided:
+            found.append(f"photos left out, nothing accepted on them: {self.undecided}")
+        if self.empty:
+            found.append(f"photos without an instance: {self.empty}")
+        if self.hidden:
+            found.append(f"instances left out, behind better ones: {self.hidden}")
+        if self.renamed:
+            names = out / "photos.csv"
+            found.append(f"photos with other names: {self.renamed}, {names}")
+        return found
+
 
 def export(
     source: str | Path,

@@ -77,6 +77,15 @@ class Coverage:
     agreed: int | None = None
 
     @property
+    def said(self) -> str:
+        """Return all of it in words, but for the agreement."""
+        return (
+            f"{self.labels} pseudo labels on {self.labelled} of {self.photos} "
+            f"tagged photos, for {self.covered} of {self.tags} tags; a tag's best "
+            f"score is {self.best:.2f} (median)"
+        )
+
+    @property
     def scarce(self) -> bool:
         """Fewer than one pseudo label a photo."""
         return self.labels < self.photos

@@ -108,7 +108,7 @@ class RefinedCard(BaseCard):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Refined(Trained):
     """A detector trained on pseudo labels, ready to predict.
 

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from wsis.data import FolderData, Pointed
+from wsis.projects import Project, project_text
+from wsis.projects._folders import StepFolders
 from wsis.runs import SettingsError
-from wsis.runs.project import Journal, Project, project_text
 
 
 def test_what_start_writes_is_read_back_with_all_defaults(tmp_path):
@@ -133,31 +134,31 @@ def test_a_missing_file_says_how_to_write_one(tmp_path):
 
 def test_results_of_other_inputs_are_kept_apart_and_found_again(tmp_path):
     out = tmp_path / "out"
-    journal = Journal(out)
+    journal = StepFolders(out)
     first, changes = journal.place("train", {"lr": 1}, "run")
     assert (first, changes) == (out / "run", "")
     journal.begin("train", {"lr": 1}, first)
 
-    journal = Journal(out)
+    journal = StepFolders(out)
     assert journal.place("train", {"lr": 1}, "run") == (first, "")
     second, changes = journal.place("train", {"lr": 2}, "run")
     assert (second, changes) == (out / "run-2", "lr: 1 there, 2 asked for")
     journal.begin("train", {"lr": 2}, second)
 
-    assert Journal(out).place("train", {"lr": 1}, "run") == (first, "")
-    assert Journal(out).place("other", {}, "run")[0] == out / "run-3"
+    assert StepFolders(out).place("train", {"lr": 1}, "run") == (first, "")
+    assert StepFolders(out).place("other", {}, "run")[0] == out / "run-3"
 
 
 def test_folders_of_others_are_not_written_into(tmp_path):
     (tmp_path / "steps.json").write_text("{}")
     (tmp_path / "run").mkdir()
 
-    assert Journal(tmp_path).place("train", {}, "run")[0] == tmp_path / "run-2"
+    assert StepFolders(tmp_path).place("train", {}, "run")[0] == tmp_path / "run-2"
 
 
 def test_one_process_works_in_a_folder_and_sees_what_others_noted(tmp_path):
     out = tmp_path / "out"
-    journal, other = Journal(out), Journal(out)
+    journal, other = StepFolders(out), StepFolders(out)
 
     with other.locked():
         other.begin("train", {"lr": 1}, other.place("train", {"lr": 1}, "run")[0])
@@ -171,11 +172,11 @@ def test_one_process_works_in_a_folder_and_sees_what_others_noted(tmp_path):
         assert journal.place("train", {"lr": 2}, "run")[0] == out / "run-2"
 
 
-def test_refuses_another_folder_and_a_damaged_journal(tmp_path):
+def test_refuses_another_folder_and_a_damaged_list(tmp_path):
     (tmp_path / "letter.txt").touch()
     with pytest.raises(SettingsError, match="holds something else"):
-        Journal(tmp_path)
+        StepFolders(tmp_path)
 
     (tmp_path / "steps.json").write_text("[1")
     with pytest.raises(SettingsError, match=r"steps.json is damaged; delete it"):
-        Journal(tmp_path)
+        StepFolders(tmp_path)

@@ -1,22 +1,18 @@
 """The file ``wsis.toml``: one's own photos, and what is made of them."""
 
 import json
-import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from wsis._support.files import differences, in_words, parse_json, write_json
-from wsis._support.folders import locked
 from wsis.contracts import DataSource
 from wsis.data.folder import FolderData
 from wsis.data.points import Pointed
 from wsis.plugins import SettingError, UnknownPartError
 from wsis.runs.recipes import PHOTOS, Recipe
+from wsis.runs.refine import DETECTORS, RefineSettings
 from wsis.runs.settings import Part, Settings, SettingsError, check_name, validated
 from wsis.training.trackers import flat
 
@@ -112,6 +108,12 @@ class Project(BaseModel):
         return [] if isinstance(self.refine, bool) else ["--epochs", str(self.refine)]
 
     @property
+    def refinement(self) -> RefineSettings:
+        """Return the settings of the detector that ``refine`` asks for."""
+        length = [f"schedule.epochs={number}" for number in self.passes[1:]]
+        return RefineSettings.read(DETECTORS["small"], length)
+
+    @property
     def overrides(self) -> list[str]:
         """Return the settings as ``key=value`` texts."""
         found = flat(self.settings, _written)
@@ -150,7 +152,9 @@ def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def project_text(photos: Path, tags: Path | None = None, recipe: str = PHOTOS) -> str:
+def project_text(
+    photos: str | Path, tags: str | Path | None = None, recipe: str = PHOTOS
+) -> str:
     """Return a commented ``wsis.toml``.
 
     Args:
@@ -159,13 +163,14 @@ def project_text(photos: Path, tags: Path | None = None, recipe: str = PHOTOS) -
         recipe: name or TOML file of the settings to begin with.
     """
     return _TEXT.format(
-        photos=_quoted(photos.as_posix()),
-        tags=f"tags = {_quoted(tags.as_posix())}" if tags else '# tags = "tags.csv"',
+        photos=_quoted(photos),
+        tags=f"tags = {_quoted(tags)}" if tags else '# tags = "tags.csv"',
         recipe=_quoted(recipe),
     )
 
 
-def _quoted(text: str) -> str:
+def _quoted(value: str | Path) -> str:
+    text = value.as_posix() if isinstance(value, Path) else value
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -201,95 +206,3 @@ min_score = 0.1
 # schedule.iterations = 3000  # train longer
 # source = "hed:count=600:side=384:scales=1"  # better outlines, some seconds a photo
 """
-
-
-class Journal:
-    """Tells which folder of a project has the result of which inputs.
-
-    Results of other inputs stay in their folders, and are found again when the inputs
-    are the same again.
-
-    Args:
-        out: folder of all results; it need not exist.
-
-    Raises:
-        SettingsError: if it is not a project's, or the journal is damaged.
-    """
-
-    FILE = "steps.json"
-
-    def __init__(self, out: Path) -> None:
-        self.out, self._file = out, out / self.FILE
-        self._read()
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from working in the folder, which is made if need be.
-
-        Raises:
-            ValueError: if another process is working there.
-        """
-        self.out.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = locked(self.out)
-        except BlockingIOError:
-            raise ValueError(
-                f"another wsis run is working in {self.out}; wait until it has "
-                "finished, or name another folder as out"
-            ) from None
-        try:
-            # Others may have noted steps in the meantime.
-            self._read()
-            yield
-        finally:
-            if handle is not None:
-                os.close(handle)
-
-    def _read(self) -> None:
-        out = self.out
-        self._steps: dict[str, dict[str, Any]] = {}
-        if self._file.is_file():
-            try:
-                self._steps = {
-                    k: dict(v) for k, v in parse_json(self._file.read_bytes()).items()
-                }
-            except (ValueError, TypeError, AttributeError):
-                raise SettingsError(
-                    f"{self._file} is damaged; delete it, and all steps are made anew "
-                    "in other folders"
-                ) from None
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise SettingsError(
-                f"expected out to be a new folder, {out} holds something else; name "
-                "another one"
-            )
-
-    def place(
-        self, step: str, inputs: Mapping[str, Any], name: str
-    ) -> tuple[Path, str]:
-        """Return the folder of a step's result, and what differs from the last one.
-
-        Args:
-            step: name of the step.
-            inputs: all that the result depends on; JSON-like.
-            name: of the folder, which gets a number if it is another's.
-        """
-        kept, wanted = self._steps.get(step, {}), dict(inputs)
-        for folder, there in kept.items():
-            if there == wanted:
-                return self.out / folder, ""
-        taken = {one for some in self._steps.values() for one in some}
-        number, free = 1, name
-        while free in taken or (self.out / free).exists():
-            number += 1
-            free = f"{name}-{number}"
-        changes = differences(kept[list(kept)[-1]], wanted) if kept else {}
-        return self.out / free, in_words(changes)
-
-    def begin(self, step: str, inputs: Mapping[str, Any], folder: Path) -> None:
-        """Note that a step's result, made of ``inputs``, will be in a folder."""
-        self._steps.setdefault(step, {})[folder.name] = dict(inputs)
-        write_json(self._file, self._steps)
-
-
-__all__ = ["Journal", "Project", "project_text"]
