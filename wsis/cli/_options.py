@@ -21,6 +21,7 @@ from typing import (
 import typer
 
 from wsis.cli._errors import UsageError, warnings_shown
+from wsis.cli._files import predictions_of
 
 if TYPE_CHECKING:
     from wsis.contracts import Annotated as Measured
@@ -348,7 +349,9 @@ Run = Annotated[Path, typer.Option(help="Folder of a trained run.")]
 Found = Annotated[
     Path,
     typer.Argument(
-        metavar="FOUND", help="Folder that wsis predict wrote, or its json."
+        metavar="FOUND",
+        help="Folder that wsis predict wrote, or its json; or the run's.",
+        callback=predictions_of,
     ),
 ]
 Moved = Annotated[
