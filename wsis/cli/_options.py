@@ -238,9 +238,9 @@ class Setup:
     """The parts of a run and the place where it runs.
 
     Args:
-        recipe: A recipe, or a TOML file of your own, that --set then changes. If none
-            is given, photos take photos-small, drawn scenes scenes-small. See: wsis
-            recipe list.
+        recipe: The name or TOML file of a recipe, which --set can change. By default
+            photos-small for photos, scenes-small for drawn scenes. See: wsis recipe
+            list.
         settings: A setting, such as schedule.epochs=3 or source.nodes=300; repeatable.
         device: Where models run; auto takes the fastest.
         cache: Folder that keeps proposals and frozen features between commands.
