@@ -86,3 +86,8 @@ def test_words_find_what_has_them_all_and_others_are_refused():
     assert "has other proposals why: a store keeps one source" in text
     assert f"{len(ROWS)} messages" in wsis("help")
     assert "got 'no such words'" in wsis("help", "no", "such", "words", code=2)
+
+
+@pytest.mark.parametrize("words", [["predict"], ["proposals", "make"]])
+def test_the_name_of_a_command_gives_its_help(words):
+    assert wsis("help", *words) == wsis(*words, "--help")

@@ -188,7 +188,8 @@ class Data:
         Raises:
             LookupError: if there is no such data set.
             ValueError: if it lacks a setting or does not have one that was given.
-            UsageError: if the annotations of the training photos are missing.
+            UsageError: if no data set is named and the default has no such settings, or
+                the annotations of the training photos are missing.
         """
         from wsis import plugins
         from wsis.data.points import Pointed
@@ -205,6 +206,14 @@ class Data:
             if field.name != "name"
             and (value := getattr(self, field.name)) not in (None, False)
         }
+        if self.name is None and not given.keys() <= {
+            *plugins.settings("datasets", part.name)
+        }:
+            flags = " ".join(self.words())
+            raise UsageError(
+                f"expected --data with {flags}, which the default, {default}, does not "
+                "take: folder for tagged photos, or coco, or voc"
+            )
         source: DataSource = plugins.create("datasets", part.name, settings | given)
         if train and not has_train(source):
             raise UsageError("expected --train: the annotations of these photos")

@@ -78,8 +78,7 @@ _TABLES = "Messages", "Advice"
 def _messages(page: str) -> list[Topic]:
     table = page.split("## Messages")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (?!message|---)(.+?) \| (.+?) \| (.+) \|$", table, re.M)
-    words = [slug(title.replace("…", " ")).split("-") for title, *_ in rows]
-    words = [[one for one in some if one] for some in words]
+    words = [re.findall(r"\w+", title.lower().replace("'", "")) for title, *_ in rows]
     found = []
     for own, (title, why, remedy) in zip(words, rows, strict=True):
         length = _WORDS

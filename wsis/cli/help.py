@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from wsis.cli import _options as options
-from wsis.cli._errors import UsageError
+from wsis.cli._errors import COMMANDS, UsageError
 from wsis.cli._topics import slug, topics
 
 app = options.command_group()
@@ -17,7 +17,7 @@ def help_(
 ) -> None:
     """Say why a message came and what to do; it names the words to give.
 
-    Without words, list the sections. The options of a command are in its --help.
+    Without words, list the sections. With the name of a command, print its --help.
 
     Args:
         words: Those of a section or a message, or some of them.
@@ -25,8 +25,11 @@ def help_(
     Examples:
         wsis help cues-look-at-the-background
         wsis help is damaged
+        wsis help predict
     """
     known = topics()
+    if words and words[0] in COMMANDS:
+        COMMANDS[words[0]].main([*words[1:], "--help"], f"wsis {words[0]}")
     if words is None:
         for topic in known:
             if not topic.quoted:
@@ -43,7 +46,8 @@ def help_(
     ]
     if not found:
         raise UsageError(
-            f"expected words of a section or a message, got {' '.join(words)!r}; wsis "
-            "help lists the sections, and wsis COMMAND --help the options of a command"
+            "expected words of a section or a message, or a command, got "
+            f"{' '.join(words)!r}; wsis help lists the sections, and wsis --help the "
+            "commands"
         )
     typer.echo("\n\n".join(f"{topic.title}\n\n{topic.text}" for topic in found))
