@@ -112,7 +112,7 @@ def distributions(root: Path, found: str) -> str:
         path.relative_to(root).as_posix()
         for path in (root / "wsis").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    }
+    } | {"wsis/cli/troubleshooting.md"}
     for name, files in (("wheel", wheel), ("sdist's wheel", again)):
         if missing := sorted(here - files):
             raise ReleaseError(f"the {name} lacks {', '.join(missing[:3])}")

@@ -1,4 +1,6 @@
-r"""Draws the pictures of docs/method.md from a run on the drawn scenes, and two plots.
+r"""Draws the pictures of docs/method.md, and one of docs/extend.md, from a run.
+
+The run is of the drawn scenes; two pictures are plots.
 
 wsis train --recipe paper-small --data scenes --out run \
   --set source.nodes=400 --set source.pairs=200
@@ -13,7 +15,7 @@ import torch
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from wsis import Scenes
+from wsis import Scenes, TaggedImage
 from wsis._support.places import cache_folder
 from wsis.features.scale import scales
 from wsis.geometry import masks
@@ -29,7 +31,7 @@ INK, GREY = (40, 40, 40), (150, 150, 150)
 
 
 def main() -> None:
-    """Writes four pictures into a folder."""
+    """Writes five pictures into a folder."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)
@@ -43,6 +45,7 @@ def main() -> None:
     pictures = {
         "redundant": redundant(run, run.pipeline.bags(images)[options.redundant]),
         "mining": mining(run, run.pipeline.bags(images)[options.mined]),
+        "branches": branches(run, images[options.mined]),
         "cascade": cascade(),
         "sampling": sampling(),
     }
@@ -103,6 +106,16 @@ def mining(run: Run, bag: Bag) -> np.ndarray:
     print(f"{bag.image.name}: {len(chosen)} seeds, {len(grown)} instances")
     shown = 4
     return sheet(rows[0][:shown] + rows[1][:shown], shown)
+
+
+def branches(run: Run, image: TaggedImage) -> np.ndarray:
+    """The pseudo instances of every branch, by OICR above and by CIM below."""
+    tiles = [
+        branch.draw(side=SIDE)
+        for miner in ("oicr", "cim")
+        for branch in run.branches(image, miner=miner)
+    ]
+    return sheet(tiles, len(tiles) // 2)
 
 
 def cascade() -> np.ndarray:

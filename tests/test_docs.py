@@ -4,12 +4,15 @@ import itertools
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.command import wsis as command
+from tests.photos import draw_photos
 from tests.test_architecture import ROOMS
 from wsis import plugins
 
@@ -112,6 +115,90 @@ def test_commands_in_the_docs_are_understood(code):
                 assert Recipe.read(value), line
             if name == "--data":
                 assert Part.parse(value).name in plugins.names("datasets")
+
+
+def commands():
+    """The commands of wsis in the pages' snippets, each once, as they are typed."""
+    found = {}
+    for code in blocks("sh"):
+        for line in re.findall(r"^.*?\bwsis ((?!\[)[a-z].*)$", code.values[0], re.M):
+            found[" ".join(line.split("#")[0].split("&&")[0].split())] = None
+    return [*found]
+
+
+RUN = (
+    "doctor",
+    "doctor photos",
+    "doctor --data coco --images photos --train tags.json --val masks.json",
+    "new miner largest",
+    "proposals show photos/one.jpg --out proposals",
+    "recipe diff voc12-cim-r50 voc12-cim-vgg16",
+    "recipe list",
+    "recipe show voc12-cim-r50",
+    "run",
+    "start photos",
+)
+"""Commands of the pages that a test types, ``wsis run`` with ``--dry-run``."""
+
+NOT_RUN = {
+    "bench": "trains for minutes; tests/experiments and tests/cli/test_benching.py",
+    "convert": "needs a checkpoint of the authors; tests/runs/test_convert.py",
+    "doctor wsis-out": "needs a run; tests/cli/test_doctor.py",
+    "evaluate": "needs a run; tests/cli/test_commands.py",
+    "export": "needs predictions; tests/report/test_formats.py",
+    "predict": "needs a run; tests/cli/test_own_photos.py and test_videos.py",
+    "proposals": "needs stores or other programs' files; tests/cli/test_storing.py",
+    "refine": "trains for minutes; tests/cli/test_refining.py",
+    "report": "needs a bench or predictions; tests/report/test_found.py",
+    "show": "serves until it is stopped; tests/cli/test_showing.py",
+    "train": "trains for minutes; tests/cli/test_commands.py and test_road.py",
+    "tune": "trains for minutes; tests/cli/test_tuning.py",
+}
+"""Commands of the pages that are only parsed: why, and where they run on less."""
+
+
+def test_every_command_of_the_pages_is_run_or_says_why_not():
+    others = [line for line in commands() if line not in RUN]
+    unknown = [line for line in others if not line.startswith((*NOT_RUN,))]
+    unused = [one for one in NOT_RUN if not any(x.startswith(one) for x in others)]
+    named = re.findall(r"(tests/[\w/]+(?:\.py)?)", " ".join(NOT_RUN.values()))
+
+    assert (unknown, unused) == ([], [])
+    assert set(RUN) <= set(commands())
+    assert all((ROOT / path).exists() for path in named)
+
+
+def test_cheap_commands_of_the_pages_run(tmp_path, monkeypatch):
+    """In one folder, as a reader types them; photos are small."""
+    drawn = draw_photos(tmp_path / "drawn")
+    for number, path in enumerate(sorted(drawn.images.iterdir())):
+        folder = tmp_path / "photos" / ("square", "disc")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    monkeypatch.setenv("WSIS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    expected = {
+        "doctor photos": "7 photos of 2 classes",
+        "recipe list": "photos-small",
+        "new miner largest": "largest",
+        "start photos": "wsis.toml",
+        "run": "train: to do",
+    }
+
+    for line in [one for one in commands() if one in RUN and "--data" not in one]:
+        if line.startswith("proposals"):
+            shutil.copy(drawn.images / "val0.png", tmp_path / "photos" / "one.jpg")
+        more = ["--dry-run"] if line == "run" else []
+        text = command(*line.split(), *more)
+        assert expected.get(line, "") in text, line
+        (tmp_path / "photos" / "one.jpg").unlink(missing_ok=True)
+    # Beside a folder of tags it is another data set: photos as a json names them.
+    monkeypatch.chdir(tmp_path / "drawn")
+    drawn.images.rename("photos")
+    drawn.train.rename("tags.json")
+    drawn.val.rename("masks.json")
+    [line] = [one for one in RUN if "--data" in one]
+    assert "tags: 4 photos of 2 classes" in command(*line.split())
 
 
 def test_tables_are_those_of_the_results():

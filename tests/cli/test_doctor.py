@@ -28,7 +28,7 @@ def test_a_folder_gets_advice_on_its_tags(folder):
 
     assert "7 photos of 2 classes" in text
     assert "1. tags with fewer than 20 photos (2): disc (3), square (4)" in text
-    assert "(docs/troubleshooting.md#tags-with-fewer-than-20-photos)" in text
+    assert "(wsis help tags-with-fewer-than-20-photos)" in text
 
 
 def test_an_export_gets_advice_without_a_table_left_behind(folder, monkeypatch):
@@ -105,7 +105,7 @@ def test_predictions_get_advice_on_masks_that_cover_the_photo(drawn, tmp_path):
 
     assert "predictions: 4 photos in" in text
     assert "1. masks of disc cover most of the photo on most photos" in text
-    assert "(docs/troubleshooting.md#masks-that-cover-the-photo)" in text
+    assert "(wsis help masks-that-cover-the-photo)" in text
 
 
 def test_a_folder_and_data_are_one_too_many(folder):

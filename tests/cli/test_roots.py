@@ -69,3 +69,11 @@ def test_a_run_on_a_folder_is_refined_on_it(tmp_path, tagged):
 
     assert "no --val, so nothing was measured" in text
     assert (refined / "model.safetensors").is_file()
+
+
+def test_a_root_without_a_data_set_asks_for_its_name(tmp_path):
+    said = wsis("train", "--root", tmp_path, "--out", tmp_path / "run", code=2)
+
+    assert f"expected --data with --root {tmp_path}" in said
+    assert "folder for tagged photos, or coco, or voc" in said
+    assert not (tmp_path / "run").exists()

@@ -185,6 +185,16 @@ def test_one_seed_has_no_deviation_and_one_miner_is_not_the_best():
     assert page.bold == []
 
 
+def test_figures_that_are_shown_equal_are_all_bold():
+    given = [run(*one) for one in (("cim", 0, 30.04), ("oicr", 0, 29.96))]
+    alike = Page(render(results(*given), []))
+    apart = Page(render(results(*given, run("mist", 0, 20.0)), []))
+
+    assert alike.bold == []
+    assert {*apart.bold} == {"30.0"}
+    assert len(apart.bold) == 2 * (len(METRICS) + 1)  # and one class
+
+
 def test_the_page_needs_nothing_else_and_everything_is_escaped():
     bad = "<script src='https://example.org/x.js'>"
     found = comparison(run(bad, 0, 1.0), name=bad)

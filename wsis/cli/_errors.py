@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from wsis._support.checks import InputWarning, WeightsError, reason
 from wsis._support.checks import UsageError as UsageError
 from wsis._support.problems import Problems
+from wsis.cli._topics import linked
 
 FAILED, USAGE = 1, 2
 
@@ -28,7 +29,17 @@ class _Commands(Mapping[str, Any]):
     NAMES = (
         *("start", "run", "show"),
         *("bench", "tune", "train", "predict", "export", "evaluate", "refine"),
-        *("report", "proposals", "recipe", "convert", "cues", "parts", "new", "doctor"),
+        *(
+            "report",
+            "proposals",
+            "recipe",
+            "convert",
+            "cues",
+            "parts",
+            "new",
+            "doctor",
+            "help",
+        ),
     )
 
     def __getitem__(self, name: str) -> Any:
@@ -151,7 +162,7 @@ def warnings_shown(*, strict: bool) -> Iterator[None]:
                 other(text, category, *place, **more)
             elif str(text) not in printed:
                 printed.add(str(text))
-                typer.echo(printable(f"warning: {text}"), err=True)
+                typer.echo(printable(f"warning: {linked(str(text))}"), err=True)
 
         warnings.simplefilter("error" if strict else "always", InputWarning)
         warnings.showwarning = show  # type: ignore[assignment]
@@ -199,12 +210,22 @@ _TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 def message(error: Exception) -> str:
     """Return what an error says, in one line, as ``printable`` does."""
-    text = printable(reason(error))
+    return printable(linked(_said(error)))
+
+
+def _said(error: Exception) -> str:
+    text = reason(error)
     if isinstance(error, InputWarning):
         return f"{text} (--strict)"
+    if isinstance(error, MemoryError) or any(one in text for one in _OUT_OF_MEMORY):
+        return f"memory ran out: {text}"
     if isinstance(error, ValueError | LookupError | OSError | UsageError):
         return text
     return f"{type(error).__name__}: {text} (wsis --debug COMMAND shows the traceback)"
+
+
+_OUT_OF_MEMORY = "out of memory", "can't allocate memory"
+"""What torch says, of a card and of the machine."""
 
 
 def _is_usage(error: Exception) -> bool:

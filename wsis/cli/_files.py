@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import typer
+
 from wsis.cli._errors import UsageError
 
 
@@ -58,6 +60,48 @@ def refuse_inputs(out: Path, inputs: Iterable[Path | None], *, option: str) -> N
             raise UsageError(
                 f"{option} {out} would replace what is read ({one}); choose another"
             )
+
+
+def predictions_of(folder: Path) -> Path:
+    """Return the folder of a run's predictions where the run's own folder is given.
+
+    Any other folder is returned as it is. The predictions are looked for beside the
+    run; ``predictions.json`` tells which run made it.
+
+    Raises:
+        UsageError: if the run has several, or none; says which command makes them.
+    """
+    from wsis._support.files import PREDICTIONS, parse_json
+
+    run = any((folder / name).is_file() for name in ("run.json", "refined.json"))
+    if not run or (folder / PREDICTIONS).is_file():
+        return folder
+    beside = sorted(folder.resolve().parent.glob(f"*/{PREDICTIONS}"))
+    found = []
+    for path in beside:
+        try:
+            told = parse_json(path.read_bytes())["info"]["run"]
+            made = (path.parent / told).samefile(folder)
+        except (ValueError, LookupError, TypeError, OSError):
+            continue  # of another program, or of a run that is gone
+        if made:
+            found.append(
+                folder / ".." / path.parent.name
+                if folder.name in ("", "..")
+                else folder.parent / path.parent.name
+            )
+    if not found:
+        raise UsageError(
+            f"{folder} is a run, whose predictions are not beside it; make them with: "
+            f"wsis predict PHOTOS --run {folder} --out found, and take found"
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"{folder} is a run with several predictions; take one of "
+            f"{', '.join(map(str, found))}"
+        )
+    typer.echo(f"predictions of {folder}: {found[0]}", err=True)
+    return found[0]
 
 
 def write_tags(path: Path, rows: Mapping[str, Sequence[str]]) -> None:

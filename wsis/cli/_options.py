@@ -21,6 +21,7 @@ from typing import (
 import typer
 
 from wsis.cli._errors import UsageError, warnings_shown
+from wsis.cli._files import predictions_of
 
 if TYPE_CHECKING:
     from wsis.contracts import Annotated as Measured
@@ -187,7 +188,8 @@ class Data:
         Raises:
             LookupError: if there is no such data set.
             ValueError: if it lacks a setting or does not have one that was given.
-            UsageError: if the annotations of the training photos are missing.
+            UsageError: if no data set is named and the default has no such settings, or
+                the annotations of the training photos are missing.
         """
         from wsis import plugins
         from wsis.data.points import Pointed
@@ -204,6 +206,14 @@ class Data:
             if field.name != "name"
             and (value := getattr(self, field.name)) not in (None, False)
         }
+        if self.name is None and not given.keys() <= {
+            *plugins.settings("datasets", part.name)
+        }:
+            flags = " ".join(self.words())
+            raise UsageError(
+                f"expected --data with {flags}, which the default, {default}, does not "
+                "take: folder for tagged photos, or coco, or voc"
+            )
         source: DataSource = plugins.create("datasets", part.name, settings | given)
         if train and not has_train(source):
             raise UsageError("expected --train: the annotations of these photos")
@@ -237,9 +247,9 @@ class Setup:
     """The parts of a run and the place where it runs.
 
     Args:
-        recipe: A recipe, or a TOML file of your own, that --set then changes. If none
-            is given, photos take photos-small, drawn scenes scenes-small. See: wsis
-            recipe list.
+        recipe: The name or TOML file of a recipe, which --set can change. By default
+            photos-small for photos, scenes-small for drawn scenes. See: wsis recipe
+            list.
         settings: A setting, such as schedule.epochs=3 or source.nodes=300; repeatable.
         device: Where models run; auto takes the fastest.
         cache: Folder that keeps proposals and frozen features between commands.
@@ -348,7 +358,9 @@ Run = Annotated[Path, typer.Option(help="Folder of a trained run.")]
 Found = Annotated[
     Path,
     typer.Argument(
-        metavar="FOUND", help="Folder that wsis predict wrote, or its json."
+        metavar="FOUND",
+        help="Folder that wsis predict wrote, or its json; or the run's.",
+        callback=predictions_of,
     ),
 ]
 Moved = Annotated[

@@ -51,28 +51,28 @@ def bench(
     """Compare strategies under identical settings, and write a report.
 
     Proposals and frozen features are made once and kept in the cache; every strategy
-    then trains from the same weights on the same images in the same order. Two further
-    rows tell what the proposals allow at best (oracle) and give by chance (random), a
-    third what the network learns from true masks (ceiling). A fourth, on demand, tells
-    what a network of another kind finds without proposals (proposal-free).
+    then trains from the same weights on the same images in the same order. Two more
+    rows show the best that the proposals allow (oracle) and what they give by chance
+    (random). A third shows what the network learns from true masks (ceiling), and a
+    fourth, on demand, what another network finds without proposals (proposal-free).
 
-    Every finished run is kept in --out: after an interruption, the same command does
-    what is missing. Differences from the first strategy come with 95 % intervals and a
+    Finished runs are kept in --out: after an interruption, the same command does the
+    rest. Differences from the first strategy come with 95 % intervals and a
     verdict; a single seed proves nothing.
 
     Args:
-        miners: Miners, comma-separated, each with settings of its own if you like:
+        miners: Miners, comma-separated, each with its settings if you like:
             cim,mist:reading=box. See: wsis parts miners.
         vary: Compare values of one part or setting, with one miner (cim by default):
             miner, sampler, proposals, backbone, head, cues, assigner, or any other such
             as schedule.lr.
         ablate: Compare CIM with itself without each of its components in turn.
-        tuned: Compare what wsis tune chose, beside --miners or without; repeatable.
+        tuned: Compare what wsis tune chose, with or without --miners; repeatable.
         trace: Compare what branches are taught with the masks of the training photos,
-            from outside: training sees none of them.
+            which training does not see.
         ceiling: Also train the same network with true masks in place of a miner, with
-            every seed, and tell how much of that each miner reaches. Without either: on
-            drawn scenes, with the first seed, where that is one run more.
+            every seed, and say how much of that each miner reaches. By default, only on
+            drawn scenes, with the first seed, if that is a single run.
         proposal_free: Also learn, with every seed, to group cells of the same feature
             maps without proposals, from the same tags.
         seeds: Every strategy runs with seeds 0 to N-1.
@@ -146,7 +146,7 @@ def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...")],
     figures: options.Figures = None,
 ) -> None:
-    """Judge the strategies of several benches against the first one's first.
+    """Judge the strategies of several benches against the first one of the first.
 
     Folders are refused, and the difference is named, if their settings, data, objects
     or versions differ; seeds may.

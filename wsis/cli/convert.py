@@ -19,7 +19,7 @@ def convert(
     out: Path,
     setup: Annotated[options.Setup, options.without("recipe", "device")],
 ) -> None:
-    """Make a run of a checkpoint that the authors of CIM released.
+    """Turn a checkpoint that CIM's authors released into a run.
 
     Every tensor of the model must be in the file, of the right shape, and every tensor
     of the file must be used. predict and evaluate take the folder.

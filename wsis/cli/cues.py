@@ -34,9 +34,9 @@ def show(
 ) -> None:
     """Draw the peaks and clusters that cues give to training photos.
 
-    The cues are first learned from the tags of all training photos. Left: peaks, if the
-    cues have any, the most trusted with a light rim; right: what most proposals of each
-    cluster agree on.
+    The cues first learn from the tags of all training photos. On the left are their
+    peaks, if they have any, the most trusted with a light rim; on the right, the pixels
+    that most proposals of each cluster share.
 
     Args:
         out: New folder for one PNG a photo.

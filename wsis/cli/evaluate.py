@@ -28,8 +28,8 @@ def evaluate(
 ) -> None:
     """Measure a run, a file of predictions, or both, against ground truth.
 
-    With a run, two further rows tell what its proposals allow at best (oracle) and give
-    by chance (random).
+    With a run, two more rows show the best that its proposals allow (oracle) and what
+    they give by chance (random).
 
     Args:
         run: Folder of a trained run.

@@ -41,11 +41,11 @@ def export(
         kind: The program, or the kind of files.
         out: New folder of the export.
         exclusive: Leave every pixel to its best instance. Always in voc.
-        accepted: Write what was accepted with wsis show, nothing else; coco and cvat
-            get no scores then, so that training and measuring take it for checked.
+        accepted: Write only what was accepted with wsis show; coco and cvat then get no
+            scores, which tells training and measuring that people checked it.
         polygons: Write coco with polygons instead of run lengths.
-        simplify: Leave out corners of polygons that change the outline by less than so
-            many pixels; 1 suits correcting by hand, 0 keeps masks exact.
+        simplify: Leave out corners that change a polygon by less than this many pixels;
+            1 suits correcting by hand, 0 keeps masks exact.
 
     Examples:
         wsis export found --format labelstudio --min-score 0.1 --out to-correct

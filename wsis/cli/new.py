@@ -35,9 +35,9 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     out: Path | None = None,
 ) -> None:
-    """Write a package with a part of your own: code, test, entry point, README.
+    """Write a package for a new part: code, test, entry point, README.
 
-    It installs and passes its test as it is; then change its code.
+    You can install it at once, and its test passes; then change its code.
 
     Args:
         kind: Kind of the part.

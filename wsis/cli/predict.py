@@ -32,10 +32,10 @@ def predict(
 ) -> None:
     """Find instances on photos with a trained run.
 
-    For every photo there is a PNG with its likeliest instances drawn: at most five, of
-    scores near the photo's best. predictions.json has all of them, as a COCO data set
-    of images, annotations with scores, and categories; results.json is COCO's list of
-    results, with the names of photo and class; its numbers are not those of your own
+    A PNG of every photo shows its likeliest instances: at most five, with scores
+    near the photo's best. predictions.json has all instances, as a COCO data set of
+    images, annotations with scores, and categories. results.json is COCO's list of
+    results, with the names of photo and class; its numbers are not those of your
     data set. A photo that cannot be read is reported and left out. One whose longer
     side has more than 1,280 pixels is worked on and drawn at that length; its masks
     have the photo's own size.
@@ -43,14 +43,14 @@ def predict(
     Frames of a video are kept in frames/ and named by their number, from 0: frame 48
     of clip.mp4 is clip-000048.jpg.
 
-    Tags that are known are trusted, unless --no-trust-tags is given. Measure a run with
-    wsis evaluate --run, which looks at no tags. review.csv lists the photos by doubt.
+    Known tags are trusted, unless --no-trust-tags is given. To measure a run, use
+    wsis evaluate --run, which ignores tags. review.csv lists the photos by doubt.
 
     Args:
         photos: Photos, videos, folders of photos, or patterns such as 'photos/*.jpg'.
         out: New folder: overlays, predictions.json, results.json, review.csv.
-        every: Time between the frames that are taken of a video; 1 if not given, 0
-            takes all.
+        every: Seconds between the frames taken from a video; by default 1, and 0 takes
+            all.
         trust_tags: Leave out instances of classes that a tagged photo does not have.
         tags: Tags of the photos: a CSV (file,tags; dog:2 keeps two dogs), a json in
             COCO's format, or a tagged folder. Without it, tags.csv and folders named as

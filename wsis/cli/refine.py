@@ -45,9 +45,9 @@ def refine(
         out: New folder, unless --resume.
         detector: Mask R-CNN on EfficientNet-Lite0 for CPUs, or the paper's R50-FPN.
         min_score: Trust instances with this score.
-        top_per_tag: Trust this many of each tag's best in any case.
-        epochs: Passes over the labelled photos; if not given, 10, and more where there
-            are few photos.
+        top_per_tag: Trust this many of each tag's best instances whatever their score.
+        epochs: Passes over the labelled photos; by default 10, or more if there are few
+            photos.
         settings: A setting of the detector, such as sides=320 or schedule.lr=1e-4;
             repeatable.
 

@@ -15,9 +15,9 @@ app = options.command_group()
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Build report.html from the files of a folder.
 
-    Of a bench, figures come from results.json and pictures from report.json; without
-    the latter the page has none. Neither photos nor masks are read. Of predictions, the
-    page has each class in numbers, and the 100 most doubtful photos with their masks.
+    For a bench, figures come from results.json and pictures, if any, from report.json;
+    neither photos nor masks are read. For predictions, the page shows figures of each
+    class, and the 100 most doubtful photos with their masks.
 
     Args:
         folder: Folder that wsis bench or predict wrote.

@@ -26,9 +26,9 @@ def run(
 ) -> None:
     """Train on your photos, find masks on all of them, and export them.
 
-    Each step is a command of its own, which is printed. Stopped, the same command goes
-    on. Steps that are done are reused; those whose settings or photos have changed
-    are made anew in another folder.
+    wsis run prints the command of each step. After an interruption, type it again to
+    resume. It reuses finished steps, and repeats those whose settings or photos have
+    changed in another folder.
 
     Args:
         file: File that wsis start wrote.

@@ -44,15 +44,15 @@ def tune(
     """Set thresholds from tags alone, and see how far that can be trusted.
 
     Settings are drawn evenly over their ranges, trained, and ranked by what their
-    models do on held-out photos of which only the tags are known. If there are masks,
-    they tell afterwards how well each criterion ranks. Ends with the command that
-    compares the choice with masks, or trains it where there are none.
+    models do on held-out photos, by their tags alone. Masks, where there are any, only
+    show afterwards how well each criterion ranks. At the end, wsis tune prints the
+    command that compares its choice by masks, or trains it where there are none.
 
     Every finished trial is kept in --out: after an interruption, the same command does
     what is missing.
 
     Args:
-        miner: Miner, with settings of its own that are not swept: cim:oversize=0.8; by
+        miner: Miner, with settings that are not swept, such as cim:oversize=0.8; by
             default the recipe's. See: wsis parts miners.
         sweep: A setting and its range, with :log for equal factors or :int for whole
             numbers; repeatable. A field of the miner or the assigner, of both if they
@@ -64,8 +64,8 @@ def tune(
         seeds: Every setting runs with seeds 0 to N-1.
         held_out: Share of the tagged training photos, in (0, 1), that training does not
             see and that settings are ranked by.
-        views: Number of these that are looked at mirrored and smaller, too, for the
-            criteria flips and scales.
+        views: Held-out photos that are also seen mirrored and smaller, for the criteria
+            flips and scales.
         by: Criterion that chooses: combined, tag-ap, bag-ap, agreement, flips, scales,
             integrity, evidence or loss. All are reported.
         judge: Whether the masks of the validation photos tell how well the criteria

@@ -15,6 +15,7 @@ from wsis.report.tables import (
     SHARED,
     figure,
     gained,
+    rounded,
     seeds_more,
     shared,
     table,
@@ -118,7 +119,9 @@ def template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=figure, gained=gained, notes=_notes)
+    environment.filters.update(
+        figure=figure, gained=gained, notes=_notes, rounded=rounded
+    )
     return environment.get_template(name)
 
 
@@ -210,8 +213,8 @@ def _sweeps(results: Mapping[str, Any]) -> list[str]:
 
 
 def _best(values: Sequence[float]) -> float | None:
-    """Return the highest of several values; None where they do not differ."""
-    return max(values) if len(set(values)) > 1 else None
+    """Return the highest of several values; None where they are shown alike."""
+    return max(values) if len({rounded(value) for value in values}) > 1 else None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -5,23 +5,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from wsis._support.files import read_packed, write_packed
-from wsis.contracts import BranchScores, PseudoInstances
+from wsis.contracts import PseudoInstances
 from wsis.cues.kept import Cues
 from wsis.evaluation import Anatomy
-from wsis.geometry.overlap import overlaps
 from wsis.proposals.bags import Bag
+from wsis.runs.branches import HEAVIEST, branches_of, heaviest
 from wsis.runs.pipeline import Pipeline
 from wsis.training.network import Model
 from wsis.training.supervision import Strategy
 
 MINED = 8
 """Largest number of a bench's images whose mining is shown."""
-
-HEAVIEST = 5
-"""Largest number of pseudo instances of an image and branch that pictures show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +45,7 @@ class Mined:
         cls, branch: int, found: PseudoInstances, most: int | None = HEAVIEST
     ) -> "Mined":
         """Keep the heaviest, or all; of equal weights, those found first."""
-        order = found.weight.argsort(descending=True, stable=True)[:most]
-        some = found.chosen(order)
+        some = heaviest(found, most)
         index = some.index.tolist()
         return cls(
             branch=branch,
@@ -121,7 +116,6 @@ def spread(count: int, images: int) -> list[int]:
     return places
 
 
-@torch.no_grad()
 def mine(
     pipeline: Pipeline,
     model: Model,
@@ -130,32 +124,13 @@ def mine(
     cues: Cues | None,
     most: int | None = HEAVIEST,
 ) -> list[Mined]:
-    """Return what each branch would be taught on an image by the model as it is.
+    """Return what each branch would be taught on an image, as ``branches_of`` does.
 
-    The model sees the image once, as prediction shows it first, and its tags, no mask.
-    The list is empty if the image has no tags, no proposals, or lacks the points that
-    would teach a branch. Without cues, it lacks the branch that they would teach.
+    Without cues, it lacks the branch that they would teach.
     """
-    proposals = bag.proposals
-    if not len(proposals) or not bag.tags.any():
-        return []
-    clusters = None
-    unknown = cues is None and not strategy.anti_noise
-    if cues is not None and not strategy.anti_noise:
-        labels = cues(bag)
-        if labels is None or not bool(labels.any()):
-            return []
-        clusters = labels.to(model.device)
-    model.eval()
-    pooled = pipeline.features(model)(bag, pipeline.test_views[0])
-    scores, evidence = model(pooled), model.evidence(pooled, strategy.miner)
-    previous: list[BranchScores] = [scores.anti_noise, *scores.branches[:-1]]
-    meeting = overlaps(proposals).to(model.device)
-    tags = bag.tags.to(model.device)
-    counts = bag.image.counts
-    if counts is not None:
-        counts = counts.to(model.device)
-    first = int(unknown)
-    given = (meeting, tags, clusters, counts, evidence)
-    found = strategy.mined(first, previous[first:], *given, done=1.0)
-    return [Mined.of(k, one, most) for k, one in enumerate(found, first)]
+    found = branches_of(pipeline, model, strategy, bag, (), cues)
+    return [
+        Mined.of(one.number, one.pseudo, most)
+        for one in found
+        if one.pseudo is not None
+    ]

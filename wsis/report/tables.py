@@ -78,8 +78,13 @@ def figure(row: Row, name: str) -> str:
     if name not in row.mean:
         return "–"
     deviation = row.deviation.get(name)
-    mean = f"{row.mean[name]:.1f}"
+    mean = rounded(row.mean[name])
     return mean if deviation is None else f"{mean} ± {deviation:.1f}"
+
+
+def rounded(value: float) -> str:
+    """Return a figure as tables show it; those that look equal count as equal."""
+    return f"{value:.1f}"
 
 
 def shared(results: Mapping[str, Any], label: str, name: str) -> str:

@@ -65,7 +65,7 @@ class Advice:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.text} (docs/troubleshooting.md#{self.topic.replace(' ', '-')})"
+        return f"{self.text} (wsis help {self.topic.replace(' ', '-')})"
 
 
 def by_effect(found: Iterable[Advice]) -> list[Advice]:

@@ -1,7 +1,7 @@
 """Trains from tags, and keeps the result as a folder that is loaded again."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +11,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from wsis import plugins
-from wsis._support.checks import at_least, warn
+from wsis._support.checks import at_least, few, warn
 from wsis._support.places import cache_folder, torch_device
 from wsis._support.progress import Monitor, Silent
 from wsis._support.provenance import commit, device_in_words, versions
@@ -29,6 +29,7 @@ from wsis.contracts import (
     TaggedImage,
 )
 from wsis.cues.balance import hint
+from wsis.data.annotations import known_classes
 from wsis.data.halves import summary, tell_repeated, tell_shared, tell_untagged
 from wsis.features.backbones import RANDOM
 from wsis.geometry.predictions import Predictions
@@ -36,7 +37,8 @@ from wsis.proposals.bags import keys_of
 from wsis.runs._ahead import make_ahead
 from wsis.runs._card import CHECKPOINT, BaseCard, RunError, check_room
 from wsis.runs._identity import STATE
-from wsis.runs._trained import Tick, Trained, counting
+from wsis.runs._trained import Picture, Tick, Trained, as_image, counting
+from wsis.runs.branches import Branch, branches_of
 from wsis.runs.pipeline import Pipeline
 from wsis.runs.recipes import Recipe, suited
 from wsis.runs.settings import (
@@ -148,6 +150,44 @@ class Run(Trained):
         """Return the instances on one image, of the classes allowed."""
         [bag] = self.pipeline.test_bags([image])
         return self.pipeline.predict(self.model, bag.once(), allowed, tick)
+
+    def branches(
+        self,
+        photo: Picture,
+        *,
+        tags: Iterable[str] | str | None = None,
+        miner: Part | Miner | str | None = None,
+    ) -> list[Branch]:
+        """Return each branch's scores on a photo, and the pseudo instances mined there.
+
+        They are those of the model as it is, seeing the photo once, by the proposals of
+        prediction. The list is empty where there are no proposals.
+
+        Args:
+            photo: as in ``predict``; an image of a data set brings its tags.
+            tags: the classes on the photo, which the miner looks for.
+            miner: mines in place of the one that taught the run, to compare them on the
+                same scores.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            LookupError: if a tag is no class of the run, or there is no such miner.
+            ValueError: if it is not a photo, or has no tags.
+        """
+        image = as_image(photo, len(self.classes))
+        if tags is not None:
+            known = known_classes(tags, self.classes)
+            found = torch.tensor([name in known for name in self.classes])
+            image = replace(image, tags=found, points=None, counts=None)
+        if not image.tags.any():
+            raise ValueError(
+                f"expected the tags of {image.name}, which the miner looks for, got "
+                f"none; give them as tags=[...], of {few(self.classes)}"
+            )
+        [bag] = self.pipeline.test_bags([image])
+        strategy = self.pipeline.strategy(self.card.miner if miner is None else miner)
+        given = self.pipeline, self.model, strategy, bag.once(), self.classes
+        return branches_of(*given)
 
 
 def train(
