@@ -321,6 +321,16 @@ def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
     ]
 
 
+def test_what_is_left_out_of_single_files_needs_no_folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "b.png").symlink_to("a.png")
+
+    with pytest.warns(InputWarning, match="^links to other photos are left out"):
+        assert images_in([tmp_path / "a.png", tmp_path / "b.png"]) == [
+            tmp_path / "a.png"
+        ]
+
+
 def test_photos_are_known_by_suffix_or_content(tmp_path):
     photo = Pillow.new("RGB", (6, 4))
     for name, kind in (("a.jfif", "JPEG"), ("b.webp", "WEBP"), ("c", "PNG")):

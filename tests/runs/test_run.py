@@ -3,6 +3,8 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import pytest
@@ -347,6 +349,8 @@ def test_photos_come_in_any_form(tmp_path):
         assert one.score.equal(found[0].score)
     with pytest.raises(ValueError, match=r"shape \(2, 2\) and type uint8"):
         run.predict(np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"shape \(0, 2, 3\) and type uint8"):
+        run.predict(np.zeros((0, 2, 3), np.uint8))
 
 
 def test_a_run_is_measured_by_masks_alone(tmp_path):
@@ -394,6 +398,11 @@ def test_photos_that_a_run_was_trained_on_are_told_where_they_are_measured(tmp_p
     assert len(set(run.photos)) == 4
     for one in (run, loaded):
         one.evaluate(val)
+        unread = patch.object(type(one), "find", side_effect=AssertionError)
+        with unread, catch_warnings():
+            simplefilter("error", InputWarning)  # before anything is predicted
+            with pytest.raises(InputWarning, match="1 of 2 measured photos"):
+                one.evaluate(mixed)
         with pytest.warns(InputWarning, match=r"1 of 2 measured photos .*: train 1;"):
             one.evaluate(mixed)
     # An earlier version kept one digest of all.

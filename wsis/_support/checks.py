@@ -26,6 +26,10 @@ class WeightsError(ValueError):
     """The weights of a part are missing, unreadable or of another network."""
 
 
+class StoreError(ValueError):
+    """A store is missing, damaged, or has other proposals than asked for."""
+
+
 def warn(text: str) -> None:
     """Warn of an input that is used only in part or read by assumption."""
     warnings.warn(text, InputWarning, stacklevel=3)

@@ -67,9 +67,9 @@ class Listing:
             ]
             for why, paths in self.left_out.items()
         }
-        where = few([str(folder) for folder in folders])
+        where = "".join(f"{one}: " for one in [few([*map(str, folders)])] if one)
         return [
-            f"{where}: {_LEFT_OUT[why].format(len(some), few(some))}"
+            f"{where}{_LEFT_OUT[why].format(len(some), few(some))}"
             for why, some in names.items()
             if some
         ]

@@ -27,6 +27,7 @@ from wsis.runs._identity import (
     changed,
     check_kind,
     class_path,
+    plain_number,
     settings_of,
 )
 from wsis.training.schedule import Schedule
@@ -68,6 +69,11 @@ class Part(BaseModel):
     name: str
     settings: dict[str, Any] = {}
     given: Any = Field(default=None, exclude=True, repr=False)
+
+    @field_validator("settings")
+    @classmethod
+    def _numbers(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        return {key: plain_number(value) for key, value in settings.items()}
 
     def __eq__(self, other: object) -> bool:
         # An object is what its name and settings say, so a part read back is the same.
@@ -483,7 +489,9 @@ def overridden(
 
 
 def _pairs(overrides: Overrides) -> Iterable[tuple[str, Any]]:
-    return overrides.items() if isinstance(overrides, Mapping) else map(pair, overrides)
+    if not isinstance(overrides, Mapping):
+        return map(pair, overrides)
+    return [(key, plain_number(value)) for key, value in overrides.items()]
 
 
 def _part_with(
