@@ -233,7 +233,8 @@ def _annotated(
                 copies.append(f"{where} ({photo.path.name})")
             seen.add(same)
             found[one["image_id"]].append((label, mask, crowd, area))
-            outlines.add(mask, where, photo.path.name, photo.size, _if_turned(photo))
+            name, hint = photo.path.name, _if_turned(photo)
+            outlines.add(mask, where, name, photo.size, hint, one.get("bbox"))
     odd = [
         f"annotations[{i}]: {one['iscrowd']!r}"
         for i, one in enumerate(file.annotations)
