@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 
 from wsis._support.checks import InputWarning
 from wsis.contracts import DataSource
+from wsis.data.exports import exported_tags
 from wsis.data.folder import FolderData
 
 
@@ -232,6 +233,52 @@ def test_photos_anywhere_are_used_or_counted(tmp_path):
         "JPEG, for instance with: magick photo.heic photo.jpg",
         "subfolders without a photo are left out (1): empty",
     ]
+
+
+@pytest.mark.parametrize("outer", [("original", "augmented"), ("2023", "batch_2")])
+def test_folders_of_versions_are_no_tags(tmp_path, outer):
+    for version in outer:
+        names = "cat/a.png", "dog/b.png", "loose.png"
+        photos(tmp_path, *(f"{version}/{name}" for name in names))
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tagged.classes == ("cat", "dog")
+    assert tags(tagged)[f"{outer[0]}/cat/a.png"] == ["cat"]
+    assert "as several of these hold the same (2): cat, dog; if they" in said[0]
+    assert "photos in no tag's subfolder are left out (2)" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("paths", "hint"),
+    [
+        (["cat/day/a.png", "dog/day/b.png"], ", though several hold the same (day)"),
+        (["2023/cat/a.png", "2024/dog/b.png"], ""),
+        (["animals/cat/a.png", "animals/dog/b.png"], "; is {root}/animals the root?"),
+    ],
+)
+def test_the_outermost_folder_is_the_tag_elsewhere(tmp_path, paths, hint):
+    photos(tmp_path, *paths)
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tags(tagged) == {one: [one.split("/")[0]] for one in paths}
+    assert f"outermost{hint.format(root=tmp_path)} (2): {paths[0]}" in said[0]
+
+
+def test_results_beside_the_tags_are_no_tag(tmp_path):
+    photos(tmp_path, "cat/a.png", "dog/b.png", "found/c.png", "out/coco/images/d.png")
+    for one in ("found/predictions.json", "out/steps.json", "out/coco/instances.json"):
+        (tmp_path / one).write_text('{"images": [], "annotations": 1, "categories": 2}')
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tags(tagged) == {"cat/a.png": ["cat"], "dog/b.png": ["dog"]}
+    assert sorted(one.removeprefix(f"{tmp_path}: ") for one in said) == [
+        "folders of drawings by wsis predict are left out (1): found",
+        "folders of results of wsis run are left out (1): out",
+    ]
+    assert exported_tags(tmp_path).kind == "a subfolder per tag"
 
 
 def test_a_linked_folder_gives_its_photos_to_both_tags(tmp_path):

@@ -299,8 +299,9 @@ def test_folders_give_their_photos_by_path_at_any_depth(tmp_path):
 
 
 def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
-    for name in ("a.png", ".b.png", ".c/d.jpg", "e.HEIC", "found/predictions.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    files = "a.png", ".b.png", ".c/d.jpg", "e.HEIC", "found/predictions.json"
+    for name in (*files, "wsis-out/steps.json", "wsis-out/coco/images/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "f.png").symlink_to("a.png")
     (tmp_path / "g.png").symlink_to("gone.png")
@@ -312,6 +313,7 @@ def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
     assert found == ["a.png"]
     assert sorted(told) == [
         "folders of drawings by wsis predict are left out (1): found",
+        "folders of results of wsis run are left out (1): wsis-out",
         "hidden photos are left out (2): .b.png, .c/d.jpg; rename those to use",
         "links back to a folder that holds them are left out (1): h",
         "links that lead nowhere are left out (1): g.png; fetch their files",

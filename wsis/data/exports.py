@@ -13,7 +13,7 @@ import yaml
 
 from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
-from wsis.data._listing import SUFFIXES, listing
+from wsis.data._listing import SUFFIXES, listing, results_in
 from wsis.data._tables import header, read_rows
 from wsis.data._tags import clean, seems_counted
 from wsis.data.annotations import (
@@ -122,16 +122,21 @@ def _of_halves(root: Path) -> ExportedTags | None:
 
 
 class _Files:
-    """The files of a folder at any depth, but hidden ones: found and parsed once."""
+    """The files of a folder at any depth: found and parsed once.
+
+    Hidden files are left out, and wsis's own results, of which ``listing`` tells.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._all = sorted(
+        there = sorted(
             one
             for one in root.rglob("*")
             if not any(x.startswith(".") for x in one.relative_to(root).parts)
             and one.is_file()
         )
+        own = {one.parent for one in there if results_in(one.parent)} - {root}
+        self._all = [one for one in there if own.isdisjoint(one.parents)]
 
     def of(self, *suffixes: str) -> list[Path]:
         """Return those of some suffixes."""
