@@ -207,8 +207,8 @@ def test_weights_of_another_model_are_refused(saved, pipeline):
     ("change", "message"),
     [
         ({"supervision": ["magic"]}, "supervision: .*'magic'"),
-        ({"category_ids": [5]}, "it: .*expected 2 category_ids, each once"),
-        ({"classes": ["disc", "disc"]}, "it: .*expected 2 classes, each once"),
+        ({"category_ids": [5]}, "expected 2 category_ids, each once"),
+        ({"classes": ["disc", "disc"]}, "expected 2 classes, each once"),
     ],
 )
 def test_a_card_that_cannot_be_is_refused(saved, change, message):

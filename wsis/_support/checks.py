@@ -45,6 +45,8 @@ def wrong_value(problem: Mapping[str, Any]) -> str:
     message: str = problem["msg"]
     if problem["type"] == "path_type":
         return "expected a path"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])  # our own words
     message = message.replace("Input should be", "expected")
     message = message.replace("a valid tuple", "a list")
     return message[:1].lower() + message[1:]

@@ -260,7 +260,7 @@ def _check(network: HedNetwork, path: Path) -> None:
             layers.append((_name(number, i), one, (len(one[0]), width, 3, 3)))
             width = len(one[0])
         layers.append((f"dsn{number}", side, (1, width, 1, 1)))
-    state = {}
+    state = dict[str, Tensor]()
     for name, (weight, bias), shape in layers:
         if tuple(weight.shape) != shape or len(bias) != shape[0]:
             raise ValueError(f"a layer is of {tuple(weight.shape)} instead of {shape}")
