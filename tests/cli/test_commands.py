@@ -689,7 +689,7 @@ def test_evaluate_names_a_damaged_file(photos, tmp_path):
     results.write_text("[")
     files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
 
-    assert "results.json: Expecting value" in wsis(
+    assert "results.json is not JSON: Expecting value" in wsis(
         "evaluate", "--predictions", results, *files, code=1
     )
 

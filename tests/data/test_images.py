@@ -450,3 +450,12 @@ def test_a_name_in_another_case_is_hinted_at(tmp_path):
 
     with pytest.raises(FileNotFoundError, match=r"did you mean 'a\.JPG'\?"):
         check_files(tmp_path, ["A.jpg"])
+
+
+@pytest.mark.parametrize("name", ["photos/a.jpg", "C:\\photos\\a.JPG", "a"])
+def test_a_name_with_another_folder_or_without_suffix_is_hinted_at(tmp_path, name):
+    saved(tmp_path / "a.jpg", halves("RGB", RED, RED))
+    (tmp_path / "tags.csv").write_text("")
+
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'a\.jpg'\?"):
+        check_files(tmp_path, [name])

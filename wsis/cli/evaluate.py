@@ -71,7 +71,11 @@ def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
     if isinstance(source, Numbered):
         numbers = source.category_ids()
     try:
-        found, val = matched(parse_json(path.read_bytes()), val, numbers)
+        content = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"expected predictions, {path} is not JSON: {error}") from None
+    try:
+        found, val = matched(content, val, numbers)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return evaluate(found, val.truths, val.tagged.classes)
