@@ -692,6 +692,8 @@ def test_evaluate_names_a_damaged_file(photos, tmp_path):
     assert "results.json is not JSON: Expecting value" in wsis(
         "evaluate", "--predictions", results, *files, code=1
     )
+    folder = ("--predictions", tmp_path)
+    assert "is a folder; name the" in wsis("evaluate", *folder, *files, code=2)
 
 
 def test_proposals_are_shown(photos, tmp_path):

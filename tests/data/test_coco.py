@@ -280,6 +280,17 @@ def test_outlines_beyond_their_photo_are_told(tmp_path, outline, hint):
 CORNER = [[2, 3, 60, 3, 60, 40, 2, 40]]
 
 
+def test_objects_that_another_mark_ignores_are_told(tmp_path):
+    marked = [annotation(1, 9, LEFT, ignore=1), annotation(1, 9, RIGHT, ignore=0)]
+    crowd = annotation(1, 2, LEFT, ignore=1, iscrowd=1)
+    path, photos = data_set(tmp_path, [image(1)], [*marked, crowd])
+
+    with pytest.warns(InputWarning, match=r"1 of 3 objects .*: annotations\[0\]; set"):
+        [truth] = read_annotated(path, photos).truths
+
+    assert truth.ignore.tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("boxes", "told"),
     [

@@ -51,6 +51,11 @@ def evaluate(
     from wsis.data.halves import summary
     from wsis.report import METRICS
 
+    if predictions is not None and predictions.is_dir():
+        raise UsageError(
+            f"expected a file of predictions, {predictions} is a folder; name the "
+            "predictions.json in it"
+        )
     source = data.source()
     val = options.masks_of(source)
     typer.echo(printable(summary(val.tagged)))

@@ -262,6 +262,17 @@ def _annotated(
             f"{file.path}: all objects are crowds (iscrowd), which count neither as "
             "found nor as missed; set it to 0 for those to find"
         )
+    unread = [
+        f"annotations[{i}]"
+        for i, one in enumerate(file.annotations)
+        if one.get("ignore") and not one.get("iscrowd")
+    ]
+    if unread:
+        warn(
+            f"{file.path}: {len(unread)} of {len(file.annotations)} objects are marked "
+            f"by ignore, which nothing reads: {few(unread)}; set iscrowd to 1 for "
+            "those that count neither as found nor as missed"
+        )
     if copies:
         warn(
             f"{file.path}: {len(copies)} of {len(file.annotations)} objects are listed "

@@ -265,7 +265,7 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
                 f"expected Label Studio's export as JSON, {path} is JSON-MIN; export "
                 "the project again as JSON"
             )
-        if {"data", "annotations"} <= tasks[0].keys():
+        if "data" in tasks[0] and not tasks[0].keys().isdisjoint(_ANSWERS):
             given = [_task(path, i, one) for i, one in enumerate(tasks)]
             rows = [
                 (name, [tag for some in by for tags in some.values() for tag in tags])
@@ -282,6 +282,9 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
     return found
 
 
+_ANSWERS = "annotations", "predictions"
+"""Keys of Label Studio's tasks; those that were never opened there lack the first."""
+
 _Answers = Mapping[tuple[str, bool], Sequence[str]]
 """Tags of an annotation by question, and whether it asks for no objects."""
 
@@ -291,7 +294,7 @@ def _task(path: Path, index: int, task: Any) -> tuple[str, list[_Answers]]:
     given: list[_Answers] = []
     try:
         values = [one for one in task["data"].values() if isinstance(one, str)]
-        for one in task["annotations"]:
+        for one in task.get("annotations", ()):
             if one.get("was_cancelled"):
                 continue
             answers: dict[tuple[str, bool], list[str]] = defaultdict(list)
@@ -505,7 +508,14 @@ def _yolo_lists(files: _Files) -> list[_Names]:
             raise ValueError(
                 f"{path}: expected YAML: {' '.join(str(error).split())}"
             ) from None
-        names = content.get("names") if isinstance(content, dict) else None
+        content = content if isinstance(content, dict) else {}
+        if content.get("predicted") == "true":
+            raise ValueError(
+                f"expected tags, {path} says that its labels are predicted, and they "
+                "may be wrong: wsis export --accepted writes what is right; or check "
+                "all of them, and take the line predicted out"
+            )
+        names = content.get("names")
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and all(str(i).isdecimal() for i in names):
