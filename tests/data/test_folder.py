@@ -237,7 +237,15 @@ def test_photos_anywhere_are_used_or_counted(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("outer", [("original", "augmented"), ("2023", "batch_2")])
+def test_images_and_masks_are_no_versions(tmp_path):
+    names = (f"{one}/{tag}/a.png" for one in ("images", "masks") for tag in "xy")
+    photos(tmp_path, *names)
+
+    with pytest.raises(ValueError, match=r"got images, masks with folders inside"):
+        FolderData(root=tmp_path).train()
+
+
+@pytest.mark.parametrize("outer", [("raw", "augmented"), ("2023", "batch_2")])
 def test_folders_of_versions_are_no_tags(tmp_path, outer):
     for version in outer:
         names = "cat/a.png", "dog/b.png", "loose.png"

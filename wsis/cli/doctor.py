@@ -148,12 +148,12 @@ def _of_data(
     parts, step = pipeline(source), max(1, len(val.truths) // LOOK)
     with Bars() as bars:
         keys = keys_of(parts.bags(val.tagged.images), bars)
-        own = keys_of(parts.bags(tagged.images), bars)
-    tell_repeated(tagged.images, own)
+        learned = [] if run else keys_of(parts.bags(tagged.images), bars)
     if run is not None:
         run.tell_trained_on(val.tagged.images, keys)
     else:
-        tell_shared(val.tagged.images, keys, own)
+        tell_repeated(tagged.images, learned)
+        tell_shared(val.tagged.images, keys, learned)
     images, truths = val.tagged.images[::step][:LOOK], list(val.truths)[::step][:LOOK]
     proposals = (bag.proposals for bag in parts.test_bags(images))
     label = (parts.settings.test_source or parts.settings.source).label

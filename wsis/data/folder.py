@@ -354,7 +354,7 @@ _PARTS = {
 _VERSION = re.compile(
     r"((batch|camera|cam|day|month|part|round|run|session|set|version|visit|week|year|v)"
     r"? ?\d+( \d+)*)|originals?|augment(ed|ation|ations)|aug|cropped|resized|flipped|"
-    r"rotated|synthetic|real|old|new|clean|noisy|extra|more|" + "|".join(_PARTS)
+    r"rotated|synthetic|real|raw|old|new|clean|noisy|extra|more"
 )
 """What folders that hold a folder for each tag are called, and hardly ever a tag."""
 
