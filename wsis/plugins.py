@@ -229,8 +229,9 @@ def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
     """Return a hint at the choice that was probably meant, or nothing."""
     import difflib
 
-    close = difflib.get_close_matches(word, list(choices), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    folded = {one.casefold(): one for one in choices}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""
 
 
 def _choice(kind: Kind, registered: Mapping[str, Any]) -> str:

@@ -689,9 +689,11 @@ def test_evaluate_names_a_damaged_file(photos, tmp_path):
     results.write_text("[")
     files = ("--data", "coco", "--images", photos.images, "--val", photos.val)
 
-    assert "results.json: Expecting value" in wsis(
+    assert "results.json is not JSON: Expecting value" in wsis(
         "evaluate", "--predictions", results, *files, code=1
     )
+    folder = ("--predictions", tmp_path)
+    assert "is a folder; name the" in wsis("evaluate", *folder, *files, code=2)
 
 
 def test_proposals_are_shown(photos, tmp_path):

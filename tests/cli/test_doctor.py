@@ -31,6 +31,17 @@ def test_a_folder_gets_advice_on_its_tags(folder):
     assert "(wsis help tags-with-fewer-than-20-photos)" in text
 
 
+def test_photos_that_cannot_be_read_come_first(folder):
+    (folder / "disc/a.png").write_text("<html>404 Not Found")
+
+    text = wsis("doctor", folder)
+    data = wsis("doctor", "--data", "folder", "--root", folder)
+
+    for said in (text, data):
+        assert "1. photos that cannot be read (1): disc/a.png; replace them" in said
+        assert "2. tags with fewer than 20 photos" in said
+
+
 def test_an_export_gets_advice_without_a_table_left_behind(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     photos = sorted(folder.rglob("*.png"))
@@ -50,7 +61,12 @@ def test_masks_tell_of_proposals(drawn, tmp_path):
     cache = ("--cache", tmp_path / "cache")
 
     text = wsis("doctor", *drawn.options, *few, *cache)
+    mixed = ("--val", leaky(drawn, tmp_path / "mixed.json"))
+    shared = wsis("doctor", *drawn.options[:-2], *mixed, *few, *cache)
 
+    told = "1 of 4 validation photos are also training photos (the same pixels): train0"
+    assert told in shared
+    assert "also training photos" not in text
     assert "1. proposals of region_tree" in text
     assert "of 3 objects on 3 photos" in text
     assert "2. tags with fewer than 20 photos" in text

@@ -225,6 +225,7 @@ def test_start_keeps_a_file_unless_it_is_forced(here, untimed):
     (here / "wsis.toml").write_text("# mine")
 
     assert "wsis.toml exists; --force replaces it" in start(code=2)
+    assert "there is no nowhere" in wsis("start", "nowhere", code=1)
     assert (here / "wsis.toml").read_text() == "# mine"
     start("--force")
     assert "photos =" in (here / "wsis.toml").read_text()

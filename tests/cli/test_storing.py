@@ -262,6 +262,8 @@ def test_verify_finds_damage(store, tmp_path):
 
     assert "damaged, its checksum is not what the index says" in text
     assert "no store.json" in wsis("verify", tmp_path, code=1)
+    source = ("--source", f"files:path={tmp_path}")
+    assert "no store.json" in wsis("evaluate", *source, code=1)
 
 
 def test_a_source_and_its_store_measure_alike(store, photos, tmp_path):

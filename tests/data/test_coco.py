@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,41 @@ def test_outlines_beyond_their_photo_are_told(tmp_path, outline, hint):
 
 
 CORNER = [[2, 3, 60, 3, 60, 40, 2, 40]]
+
+
+def test_objects_that_another_mark_ignores_are_told(tmp_path):
+    marked = [annotation(1, 9, LEFT, ignore=1), annotation(1, 9, RIGHT, ignore=0)]
+    crowd = annotation(1, 2, LEFT, ignore=1, iscrowd=1)
+    path, photos = data_set(tmp_path, [image(1)], [*marked, crowd])
+
+    with pytest.warns(InputWarning, match=r"1 of 3 objects .*: annotations\[0\]; set"):
+        [truth] = read_annotated(path, photos).truths
+
+    assert truth.ignore.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [
+        ([[0, 0, 4, 2], [0, 1, 3, 2]], "1 of 2 outlines .* are x and y swapped"),
+        ([[0, 0, 4, 2], [3, 0, 3, 1]], "2 of 2 outlines lie elsewhere than the boxes"),
+        ([[0, 0, 2, 4], [3, 0, 3, 1]], r"1 of 2 .* annotations\[1\] \(x from 1 to 3"),
+        ([[0, 0, 2, 3], [0, 0, 3, 3]], None),
+        ([[0, 0, 0, 0], None], None),
+        (["no box", [1, 2]], None),
+    ],
+)
+def test_outlines_elsewhere_than_their_boxes_are_told(tmp_path, recwarn, boxes, told):
+    outlines = [[[0, 0, 2, 0, 2, 4, 0, 4]], [[1, 0, 3, 0, 3, 3, 1, 3]]]
+    both = zip(outlines, boxes, strict=True)
+    found = [annotation(1, 9, outline, bbox=box) for outline, box in both]
+    path, photos = data_set(tmp_path, [image(1)], found)
+
+    read_annotated(path, photos)
+
+    said = [str(one.message) for one in recwarn]
+    assert len(said) == bool(told)
+    assert not told or re.search(told, said[0])
 
 
 @pytest.mark.parametrize(

@@ -496,9 +496,12 @@ def test_values_of_label_studio_may_be_texts_and_taxonomies(tmp_path):
 
     for one in tasks:
         one["predictions"] = [one["annotations"].pop()]
-    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
-    with pytest.raises(ValueError, match=r"none of 2 tasks .* predictions are none"):
-        exported_tags(tmp_path)
+    never_opened = [{x: one[x] for x in ("data", "predictions")} for one in tasks]
+    message = r"none of 2 tasks .* predictions are none"
+    for some in (tasks, never_opened):
+        (tmp_path / "tasks.json").write_text(json.dumps(some))
+        with pytest.raises(ValueError, match=message):
+            exported_tags(tmp_path)
 
 
 @pytest.mark.parametrize(("yes", "no"), [("TRUE", "FALSE"), ("1.0", "0.0"), ("x", "")])

@@ -9,6 +9,7 @@ from PIL import Image as Pillow
 
 from wsis._support.checks import InputWarning
 from wsis.contracts import DataSource
+from wsis.data.exports import exported_tags
 from wsis.data.folder import FolderData
 
 
@@ -117,6 +118,8 @@ def test_there_is_no_half_with_masks(tmp_path):
         ("file,tags\na.png,dog\nb.png,Dog\n", ValueError, "'dog' and 'Dog'"),
         ("sep=;\nfile;tags\na.png\n", ValueError, "line 3: expected file,tags"),
         ("file,tags,tags\na.png,dog,cat\n", ValueError, "each once"),
+        ("file,tags,\na.png,dog,cat\n", ValueError, "line 2: expected file,tags;"),
+        ("file,tags,,more\na.png,dog,,\n", ValueError, "each once, got"),
         ("f\x00i\x00le,tags\n", ValueError, "UTF-16 without a mark"),
         ("file,tags\na.png,\nb.png,\n", ValueError, "photos with tags"),
         ("file,tags\nz.png,dog\n", FileNotFoundError, "1 of 1 photos.*z.png"),
@@ -232,6 +235,60 @@ def test_photos_anywhere_are_used_or_counted(tmp_path):
         "JPEG, for instance with: magick photo.heic photo.jpg",
         "subfolders without a photo are left out (1): empty",
     ]
+
+
+def test_images_and_masks_are_no_versions(tmp_path):
+    names = (f"{one}/{tag}/a.png" for one in ("images", "masks") for tag in "xy")
+    photos(tmp_path, *names)
+
+    with pytest.raises(ValueError, match=r"got images, masks with folders inside"):
+        FolderData(root=tmp_path).train()
+
+
+@pytest.mark.parametrize("outer", [("raw", "augmented"), ("2023", "batch_2")])
+def test_folders_of_versions_are_no_tags(tmp_path, outer):
+    for version in outer:
+        names = "cat/a.png", "dog/b.png", "loose.png"
+        photos(tmp_path, *(f"{version}/{name}" for name in names))
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tagged.classes == ("cat", "dog")
+    assert tags(tagged)[f"{outer[0]}/cat/a.png"] == ["cat"]
+    assert "as several of these hold the same (2): cat, dog; if they" in said[0]
+    assert "photos in no tag's subfolder are left out (2)" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("paths", "hint"),
+    [
+        (["cat/day/a.png", "dog/day/b.png"], ", though several hold the same (day)"),
+        (["2023/cat/a.png", "2024/dog/b.png"], ""),
+        (["animals/cat/a.png", "animals/dog/b.png"], "; is {root}/animals the root?"),
+    ],
+)
+def test_the_outermost_folder_is_the_tag_elsewhere(tmp_path, paths, hint):
+    photos(tmp_path, *paths)
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tags(tagged) == {one: [one.split("/")[0]] for one in paths}
+    assert f"outermost{hint.format(root=tmp_path)} (2): {paths[0]}" in said[0]
+
+
+def test_results_beside_the_tags_are_no_tag(tmp_path):
+    photos(tmp_path, "cat/a.png", "dog/b.png", "found/c.png", "out/coco/images/d.png")
+    for one in ("found/predictions.json", "out/steps.json", "out/coco/instances.json"):
+        (tmp_path / one).write_text('{"images": [], "annotations": 1, "categories": 2}')
+
+    tagged, said = told(FolderData(root=tmp_path))
+
+    assert tags(tagged) == {"cat/a.png": ["cat"], "dog/b.png": ["dog"]}
+    assert sorted(one.removeprefix(f"{tmp_path}: ") for one in said) == [
+        "folders of drawings by wsis predict are left out (1): found",
+        "folders of results of wsis run are left out (1): out",
+    ]
+    assert exported_tags(tmp_path).kind == "a subfolder per tag"
 
 
 def test_a_linked_folder_gives_its_photos_to_both_tags(tmp_path):
@@ -372,6 +429,10 @@ def test_lists_and_quotes_are_no_tags(tmp_path, cell, message):
         ("no_dog", r"deny or doubt others .* \(1\): no_dog \(0\.png\)"),
         ("sofa ?", "deny or doubt others"),
         ("Empty", "are read as classes"),
+        ("no", r"are read as classes; leave the cell empty .* \(1\): no \(0"),
+        ("hot%20dog", r"look garbled, .* \(1\): hot%20dog \(0\.png\)"),
+        ("dog&amp", "look garbled"),
+        ("k\u00c3\u00a4fer", "look garbled, by another encoding"),
         ("0", r"are numbers are read as names of classes; .* \(1\): 0 \(0\.png\)"),
         ("[dog", "hold quotes or brackets"),
         ("dogs", r"an accent, a space, .* \(2\): dogs \(0.png\), dog \(1.png\)"),
@@ -401,6 +462,7 @@ def test_photos_are_found_in_either_unicode_form(tmp_path):
     [
         "\ufefffile,tags\na.png,dog\n".encode(),
         b"sep=;\r\nFile;TAGS\r\na.png;dog\r\n;\r\n",
+        b"file;tags;;\r\na.png;dog;; \r\n;;;\r\n",
         "file\ttags\r\na.png\tdog\r\n".encode("utf-16"),
         b'"file","tags"\na.png,dog\n,\n',
     ],

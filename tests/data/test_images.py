@@ -299,8 +299,9 @@ def test_folders_give_their_photos_by_path_at_any_depth(tmp_path):
 
 
 def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
-    for name in ("a.png", ".b.png", ".c/d.jpg", "e.HEIC", "found/predictions.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    files = "a.png", ".b.png", ".c/d.jpg", "e.HEIC", "found/predictions.json"
+    for name in (*files, "wsis-out/steps.json", "wsis-out/coco/images/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "f.png").symlink_to("a.png")
     (tmp_path / "g.png").symlink_to("gone.png")
@@ -312,6 +313,7 @@ def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
     assert found == ["a.png"]
     assert sorted(told) == [
         "folders of drawings by wsis predict are left out (1): found",
+        "folders of results of wsis run are left out (1): wsis-out",
         "hidden photos are left out (2): .b.png, .c/d.jpg; rename those to use",
         "links back to a folder that holds them are left out (1): h",
         "links that lead nowhere are left out (1): g.png; fetch their files",
@@ -319,6 +321,16 @@ def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
         "photos that Pillow does not read are left out (1): e.HEIC; convert to JPEG, "
         "for instance with: magick photo.heic photo.jpg",
     ]
+
+
+def test_what_is_left_out_of_single_files_needs_no_folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "b.png").symlink_to("a.png")
+
+    with pytest.warns(InputWarning, match="^links to other photos are left out"):
+        assert images_in([tmp_path / "a.png", tmp_path / "b.png"]) == [
+            tmp_path / "a.png"
+        ]
 
 
 def test_photos_are_known_by_suffix_or_content(tmp_path):
@@ -438,3 +450,12 @@ def test_a_name_in_another_case_is_hinted_at(tmp_path):
 
     with pytest.raises(FileNotFoundError, match=r"did you mean 'a\.JPG'\?"):
         check_files(tmp_path, ["A.jpg"])
+
+
+@pytest.mark.parametrize("name", ["photos/a.jpg", "C:\\photos\\a.JPG", "a"])
+def test_a_name_with_another_folder_or_without_suffix_is_hinted_at(tmp_path, name):
+    saved(tmp_path / "a.jpg", halves("RGB", RED, RED))
+    (tmp_path / "tags.csv").write_text("")
+
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'a\.jpg'\?"):
+        check_files(tmp_path, [name])

@@ -90,6 +90,8 @@ def test_a_json_in_cocos_format_does_too(tmp_path):
         ("file,x,y,class\n", "has none"),
         ("file,x,y,class\nd.jpg,1,2\n", "line 2: expected file,x,y,class"),
         ("file,x,y,class\nd.jpeg,1,2,cat\n", r"line 2.*no image 'd.jpeg'.*'d.jpg'"),
+        ("file,x,y,class\nD.JPG,1,2,cat\n", r"no image 'D.JPG' \(did you .*'d.jpg'"),
+        ("file,x,y,class\np/d.jpg,1,2,cat\n", r"no image 'p/d.jpg' .*'d.jpg'"),
         ("file,x,y,class\nd.jpg,1,2,cta\n", r"line 2.*'cta' \(did you mean 'cat'"),
         ("file,x,y,class\nd.jpg,one,2,cat\n", "line 2.*in pixels.*'one'"),
         ("file,x,y,class\nd.jpg,-1,2,cat\n", "line 2.*at least 0.*'-1'"),

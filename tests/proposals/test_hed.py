@@ -200,10 +200,17 @@ def test_refuses_settings_out_of_range(weights, settings, message):
     ("name", "change", "message"),
     [
         ("block3/layers/conv2d_1", lambda w: w[:, :, :1], "instead of"),
-        ("fuse", lambda w: w * np.nan, "1 of 2 tensors hold NaN or infinity: weight"),
+        ("fuse", lambda w: w * np.nan, "1 of 38 tensors hold NaN or infinity: fuse"),
+        (
+            "block3/layers/conv2d_1",
+            lambda w: w * 0,
+            "1 of 38 tensors hold zeros alone: block3/layers/conv2d_1/vars/0; was a",
+        ),
     ],
 )
-def test_layers_that_do_not_fit_or_hold_nan_are_refused(weights, name, change, message):
+def test_layers_that_do_not_fit_or_hold_no_values_are_refused(
+    weights, name, change, message
+):
     with h5py.File(weights, "a") as file:
         changed = change(file[f"{name}/vars/0"][()])
         del file[f"{name}/vars/0"]

@@ -116,6 +116,7 @@ def test_weights_that_lack_or_spoil_a_tensor_are_refused(weights, photo, tmp_pat
     (tmp_path / "config.json").write_bytes(config.read_bytes())
     state = load_file(Path(weights) / "model.safetensors")
     name = "mask_decoder.iou_token.weight"
+    dead = "vision_encoder.layers.0.mlp.lin1.weight"
 
     for change, message in (
         (
@@ -123,6 +124,7 @@ def test_weights_that_lack_or_spoil_a_tensor_are_refused(weights, photo, tmp_pat
             f"1 tensors are missing, {name}",
         ),
         ({**state, name: state[name] * torch.nan}, f"hold NaN or infinity: {name}"),
+        ({**state, dead: state[dead] * 0}, f"hold zeros alone: {dead}; was a download"),
     ):
         save_file(change, tmp_path / "model.safetensors", {"format": "pt"})
         sam._model.cache_clear()

@@ -146,10 +146,10 @@ def test_accepted_instances_alone_are_exported(found, photos, tmp_path, kind):
         data = CocoData(images=images, train_json=file, val_json=file)
         assert [bool(one.tags.any()) for one in data.train().images] == [True, True]
         assert [len(one.label) for one in data.val().truths] == [1, 1]
-        assert exported_tags(tmp_path / "out").kind == "COCO"
     else:
         labels = tmp_path / "out/labels/train"
         assert sorted(one.name for one in labels.iterdir()) == ["a-2.txt", "a.txt"]
+    assert exported_tags(tmp_path / "out").kind == kind.upper()
 
 
 def test_an_export_tells_of_objects_without_a_mask(found, photos, tmp_path):

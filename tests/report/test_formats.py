@@ -16,6 +16,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from wsis import InputWarning
+from wsis.data.exports import exported_tags
 from wsis.data.images import Reading, read_image
 from wsis.evaluation import coco_data_set
 from wsis.geometry.masks import encode
@@ -145,6 +146,10 @@ def test_yolo_has_a_line_an_instance(found, tmp_path):
     names = yaml.safe_load((tmp_path / "out/data.yaml").read_text())["names"]
 
     assert names == dict(enumerate(CLASSES))
+    with pytest.raises(
+        ValueError, match=r"data\.yaml says that its labels are predicte"
+    ):
+        exported_tags(tmp_path / "out")
     assert (tmp_path / "out/labels/train/same-2.txt").read_text() == ""
     assert [line.split()[0] for line in lines] == ["0", "2"]
     for line, mask in zip(lines, masks(), strict=False):

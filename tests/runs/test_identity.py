@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -51,6 +52,20 @@ def test_an_object_installed_nowhere_is_its_class_and_fields():
     assert part.build("miners") is miner
     assert part.resolved("miners") == part.settings
     assert "given" not in part.model_dump()
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    given = {"source.nodes": np.int32(7), "schedule.lr": np.float32(0.5)}
+
+    settings = Settings.read({**given, "freeze": np.bool_(False)})
+
+    same = Settings.read(["source.nodes=7", "schedule.lr=0.5", "freeze=no"])
+    assert settings.resolved() == same.resolved()
+    assert type(settings.source.settings["nodes"]) is int
+    part = Part.of(Own(gamma=np.float32(0.5), inner=[np.int64(3)]), "miners")
+    assert part.settings == {"gamma": 0.5, "folder": None, "inner": [3]}
+    assert type(part.settings["gamma"]) is float
+    assert Part(name="cim", settings={"step": np.float32(0.5)}).model_dump_json()
 
 
 def test_a_class_path_is_built_where_it_can_be_imported():

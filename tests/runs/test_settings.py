@@ -1,7 +1,14 @@
+import numpy as np
 import pytest
 
 from wsis.plugins import SettingError
-from wsis.runs.settings import Part, Settings, SettingsError, settings_hash
+from wsis.runs.settings import (
+    Part,
+    Settings,
+    SettingsError,
+    checked_seeds,
+    settings_hash,
+)
 
 
 def test_overrides_reach_fields_parts_and_their_settings():
@@ -67,6 +74,24 @@ def test_a_part_is_read_with_its_settings():
 def test_wrong_settings_are_named(override, message):
     with pytest.raises(SettingsError, match=message):
         Settings.read([override])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        (0, "expected seeds, up to 1,000 of them, got 0"),
+        (10**11, "expected seeds, up to 1,000 of them, got 100000000000"),
+        (range(10**20), "expected seeds, up to 1,000"),
+        ([10**20], "expected a whole number of 64 bits as a seed, got 10{20}"),
+        ([0, 1.5], r"as a seed, got 1\.5"),
+        ([True], "as a seed, got True"),
+    ],
+)
+def test_seeds_are_whole_and_few(seeds, message):
+    assert checked_seeds(3) == [0, 1, 2]
+    assert checked_seeds([np.int64(7), -1]) == [7, -1]
+    with pytest.raises(SettingsError, match=message):
+        checked_seeds(seeds)
 
 
 def test_one_override_needs_no_list():

@@ -26,6 +26,10 @@ class WeightsError(ValueError):
     """The weights of a part are missing, unreadable or of another network."""
 
 
+class StoreError(ValueError):
+    """A store is missing, damaged, or has other proposals than asked for."""
+
+
 def warn(text: str) -> None:
     """Warn of an input that is used only in part or read by assumption."""
     warnings.warn(text, InputWarning, stacklevel=3)
@@ -51,6 +55,8 @@ def wrong_value(problem: Mapping[str, Any]) -> str:
     message: str = problem["msg"]
     if problem["type"] == "path_type":
         return "expected a path"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])  # our own words
     message = message.replace("Input should be", "expected")
     message = message.replace("a valid tuple", "a list")
     return message[:1].lower() + message[1:]

@@ -29,8 +29,8 @@ else:
     Tensor = Any
 
 
-PREDICTIONS = "predictions.json"
-"""Name of the file that makes a folder one of predictions."""
+PREDICTIONS, STEPS = "predictions.json", "steps.json"
+"""Names of the files that make a folder one of predictions, or of a whole project."""
 
 _UNFINISHED = ".part"
 """Ends the names of files that are being written; they begin with a dot."""

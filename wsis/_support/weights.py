@@ -73,13 +73,22 @@ def read_state(path: Path) -> dict[str, Tensor]:
             + "; expected a state dict of tensors (.pth or .safetensors)"
         ) from None
     state = _unwrapped(content, path)
-    check_finite(state, str(path))
+    check_trained(state, str(path))
+    return state
+
+
+def check_trained(state: Mapping[str, Tensor], where: str) -> None:
+    """Refuse values that are not finite, and matrices or kernels of zeros alone.
+
+    Raises:
+        WeightsError: if there are any; names ``where`` and the first tensors.
+    """
+    check_finite(state, where)
     if dead := [name for name, one in state.items() if _is_dead(name, one)]:
         raise WeightsError(
-            f"expected trained weights in {path}, {len(dead)} of {len(state)} tensors "
+            f"expected trained weights in {where}, {len(dead)} of {len(state)} tensors "
             f"hold zeros alone: {few(dead)}; was a download cut off? Download it again"
         )
-    return state
 
 
 def _is_dead(name: str, tensor: Tensor) -> bool:

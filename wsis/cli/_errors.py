@@ -15,7 +15,7 @@ from unicodedata import category, name
 import typer
 from typer.core import TyperGroup
 
-from wsis._support.checks import InputWarning, WeightsError, reason
+from wsis._support.checks import InputWarning, StoreError, WeightsError, reason
 from wsis._support.checks import UsageError as UsageError
 from wsis._support.problems import Problems
 from wsis.cli._topics import linked
@@ -233,7 +233,7 @@ def _is_usage(error: Exception) -> bool:
         return all(map(_is_usage, error.found))
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, WeightsError):
+        if isinstance(cause, WeightsError | StoreError):
             return False
         cause = cause.__cause__
     return isinstance(error, UsageError)

@@ -77,7 +77,7 @@ def _run(place: Path) -> "Card | RefinedCard | None":
 
 def _of_run(
     place: Path, card: "Card | RefinedCard", data: options.Data, setup: options.Setup
-) -> "Iterator[Advice]":
+) -> "Iterator[Advice | str]":
     from wsis.runs import Card
     from wsis.runs.advice import of_cues, of_length
     from wsis.runs.run import load_run
@@ -106,9 +106,10 @@ def _of_found(place: Path) -> "Iterator[Advice]":
     yield from of_masks(unplaced([one.found for one in photos], [None] * len(photos)))
 
 
-def _of_folder(place: Path) -> "Iterator[Advice]":
+def _of_folder(place: Path) -> "Iterator[Advice | str]":
     from tempfile import TemporaryDirectory
 
+    from wsis.cli._steps import unread
     from wsis.data import FolderData
     from wsis.data.exports import exported_tags
     from wsis.data.halves import summary
@@ -122,6 +123,7 @@ def _of_folder(place: Path) -> "Iterator[Advice]":
             write_tags(table, told.rows)
         tagged = FolderData(root=place, tags=table).train()
     typer.echo(printable(summary(tagged)))
+    yield from unread(tagged)
     yield from of_tags(tagged, told.unused)
 
 
@@ -129,9 +131,10 @@ def _of_data(
     source: "DataSource",
     pipeline: "Callable[[DataSource], Pipeline]",
     run: "Run | None" = None,
-) -> "Iterator[Advice]":
+) -> "Iterator[Advice | str]":
     from wsis.cli._show import Bars
-    from wsis.data.halves import summary
+    from wsis.cli._steps import unread
+    from wsis.data.halves import summary, tell_repeated, tell_shared
     from wsis.proposals.bags import keys_of
     from wsis.runs.advice import LOOK, of_proposals, of_tags
 
@@ -139,24 +142,33 @@ def _of_data(
     typer.echo(printable(summary(tagged)))
     yield from of_tags(tagged)
     if val is None:
+        yield from unread(tagged)
         typer.echo("proposals: not looked at, as no validation photo has masks")
         return
-    if run is not None:
-        with Bars() as bars:
-            keys = keys_of(run.pipeline.bags(val.tagged.images), bars)
-        run.tell_trained_on(val.tagged.images, keys)
     parts, step = pipeline(source), max(1, len(val.truths) // LOOK)
+    with Bars() as bars:
+        keys = keys_of(parts.bags(val.tagged.images), bars)
+        learned = [] if run else keys_of(parts.bags(tagged.images), bars)
+    if run is not None:
+        run.tell_trained_on(val.tagged.images, keys)
+    else:
+        tell_repeated(tagged.images, learned)
+        tell_shared(val.tagged.images, keys, learned)
     images, truths = val.tagged.images[::step][:LOOK], list(val.truths)[::step][:LOOK]
     proposals = (bag.proposals for bag in parts.test_bags(images))
     label = (parts.settings.test_source or parts.settings.source).label
     yield from of_proposals(proposals, truths, tagged.classes, label)
 
 
-def _advise(found: "Iterable[Advice]") -> None:
+def _advise(found: "Iterable[Advice | str]") -> None:
+    """Print advice by its effect, after what keeps the work from being done."""
     from wsis.cli._show import tell_problems
-    from wsis.runs.advice import by_effect
+    from wsis.runs.advice import Advice, by_effect
 
-    tell_problems(map(str, by_effect(found)))
+    found = list(found)
+    broken = [one for one in found if isinstance(one, str)]
+    advice = by_effect(one for one in found if isinstance(one, Advice))
+    tell_problems([*broken, *map(str, advice)])
 
 
 def _installation(setup: options.Setup) -> None:

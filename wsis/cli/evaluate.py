@@ -51,6 +51,11 @@ def evaluate(
     from wsis.data.halves import summary
     from wsis.report import METRICS
 
+    if predictions is not None and predictions.is_dir():
+        raise UsageError(
+            f"expected a file of predictions, {predictions} is a folder; name the "
+            "predictions.json in it"
+        )
     source = data.source()
     val = options.masks_of(source)
     typer.echo(printable(summary(val.tagged)))
@@ -71,7 +76,11 @@ def _of_file(path: Path, source: "DataSource", val: "Measured") -> "Evaluation":
     if isinstance(source, Numbered):
         numbers = source.category_ids()
     try:
-        found, val = matched(parse_json(path.read_bytes()), val, numbers)
+        content = parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"expected predictions, {path} is not JSON: {error}") from None
+    try:
+        found, val = matched(content, val, numbers)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return evaluate(found, val.truths, val.tagged.classes)

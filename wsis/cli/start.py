@@ -49,10 +49,13 @@ def start(
         wsis start photos
         wsis start photos --force
     """
+    from wsis.data.images import check_folder
+
+    check_folder(photos)
     for path in (FILE, TAGS):
         if path.exists() and not force:
             raise UsageError(f"{path} exists; --force replaces it")
-    if photos.is_dir() and photos.resolve() in (Path.cwd(), *Path.cwd().parents):
+    if photos.resolve() in (Path.cwd(), *Path.cwd().parents):
         raise UsageError(
             f"expected a current folder outside of the photos, as results go there; "
             f"type: cd {photos.resolve().parent} && wsis start {photos.resolve().name}"

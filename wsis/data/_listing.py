@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from wsis._support.checks import few
-from wsis._support.files import PREDICTIONS
+from wsis._support.files import PREDICTIONS, STEPS
 
 SUFFIXES = (
     *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe"),
@@ -39,6 +39,7 @@ _LEFT_OUT = {
     "hidden": "hidden photos are left out ({}): {}; rename those to use",
     "loop": "links back to a folder that holds them are left out ({}): {}",
     "drawn": "folders of drawings by wsis predict are left out ({}): {}",
+    "made": "folders of results of wsis run are left out ({}): {}",
     "same": "links to other photos are left out ({}): {}",
 }
 
@@ -67,9 +68,9 @@ class Listing:
             ]
             for why, paths in self.left_out.items()
         }
-        where = few([str(folder) for folder in folders])
+        where = "".join(f"{one}: " for one in [few([*map(str, folders)])] if one)
         return [
-            f"{where}: {_LEFT_OUT[why].format(len(some), few(some))}"
+            f"{where}{_LEFT_OUT[why].format(len(some), few(some))}"
             for why, some in names.items()
             if some
         ]
@@ -87,8 +88,8 @@ def listing(folder: Path, *, deep: bool = True) -> Listing:
 
     Links are followed, but not to a folder that holds them. Hidden photos, broken
     links, videos, photos of formats that Pillow does not read and folders that
-    ``wsis predict`` wrote are left out. Resource forks of macOS (``._…``) and other
-    files are no photos.
+    ``wsis predict`` or ``wsis run`` wrote are left out. Resource forks of macOS
+    (``._…``) and other files are no photos.
     """
     found = Listing()
     _walk(folder, found, {folder.resolve()}, deep=deep)
@@ -108,10 +109,10 @@ def _walk(
             place = one.resolve()
             if one.is_symlink() and place in (here, *here.parents):
                 into.left_out["loop"].append(one)
+            elif why := results_in(one):
+                into.left_out[why].append(one)
             elif not (deep or dot):
                 into.folders.append(one)
-            elif (one / PREDICTIONS).is_file():
-                into.left_out["drawn"].append(one)
             elif place not in seen:
                 seen.add(place)
                 _walk(one, into, seen, deep=True, hidden=dot)
@@ -129,6 +130,12 @@ def _walk(
             into.photos.append(one)
         elif suffix in VIDEOS:
             into.left_out["video"].append(one)
+
+
+def results_in(folder: Path) -> str:
+    """Return why a folder of wsis's own results is left out; empty for others."""
+    marks = {"drawn": PREDICTIONS, "made": STEPS}
+    return next((why for why, name in marks.items() if (folder / name).is_file()), "")
 
 
 def _is_photo(path: Path) -> bool:

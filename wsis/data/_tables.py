@@ -37,8 +37,13 @@ def read_rows(
     )
     try:
         names = [(name or "").strip().casefold() for name in rows.fieldnames or ()]
+        # Spreadsheets write columns without a name, which are empty.
+        names = [
+            name or ("" if "" in columns else f" {i}") for i, name in enumerate(names)
+        ]
+        spare = [name for name in names if name.startswith(" ")]
         if any(names.count(name) != 1 for name in columns) or (
-            len(names) > len(columns) and not others
+            len(names) > len(columns) + len(spare) and not others
         ):
             raise ValueError(
                 f"{path}: expected the columns {','.join(columns)} in the first line, "
@@ -47,7 +52,8 @@ def read_rows(
         rows.fieldnames = names
         for row in rows:
             where = f"{path}, line {rows.line_num + before}"
-            if None in row or None in row.values():
+            full = not others and any((row[one] or "").strip() for one in spare)
+            if None in row or None in row.values() or full:
                 raise ValueError(f"{where}: expected {','.join(columns)}{hint}")
             if any(cell.strip() for cell in row.values()):
                 yield where, {name: row[name].strip() for name in columns}

@@ -3,8 +3,11 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from html import unescape
 from pathlib import Path
 from unicodedata import category, normalize
+from urllib.parse import unquote
 
 from wsis._support.checks import few, warn
 from wsis.data.names import ALIKE, is_invisible, plain
@@ -175,6 +178,11 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
             "are read as classes; leave the cell empty where there is none",
         ),
         (
+            [tag for tag in first if _meant(tag) != tag],
+            "look garbled, by another encoding or as in a web address, are classes of "
+            "their own; mend the file that they are from",
+        ),
+        (
             [tag for tag in first if re.search(r"[\[\]{}\"]|^'|'$", tag)],
             "hold quotes or brackets, which count as part of the class's name",
         ),
@@ -182,6 +190,16 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
         if doubtful:
             shown = [f"{tag} ({first[tag]})" for tag in doubtful]
             warn(f"tags that {what} ({len(doubtful)}): {few(shown)}")
+
+
+def _meant(tag: str) -> str:
+    """Return a tag as it was before it became UTF-8 in Windows's signs, or an address.
+
+    Signs that are read wrong hardly ever make UTF-8 again by chance.
+    """
+    with suppress(UnicodeError):
+        tag = tag.encode("cp1252").decode("utf-8")
+    return unescape(unquote(tag))
 
 
 def _bare(word: str) -> str:
@@ -193,6 +211,9 @@ def _bare(word: str) -> str:
 _NONE = {
     "background",
     "negative",
+    "no",
+    "false",
+    "absent",
     "nan",
     "none",
     "null",

@@ -233,7 +233,8 @@ def _annotated(
                 copies.append(f"{where} ({photo.path.name})")
             seen.add(same)
             found[one["image_id"]].append((label, mask, crowd, area))
-            outlines.add(mask, where, photo.path.name, photo.size, _if_turned(photo))
+            name, hint = photo.path.name, _if_turned(photo)
+            outlines.add(mask, where, name, photo.size, hint, one.get("bbox"))
     odd = [
         f"annotations[{i}]: {one['iscrowd']!r}"
         for i, one in enumerate(file.annotations)
@@ -260,6 +261,17 @@ def _annotated(
         raise ValueError(
             f"{file.path}: all objects are crowds (iscrowd), which count neither as "
             "found nor as missed; set it to 0 for those to find"
+        )
+    unread = [
+        f"annotations[{i}]"
+        for i, one in enumerate(file.annotations)
+        if one.get("ignore") and not one.get("iscrowd")
+    ]
+    if unread:
+        warn(
+            f"{file.path}: {len(unread)} of {len(file.annotations)} objects are marked "
+            f"by ignore, which nothing reads: {few(unread)}; set iscrowd to 1 for "
+            "those that count neither as found nor as missed"
         )
     if copies:
         warn(

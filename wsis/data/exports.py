@@ -13,7 +13,7 @@ import yaml
 
 from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
-from wsis.data._listing import SUFFIXES, listing
+from wsis.data._listing import SUFFIXES, listing, results_in
 from wsis.data._tables import header, read_rows
 from wsis.data._tags import clean, seems_counted
 from wsis.data.annotations import (
@@ -122,16 +122,21 @@ def _of_halves(root: Path) -> ExportedTags | None:
 
 
 class _Files:
-    """The files of a folder at any depth, but hidden ones: found and parsed once."""
+    """The files of a folder at any depth: found and parsed once.
+
+    Hidden files are left out, and wsis's own results, of which ``listing`` tells.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._all = sorted(
+        there = sorted(
             one
             for one in root.rglob("*")
             if not any(x.startswith(".") for x in one.relative_to(root).parts)
             and one.is_file()
         )
+        own = {one.parent for one in there if results_in(one.parent)} - {root}
+        self._all = [one for one in there if own.isdisjoint(one.parents)]
 
     def of(self, *suffixes: str) -> list[Path]:
         """Return those of some suffixes."""
@@ -260,7 +265,7 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
                 f"expected Label Studio's export as JSON, {path} is JSON-MIN; export "
                 "the project again as JSON"
             )
-        if {"data", "annotations"} <= tasks[0].keys():
+        if "data" in tasks[0] and not tasks[0].keys().isdisjoint(_ANSWERS):
             given = [_task(path, i, one) for i, one in enumerate(tasks)]
             rows = [
                 (name, [tag for some in by for tags in some.values() for tag in tags])
@@ -277,6 +282,9 @@ def _label_studio(files: _Files) -> dict[Path, _Told]:
     return found
 
 
+_ANSWERS = "annotations", "predictions"
+"""Keys of Label Studio's tasks; those that were never opened there lack the first."""
+
 _Answers = Mapping[tuple[str, bool], Sequence[str]]
 """Tags of an annotation by question, and whether it asks for no objects."""
 
@@ -286,7 +294,7 @@ def _task(path: Path, index: int, task: Any) -> tuple[str, list[_Answers]]:
     given: list[_Answers] = []
     try:
         values = [one for one in task["data"].values() if isinstance(one, str)]
-        for one in task["annotations"]:
+        for one in task.get("annotations", ()):
             if one.get("was_cancelled"):
                 continue
             answers: dict[tuple[str, bool], list[str]] = defaultdict(list)
@@ -500,7 +508,14 @@ def _yolo_lists(files: _Files) -> list[_Names]:
             raise ValueError(
                 f"{path}: expected YAML: {' '.join(str(error).split())}"
             ) from None
-        names = content.get("names") if isinstance(content, dict) else None
+        content = content if isinstance(content, dict) else {}
+        if content.get("predicted") == "true":
+            raise ValueError(
+                f"expected tags, {path} says that its labels are predicted, and they "
+                "may be wrong: wsis export --accepted writes what is right; or check "
+                "all of them, and take the line predicted out"
+            )
+        names = content.get("names")
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and all(str(i).isdecimal() for i in names):

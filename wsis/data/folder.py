@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,7 +230,21 @@ def _subfolders(root: Path) -> list[_Photo]:
         )
     loose, found = list(top.photos), list[_Photo]()
     inner, empty = list[Path](), list[Path]()
-    for folder in sorted(top.folders):
+    folders = sorted(top.folders)
+    again = _repeated(folders)
+    if again and all(_VERSION.fullmatch(plain(one.name)) for one in folders):
+        warn(
+            f"{root}: tags are the folders within {few([x.name for x in folders])}, as "
+            f"several of these hold the same ({len(again)}): {few(again)}; if they are "
+            "none, list the photos in tags.csv (file,tags)"
+        )
+        versions = [listing(one, deep=False) for one in folders]
+        folders = sorted(one for some in versions for one in some.folders)
+        again = []
+        for some in versions:
+            loose += some.photos
+            top.add(some)
+    for folder in folders:
         inside, tag = listing(folder), clean(folder.name, str(folder))
         if inside.photos and not tag:
             raise ValueError(
@@ -242,21 +257,24 @@ def _subfolders(root: Path) -> list[_Photo]:
         top.add(inside)
     if not (found or loose):
         raise ValueError(no_photos(root, top))
-    halves = [one.name for one in top.folders if plain(one.name) in HALVES | _PARTS]
-    if found and len(inner) == len(found) and len(halves) == len(top.folders):
+    halves = [one.name for one in folders if plain(one.name) in HALVES | _PARTS]
+    if found and len(inner) == len(found) and len(halves) == len(folders):
         raise ValueError(
             f"expected one subfolder per tag in {root}, got {few(halves)} with folders "
             f"inside; is {root / halves[0]} the root?"
         )
-    check_tags(root, [one.name for one in top.folders if one not in empty])
-    numbered = [one for one in top.folders if seems_counted(one.name)]
+    check_tags(root, [one.name for one in folders if one not in empty])
+    numbered = [one for one in folders if seems_counted(one.name)]
+    hint = f", though several hold the same ({few(again)})" if again else ""
+    if len(folders) == 1:
+        hint = f"; is {folders[0]} the root?"
     for paths, what in (
         (numbered, "numbers at the end of subfolders' names are part of the tag"),
         (loose, "photos in no tag's subfolder are left out"),
         (empty, "subfolders without a photo are left out"),
-        (inner, "photos in deeper folders have the tag of the outermost"),
+        (inner, f"photos in deeper folders have the tag of the outermost{hint}"),
         (
-            _masks(top.photos, top.folders),
+            _masks(top.photos, folders),
             "pictures that are named like masks count as photos",
         ),
     ):
@@ -264,6 +282,13 @@ def _subfolders(root: Path) -> list[_Photo]:
             warn(f"{root}: {what} ({len(paths)}): {few_in(root, paths)}")
     _tell(top, root)
     return found
+
+
+def _repeated(folders: Sequence[Path]) -> list[str]:
+    """Return the names of folders that lie in several of some folders."""
+    inside = [one for x in folders for one in listing(x, deep=False).folders]
+    count = Counter(plain(one.name) for one in inside if listing(one).photos)
+    return sorted({one.name for one in inside if count[plain(one.name)] > 1})
 
 
 def _masks(photos: Sequence[Path], tagged: Sequence[Path]) -> list[Path]:
@@ -325,6 +350,13 @@ _PARTS = {
     *("data", "dataset", "raw", "input", "inputs", "target", "targets", "output"),
 }
 """What else folders of a data set are called, and hardly ever a class."""
+
+_VERSION = re.compile(
+    r"((batch|camera|cam|day|month|part|round|run|session|set|version|visit|week|year|v)"
+    r"? ?\d+( \d+)*)|originals?|augment(ed|ation|ations)|aug|cropped|resized|flipped|"
+    r"rotated|synthetic|real|raw|old|new|clean|noisy|extra|more"
+)
+"""What folders that hold a folder for each tag are called, and hardly ever a tag."""
 
 
 def _tell(found: Listing, root: Path) -> None:

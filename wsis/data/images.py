@@ -22,6 +22,7 @@ from wsis._support.files import content
 from wsis.contracts import Image
 from wsis.data._listing import CONVERT, EXTRACT, VIDEOS, Listing, listing
 from wsis.data._listing import SUFFIXES as SUFFIXES
+from wsis.data.names import from_end
 from wsis.plugins import nearest
 
 MOST = "WSIS_MAX_PIXELS"
@@ -474,14 +475,21 @@ def check_files(folder: Path, names: Sequence[str], what: str = "photos") -> lis
     found = [_spelled(folder, name, seen) for name in names]
     missing = [name for name, on in zip(names, found, strict=True) if on is None]
     if missing:
-        there = list(seen.get(folder, {}).values())
-        alike = [x for x in there if x.casefold() == missing[0].casefold()]
-        hint = f" (did you mean {alike[0]!r}?)" if alike else nearest(missing[0], there)
+        hint = nearest_file(missing[0], list(seen.get(folder, {}).values()))
         raise FileNotFoundError(
             f"{len(missing)} of {len(names)} {what} are not in {folder}: {few(missing)}"
             f"{hint}"
         )
     return [name for name in found if name is not None]
+
+
+def nearest_file(name: str, there: Sequence[str]) -> str:
+    """Return a hint at the file that a path means: its last part, with any suffix."""
+    last = from_end(name)[0].casefold()
+    alike = [
+        one for one in there if last in (one.casefold(), Path(one).stem.casefold())
+    ]
+    return nearest(alike[0] if alike else name, alike or list(there))
 
 
 def _spelled(folder: Path, name: str, seen: dict[Path, dict[str, str]]) -> str | None:

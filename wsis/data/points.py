@@ -26,7 +26,7 @@ from wsis.contracts import (
 from wsis.data._same import first_alike
 from wsis.data._tables import header, read_rows
 from wsis.data.annotations import AnnotationFile
-from wsis.data.images import Reading, stored_size
+from wsis.data.images import Reading, nearest_file, stored_size
 from wsis.data.names import plain
 from wsis.data.segmentations import PERCENT, is_large
 from wsis.plugins import nearest
@@ -123,7 +123,7 @@ def with_points(tagged: Tagged, file: str | Path) -> Tagged:
                         f"{photo} is a copy of {copies[photo]}, and the data set has "
                         f"it once: write {copies[photo]}"
                     )
-                close = nearest(photo, images)
+                close = nearest_file(photo, list(images))
                 raise ValueError(f"the data set has no image {photo!r}{close}")
             if label is None:
                 raise ValueError(

@@ -87,10 +87,12 @@ class Outlines:
     """The polygons of a file, looked at one by one, and doubts about all of them."""
 
     beyond: list["_Outline"] = field(default_factory=list)
+    astray: list[str] = field(default_factory=list)
     farthest: float = 0.0
     _first: list[str] = field(default_factory=list)
     _count: int = 0
     _cornered: bool = True
+    _swapped: bool = True
 
     def add(
         self,
@@ -99,6 +101,7 @@ class Outlines:
         on: str,
         size: tuple[int, int],
         hint: str = "",
+        box: Any = None,
     ) -> None:
         """Look at a checked segmentation, if it is polygons.
 
@@ -108,12 +111,16 @@ class Outlines:
             on: the name of its photo.
             size: (H, W) of the photo.
             hint: what to try if the sides of the photo are exchanged.
+            box: the object's own, x, y, width and height, if the file has one.
         """
         if not isinstance(segmentation, list):
             return
         one = _Outline(where, on, size, _reach(segmentation), hint or _SWAPPED)
         if one.is_beyond():
             self.beyond.append(one)
+        elif _is_box(box) and _overlap(one.reach, box) < _ALIKE:
+            self.astray.append(f"{one}, its box {box}")
+            self._swapped &= _overlap(one.turned, box) >= _ALIKE
         self._count += 1
         if len(self._first) <= 3:
             self._first.append(str(one))
@@ -137,6 +144,12 @@ class Outlines:
                 f"{len(self.beyond)} outlines reach beyond their photo, and are cut "
                 f"off there; {hint} {few([*map(str, self.beyond)], '; ')}"
             )
+        if self.astray:
+            hint = "are x and y swapped?" if self._swapped else "the outlines count;"
+            return (
+                f"{len(self.astray)} of {self._count} outlines lie elsewhere than the "
+                f"boxes of their objects (bbox); {hint} {few(self.astray, '; ')}"
+            )
         if self.in_a_corner:
             return (
                 f"all {self._count} outlines lie in their photos' first {PERCENT} "
@@ -157,6 +170,12 @@ class _Outline(NamedTuple):
     size: tuple[int, int]
     reach: tuple[float, float, float, float]
     hint: str
+
+    @property
+    def turned(self) -> tuple[float, float, float, float]:
+        """The reach with x and y exchanged."""
+        left, top, right, low = self.reach
+        return top, left, low, right
 
     def is_beyond(self, *, turned: bool = False) -> bool:
         """Tell whether a part lies outside the photo, or outside the turned photo."""
@@ -179,6 +198,25 @@ PERCENT = 100
 def is_large(size: tuple[int, int]) -> bool:
     """Tell whether the first 100 x 100 pixels are a small part of a photo."""
     return size[0] * size[1] > 10 * PERCENT**2 and min(size) > PERCENT
+
+
+_ALIKE = 0.5
+"""The least IoU of an outline's box and its object's; padded boxes have more."""
+
+
+def _is_box(box: Any) -> bool:
+    is_list = isinstance(box, list) and len(box) == 4
+    return is_list and all(isinstance(x, int | float) for x in box) and min(box[2:]) > 0
+
+
+def _overlap(reach: tuple[float, float, float, float], box: list[Any]) -> float:
+    """Return the IoU of what an outline reaches and a box."""
+    left, top, right, low = reach
+    x, y, width, height = box
+    across = min(right, x + width) - max(left, x)
+    down = min(low, y + height) - max(top, y)
+    both = max(across, 0.0) * max(down, 0.0)
+    return float(both / ((right - left) * (low - top) + width * height - both))
 
 
 def _reach(polygons: list[Any]) -> tuple[float, float, float, float]:

@@ -30,7 +30,7 @@ from wsis.experiments.runner import Plan, Watch, Work
 from wsis.experiments.variants import Compared, Variant, common, identity, variants_of
 from wsis.report.shown import Shown
 from wsis.runs.pipeline import Pipeline
-from wsis.runs.settings import Overrides, Settings, dataset
+from wsis.runs.settings import Overrides, Settings, checked_seeds, dataset
 from wsis.training.trackers import CURVES, TensorBoardTracker, Trackers, trackers
 
 
@@ -116,7 +116,7 @@ def compare(
         raise ValueError(
             "expected a pipeline, or recipe, settings, device and cache, got both"
         )
-    seeds = range(seeds) if isinstance(seeds, int) else seeds
+    seeds = checked_seeds(seeds)
     if folder is None:
         for one in trackers(tracker):
             if isinstance(one, TensorBoardTracker) and one.folder is None:
@@ -124,8 +124,8 @@ def compare(
     labels = [variant.label for variant in variants]
     if not labels or len(set(labels)) != len(labels):
         raise ValueError(f"expected miners or variants, each once, got {labels}")
-    if not seeds or jobs < 1:
-        raise ValueError(f"expected seeds and jobs, got {list(seeds)} and {jobs}")
+    if jobs < 1:
+        raise ValueError(f"expected jobs, got {jobs}")
     with (
         TemporaryDirectory(prefix="wsis-")
         if folder is None

@@ -19,7 +19,7 @@ from wsis._support.checks import WeightsError
 from wsis._support.files import content, state
 from wsis._support.memory import give_back
 from wsis._support.provenance import machine
-from wsis._support.weights import check_finite
+from wsis._support.weights import check_trained
 from wsis.contracts import Image, Ledger, Supervision
 
 WEIGHTS = "WSIS_HED_WEIGHTS"
@@ -252,17 +252,20 @@ def _kept(path: Path, dtype: torch.dtype, state: tuple[int, ...]) -> HedNetwork:
 
 
 def _check(network: HedNetwork, path: Path) -> None:
-    """Refuse layers that do not follow each other, or hold NaN."""
-    width, layers = 3, [(network.fuse, (1, len(LAYERS), 1, 1))]
-    for block, side in zip(network.blocks, network.sides, strict=True):
-        for one in block:
-            layers.append((one, (len(one[0]), width, 3, 3)))
+    """Refuse layers that do not follow each other, hold NaN, or zeros alone."""
+    width, layers = 3, [("fuse", network.fuse, (1, len(LAYERS), 1, 1))]
+    both = zip(network.blocks, network.sides, strict=True)
+    for number, (block, side) in enumerate(both, 1):
+        for i, one in enumerate(block):
+            layers.append((_name(number, i), one, (len(one[0]), width, 3, 3)))
             width = len(one[0])
-        layers.append((side, (1, width, 1, 1)))
-    for (weight, bias), shape in layers:
+        layers.append((f"dsn{number}", side, (1, width, 1, 1)))
+    state = dict[str, Tensor]()
+    for name, (weight, bias), shape in layers:
         if tuple(weight.shape) != shape or len(bias) != shape[0]:
             raise ValueError(f"a layer is of {tuple(weight.shape)} instead of {shape}")
-        check_finite({"weight": weight, "bias": bias}, str(path))
+        state |= {f"{name}/vars/0": weight, f"{name}/vars/1": bias}
+    check_trained(state, str(path))
 
 
 def _name(block: int, layer: int) -> str:

@@ -21,7 +21,7 @@ from torchvision.ops import masks_to_boxes, nms
 from wsis._support.checks import WeightsError, at_least, few, fraction, warn
 from wsis._support.files import content, state
 from wsis._support.provenance import machine
-from wsis._support.weights import check_finite
+from wsis._support.weights import check_trained
 from wsis.contracts import Image, Ledger, Proposals, Rle, Supervision
 from wsis.geometry.masks import empty, encode, fitted, from_masks
 
@@ -184,7 +184,7 @@ def _model(
         )
     if unused := sorted(how["unexpected_keys"]):
         warn(f"{weights} holds {len(unused)} tensors without use: {few(unused)}")
-    check_finite(model.state_dict(), weights)
+    check_trained(model.state_dict(), weights)
     return model.eval().to(device)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from wsis._support.checks import StoreError as StoreError
 from wsis._support.checks import few, warn
 from wsis._support.files import (
     append_json,
@@ -36,10 +37,6 @@ from wsis.proposals._packing import PARTS, pack, unpack
 
 STAMP, INDEX, SHARDS = "store.json", "index.jsonl", "shards"
 FORMAT = "wsis proposals 1"
-
-
-class StoreError(ValueError):
-    """A store is missing, damaged, or has other proposals than asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,9 +171,9 @@ class BaseCard(BaseModel):
             return cls.model_validate(parse_json(path.read_bytes()))
         except ValidationError as error:
             problem = wrong_value(error.errors()[0])
+            where = f"{place(error)}: " if place(error) else ""
             raise RunError(
-                f"{path} does not describe a {cls.WHAT}: "
-                f"{place(error) or 'it'}: {problem}"
+                f"{path} does not describe a {cls.WHAT}: {where}{problem}"
             ) from None
         except ValueError as error:
             raise RunError(f"{path} is damaged: {error}") from None

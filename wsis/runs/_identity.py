@@ -7,6 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wsis._support.files import digest
 
 STATE = "state"
@@ -95,12 +97,19 @@ def changed(value: Any) -> dict[str, Any]:
     return known
 
 
+def plain_number(value: Any) -> Any:
+    """Return a scalar of NumPy as Python's own number, anything else as it is."""
+    numbers = np.bool_, np.integer, np.floating
+    return value.item() if isinstance(value, numbers) else value
+
+
 def as_plain(value: Any, where: str) -> Any:
     """Return a setting as JSON has it; an object within by its class and settings.
 
     Raises:
         IdentityError: if it cannot be read.
     """
+    value = plain_number(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise IdentityError(f"expected a finite number, {where} is {value}")
     if value is None or isinstance(value, str | bool | int | float):

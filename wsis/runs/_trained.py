@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,7 @@ from wsis.data.annotations import known_classes
 from wsis.data.halves import for_classes, tell_shared
 from wsis.data.images import pixels_of, read_all, read_image
 from wsis.evaluation import Evaluation, evaluate
-from wsis.geometry.frame import Framed
+from wsis.geometry.frame import Framed, photo_key
 from wsis.geometry.predictions import Predictions
 from wsis.runs._card import in_short
 from wsis.runs.settings import dataset
@@ -210,24 +211,17 @@ class Trained(ABC):
         Raises:
             ValueError: if photos cannot be read; names all.
         """
-        return self._predict_all(annotated.tagged.images, monitor)[0]
-
-    def _predict_all(
-        self, images: Sequence[TaggedImage], monitor: Monitor | None
-    ) -> tuple[list[Predictions], list[str]]:
-        """Return the predictions of all images and the keys of their photos."""
-        step = (monitor or Silent()).start("predict", len(images))
-        found, keys = [], []
+        images = annotated.tagged.images
+        step, found = (monitor or Silent()).start("predict", len(images)), []
         for image in images:
             try:
                 photo = Framed.of(image.load())
             except (ValueError, OSError):
                 read_all([one.load for one in images])
                 raise
-            keys.append(photo.key)
             found.append(self.find(replace(image, load=photo)))
             step(image.name)
-        return found, keys
+        return found
 
     def tell_trained_on(
         self, images: Sequence[TaggedImage], keys: Sequence[str]
@@ -265,9 +259,16 @@ class Trained(ABC):
                 f"{type(data).__name__} has none"
             )
         val = for_classes(val, self.classes, "the model")
-        found, keys = self._predict_all(val.tagged.images, monitor)
-        self.tell_trained_on(val.tagged.images, keys)
-        return evaluate(found, val.truths, self.classes)
+        images, keys = val.tagged.images, list[str]()
+        step = (monitor or Silent()).start("read photos", len(images))
+
+        def read(image: TaggedImage) -> None:
+            keys.append(photo_key(image.load()))
+            step(image.name)
+
+        read_all([partial(read, one) for one in images])
+        self.tell_trained_on(images, keys)
+        return evaluate(self.predict_all(val, monitor), val.truths, self.classes)
 
 
 def as_image(photo: Picture, classes: int) -> TaggedImage:
@@ -291,7 +292,7 @@ def _read(photo: Picture) -> tuple[str, Image]:
         return "picture", pixels_of(photo)
     if not isinstance(photo, np.ndarray):
         came = type(photo).__name__
-    elif photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3:
+    elif photo.dtype == np.uint8 and photo.shape[2:] == (3,) and photo.size:
         return "array", photo
     else:
         came = f"an array of shape {photo.shape} and type {photo.dtype}"

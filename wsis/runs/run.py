@@ -47,6 +47,7 @@ from wsis.runs.settings import (
     Part,
     Settings,
     SettingsError,
+    checked_seeds,
     dataset,
 )
 from wsis.training.network import Model
@@ -244,6 +245,7 @@ def train(
             no tags or proposals to learn from.
     """
     monitor, several = monitor or Silent(), trackers(tracker)
+    [seed] = checked_seeds([seed])
     if not isinstance(data, Tagged):
         data = dataset(data)
     if miner is None:

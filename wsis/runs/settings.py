@@ -28,6 +28,7 @@ from wsis.runs._identity import (
     changed,
     check_kind,
     class_path,
+    plain_number,
     settings_of,
 )
 from wsis.training.schedule import Schedule
@@ -69,6 +70,11 @@ class Part(BaseModel):
     name: str
     settings: dict[str, Any] = {}
     given: Any = Field(default=None, exclude=True, repr=False)
+
+    @field_validator("settings")
+    @classmethod
+    def _numbers(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        return {key: plain_number(value) for key, value in settings.items()}
 
     def __eq__(self, other: object) -> bool:
         # An object is what its name and settings say, so a part read back is the same.
@@ -436,6 +442,32 @@ def place(error: ValidationError) -> str:
     return ".".join(str(one) for one in error.errors()[0]["loc"])
 
 
+MOST_SEEDS = 1000
+"""More would only be a slip of the pen."""
+
+
+def checked_seeds(seeds: Any) -> list[int]:
+    """Return seeds, which may be given as a number of them, or refuse them.
+
+    Raises:
+        SettingsError: if there are none, or more than ``MOST_SEEDS``, or one is no
+            whole number of 64 bits.
+    """
+    several = range(seeds) if isinstance(seeds, int) else seeds
+    some = [plain_number(one) for one in several[: MOST_SEEDS + 1]]
+    if not 0 < len(some) <= MOST_SEEDS:
+        raise SettingsError(
+            f"expected seeds, up to {MOST_SEEDS:,} of them, got {len(some) and seeds}"
+        )
+    for one in some:
+        whole = isinstance(one, int) and not isinstance(one, bool)
+        if not whole or not -(2**63) <= one < 2**63:
+            raise SettingsError(
+                f"expected a whole number of 64 bits as a seed, got {one!r}"
+            )
+    return some
+
+
 def settings_hash(values: Mapping[str, Any]) -> str:
     """A short name of settings: two runs with the same one are comparable."""
     return digest(dict(values))
@@ -488,7 +520,9 @@ def overridden(
 
 
 def _pairs(overrides: Overrides) -> Iterable[tuple[str, Any]]:
-    return overrides.items() if isinstance(overrides, Mapping) else map(pair, overrides)
+    if not isinstance(overrides, Mapping):
+        return map(pair, overrides)
+    return [(key, plain_number(value)) for key, value in overrides.items()]
 
 
 def _part_with(

@@ -192,7 +192,9 @@ def test_two_processes_give_what_one_gives(cache, whole):
         ({"held_out": 0.0}, ValueError, "held_out must be in"),
         ({"held_out": 0.01}, ValueError, "to train on and to hold out, got 12 and 0"),
         ({"count": 1}, SettingsError, "at least 2 settings"),
+        ({"count": 10**9}, SettingsError, "at most 10,000 settings, got 1000000000"),
         ({"seeds": ()}, ValueError, "expected seeds"),
+        ({"seeds": range(10**9)}, ValueError, "expected seeds, up to 1,000 of them"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused(cache, options, error, message):

@@ -27,6 +27,7 @@ from wsis.experiments.tuning.trial import prepare, trial
 from wsis.experiments.variants import identity
 from wsis.proposals.bags import keys_of
 from wsis.runs.pipeline import Pipeline
+from wsis.runs.settings import checked_seeds
 
 
 def tune(
@@ -76,10 +77,9 @@ def tune(
             folder holds another tuning.
     """
     check_choice(by)
-    if not seeds or jobs < 1 or views < 0:
-        raise ValueError(
-            f"expected seeds, jobs and views, got {list(seeds)}, {jobs} and {views}"
-        )
+    seeds = checked_seeds(seeds)
+    if jobs < 1 or views < 0:
+        raise ValueError(f"expected jobs and views, got {jobs} and {views}")
     if space.shared != pipeline.settings:
         raise ValueError("expected a space over the pipeline's settings, got others")
     monitor = monitor or Silent()

@@ -30,6 +30,9 @@ RANGES = (
 
 Spacing = Literal["linear", "log", "int"]
 
+_MOST = 10_000
+"""Settings of a sweep; more would only be a slip of the pen."""
+
 _FORM = "NAME=LOW..HIGH, or NAME=LOW..HIGH:log, or NAME=LOW..HIGH:int"
 
 
@@ -232,10 +235,15 @@ class Space:
         Sobol, "On the distribution of points in a cube", 1967; scrambled as Owen, 1998.
 
         Raises:
-            SettingsError: if fewer than 2 are asked for, or a setting is not allowed.
+            SettingsError: if fewer than 2 or more than 10,000 are asked for, or a
+                setting is not allowed.
         """
-        if count < 2:
-            raise SettingsError(f"expected at least 2 settings, got {count}")
+        if not 2 <= count <= _MOST:
+            raise SettingsError(
+                f"expected at least 2 settings, got {count}"
+                if count < 2
+                else f"expected at most {_MOST:,} settings, got {count}"
+            )
         sequence = qmc.Sobol(len(self.axes), scramble=True, seed=seed)
         points = sequence.random_base2(max(1, (count - 2).bit_length()))
         found = {DEFAULT: self.default()}

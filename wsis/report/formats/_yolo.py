@@ -16,7 +16,8 @@ def yolo(
     """Write photos, labels and ``data.yaml``, which names the classes.
 
     A line is a class, from 0, and one outline in fractions of the photo's sides. The
-    pieces of an instance are tied by cuts of no width. There is no room for scores.
+    pieces of an instance are tied by cuts of no width. There is no room for scores, so
+    ``data.yaml`` says ``predicted`` of what nobody accepted.
     """
     images, labels = "images/train", folder / "labels" / "train"
     labels.mkdir(parents=True)
@@ -35,6 +36,9 @@ def yolo(
             lines.append(f"{label - 1} {points}\n")
         write_text(labels / f"{photo.stem}.txt", "".join(lines))
     # Programs ask for val: the same photos until somebody has checked some.
-    data = {"train": images, "val": images, "names": dict(enumerate(classes))}
+    data: dict[str, object] = {"train": images, "val": images}
+    data["names"] = dict(enumerate(classes))
+    if style.scores:
+        data["predicted"] = True
     with (folder / "data.yaml").open("w", encoding="utf-8") as file:
         yaml.safe_dump(data, file, allow_unicode=True, sort_keys=False)

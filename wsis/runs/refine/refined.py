@@ -30,6 +30,7 @@ from wsis.runs.refine.labels import (
 from wsis.runs.refine.settings import RefineSettings
 from wsis.runs.refine.training import detect, fit_detector
 from wsis.runs.run import Card, Run
+from wsis.runs.settings import checked_seeds
 from wsis.training.trackers import Trackers, following, trackers
 
 REFINED = "refined.json"
@@ -174,6 +175,7 @@ def refine(
             labels, or weights are missing.
     """
     monitor, several = monitor or Silent(), trackers(tracker)
+    [seed] = checked_seeds([seed])
     device = run.pipeline.device
     tagged = tagged_for(tagged, run.classes, "the run")
     monitor.say(summary(tagged))
