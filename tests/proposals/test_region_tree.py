@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from wsis._support.files import Cache
 from wsis.contracts import Image, ProposalSource
 from wsis.geometry.masks import areas, rles, select
 from wsis.geometry.overlap import cross_iou, overlaps
 from wsis.plugins import find
-from wsis.proposals import Grouping, RegionTree
+from wsis.proposals import CachedSource, Grouping, RegionTree
 
 
 def drawing(size: tuple[int, int] = (90, 120), seed: int = 0) -> Image:
@@ -55,6 +56,20 @@ def test_is_a_set_of_distinct_proposals_best_first():
     assert (overlaps(found).iou.fill_diagonal_(0) <= 0.8).all()
     assert (areas(found) >= 0.001 * 90 * 120 * 0.99).all()
     assert found.regions.unique().tolist() == list(range(found.members.shape[1]))
+
+
+def test_fine_ones_are_added_to_kept_ones(tmp_path, monkeypatch):
+    image, tree = drawing(), RegionTree(nodes=40, pairs=20, fine=30)
+    plain = CachedSource.at(tmp_path / "plain", tree.base)
+    cache = Cache(folder=tmp_path / "fine", settings={})
+    expected, _ = tree(image), plain(image)
+
+    # Nothing is made from the start any more.
+    monkeypatch.setattr(RegionTree, "__call__", pytest.fail)
+    found = CachedSource(tree, cache, plain)(image)
+
+    for name in ("regions", "members", "objectness"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
 
 
 def test_fine_ones_are_added_to_the_others():

@@ -336,10 +336,13 @@ class Work:
         data = self.plan.data if fold is None else self.folds[fold]
         watch = self.plan.watch
         watcher = watch(data, pipeline.source) if watch else None
+        # Bags that are there know their photos' digests.
+        training, validation = self.bags(label, fold)
         learn = partial(
             pipeline.train,
             miner=variant.miner,
             seed=seed,
+            bags=training,
             cues=cues,
             observer=watcher,
             monitor=monitor,
@@ -360,7 +363,6 @@ class Work:
         if not show:
             return done
         strategy = pipeline.strategy(variant.miner)
-        _, validation = self.bags(label, fold)
         mined = {
             bag.image.id: mine(pipeline, model, strategy, bag, cues)
             for bag in validation
@@ -377,7 +379,10 @@ class Work:
             pipeline = self.pipelines[variant.label]
             self._taught[name] = pipeline.consuming(Supervision.MASKS)
         taught, teacher = self._taught[name], MaskTeacher(self.seen(fold))
-        learn = partial(taught.train, miner=variant.miner, seed=seed, teacher=teacher)
+        bags, _ = self.bags(variant.label, fold)
+        learn = partial(
+            taught.train, miner=variant.miner, seed=seed, bags=bags, teacher=teacher
+        )
         _, _, done = self._measured(
             taught, learn, name, seed, fold, monitor, title=_ceiling.ROW
         )

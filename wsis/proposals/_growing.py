@@ -4,7 +4,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -195,29 +195,59 @@ class _Growing:
         perimeter.append(perimeter[first] + perimeter[second] - 2 * length)
         strength.append(strength[first] + strength[second] - 2 * contour)
         inside.append(max(inside[first], inside[second], contour / length))
-        for gone, around in ((first, mine), (second, theirs)):
-            for other in around:
-                del borders[other][gone]
         if len(mine) < len(theirs):
-            mine, theirs = theirs, mine
-        for other, (length, contour) in theirs.items():
+            mine, theirs, first, second = theirs, mine, second, first
+        own = len(mine)
+        for other, border in theirs.items():
+            around = borders[other]
+            del around[second]
             if other in mine:
+                length, contour = border
                 more, further = mine[other]
-                length, contour = length + more, contour + further
-            mine[other] = length, contour
-        for other, border in mine.items():
-            borders[other][new] = border
+                mine[other] = length + more, contour + further
+            else:
+                mine[other] = around[new] = border
+        for other, border in islice(mine.items(), own):
+            around = borders[other]
+            del around[first]
+            around[new] = border
         borders[new] = mine
         self.meet(new, mine)
 
 
-class ByMeans:
-    """Contours and mean colours, in plain numbers: fast for many superpixels.
+class ByContours:
+    """The mean contour between two regions · min(areas)^size, in plain numbers."""
 
-    The distance is (contour · c + colour · d) · min(areas)^size + shape · box / image,
-    where c is the mean contour between the two, d the distance of their mean colours in
-    hundreds of Lab units, and box that of both: the areas and what Selective Search
-    calls fill (Uijlings et al., IJCV 2013, section 3.2).
+    def __init__(self, base: Superpixels, size: float = 0.0) -> None:
+        self.size = size
+        self.contour = _by_way_of_mean(base)
+        self.area: list[float] = base.area.tolist()
+        # The least area to a power is the least power.
+        self.held = [area**size for area in self.area]
+
+    def merge(self, first: int, second: int) -> None:
+        """Add the union of two regions."""
+        both = self.area[first] + self.area[second]
+        self.area.append(both)
+        self.held.append(both**self.size)
+
+    def between(
+        self, one: int | list[int], others: list[int], borders: list[Border]
+    ) -> list[float]:
+        """Return the distances of a region to neighbours, or of pair after pair."""
+        pairs = zip(borders, _at(self.held, others), _own(self.held, one), strict=False)
+        return [
+            contour / length * (a if a < b else b) for (length, contour), b, a in pairs
+        ]
+
+
+class ByMeans:
+    """Contours, mean colours and shapes, in plain numbers: fast for many superpixels.
+
+    The distance is contour · c + colour · d + shape · box / image, where c is the mean
+    contour between the two, d the distance of their mean colours in hundreds of Lab
+    units, and box that of both: what Selective Search calls fill (Uijlings et al., IJCV
+    2013, section 3.2).
     """
 
     def __init__(
@@ -225,64 +255,56 @@ class ByMeans:
         base: Superpixels,
         contour: float = 1.0,
         colour: float = 0.0,
-        size: float = 0.0,
         shape: float = 0.0,
     ) -> None:
-        self.weights = contour, colour, size, shape / float(base.area.sum())
-        # By way of the mean, which may differ in the last bit.
-        self.contour = base.length * (base.contour / base.length)
+        self.weights = contour, colour, shape / float(base.area.sum())
+        self.contour = _by_way_of_mean(base)
         self.area: list[float] = base.area.tolist()
-        self.held = [area**size for area in self.area] if size else []
-        self.colour = [tuple(c) for c in (base.colour / 100).tolist()] if colour else []
-        self.boxes = [tuple(box) for box in base.boxes.tolist()] if shape else []
+        self.colour = [tuple(c) for c in (base.colour / 100).tolist()]
+        self.boxes = [tuple(box) for box in base.boxes.tolist()]
 
     def merge(self, first: int, second: int) -> None:
         """Add the union of two regions."""
-        _, by_colour, by_size, by_shape = self.weights
         a, b = self.area[first], self.area[second]
         both = a + b
         self.area.append(both)
-        if by_size:
-            self.held.append(both**by_size)
-        if by_colour:
-            (l0, a0, b0), (l1, a1, b1) = self.colour[first], self.colour[second]
-            mixed = a * l0 + b * l1, a * a0 + b * a1, a * b0 + b * b1
-            self.colour.append((mixed[0] / both, mixed[1] / both, mixed[2] / both))
-        if by_shape:
-            x0, y0, x1, y1 = zip(self.boxes[first], self.boxes[second], strict=True)
-            self.boxes.append((min(x0), min(y0), max(x1), max(y1)))
+        (l0, a0, b0), (l1, a1, b1) = self.colour[first], self.colour[second]
+        mixed = a * l0 + b * l1, a * a0 + b * a1, a * b0 + b * b1
+        self.colour.append((mixed[0] / both, mixed[1] / both, mixed[2] / both))
+        x0, y0, x1, y1 = self.boxes[first]
+        left, top, right, bottom = self.boxes[second]
+        self.boxes.append(
+            (
+                x0 if x0 < left else left,
+                y0 if y0 < top else top,
+                x1 if x1 > right else right,
+                y1 if y1 > bottom else bottom,
+            )
+        )
 
     def between(
         self, one: int | list[int], others: list[int], borders: list[Border]
     ) -> list[float]:
         """Return the distances of a region to neighbours, or of pair after pair.
 
-        This is the innermost loop: what is not weighed is not computed.
+        This is the innermost loop: one pass, and no function for the extremes of two.
         """
-        by_contour, by_colour, by_size, by_shape = self.weights
-
-        def own(values: list[Any]) -> Iterable[Any]:
-            return repeat(values[one]) if isinstance(one, int) else _at(values, one)
-
-        found = [by_contour * contour / length for length, contour in borders]
-        if by_colour:
-            apart = math.dist
-            pairs = zip(found, _at(self.colour, others), own(self.colour), strict=False)
-            found = [d + by_colour * apart(theirs, mine) for d, theirs, mine in pairs]
-        if by_size:
-            # The least area to a power is the least power.
-            pairs = zip(found, _at(self.held, others), own(self.held), strict=False)
-            found = [d * (a if a < b else b) for d, b, a in pairs]
-        if by_shape:
-            pairs = zip(found, _at(self.boxes, others), own(self.boxes), strict=False)
-            found = [
-                d
-                + by_shape
-                * ((x1 if x1 > right else right) - (x0 if x0 < left else left))
-                * ((y1 if y1 > bottom else bottom) - (y0 if y0 < top else top))
-                for d, (x0, y0, x1, y1), (left, top, right, bottom) in pairs
-            ]
-        return found
+        by_contour, by_colour, by_shape = self.weights
+        colour, boxes, apart = self.colour, self.boxes, math.dist
+        mine = zip(_own(colour, one), _own(boxes, one), strict=False)
+        theirs = zip(_at(colour, others), _at(boxes, others), strict=True)
+        return [
+            by_contour * contour / length
+            + by_colour * apart(other, own)
+            + by_shape
+            * ((x1 if x1 > right else right) - (x0 if x0 < left else left))
+            * ((y1 if y1 > bottom else bottom) - (y0 if y0 < top else top))
+            for (
+                (length, contour),
+                (other, (x0, y0, x1, y1)),
+                (own, (left, top, right, bottom)),
+            ) in zip(borders, theirs, mine, strict=False)
+        ]
 
 
 class ByHistograms:
@@ -307,35 +329,44 @@ class ByHistograms:
         mean = (base.contour / base.length).mean() if len(base.edges) else 1.0
         self.contour = base.contour / max(mean, 1e-6)
         self.area = _doubled(base.area)
-        # Left and top negative, so that a common box is one maximum.
-        self.boxes = _doubled(base.boxes * (-1, -1, 1, 1))
-        # Intersections of weighted histograms are weighted intersections.
-        none = np.zeros((len(base), 0))
-        colours = colour * base.colours if colour else none
-        slopes = texture * base.slopes if texture else none
-        self.histogram = _doubled(np.concatenate([colours, slopes], 1))
+        # Intersections of weighted histograms are weighted intersections, minima like
+        # a common box whose right and bottom are negative.
+        weighed = [(colour, "colours"), (texture, "slopes")]
+        histograms = [w * getattr(base, name) for w, name in weighed if w]
+        boxes = base.boxes * (1, 1, -1, -1)
+        self.looks = _doubled(np.concatenate([boxes, *histograms], 1))
 
     def merge(self, first: int, second: int) -> None:
         """Add the union of two regions."""
         new, self.next = self.next, self.next + 1
         a, b = self.area[first], self.area[second]
         self.area[new] = a + b
-        self.boxes[new] = np.maximum(self.boxes[first], self.boxes[second])
-        mixed = a * self.histogram[first] + b * self.histogram[second]
-        self.histogram[new] = mixed / (a + b)
+        one, other = self.looks[first], self.looks[second]
+        self.looks[new] = (a * one + b * other) / (a + b)
+        np.minimum(one[:4], other[:4], out=self.looks[new, :4])
 
     def between(
         self, one: int | list[int], others: list[int], borders: list[Border]
     ) -> list[float]:
         """Return the distances of a region to neighbours, or of pair after pair."""
-        second = np.array(others, dtype=int)
-        box = np.maximum(self.boxes[one], self.boxes[second])
-        sides = box[:, :2] + box[:, 2:]
+        both = np.minimum(self.looks[one], self.looks[np.array(others, dtype=int)])
+        # Of both sides the negative.
+        sides = both[:, :2] + both[:, 2:4]
         alike = 2 - sides[:, 0] * sides[:, 1] / self.total
-        alike += np.minimum(self.histogram[one], self.histogram[second]).sum(1)
+        alike += both[:, 4:].sum(1)
+        if not self.by_contour:
+            return list((-alike).tolist())
         between = np.array([contour / length for length, contour in borders])
-        distances: list[float] = (self.by_contour * between - alike).tolist()
-        return distances
+        return list((self.by_contour * between - alike).tolist())
+
+
+def _by_way_of_mean(base: Superpixels) -> Float[np.ndarray, " E"]:
+    """Return each border's contour by way of its mean, which moves the last bit."""
+    return np.asarray(base.length * (base.contour / base.length))
+
+
+def _own(values: list[Any], one: int | list[int]) -> Iterable[Any]:
+    return repeat(values[one]) if isinstance(one, int) else _at(values, one)
 
 
 def _at(values: list[Any], places: list[int]) -> Iterable[Any]:

@@ -12,14 +12,14 @@ from wsis._support.checks import at_least, fraction, proper
 from wsis._support.memory import uncollected
 from wsis.contracts import Contours, Image, Proposals
 from wsis.proposals._choosing import distinct, in_turns
-from wsis.proposals._growing import ByMeans, Tree, grow, membership
+from wsis.proposals._growing import ByContours, ByMeans, Tree, grow, membership
 from wsis.proposals._superpixels import Chosen, Superpixels, propose
 from wsis.proposals._unions import Unions, new_pairs, promising, triplets
 from wsis.proposals.contours import Contoured, contours_of, name_of
 from wsis.proposals.hed import SCALES
 
 _TREES = (
-    partial(ByMeans, size=0.25),
+    partial(ByContours, size=0.25),
     partial(ByMeans, colour=0.5, shape=1.0),
     partial(ByMeans, contour=0.2, colour=1.0, shape=0.5),
 )

@@ -1,6 +1,6 @@
 """Proposals from trees of few, large superpixels: no learning, no labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -92,6 +92,15 @@ class RegionTree(Contoured):
             side=self.side,
             source="region_tree",
         )
+        return self.extended(found, image)
+
+    @property
+    def base(self) -> "RegionTree":
+        """The source that has all but the fine proposals."""
+        return replace(self, fine=0)
+
+    def extended(self, found: Proposals, image: Image) -> Proposals:
+        """Return the proposals of ``base``, and the fine ones behind them."""
         if not self.fine:
             return found
         fine = Grouping(

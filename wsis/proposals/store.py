@@ -34,6 +34,18 @@ class KeptSource(Protocol):
         """Return the proposals of the photo whose ``photo_key`` is ``key``."""
 
 
+@runtime_checkable
+class Extending(Protocol):
+    """A source that adds to the proposals of another one, which may be kept."""
+
+    @property
+    def base(self) -> ProposalSource:
+        """The other source."""
+
+    def extended(self, found: Proposals, image: Image) -> Proposals:
+        """Return what the source makes of an image, given what ``base`` does."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CachedSource:
     """A proposal source that looks into its cache first.
@@ -44,10 +56,12 @@ class CachedSource:
     Args:
         source: makes proposals of photos that are new.
         cache: where they are kept, by the content of the photo.
+        other: where the base of an ``Extending`` source may have kept its own.
     """
 
     source: ProposalSource
     cache: Cache
+    other: KeptSource | None = None
 
     @classmethod
     def at(cls, folder: Path, source: ProposalSource) -> "CachedSource":
@@ -69,10 +83,14 @@ class CachedSource:
 
     @classmethod
     def under(
-        cls, root: Path, source: ProposalSource, settings: Mapping[str, Any]
+        cls,
+        root: Path,
+        source: ProposalSource,
+        settings: Mapping[str, Any],
+        other: KeptSource | None = None,
     ) -> "CachedSource":
         """Keep the proposals of ``settings`` in a folder of ``root`` of their own."""
-        return cls(source, Cache.keyed(root, settings, plugins.identity(source)))
+        return cls(source, Cache.keyed(root, settings, plugins.identity(source)), other)
 
     @property
     def ledger(self) -> Ledger:
@@ -99,7 +117,7 @@ class CachedSource:
         """
 
         def made() -> dict[str, Tensor]:
-            proposals = self.source(framed(load()))
+            proposals = self._made(key, framed(load()))
             name = torch.tensor(list(proposals.source.encode()), dtype=torch.uint8)
             arrays = pack(proposals)
             return {"source": name} | {k: torch.tensor(v) for k, v in arrays.items()}
@@ -107,6 +125,17 @@ class CachedSource:
         kept = self.cache.get(key, made)
         source = bytes(kept["source"].tolist()).decode()
         return unpack({k: v.numpy() for k, v in kept.items()}, source, self.ledger)
+
+    def _made(self, key: str, image: Image) -> Proposals:
+        source, other = self.source, self.other
+        if (
+            isinstance(source, Extending)
+            and isinstance(other, CachedSource)
+            and other.source == source.base
+            and key in other.cache
+        ):
+            return source.extended(other.get(key, lambda: image), image)
+        return source(image)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

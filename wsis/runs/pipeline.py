@@ -163,7 +163,8 @@ class Pipeline:
         named = self.settings.resolved()[field]
         settings = plugins.unplaced(named["settings"], source)
         named = {**named, "settings": settings}
-        return CachedSource.under(self.cache / "proposals", source, named)
+        other = None if field == "source" else self.source
+        return CachedSource.under(self.cache / "proposals", source, named, other)
 
     @cached_property
     def frozen(self) -> FrozenFeatures:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from zlib import crc32
 
 import numpy as np
@@ -168,6 +169,8 @@ class ClassMap(nn.Module):
             for layer in self.networks.modules():
                 if isinstance(layer, nn.Linear):
                     layer.reset_parameters()
+            # What is found stays the same, pass after pass.
+            found = cache(found) if len(passes) > 1 else found
             self._descend([bags[i] for i in order], map_of, found, tick)
 
     @torch.no_grad()

@@ -171,8 +171,8 @@ class _Scene:
         return np.random.default_rng([self.seed, half, self.number, stage])
 
 
-# A bench asks for each picture and its masks many times.
-@lru_cache(maxsize=64)
+# A bench asks for each picture and its masks many times; of a quarter of a megabyte.
+@lru_cache(maxsize=256)
 def _drawn(scene: _Scene) -> tuple[Image, list[tuple[int, Rle, bool, None]]]:
     """Return the picture, and label, mask and whether it is hidden of each figure."""
     picture, masks, areas = scene.draw()
