@@ -109,10 +109,10 @@ def _of_found(place: Path) -> "Iterator[Advice]":
 def _of_folder(place: Path) -> "Iterator[Advice | str]":
     from tempfile import TemporaryDirectory
 
-    from wsis.cli._steps import unread
     from wsis.data import FolderData
     from wsis.data.exports import exported_tags
     from wsis.data.halves import summary
+    from wsis.projects import unread
     from wsis.runs.advice import of_tags
 
     told = exported_tags(place)
@@ -133,8 +133,8 @@ def _of_data(
     run: "Run | None" = None,
 ) -> "Iterator[Advice | str]":
     from wsis.cli._show import Bars
-    from wsis.cli._steps import unread
     from wsis.data.halves import summary, tell_repeated, tell_shared
+    from wsis.projects import unread
     from wsis.proposals.bags import keys_of
     from wsis.runs.advice import LOOK, of_proposals, of_tags
 
