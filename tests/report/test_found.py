@@ -1,9 +1,12 @@
 """The page of predictions, from the files that wsis predict writes."""
 
+import json
 import re
 
 import pytest
+import torch
 
+from wsis.geometry.masks import encode
 from wsis.report import REVIEW, ReportError, write_found
 
 
@@ -19,6 +22,25 @@ def test_every_photo_is_shown_by_doubt_and_every_class_counted(found):
     assert cells["dog"] == ["2", "0.60", "0.80"]
     assert cells["&lt;b&gt;cat&lt;/b&gt;"] == ["1", "0.60", "0.60"]
     assert cells["owl"] == ["0", "–", "–"]
+
+
+def test_masks_that_cover_their_photos_are_told(found):
+    assert 'class="warning"' not in write_found(found).read_text()
+
+    content = json.loads((found / "predictions.json").read_text())
+    [mask] = encode(torch.ones(1, 20, 30, dtype=torch.bool))
+    whole = {**mask, "counts": mask["counts"].decode()}
+    one = content["annotations"][0]
+    content["annotations"] = [
+        {**one, "id": i, "image_id": i, "segmentation": whole, "area": 600}
+        for i in (1, 2, 3)
+    ]
+    (found / "predictions.json").write_text(json.dumps(content))
+
+    page = write_found(found).read_text()
+
+    [told] = re.findall('<p class="warning">(.+?)</p>', page)
+    assert told.startswith("Masks of dog cover most of the photo on most photos: ")
 
 
 def test_refuses_a_folder_without_a_list_or_with_another_one(found):

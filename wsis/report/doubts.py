@@ -48,7 +48,7 @@ class Doubt:
     Args:
         photo: its place among the photos.
         doubt: from 0 to 1, as ``review`` tells.
-        reasons: in words.
+        reasons: in words; the first one of a class names it.
         missing: tags without an instance.
         name: the class that is doubted most; None where nothing is found.
         best: its best instance.
@@ -212,7 +212,7 @@ def _doubt(
     return Doubt(
         photo=photo,
         doubt=1.0 if missing or (unknown and not names) else doubt,
-        reasons=(*reasons, *(f"{name}: {reason}" for reason in told)),
+        reasons=(*reasons, *(f"{name}: {one}" for one in told[:1]), *told[1:]),
         missing=missing,
         name=name,
         best=None if name is None else found[name],
@@ -234,7 +234,7 @@ def _judged(best: Best, same: Sequence[Best]) -> tuple[float, list[str]]:
     reasons = {
         "lies along three sides of the photo": best.fills,
         "branches disagree": apart > 0,
-        "low score": low > _LOW,
+        "score below most of its class": low > _LOW,
         f"{'large' if best.size > usual else 'small'} for its class": odd > _ODD,
         "covers most of the photo, as others of its class do": (
             unplaced and best.size >= _MOST_OF

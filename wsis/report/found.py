@@ -9,11 +9,12 @@ from statistics import median
 
 from wsis import __version__
 from wsis._support.files import write_text
-from wsis.report.doubts import REVIEW
+from wsis.report.doubts import REVIEW, unplaced
 from wsis.report.files import PAGE, ReportError
 from wsis.report.formats import Photo, photos_of
 from wsis.report.gallery import data_uri
 from wsis.report.page import FOUND, template
+from wsis.runs.advice import of_masks
 
 MOST, SIDE = 100, 480
 """Photos on the page, the most doubtful ones, and their longer side in pixels."""
@@ -38,10 +39,17 @@ def write_found(folder: str | Path) -> Path:
         photos=len(photos),
         numbers=_numbers(photos, classes),
         shown=shown,
+        advice=[str(one) for one in of_masks(_everywhere(photos, classes))],
         version=__version__,
     )
     write_text(folder / PAGE, page)
     return folder / PAGE
+
+
+def _everywhere(photos: Sequence[Photo], classes: tuple[str, ...]) -> list[str]:
+    """Return the classes whose masks mostly cover their photo, whatever was tagged."""
+    found = [replace(photo.found, classes=classes) for photo in photos]
+    return unplaced(found, [None] * len(found))
 
 
 def by_doubt(
