@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wsis._support.files import differences, in_words, parse_json, write_json
+from wsis._support.files import STEPS, differences, in_words, parse_json, write_json
 from wsis._support.folders import locked
 from wsis.runs.settings import SettingsError
 
@@ -24,7 +24,7 @@ class StepFolders:
         SettingsError: if it is not a project's, or its list of steps is damaged.
     """
 
-    FILE = "steps.json"
+    FILE = STEPS
 
     def __init__(self, out: Path) -> None:
         self.out, self._file = out, out / self.FILE
