@@ -98,6 +98,11 @@ class TaggedImage:
             look at them.
         counts: how many objects of each class somebody counted, 0 where nobody did;
             None where nobody counted any.
+        background: whether the photo is known to show none of the classes; without it,
+            a photo without tags is one that nobody looked at.
+
+    Raises:
+        ValueError: if a photo of background has tags.
     """
 
     id: int
@@ -106,6 +111,11 @@ class TaggedImage:
     load: Callable[[], Image]
     points: Points | None = None
     counts: Int[Tensor, " C"] | None = None
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.background and self.tags.any():
+            raise ValueError(f"expected no tags of background, {self.name} has some")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,6 +146,11 @@ class Tagged:
     name: str
     classes: tuple[str, ...]
     images: Sequence[TaggedImage]
+
+    @property
+    def epoch(self) -> int:
+        """The photos that training passes over: all but those of background."""
+        return sum(not image.background for image in self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

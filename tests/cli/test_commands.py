@@ -114,7 +114,7 @@ def bench(*args, code=0):
         (["bench", "--miners", "cim", "--device", "tpu"], "'auto', 'cpu', 'cuda'"),
         (["bench", "--miners", "cim", "--data", "cocoa"], "did you mean 'coco'?"),
         (["bench", "--miners", "cim", "--data", "coco"], "needs the setting 'images'"),
-        (["bench", "--miners", "cim", "--images", "x"], "no setting 'images'"),
+        (["bench", "--miners", "cim", "--images", "x"], "expected --data with"),
         (["train", "--out", "new", "--miner", "cim,oicr"], "expected one miner"),
         (["evaluate"], "expected --run, --predictions or both"),
         (["predict", "a.jpg", "--out", "new"], "Missing option '--run'"),
@@ -284,12 +284,12 @@ def test_debug_shows_the_error_itself(tmp_path):
 
 def test_an_unexpected_error_is_one_line_too(monkeypatch, photos, tmp_path):
     def fails(*_args, **_given):
-        raise RuntimeError("out of\nmemory")
+        raise RuntimeError("out of\nluck")
 
     monkeypatch.setattr(benching, "tabulate", fails)
     text = bench("oicr", *photos.options, *TINY, "--out", tmp_path / "out", code=1)
 
-    assert "wsis: RuntimeError: out of memory (wsis --debug" in text
+    assert "wsis: RuntimeError: out of luck (wsis --debug" in text
 
 
 def test_an_interruption_leaves_nothing_half_written(monkeypatch, photos, tmp_path):
@@ -578,8 +578,8 @@ def test_export_writes_what_predict_found(run, photos, tmp_path):
     assert "--simplify is for polygons; coco without --polygons has none" in text
     text = wsis(*export, "coco", "--classes", "dics", *new, code=2)
     assert "there is no class 'dics' (did you mean 'disc'?)" in text
-    text = wsis("export", run, "--format", "coco", *new, code=1)
-    assert "expected predictions.json in" in text
+    text = wsis("export", run, "--format", "coco", *new, code=2)
+    assert "make them with: wsis predict PHOTOS --run" in text
     text = wsis(*export, "coco", "--min-score", 1, *new, "--strict", code=1)
     assert "no instance of" in text
     assert not (tmp_path / "new").exists()

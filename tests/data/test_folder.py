@@ -11,6 +11,7 @@ from wsis._support.checks import InputWarning
 from wsis.contracts import DataSource
 from wsis.data.exports import exported_tags
 from wsis.data.folder import FolderData
+from wsis.data.halves import summary
 
 
 def photos(root, *names):
@@ -66,6 +67,42 @@ def test_a_subfolder_is_a_tag(tmp_path):
         "dog/1.png": ["dog"],
         "dog/2.png": ["dog"],
     }
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_background_is_no_class(tmp_path, table):
+    photos(tmp_path, "cat/a.png", "Background/b.png")
+    if table:
+        rows = "file,tags\ncat/a.png,cat\nBackground/b.png,background\n"
+        (tmp_path / "tags.csv").write_text(rows)
+
+    tagged = FolderData(root=tmp_path).train()
+
+    assert tagged.classes == ("cat",)
+    found = {one.name: (one.background, one.tags.tolist()) for one in tagged.images}
+    assert found == {"cat/a.png": (False, [True]), "Background/b.png": (True, [False])}
+    assert tagged.epoch == 1
+    assert "background: 1" in summary(tagged)
+    assert "without tags" not in summary(tagged)
+
+
+def test_background_beside_other_tags_is_told(tmp_path):
+    photos(tmp_path, "a.png", "b.png")
+    rows = "file,tags\na.png,cat;background\nb.png,dog\n"
+    (tmp_path / "tags.csv").write_text(rows)
+
+    with pytest.warns(InputWarning, match=r"have the others \(1\): a.png"):
+        tagged = FolderData(root=tmp_path).train()
+
+    assert tags(tagged) == {"a.png": ["cat"], "b.png": ["dog"]}
+    assert not any(one.background for one in tagged.images)
+
+
+def test_background_alone_is_refused(tmp_path):
+    photos(tmp_path, "background/a.png")
+
+    with pytest.raises(ValueError, match="found none beside background"):
+        FolderData(root=tmp_path).train()
 
 
 def test_the_photos_held_back_are_a_seeded_share(tmp_path):

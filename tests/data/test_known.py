@@ -48,6 +48,16 @@ def test_folders_named_as_classes_tag_their_photos(root, above):
     }
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_background_allows_no_class(root, listed):
+    (root / "new").rename(root / "background")
+    if listed:
+        table(root, "background/d.png,background", "cat/a.png,cat")
+
+    assert tags(root)["d.png"] == set()
+    assert tags(root)["a.png"] == {"cat"}
+
+
 def test_a_folder_itself_a_file_and_a_pattern_have_the_same_tags(root):
     assert tags(root / "dog") == {"b.png": {"dog"}}
     assert tags(root / "cat/a.png") == {"a.png": {"cat"}}

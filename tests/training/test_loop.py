@@ -94,6 +94,65 @@ def test_images_without_tags_are_skipped_and_counted(pipeline):
     assert all(p.isfinite().all() for p in model.parameters())
 
 
+def with_background(tagged, count=2):
+    """The last images show none of the classes, as somebody says."""
+    kept, rest = tagged.images[:-count], tagged.images[-count:]
+    none = [
+        dataclasses.replace(one, tags=torch.zeros_like(one.tags), background=True)
+        for one in rest
+    ]
+    return dataclasses.replace(tagged, images=[*kept, *none])
+
+
+def test_photos_of_background_go_with_the_others(pipeline):
+    tagged = with_background(Squares().train())
+    without = dataclasses.replace(tagged, images=tagged.images[:-2])
+
+    model, progress = pipeline.train(tagged, CIM, 0)
+    other, alone = pipeline.train(without, CIM, 0)
+
+    assert tagged.epoch == len(without.images)
+    assert (progress.step, progress.skipped) == (alone.step, alone.skipped)
+    assert progress.losses[-1]["background"] < progress.losses[0]["background"]
+    assert "background" not in alone.losses[0]
+    assert not same(model, other)
+
+
+def test_training_with_background_resumes_at_any_step(pipeline, tmp_path):
+    tagged = with_background(Squares().train(), 3)
+    whole, _ = pipeline.train(tagged, CIM, 0)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+
+    pipeline.train(tagged, CIM, 0, checkpoint=checkpoint, steps=4)
+    resumed, _ = pipeline.train(tagged, CIM, 0, checkpoint=checkpoint)
+
+    assert same(whole, resumed)
+    fewer = dataclasses.replace(tagged, images=tagged.images[:-1])
+    with pytest.raises(CheckpointError, match="background"):
+        pipeline.train(fewer, CIM, 0, checkpoint=checkpoint)
+
+
+def test_a_class_map_learns_from_background(tmp_path):
+    pipeline = Pipeline(settings("class_map=true"), tmp_path)
+    tagged = with_background(Squares().train())
+    without = dataclasses.replace(tagged, images=tagged.images[:-2])
+    shown = pipeline.bags(tagged.images)[-1]
+
+    def found(some):
+        model, _ = pipeline.train(some, CIM, 0)
+        features = pipeline.features(model).map(shown, pipeline.train_views[0])
+        return model.class_map.present(features)
+
+    assert found(tagged).sum() < found(without).sum()
+
+
+def test_background_with_tags_is_refused():
+    image = Squares().train().images[0]
+
+    with pytest.raises(ValueError, match="expected no tags of background"):
+        dataclasses.replace(image, background=True)
+
+
 def test_images_that_are_all_without_tags_are_an_error(pipeline):
     tagged = Squares(train=2).train()
     none = [

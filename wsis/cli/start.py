@@ -110,7 +110,8 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
     from wsis.data.halves import photos_of_each
 
     counts = photos_of_each(tagged)
-    none = sum(not bool(one.tags.any()) for one in tagged.images)
+    background = len(tagged.images) - tagged.epoch
+    none = sum(not bool(one.tags.any()) for one in tagged.images) - background
     typer.echo(printable(f"photos: {len(tagged.images)} in {photos}"))
     places = few([str(one) for one in told.places])
     typer.echo(printable(f"tags: {told.kind}" + (f" ({places})" if places else "")))
@@ -119,8 +120,9 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
     width = max(map(len, counts))
     for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
         typer.echo(printable(f"  {name:<{width}}  {many(count, 'photo', 6)}"))
-    if none:
-        typer.echo(f"  {'(no tag)':<{width}}  {many(none, 'photo', 6)}")
+    for what, number in (("(background)", background), ("(no tag)", none)):
+        if number:
+            typer.echo(f"  {what:<{width}}  {many(number, 'photo', 6)}")
 
 
 def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:

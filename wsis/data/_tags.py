@@ -84,10 +84,19 @@ _JOINERS = "\u200c\u200d"
 _QUOTES = "\"'`´‘’‚“”„«»‹›"
 
 
+def is_background(tag: str) -> bool:
+    """Tell whether a tag says that a photo shows none of the classes."""
+    return plain(tag) == BACKGROUND
+
+
+BACKGROUND = "background"
+"""The tag of photos that show none of the classes."""
+
+
 def classes_of(
     photos: Sequence[tuple[str, Iterable[str]]], root: Path
 ) -> tuple[str, ...]:
-    """Return the classes in order; warn of tags that look like something else.
+    """Return the classes in order, background left out; warn of doubtful tags.
 
     Raises:
         ValueError: if there are none, or some are spelled in several ways.
@@ -95,9 +104,14 @@ def classes_of(
     first: dict[str, str] = {}
     for name, tags in photos:
         for tag in tags:
-            first.setdefault(tag, name)
+            if not is_background(tag):
+                first.setdefault(tag, name)
     if not first:
-        raise ValueError(f"expected photos with tags in {root}, found none")
+        raise ValueError(
+            f"expected photos with tags in {root}, found none beside background"
+            if any(tags for _, tags in photos)
+            else f"expected photos with tags in {root}, found none"
+        )
     spelled: dict[str, list[str]] = defaultdict(list)
     for tag in first:
         spelled[plain(tag)].append(tag)

@@ -17,7 +17,15 @@ from wsis.contracts import Tagged, TaggedImage
 from wsis.data._listing import Listing, listing
 from wsis.data._same import first_alike
 from wsis.data._tables import read_rows
-from wsis.data._tags import classes_of, clean, counted, seems_counted, tallied
+from wsis.data._tags import (
+    BACKGROUND,
+    classes_of,
+    clean,
+    counted,
+    is_background,
+    seems_counted,
+    tallied,
+)
 from wsis.data.images import Reading, check_files, check_folder, no_photos, readings
 from wsis.data.names import plain
 
@@ -33,6 +41,9 @@ class FolderData:
     ``,`` between quotes. A photo may have no tags: training then leaves it out. A
     subfolder's photos lie in it at any depth. There are no masks: photos held back are
     there to look at the predictions.
+
+    Photos that show none of the classes have the tag, or lie in the folder,
+    ``background``, which is no class: they teach how photos without an object look.
 
     A tag of the CSV may say how many objects there are: ``dog:2``. Cues and miners then
     look for so many.
@@ -96,6 +107,7 @@ class FolderData:
         classes = classes_of(photos, root)
         loads = readings(root, [(name, None) for name, _ in photos], True)
         photos, loads = _once(photos, loads)
+        photos = _apart(photos, root)
         self._check_counts(photos)
         draw = generator(self.seed, "held out")
         order = torch.randperm(len(photos), generator=draw).tolist()
@@ -103,6 +115,7 @@ class FolderData:
         for i in sorted(order[round(self.held_out * len(photos)) :]):
             name, tags = photos[i]
             present = torch.tensor([one in tags for one in classes])
+            none = any(map(is_background, tags))
             count = torch.tensor([tags.get(one, 0) for one in classes])
             if self.single:
                 count = present.long()
@@ -113,6 +126,7 @@ class FolderData:
                     tags=present,
                     load=loads[i],
                     counts=count if count.any() else None,
+                    background=none,
                 )
             )
         if not images:
@@ -282,6 +296,20 @@ def _subfolders(root: Path) -> list[_Photo]:
             warn(f"{root}: {what} ({len(paths)}): {few_in(root, paths)}")
     _tell(top, root)
     return found
+
+
+def _apart(photos: Sequence[_Photo], root: Path) -> list[_Photo]:
+    """Return photos that are background or have other tags; warn of those with both."""
+    both = [x for x, tags in photos if 0 < sum(map(is_background, tags)) < len(tags)]
+    if both:
+        warn(
+            f"{root}: photos with tags beside {BACKGROUND}, which means none of them, "
+            f"have the others ({len(both)}): {few(both)}"
+        )
+    return [
+        (name, {one: n for one, n in tags.items() if not is_background(one)} or tags)
+        for name, tags in photos
+    ]
 
 
 def _repeated(folders: Sequence[Path]) -> list[str]:

@@ -83,13 +83,15 @@ def labels_among(own: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " C1
 def summary(tagged: Tagged) -> str:
     """Return one line about the photos, classes and points of training data."""
     counts = photos_of_each(tagged)
-    none = sum(not bool(one.tags.any()) for one in tagged.images)
+    background = len(tagged.images) - tagged.epoch
+    none = sum(not bool(one.tags.any()) for one in tagged.images) - background
     points = sum(len(one.points) for one in tagged.images if one.points is not None)
     objects = sum(int(x.counts.sum()) for x in tagged.images if x.counts is not None)
     return (
         f"data: {tagged.name}: {many(len(tagged.images), 'photo')} of "
         f"{len(counts)} {'class' if len(counts) == 1 else 'classes'} "
         f"({few([f'{name} {count}' for name, count in counts.items()])})"
+        + (f"; background: {background}" if background else "")
         + (f"; without tags: {none}" if none else "")
         + (f"; points: {points}" if points else "")
         + (f"; objects counted: {objects}" if objects else "")

@@ -9,7 +9,7 @@ from unicodedata import normalize
 from wsis._support.checks import few, warn
 from wsis.data._listing import listing
 from wsis.data._same import first_alike
-from wsis.data._tags import tallied
+from wsis.data._tags import BACKGROUND, is_background, tallied
 from wsis.data.annotations import AnnotationFile
 from wsis.data.folder import read_tags, table_in
 from wsis.data.images import readings
@@ -48,7 +48,8 @@ def known_tags(
     folder or one above, lists for it; else that of the outermost folder, from those
     given on, that has the name of a class. A photo that occurs several times, as
     ``FolderData`` sees it, has all its tags. One that is listed without tags counts as
-    not tagged. ``dog:2`` counts dogs, unless the model has a class of that name.
+    not tagged; one of background has no class. ``dog:2`` counts dogs, unless the model
+    has a class of that name.
 
     Args:
         photos: files, videos among them.
@@ -76,7 +77,8 @@ def known_tags(
             f"or names that several have: {few([str(photo) for photo in photos])}"
         )
     known = {plain(name): name for name in classes}
-    others = Counter(one for some in tags for one in some if plain(one) not in known)
+    unknown = (one for some in tags for one in some if plain(one) not in known)
+    others = Counter(one for one in unknown if not is_background(one))
     if others:
         warn(
             f"tags that are no class of the run allow no instance ({len(others)}): "
@@ -118,7 +120,7 @@ class _Found:
     """Tags by photo, while they are collected."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = {plain(name) for name in classes}
+        self.classes = {BACKGROUND, *map(plain, classes)}
         self.tags: dict[str, dict[str, int]] = {}
         self.files: dict[str, Path] = {}
         self.places: set[str] = set()

@@ -92,7 +92,8 @@ def of_truths(truths: Sequence[GroundTruth]) -> str:
 
 def _half(tagged: Tagged) -> list[Any]:
     images = [[image.id, image.name, image.tags.tolist()] for image in tagged.images]
-    return [tagged.classes, images]
+    background = [image.name for image in tagged.images if image.background]
+    return [tagged.classes, images, *([background] if background else [])]
 
 
 def _settings(source: DataSource, both: bool) -> dict[str, Any]:

@@ -427,12 +427,12 @@ class Work:
         if fold is not None:
             title += f", fold {fold}"
         train, val = self._halves(fold)
-        training, validation = self.bags(self._variants[name].label, fold)
+        _, validation = self.bags(self._variants[name].label, fold)
         notes: list[str] = []
         told = self._told(maker, name, title, seed, fold)
         with following(trackers(self.plan.tracker), told, notes.append) as curves:
             reset_peak(maker.device)
-            count = len(training)
+            count = train.epoch
             if isinstance(maker, Pipeline):
                 total = maker.settings.schedule.images(count)
                 follow = curves.of(maker.settings.schedule, count, total)

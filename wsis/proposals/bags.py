@@ -101,11 +101,12 @@ class Bag:
 
     @property
     def labels(self) -> str:
-        """A digest of what somebody said of the photo: its tags, points and counts."""
+        """A digest of what somebody said of the photo: tags, points, counts, none."""
         points, counts = self.image.points, self.image.counts
         given = None if points is None else [points.xy.tolist(), points.label.tolist()]
         counted = [] if counts is None else [counts.tolist()]
-        return digest(self.tags.tolist(), given, *counted)
+        none = ["background"] if self.image.background else []
+        return digest(self.tags.tolist(), given, *counted, *none)
 
     @property
     def proposals(self) -> Proposals:

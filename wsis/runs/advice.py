@@ -83,12 +83,14 @@ def of_tags(tagged: Tagged, unused: Sequence[str] = ()) -> Iterator[Advice]:
     counts = photos_of_each(tagged)
     with_tags = [one for one in tagged.images if one.tags.any()]
     always = [name for name, count in counts.items() if count == len(with_tags) > 0]
-    if always:
+    background = len(tagged.images) - tagged.epoch
+    if always and not background:
         yield Advice(
             topic="tags that every tagged photo has",
             text=f"tags that every tagged photo has ({len(always)}): {few(always)}; "
             "nothing shows how photos without look, so background is taken for it; add "
-            "photos of other things with tags of their own",
+            "photos of none of these with the tag background, or of other things with "
+            "tags of their own",
         )
     never = [name for name, count in counts.items() if count == 0]
     if never or unused:
@@ -107,11 +109,11 @@ def of_tags(tagged: Tagged, unused: Sequence[str] = ()) -> Iterator[Advice]:
             text=f"tags with fewer than {ENOUGH} photos ({len(scarce)}): "
             f"{few(scarce, most=_NAMED)}; add photos, or expect poor masks of these",
         )
-    if none := len(tagged.images) - len(with_tags):
+    if none := tagged.epoch - len(with_tags):
         yield Advice(
             topic="photos without a tag",
             text=f"photos without a tag: {none}; training leaves them out, so tag them "
-            "if they show one of the things",
+            "if they show one of the things, or background if they show none",
         )
 
 

@@ -69,6 +69,9 @@ from wsis.training.supervision import (
 
 CPU = torch.device("cpu")
 
+_MOST = 3
+"""Photos of background that the class map learns from for each other one, at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
@@ -427,10 +430,12 @@ class Pipeline:
                 f"none of {len(tagged)} has any; give them as --data NAME:points=FILE"
             )
 
+        learned = [*tagged, *(bag for bag in bags if bag.image.background)]
+
         def learn() -> CueLabeller | None:
             labeller: CueLabeller | None = source.fit(
-                Maps(self.frozen, tagged, scale),
-                torch.stack([bag.tags for bag in tagged]),
+                Maps(self.frozen, learned, scale),
+                torch.stack([bag.tags for bag in learned]),
                 generator(seed, "cues"),
             )
             return labeller
@@ -442,7 +447,7 @@ class Pipeline:
                 **{key: values[key] for key in ("cues", "backbone", "source")},
                 "scale": scale.name,
                 "seed": seed,
-                "images": digest(*(label_key(bag) for bag in tagged)),
+                "images": digest(*(label_key(bag) for bag in learned)),
             },
             {**self.frozen.made_by, "cues": plugins.identity(source)},
         )
@@ -506,6 +511,8 @@ class Pipeline:
                 f"{', '.join(sorted(self.ledger))}: call consuming first"
             )
         bags = bags or self.bags(tagged.images)
+        background = [bag for bag in bags if bag.image.background]
+        bags = [bag for bag in bags if not bag.image.background]
         monitor = monitor or Silent()
         images = self.settings.schedule.images(len(bags))
         planned = 1 if teacher else self.settings.rounds
@@ -522,6 +529,7 @@ class Pipeline:
             miner,
             seed,
             bags=bags,
+            background=background,
             cues=cues,
             ranks=ranks,
             monitor=monitor,
@@ -559,6 +567,7 @@ class Pipeline:
         seed: int,
         *,
         bags: Sequence[Bag],
+        background: Sequence[Bag],
         cues: Cues | None,
         teacher: Teacher | None,
         monitor: Monitor,
@@ -576,26 +585,34 @@ class Pipeline:
             bags,
             features,
             # A teacher tells in place of cues.
-            (lambda bag: None) if teacher else cues or self.cues(bags, seed),
+            (lambda bag: None)
+            if teacher
+            else cues or self.cues([*bags, *background], seed),
             strategy,
             self.settings.schedule,
             seed=seed,
             scales=self.train_views,
             shared=self.shared,
+            background=background,
             teacher=teacher,
             **others,
         )
         if model.class_map is None:
             return model, progress
         steps, scale = min(progress.step, map_steps(len(bags))), self.train_views[0]
+        if background:
+            steps *= 2
+            some = torch.randperm(len(background), generator=generator(seed, "none"))
+            background = [background[i] for i in some[: _MOST * len(bags)].tolist()]
 
         def found(bag: Bag) -> PseudoInstances:
             [seen] = scores(model, bag, features, [scale])
             nms = self.settings.selection.nms
             return near_best(seen.final(), bag.proposals, bag.tags, nms)
 
+        learned = [bag for bag in bags if bag.tags.any()]
         model.class_map.learn(
-            [bag for bag in bags if bag.tags.any() and len(bag.proposals)],
+            [bag for bag in (*learned, *background) if len(bag.proposals)],
             partial(_map, features, scale=scale),
             teacher or found,
             steps=steps,

@@ -300,7 +300,7 @@ def train(
         cues = parts.cues(bags, seed)
         if parts.settings.anti_noise and (advice := hint(cues, bags)):
             monitor.say(f"hint: {advice}")
-        images = len(tagged.images)
+        images = tagged.epoch
         _, last = parts.rounds(images, steps)
         total = last or parts.settings.schedule.images(images)
         follow = curves.of(parts.settings.schedule, images, total)

@@ -20,14 +20,15 @@ from wsis._support.interrupts import held_back
 from wsis._support.places import moved
 from wsis._support.provenance import machine
 from wsis._support.randomness import generator, seeded
-from wsis.contracts import Calibrating, PseudoInstances
+from wsis.contracts import Calibrating, PseudoInstances, View
 from wsis.features.frozen import Features, LiveFeatures, sample
 from wsis.features.scale import Scale
 from wsis.proposals.bags import Bag, SharedOf, counted
 from wsis.training._precision import computing, rounding
 from wsis.training.checkpoints import Order, Progress, TrainingState, made_from
 from wsis.training.inference import NOT_FINITE, finite
-from wsis.training.network import Model
+from wsis.training.losses import background_loss
+from wsis.training.network import Model, Scores
 from wsis.training.ranks import ALONE, Ranks, check_statistics
 from wsis.training.schedule import Precision, Schedule
 from wsis.training.supervision import (
@@ -59,6 +60,7 @@ def fit(
     checkpoint: str | Path | None = None,
     steps: int | None = None,
     shared: SharedOf = counted,
+    background: Sequence[Bag] = (),
     observer: Observer | None = None,
     teacher: Teacher | None = None,
     tick: Callable[[Progress], None] = lambda progress: None,
@@ -82,6 +84,8 @@ def fit(
             it resumes from there, with the result of training that never stopped.
         steps: stops after so many images in all.
         shared: counts the pixels that a bag's proposals share, or finds them kept.
+        background: photos that show none of the classes. One of them goes with every
+            image, pass after pass in another order.
         observer: sees what every branch is taught.
         teacher: tells what every branch is taught, in place of cues and miner.
         tick: called after every image, or every one that processes learn at once,
@@ -109,7 +113,7 @@ def fit(
             seed=seed,
             scales=[scale.name for scale in scales],
             machine=machine(model.device),
-            **_inputs(bags, features, clusters, scales[0], teacher),
+            **_inputs(bags, features, clusters, scales[0], teacher, background),
         )
     drawn = {"sampling": sampling}
     state = TrainingState(
@@ -158,6 +162,7 @@ def fit(
                     *(model, bag, scales[j], features, clusters, shared),
                     *(strategy, schedule.precision, draws, watch, teacher),
                     step / schedule.images(len(bags)),
+                    _beside(background, step, seed),
                 )
         except (_SkipError, _NotFiniteError) as error:
             return error
@@ -284,6 +289,7 @@ def _inputs(
     clusters: Clusters,
     scale: Scale,
     teacher: Teacher | None,
+    background: Sequence[Bag],
 ) -> dict[str, str]:
     """Return digests of what is learned from; of features and labels, a sample's."""
     some = [bag for bag in sample(bags) if bag.tags.any() and len(bag.proposals)]
@@ -302,7 +308,21 @@ def _inputs(
         "cues": digest(*kept[0]),
         "features": digest(*kept[1]),
         **({} if teacher is None else {"taught": _taught(teacher, some)}),
+        **(
+            {"background": digest(*((bag.key, bag.origin) for bag in background))}
+            if background
+            else {}
+        ),
     }
+
+
+def _beside(background: Sequence[Bag], step: int, seed: int) -> Bag | None:
+    """Return the photo of background that goes with a step; resumed at any step."""
+    if not background:
+        return None
+    turn, place = divmod(step, len(background))
+    drawn = generator(seed, f"background {turn}")
+    return background[int(torch.randperm(len(background), generator=drawn)[place])]
 
 
 def _taught(teacher: Teacher, bags: Sequence[Bag]) -> str:
@@ -368,6 +388,7 @@ def _losses(
     observer: Observer | None,
     teacher: Teacher | None,
     done: float,
+    none: Bag | None,
 ) -> tuple[Float[Tensor, ""], dict[str, float]]:
     """Return the loss of one image, and all its losses by name.
 
@@ -381,18 +402,7 @@ def _losses(
     pixels = shared(bag)
     if not len(pixels):
         raise _SkipError("no proposals")
-    live = model.backbone is not None
-    # Frozen features are kept for trainings of any precision.
-    with computing(precision if live else "float32", model.device):
-        pooled = features(bag, scale)
-    if not finite(pooled):
-        if live:
-            raise _NotFiniteError("features")
-        raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
-    with computing(precision, model.device):
-        scores = model(pooled).in_float32()
-    if not scores.finite():
-        raise _NotFiniteError("scores")
+    pooled, scores = _scored(model, bag, scale, features, precision)
     cues = clusters(bag)
     taught = None if teacher is None else teacher(bag).to(model.device)
     counts = bag.image.counts
@@ -413,7 +423,32 @@ def _losses(
         )
     except PartError as error:
         raise PartError(f"{bag.image.name}: {error}") from None
-    named = losses.named()
+    total, named = losses.total, losses.named()
+    if none is not None and len(none.proposals):
+        _, shown = _scored(model, none, scale, features, precision)
+        first = shown.anti_noise if strategy.anti_noise else None
+        loss = background_loss(first, shown.branches)
+        total = total + loss
+        named["background"] = loss.item()
+        named["total"] += named["background"]
     if not math.isfinite(named["total"]):
         raise _NotFiniteError(f"loss {named['total']:g}")
-    return losses.total, named
+    return total, named
+
+
+def _scored(
+    model: Model, bag: Bag, scale: Scale, features: Features, precision: Precision
+) -> tuple[Tensor | View, Scores]:
+    live = model.backbone is not None
+    # Frozen features are kept for trainings of any precision.
+    with computing(precision if live else "float32", model.device):
+        pooled = features(bag, scale)
+    if not finite(pooled):
+        if live:
+            raise _NotFiniteError("features")
+        raise ValueError(f"{bag.image.name}: {NOT_FINITE}")
+    with computing(precision, model.device):
+        scores = model(pooled).in_float32()
+    if not scores.finite():
+        raise _NotFiniteError("scores")
+    return pooled, scores

@@ -6,6 +6,7 @@ gradients included. Probabilities are clamped to [1e-6, 1 − 1e-6]. Proposals l
 in ``Targets`` take no part except in the maxima over absent classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +72,22 @@ def refinement_losses(
         else INTEGRITY * integrity_loss(integrity, targets, scale),
         bag=bag_loss(cls, integrity, targets, tags, scale),
     )
+
+
+def background_loss(
+    anti_noise: BranchScores | None, branches: Sequence[BranchScores]
+) -> Float[Tensor, ""]:
+    """Return the loss of a photo that shows none of the classes; not of the paper.
+
+    That is the mean cross-entropy of its proposals as background, summed over the
+    refinement branches, and the loss of the anti-noise branch, if it learns.
+    """
+    found = [-_clamp(one.classification[:, 0]).log().mean() for one in branches]
+    if anti_noise is not None and anti_noise.localization is not None:
+        cls = anti_noise.classification
+        none = cls.new_zeros(cls.shape[1] - 1, dtype=torch.bool)
+        found.append(mil_loss(cls, anti_noise.localization, none))
+    return torch.stack(found).sum()
 
 
 def classification_loss(

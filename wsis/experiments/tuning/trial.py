@@ -64,7 +64,7 @@ def trial(
     shared = work.pipelines[DEFAULT]
     # Built here and forgotten: each holds a backbone.
     pipeline = Pipeline(variant.settings(shared.settings), shared.cache, shared.device)
-    total = pipeline.settings.schedule.images(len(work.train.images))
+    total = pipeline.settings.schedule.images(work.train.epoch)
     step = monitor.start(f"{variant.label}, seed {seed}", total)
     began = time.perf_counter()
     model, progress = pipeline.train(
