@@ -56,6 +56,23 @@ def test_spreadsheets_may_part_columns_by_semicolons(tmp_path):
     assert found == {"a.png": ["dog", "sofa"]}
 
 
+@pytest.mark.parametrize("columns", ["file_name,tags", "Filename;Label", "image,class"])
+def test_columns_have_the_names_that_people_give_them(tmp_path, columns):
+    photos(tmp_path, "a.png")
+    row = "a.png;dog" if ";" in columns else "a.png,dog"
+    (tmp_path / "tags.csv").write_text(f"{columns}\n{row}\n")
+
+    assert tags(FolderData(root=tmp_path).train()) == {"a.png": ["dog"]}
+
+
+def test_two_columns_of_tags_are_refused(tmp_path):
+    photos(tmp_path, "a.png")
+    (tmp_path / "tags.csv").write_text("file,tag,label\na.png,dog,cat\n")
+
+    with pytest.raises(ValueError, match="expected the columns file,tags"):
+        FolderData(root=tmp_path).train()
+
+
 def test_a_subfolder_is_a_tag(tmp_path):
     photos(tmp_path, "dog/1.png", "dog/2.png", "cat/1.png", ".hidden/1.png")
 

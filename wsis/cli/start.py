@@ -117,12 +117,12 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
     typer.echo(printable(f"tags: {told.kind}" + (f" ({places})" if places else "")))
     if told.places:
         typer.echo("  classes become tags; places of objects are not read")
-    width = max(map(len, counts))
-    for name, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])):
+    rows = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    others = ("(background)", background), ("(no tag)", none)
+    rows += [(name, count) for name, count in others if count]
+    width = max(len(name) for name, _ in rows)
+    for name, count in rows:
         typer.echo(printable(f"  {name:<{width}}  {many(count, 'photo', 6)}"))
-    for what, number in (("(background)", background), ("(no tag)", none)):
-        if number:
-            typer.echo(f"  {what:<{width}}  {many(number, 'photo', 6)}")
 
 
 def _tell_cost(project: "Project", tagged: "Tagged", place: options.Setup) -> None:

@@ -6,6 +6,10 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"
+TAG = "tags", "tag", "class", "classes", "label", "labels", "category"
+"""What people call the columns of photos and of their tags, in small letters."""
+
 _SEPARATORS = ",;\t"
 """Spreadsheets write semicolons where the comma is the decimal sign, or tabs."""
 

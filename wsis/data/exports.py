@@ -14,7 +14,7 @@ import yaml
 from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
 from wsis.data._listing import SUFFIXES, listing, results_in
-from wsis.data._tables import header, read_rows
+from wsis.data._tables import PHOTO, TAG, header, read_rows
 from wsis.data._tags import clean, seems_counted
 from wsis.data.annotations import (
     PREDICTED,
@@ -582,23 +582,19 @@ def _nearest_list(lists: Sequence[_Names], label: Path, root: Path) -> _Names:
 _SUFFIXES = tuple({Path(one).suffix for one in _LISTS})
 
 
-_PHOTO = "file", "filename", "file_name", "image", "image_name", "photo"
-_TAG = "tags", "tag", "class", "classes", "label", "labels", "category"
-
-
 def _tables(files: _Files) -> dict[Path, _Told]:
     found: dict[Path, _Told] = {}
     for path in files.of(".csv"):
         names = {one.casefold(): one for one in header(path)}
-        photo = next((one for one in names if one in _PHOTO), None)
-        tag = next((one for one in names if one in _TAG), None)
+        photo = next((one for one in names if one in PHOTO), None)
+        tag = next((one for one in names if one in TAG), None)
         if photo is None or _is_points(path):
             continue
         if tag is not None:
             others = [
                 one
                 for one in names
-                if one != tag and re.sub(r"[ _-]?\d+$", "", one) in _TAG
+                if one != tag and re.sub(r"[ _-]?\d+$", "", one) in TAG
             ]
             if others:
                 warn(

@@ -16,7 +16,7 @@ from wsis._support.randomness import generator
 from wsis.contracts import Tagged, TaggedImage
 from wsis.data._listing import Listing, listing
 from wsis.data._same import first_alike
-from wsis.data._tables import read_rows
+from wsis.data._tables import PHOTO, TAG, header, read_rows
 from wsis.data._tags import (
     BACKGROUND,
     classes_of,
@@ -37,10 +37,11 @@ _Photo = tuple[str, dict[str, int]]
 class FolderData:
     """Photos of one's own with tags: a CSV ``file,tags``, or one subfolder per tag.
 
-    The CSV's ``file`` is a path from ``root``; ``tags`` are separated by ``;``, or by
-    ``,`` between quotes. A photo may have no tags: training then leaves it out. A
-    subfolder's photos lie in it at any depth. There are no masks: photos held back are
-    there to look at the predictions.
+    The CSV's ``file`` (or ``filename``, ``image``, …) is a path from ``root``; ``tags``
+    (or ``label``, ``class``, …) are separated by ``;``, or by ``,`` between quotes. A
+    photo may have no tags: training then leaves it out. A subfolder's photos lie in it
+    at any depth. There are no masks: photos held back are there to look at the
+    predictions.
 
     Photos that show none of the classes have the tag, or lie in the folder,
     ``background``, which is no class: they teach how photos without an object look.
@@ -191,10 +192,16 @@ def read_tags(
     """
     hint = '; separate tags by ; or write them in quotes: photo.jpg,"dog, sofa"'
     found: dict[str, dict[str, int]] = {}
-    for where, row in read_rows(path, ("file", "tags"), hint=hint):
-        if not row["file"]:
-            raise ValueError(f"{where}: expected file,tags{hint}")
-        name, tags = posixpath.normpath(row["file"]), row["tags"]
+    there = [one.casefold() for one in header(path)]
+    # Of several names, or none, the message speaks of ours.
+    file, tag = (
+        own[0] if len(own := [one for one in names if one in there]) == 1 else names[0]
+        for names in (PHOTO, TAG)
+    )
+    for where, row in read_rows(path, (file, tag), hint=hint):
+        if not row[file]:
+            raise ValueError(f"{where}: expected {file},{tag}{hint}")
+        name, tags = posixpath.normpath(row[file]), row[tag]
         if name in found:
             raise ValueError(
                 f"{where}: {name} is listed twice; write all its tags in one line"
