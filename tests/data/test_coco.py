@@ -51,6 +51,22 @@ def data_set(folder, images, annotations, categories=CATEGORIES, name="train"):
     return path, photos
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_photos_without_the_classes_are_background_where_that_is_said(
+    tmp_path, background
+):
+    found = [annotation(1, 9), annotation(2, 2)]
+    path, photos = data_set(tmp_path, [image(1), image(2), image(3)], found)
+
+    data = CocoData(
+        images=photos, train_json=path, classes="dog", background=background
+    )
+    tagged = data.train()
+
+    assert [one.background for one in tagged.images] == [False, background, background]
+    assert tagged.epoch == (1 if background else 3)
+
+
 def test_tags_come_from_categories_alone(tmp_path):
     found = [annotation(2, 9), annotation(2, 2, iscrowd=1), annotation(1, 9)]
     path, photos = data_set(tmp_path, [image(2), image(1), image(5)], found)

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -49,6 +49,8 @@ class CocoData:
         upright: ``true`` turns photos as their EXIF data say, ``false`` reads them as
             they are stored, ``auto`` takes what has the annotated size.
         masks: ``refuse`` validation objects without a usable mask, or ``skip`` them.
+        background: whether training photos without an object of the classes show none
+            of them, and teach background; otherwise training leaves them out.
 
     Raises:
         FileNotFoundError: if ``root`` has no annotations in COCO's layout.
@@ -63,6 +65,7 @@ class CocoData:
     classes: str = "all"
     upright: bool | Literal["auto"] = "auto"
     masks: Literal["refuse", "skip"] = "refuse"
+    background: bool = False
 
     def __post_init__(self) -> None:
         as_paths(self, "root", "images", "train_json", "val_json", "val_images")
@@ -81,7 +84,11 @@ class CocoData:
             ValueError: if ``train_json`` is missing, or as ``read_tagged``.
         """
         path, photos = _given(self.train_json, _TRAIN), _given(self.images, _IMAGES)
-        return read_tagged(path, photos, self.classes, upright=self.upright)
+        found = read_tagged(path, photos, self.classes, upright=self.upright)
+        if not self.background:
+            return found
+        images = [replace(x, background=not x.tags.any()) for x in found.images]
+        return replace(found, images=images)
 
     def val(self) -> Annotated | None:
         """Return the validation photos and their masks; None without ``val_json``.

@@ -22,7 +22,7 @@ _IMAGE_LEVEL = {
     Supervision.BOUNDARIES,
 }
 
-_LATER = {"counts", "single"}
+_LATER = {"background", "counts", "single"}
 """Settings of data that are left out at their default: older folders lack them."""
 
 
