@@ -207,7 +207,8 @@ def test_refuses_a_wrong_file_before_any_work(here, before, after, says):
 
 
 def test_classes_that_an_export_cannot_write_are_refused_before_any_work(here):
-    (here / "photos" / "disc").rename(here / "photos" / "background")
+    (here / "photos" / "disc").rename(here / "photos" / "shape#a")
+    (here / "photos" / "square").rename(here / "photos" / "shape_a")
     start()
     change(here, '["coco"]', '["coco", "voc"]')
 
