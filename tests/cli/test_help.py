@@ -85,6 +85,7 @@ def test_words_find_what_has_them_all_and_others_are_refused():
 
     assert "has other proposals why: a store keeps one source" in text
     assert f"{len(ROWS)} messages" in wsis("help")
+    assert "miss objects" in wsis("help", "proposals", "miss", "objects")
     assert "got 'no such words'" in wsis("help", "no", "such", "words", code=2)
 
 

@@ -133,6 +133,18 @@ def test_yolo_beside_photos_with_a_list_of_classes(tmp_path):
     assert exported_tags(tmp_path).rows == {"a.png": ["dog"], "b.png": ["dog", "cat"]}
 
 
+@pytest.mark.parametrize("labels", ["", "labels", "labels/train"])
+def test_an_empty_file_of_yolo_is_background(tmp_path, labels):
+    images = labels.replace("labels", "images")
+    photos(tmp_path / images)
+    yolo(tmp_path / labels, {"a": [0], "b": []})
+    (tmp_path / "classes.txt").write_text("dog\n")
+
+    rows = exported_tags(tmp_path).rows
+
+    assert sorted(rows.values()) == [["background"], ["dog"]]
+
+
 def test_label_studio(tmp_path):
     photos(tmp_path / "upload")
     tasks = [

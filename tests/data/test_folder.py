@@ -483,7 +483,7 @@ def test_lists_and_quotes_are_no_tags(tmp_path, cell, message):
         ("no_dog", r"deny or doubt others .* \(1\): no_dog \(0\.png\)"),
         ("sofa ?", "deny or doubt others"),
         ("Empty", "are read as classes"),
-        ("no", r"are read as classes; leave the cell empty .* \(1\): no \(0"),
+        ("no", r"are read as classes; write background .* \(1\): no \(0"),
         ("hot%20dog", r"look garbled, .* \(1\): hot%20dog \(0\.png\)"),
         ("dog&amp", "look garbled"),
         ("k\u00c3\u00a4fer", "look garbled, by another encoding"),

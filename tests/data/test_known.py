@@ -58,6 +58,15 @@ def test_background_allows_no_class(root, listed):
     assert tags(root)["a.png"] == {"cat"}
 
 
+def test_a_folder_called_background_is_one_beside_those_of_classes_alone(root):
+    (root / "new").rename(root / "background")
+    place = root / "background"
+    (place / "cat").mkdir()
+    shutil.copy(root / "dog/deeper/b.png", place / "cat/e.png")
+
+    assert tags(place) == {"d.png": None, "e.png": {"cat"}}
+
+
 def test_a_folder_itself_a_file_and_a_pattern_have_the_same_tags(root):
     assert tags(root / "dog") == {"b.png": {"dog"}}
     assert tags(root / "cat/a.png") == {"a.png": {"cat"}}

@@ -235,6 +235,11 @@ def test_other_abilities_are_those_of_the_data_set(tmp_path):
     assert isinstance(able, Pointed)
     assert not isinstance(plain, Traceable)
 
+    class Mine(Pointed):
+        pass
+
+    assert type(Mine(source=Able(), file=tmp_path)) is Mine
+
 
 def test_only_the_training_half_is_pointed_at(tmp_path):
     class Drawn:

@@ -106,7 +106,8 @@ def test_the_only_photo_of_a_class_is_not_doubted_for_its_score():
 def test_nothing_is_wrong_where_no_class_of_the_run_is():
     [nothing] = review([found()], [tagged()])
 
-    assert (nothing.doubt, nothing.reasons) == (0, ("no class of the run",))
+    reason = "tagged with none of the run's classes"
+    assert (nothing.doubt, nothing.reasons) == (0, (reason,))
 
 
 def test_the_table_survives_odd_names(tmp_path):

@@ -85,10 +85,14 @@ def test_wrong_settings_are_named(override, message):
         ([10**20], "expected a whole number of 64 bits as a seed, got 10{20}"),
         ([0, 1.5], r"as a seed, got 1\.5"),
         ([True], "as a seed, got True"),
+        ([3, 3], "expected each seed once, got 3 again"),
+        (2.5, r"expected seeds, or how many, got 2\.5"),
+        ("12", "expected seeds, or how many, got '12'"),
+        (-1, "of them, got -1"),
     ],
 )
 def test_seeds_are_whole_and_few(seeds, message):
-    assert checked_seeds(3) == [0, 1, 2]
+    assert checked_seeds(3) == checked_seeds(np.int64(3)) == [0, 1, 2]
     assert checked_seeds([np.int64(7), -1]) == [7, -1]
     with pytest.raises(SettingsError, match=message):
         checked_seeds(seeds)

@@ -92,8 +92,8 @@ def predictions_of(folder: Path) -> Path:
             )
     if not found:
         raise UsageError(
-            f"{folder} is a run, whose predictions are not beside it; make them with: "
-            f"wsis predict PHOTOS --run {folder} --out found, and take found"
+            f"{folder} is a run without predictions beside it; make them with: "
+            f"wsis predict PHOTOS --run {folder} --out found, then give found instead"
         )
     if len(found) > 1:
         raise UsageError(

@@ -28,8 +28,9 @@ def help_(
         wsis help predict
     """
     known = topics()
-    if words and words[0] in COMMANDS:
-        COMMANDS[words[0]].main([*words[1:], "--help"], f"wsis {words[0]}")
+    command = words is not None and words[0] in COMMANDS
+    if words is not None and command and len(words) == 1:
+        COMMANDS[words[0]].main(["--help"], f"wsis {words[0]}")
     if words is None:
         for topic in known:
             if not topic.quoted:
@@ -44,6 +45,8 @@ def help_(
         for topic in known
         if set(wanted.split("-")) <= set(slug(topic.title).split("-"))
     ]
+    if command and not found:
+        COMMANDS[words[0]].main([*words[1:], "--help"], f"wsis {words[0]}")
     if not found:
         raise UsageError(
             "expected words of a section or a message, or a command, got "

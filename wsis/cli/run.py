@@ -27,8 +27,8 @@ def run(
     """Train on your photos, find masks on all of them, and export them.
 
     wsis run prints the command of each step. After an interruption, type it again to
-    resume. It reuses finished steps, and repeats those whose settings or photos have
-    changed in another folder.
+    resume. It reuses finished steps. Those whose settings or photos have changed are
+    repeated, into another folder.
 
     Args:
         file: File that wsis start wrote.

@@ -189,7 +189,7 @@ def _doubt(first: dict[str, str], known: Iterable[str]) -> None:
         ),
         (
             [tag for tag in first if plain(tag) in _NONE],
-            "are read as classes; leave the cell empty where there is none",
+            "are read as classes; write background where there is none",
         ),
         (
             [tag for tag in first if _meant(tag) != tag],
@@ -223,7 +223,6 @@ def _bare(word: str) -> str:
 
 
 _NONE = {
-    "background",
     "negative",
     "no",
     "false",

@@ -15,7 +15,7 @@ from wsis._support.checks import few, warn
 from wsis._support.files import parse_json
 from wsis.data._listing import SUFFIXES, listing, results_in
 from wsis.data._tables import PHOTO, TAG, header, read_rows
-from wsis.data._tags import clean, seems_counted
+from wsis.data._tags import BACKGROUND, clean, seems_counted
 from wsis.data.annotations import (
     PREDICTED,
     SCORES,
@@ -400,12 +400,17 @@ _LISTS = "classes.txt", "obj.names", "labels.txt", "_darknet.labels"
 def _yolo(files: _Files) -> dict[Path, _Told]:
     lines: dict[Path, list[str]] = {}
     other: list[tuple[Path, str]] = []
+    stems = {photo.with_suffix("") for photo in files.of(*SUFFIXES)}
     for path in files.of(".txt"):
         text = path.read_text(encoding="utf-8-sig", errors="replace").strip()
         some = text.splitlines()
         if wrong := [line for line in some if not _NUMBERS.fullmatch(line)]:
             other.append((path, wrong[0]))
-        elif some or path.parent.name == "labels":
+        elif (
+            some
+            or "labels" in path.relative_to(files.root).parts
+            or path.with_suffix("") in stems
+        ):
             lines[path] = some
     if not any(lines.values()):
         return {}
@@ -427,7 +432,8 @@ def _yolo(files: _Files) -> dict[Path, _Told]:
             "images" if x == "labels" else x for x in path.relative_to(files.root).parts
         ]
         photo = Path(*parts).with_suffix("").as_posix()
-        row = photo, [names[one] for one in numbers]
+        # Of YOLO's own, an empty file is a photo that shows none of the classes.
+        row = photo, [names[one] for one in numbers] or [BACKGROUND]
         found[path] = _Told([row], [one for one in names.values() if one])
     for told, names in used.items():
         first: dict[str, int] = {}
@@ -509,7 +515,7 @@ def _yolo_lists(files: _Files) -> list[_Names]:
                 f"{path}: expected YAML: {' '.join(str(error).split())}"
             ) from None
         content = content if isinstance(content, dict) else {}
-        if content.get("predicted") == "true":
+        if str(content.get("predicted")).casefold() == "true":
             raise ValueError(
                 f"expected tags, {path} says that its labels are predicted, and they "
                 "may be wrong: wsis export --accepted writes what is right; or check "

@@ -314,7 +314,11 @@ def _apart(photos: Sequence[_Photo], root: Path) -> list[_Photo]:
             f"have the others ({len(both)}): {few(both)}"
         )
     return [
-        (name, {one: n for one, n in tags.items() if not is_background(one)} or tags)
+        (
+            name,
+            {one: n for one, n in tags.items() if not is_background(one)}
+            or dict.fromkeys(tags, 0),
+        )
         for name, tags in photos
     ]
 

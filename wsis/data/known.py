@@ -9,7 +9,7 @@ from unicodedata import normalize
 from wsis._support.checks import few, warn
 from wsis.data._listing import listing
 from wsis.data._same import first_alike
-from wsis.data._tags import BACKGROUND, is_background, tallied
+from wsis.data._tags import is_background, tallied
 from wsis.data.annotations import AnnotationFile
 from wsis.data.folder import read_tags, table_in
 from wsis.data.images import readings
@@ -120,7 +120,7 @@ class _Found:
     """Tags by photo, while they are collected."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self.classes = {BACKGROUND, *map(plain, classes)}
+        self.classes = {plain(name) for name in classes}
         self.tags: dict[str, dict[str, int]] = {}
         self.files: dict[str, Path] = {}
         self.places: set[str] = set()
@@ -171,9 +171,13 @@ class _Found:
         return None
 
     def folders(self, root: Path, listed: Iterable[str] = ()) -> None:
-        """Add the photos of all folders named as classes, but those in a table."""
+        """Add the photos of all folders named as classes, but those in a table.
+
+        Beside such folders, one called background is of photos that show none.
+        """
         for folder in root.iterdir():
-            if folder.is_dir() and self._is_class(folder.name):
+            known = self._is_class(folder.name) or is_background(folder.name)
+            if folder.is_dir() and known:
                 inside = listing(folder)
                 for photo in (*inside.photos, *inside.left_out["video"]):
                     if _key(photo) not in listed:

@@ -52,7 +52,8 @@ class Pointed:
     ) -> "Pointed":
         """Return a data set that is ``Traceable`` where its source is."""
         del file
-        return object.__new__(_TracedPoints if isinstance(source, Traceable) else cls)
+        traced = cls is Pointed and isinstance(source, Traceable)
+        return object.__new__(_TracedPoints if traced else cls)
 
     def __post_init__(self) -> None:
         as_paths(self, "file")

@@ -55,8 +55,12 @@ def cost(
     photos = images_in([project.photos])
     others = max(0, len(photos) - len(tagged.images))
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
-    steps = settings.schedule.images(trained)
-    mapped = min(steps, map_steps(trained))
+    steps = settings.schedule.images(tagged.epoch)
+    mapped = min(steps, map_steps(tagged.epoch))
+    if background := len(tagged.images) - tagged.epoch:
+        # A photo of background goes with each.
+        steps *= 2
+        mapped += min(mapped, mapped * background // tagged.epoch)
     seconds = {
         "train": one.prepare * len(tagged.images)
         + settings.rounds * (one.step * steps + one.class_map * mapped)

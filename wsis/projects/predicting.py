@@ -58,7 +58,7 @@ class Found:
 
 def predict(
     run: str | Path,
-    photos: Sequence[str | Path],
+    photos: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     every: float | None = None,
@@ -104,6 +104,9 @@ def predict(
         ValueError: if tags cannot be read, or ``out`` exists.
     """
     monitor, out, run = monitor or Silent(), Path(out), Path(run)
+    photos = [photos] if isinstance(photos, str | Path) else photos
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"expected 1 process or more, got jobs={jobs}")
     paths = images_in([Path(photo) for photo in photos])
     refuse_home(out, paths)
     if any(map(is_video, paths)):
@@ -222,6 +225,11 @@ def _known(
         )
     else:
         monitor.say("tags: none known; every class is allowed on every photo")
+    if none := sum(one == {} for one in tagged.values()):
+        monitor.say(
+            f"tags: {many(none, 'photo')} of background or other classes, which get no "
+            "instance"
+        )
     if counted := sum(any(one.values()) for one in tagged.values() if one):
         monitor.say(f"counts: on {counted} photos; further instances are left out")
     return tagged

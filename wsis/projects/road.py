@@ -275,7 +275,7 @@ class _Road:
             "found",
             {
                 "run": _made(model),
-                "photos": _named(photos),
+                "photos": _named(photos, project.photos),
                 **({"single": True} if single else {}),
             },
             [
@@ -447,12 +447,13 @@ def _files(settings: Any) -> list[str]:
     return []
 
 
-def _named(photos: Sequence[Path]) -> str:
+def _named(photos: Sequence[Path], root: Path) -> str:
     """Return a name of all that predictions are made of, besides the model.
 
     Tags need none, as other tags make another model.
     """
-    return f"{len(photos)} photos, {digest(*((str(x), content(x)) for x in photos))}"
+    given = ((x.relative_to(root).as_posix(), content(x)) for x in photos)
+    return f"{len(photos)} photos, {digest(*given)}"
 
 
 _PLAIN = (

@@ -207,7 +207,7 @@ def _doubt(
     if unknown and not names:
         reasons.append("no instance")
     if not (unknown or names):
-        reasons.append("no class of the run")
+        reasons.append("tagged with none of the run's classes")
     same = others[name] if name is not None else []
     return Doubt(
         photo=photo,

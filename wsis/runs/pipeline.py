@@ -601,11 +601,14 @@ class Pipeline:
             return model, progress
         steps, scale = min(progress.step, map_steps(len(bags))), self.train_views[0]
         if background:
-            steps *= 2
+            steps += min(steps, steps * len(background) // len(bags))
             some = torch.randperm(len(background), generator=generator(seed, "none"))
             background = [background[i] for i in some[: _MOST * len(bags)].tolist()]
 
         def found(bag: Bag) -> PseudoInstances:
+            if bag.image.background:
+                none = torch.zeros(0, dtype=torch.long)
+                return PseudoInstances(none, none, none.float())
             [seen] = scores(model, bag, features, [scale])
             nms = self.settings.selection.nms
             return near_best(seen.final(), bag.proposals, bag.tags, nms)

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from inspect import Parameter
 from types import MappingProxyType
@@ -453,11 +453,15 @@ def checked_seeds(seeds: Any) -> list[int]:
         SettingsError: if there are none, or more than ``MOST_SEEDS``, or one is no
             whole number of 64 bits.
     """
-    several = range(seeds) if isinstance(seeds, int) else seeds
+    number = plain_number(seeds)
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    several = range(number) if whole else number
+    if not isinstance(several, Sequence) or isinstance(several, str | bytes):
+        raise SettingsError(f"expected seeds, or how many, got {seeds!r}")
     some = [plain_number(one) for one in several[: MOST_SEEDS + 1]]
     if not 0 < len(some) <= MOST_SEEDS:
         raise SettingsError(
-            f"expected seeds, up to {MOST_SEEDS:,} of them, got {len(some) and seeds}"
+            f"expected seeds, up to {MOST_SEEDS:,} of them, got {seeds!r}"
         )
     for one in some:
         whole = isinstance(one, int) and not isinstance(one, bool)
@@ -465,6 +469,8 @@ def checked_seeds(seeds: Any) -> list[int]:
             raise SettingsError(
                 f"expected a whole number of 64 bits as a seed, got {one!r}"
             )
+    if again := [one for one in dict.fromkeys(some) if some.count(one) > 1]:
+        raise SettingsError(f"expected each seed once, got {again[0]} again")
     return some
 
 

@@ -79,8 +79,8 @@ def background_loss(
 ) -> Float[Tensor, ""]:
     """Return the loss of a photo that shows none of the classes; not of the paper.
 
-    That is the mean cross-entropy of its proposals as background, summed over the
-    refinement branches, and the loss of the anti-noise branch, if it learns.
+    It is the mean cross-entropy of all proposals as background, summed over the
+    refinement branches, plus the loss of the anti-noise branch if that one learns.
     """
     found = [-_clamp(one.classification[:, 0]).log().mean() for one in branches]
     if anti_noise is not None and anti_noise.localization is not None:
