@@ -8,6 +8,8 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+from tests.photos import draw_photos, lay_out
+
 install_import_hook("wsis", "beartype.beartype")
 
 # How long an example takes says how busy the machine is. Examples are the same in every
@@ -22,6 +24,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: more threads than these make all of them wait.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Photos of squares and discs, with annotations of both halves."""
+    return draw_photos(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture
+def laid_out(drawn, tmp_path, monkeypatch, tmp_path_factory):
+    """A current folder of them by tag, with a quick recipe; its cache is shared."""
+    lay_out(drawn, tmp_path)
+    monkeypatch.setenv("WSIS_CACHE", str(tmp_path_factory.getbasetemp() / "road-cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -148,9 +148,14 @@ class Tagged:
     images: Sequence[TaggedImage]
 
     @property
+    def background(self) -> int:
+        """The number of photos that are known to show none of the classes."""
+        return sum(image.background for image in self.images)
+
+    @property
     def epoch(self) -> int:
-        """The photos that training passes over: all but those of background."""
-        return sum(not image.background for image in self.images)
+        """The number of photos that training passes over: all but background."""
+        return len(self.images) - self.background
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,15 +3,10 @@ import json
 import pytest
 
 from tests.command import wsis
-from tests.photos import draw_photos, leaky
+from tests.photos import leaky
 
 QUICK = ("--set", "source=region_tree:nodes=30:pairs=0", "--set", "train_sides=64")
 WEIGHTS = ("--set", "backbone=efficientnet_lite0:weights=random")
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return draw_photos(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture

@@ -9,24 +9,15 @@ from types import SimpleNamespace
 import pytest
 
 from tests.command import wsis
-from tests.photos import draw_photos, lay_out
 from wsis.runs.estimate import Estimate
 
 CPU = ("--device", "cpu")
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return draw_photos(tmp_path_factory.mktemp("drawn"))
-
-
 @pytest.fixture
-def here(drawn, tmp_path, monkeypatch, tmp_path_factory):
+def here(laid_out):
     """A current folder with a folder of photos, a subfolder per tag, and a recipe."""
-    lay_out(drawn, tmp_path)
-    monkeypatch.setenv("WSIS_CACHE", str(tmp_path_factory.getbasetemp() / "road-cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return laid_out
 
 
 @pytest.fixture

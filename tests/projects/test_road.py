@@ -10,27 +10,19 @@ import pytest
 from safetensors.torch import save_file
 
 from tests.command import wsis
-from tests.photos import RECIPE, draw_photos, lay_out
+from tests.photos import RECIPE
 from wsis.features.backbones import efficientnet_lite0
 from wsis.projects import Project, plan, predict, run
 from wsis.runs import load, predicting
 from wsis.runs.refine import DETECTORS
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    return draw_photos(tmp_path_factory.mktemp("drawn"))
-
-
 @pytest.fixture
-def here(drawn, tmp_path, monkeypatch, tmp_path_factory):
+def here(laid_out, monkeypatch):
     """A current folder with photos and a file of a project; processes are not used."""
-    lay_out(drawn, tmp_path)
-    (tmp_path / "wsis.toml").write_text('photos = "photos"\nrecipe = "quick.toml"\n')
-    monkeypatch.setenv("WSIS_CACHE", str(tmp_path_factory.getbasetemp() / "road-cache"))
+    (laid_out / "wsis.toml").write_text('photos = "photos"\nrecipe = "quick.toml"\n')
     monkeypatch.setattr(predicting, "cores", lambda: 1)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return laid_out
 
 
 class Lines:

@@ -28,9 +28,6 @@ def help_(
         wsis help predict
     """
     known = topics()
-    command = words is not None and words[0] in COMMANDS
-    if words is not None and command and len(words) == 1:
-        COMMANDS[words[0]].main(["--help"], f"wsis {words[0]}")
     if words is None:
         for topic in known:
             if not topic.quoted:
@@ -45,7 +42,8 @@ def help_(
         for topic in known
         if set(wanted.split("-")) <= set(slug(topic.title).split("-"))
     ]
-    if command and not found:
+    # Sections may begin with the word of a command, too: proposals miss objects.
+    if words[0] in COMMANDS and (len(words) == 1 or not found):
         COMMANDS[words[0]].main([*words[1:], "--help"], f"wsis {words[0]}")
     if not found:
         raise UsageError(

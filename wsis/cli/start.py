@@ -110,15 +110,14 @@ def _tell_tags(photos: Path, told: "ExportedTags", tagged: "Tagged") -> None:
     from wsis.data.halves import photos_of_each
 
     counts = photos_of_each(tagged)
-    background = len(tagged.images) - tagged.epoch
-    none = sum(not bool(one.tags.any()) for one in tagged.images) - background
+    none = sum(not bool(one.tags.any()) for one in tagged.images) - tagged.background
     typer.echo(printable(f"photos: {len(tagged.images)} in {photos}"))
     places = few([str(one) for one in told.places])
     typer.echo(printable(f"tags: {told.kind}" + (f" ({places})" if places else "")))
     if told.places:
         typer.echo("  classes become tags; places of objects are not read")
     rows = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    others = ("(background)", background), ("(no tag)", none)
+    others = ("(background)", tagged.background), ("(no tag)", none)
     rows += [(name, count) for name, count in others if count]
     width = max(len(name) for name, _ in rows)
     for name, count in rows:

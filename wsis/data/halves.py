@@ -83,7 +83,7 @@ def labels_among(own: Sequence[str], classes: Sequence[str]) -> Int[Tensor, " C1
 def summary(tagged: Tagged) -> str:
     """Return one line about the photos, classes and points of training data."""
     counts = photos_of_each(tagged)
-    background = len(tagged.images) - tagged.epoch
+    background = tagged.background
     none = sum(not bool(one.tags.any()) for one in tagged.images) - background
     points = sum(len(one.points) for one in tagged.images if one.points is not None)
     objects = sum(int(x.counts.sum()) for x in tagged.images if x.counts is not None)

@@ -57,10 +57,10 @@ def cost(
     copied = sum(path.stat().st_size for path in photos) * len(project.export)
     steps = settings.schedule.images(tagged.epoch)
     mapped = min(steps, map_steps(tagged.epoch))
-    if background := len(tagged.images) - tagged.epoch:
+    if tagged.background:
         # A photo of background goes with each.
         steps *= 2
-        mapped += min(mapped, mapped * background // tagged.epoch)
+        mapped += min(mapped, mapped * tagged.background // tagged.epoch)
     seconds = {
         "train": one.prepare * len(tagged.images)
         + settings.rounds * (one.step * steps + one.class_map * mapped)

@@ -425,11 +425,7 @@ def _told(project: Project, tagged: Tagged) -> dict[str, str]:
             list(tagged.classes),
             [x.tags.tolist() for x in tagged.images],
             [None if x.counts is None else x.counts.tolist() for x in tagged.images],
-            *(
-                [[x.background for x in tagged.images]]
-                if tagged.epoch < len(tagged.images)
-                else []
-            ),
+            *([[x.background for x in tagged.images]] if tagged.background else []),
         ),
         **({} if points is None else {"points": content(points)}),
     }

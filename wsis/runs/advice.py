@@ -83,8 +83,7 @@ def of_tags(tagged: Tagged, unused: Sequence[str] = ()) -> Iterator[Advice]:
     counts = photos_of_each(tagged)
     with_tags = [one for one in tagged.images if one.tags.any()]
     always = [name for name, count in counts.items() if count == len(with_tags) > 0]
-    background = len(tagged.images) - tagged.epoch
-    if always and not background:
+    if always and not tagged.background:
         yield Advice(
             topic="tags that every tagged photo has",
             text=f"tags that every tagged photo has ({len(always)}): {few(always)}; "

@@ -511,12 +511,10 @@ class Pipeline:
                 f"{', '.join(sorted(self.ledger))}: call consuming first"
             )
         bags = bags or self.bags(tagged.images)
-        background = [bag for bag in bags if bag.image.background]
-        bags = [bag for bag in bags if not bag.image.background]
         monitor = monitor or Silent()
-        images = self.settings.schedule.images(len(bags))
+        images = self.settings.schedule.images(tagged.epoch)
         planned = 1 if teacher else self.settings.rounds
-        rounds, steps = (1, steps) if teacher else self.rounds(len(bags), steps)
+        rounds, steps = (1, steps) if teacher else self.rounds(tagged.epoch, steps)
 
         def kept(number: int) -> Path | None:
             if checkpoint is None or number == planned:
@@ -529,7 +527,6 @@ class Pipeline:
             miner,
             seed,
             bags=bags,
-            background=background,
             cues=cues,
             ranks=ranks,
             monitor=monitor,
@@ -567,7 +564,6 @@ class Pipeline:
         seed: int,
         *,
         bags: Sequence[Bag],
-        background: Sequence[Bag],
         cues: Cues | None,
         teacher: Teacher | None,
         monitor: Monitor,
@@ -580,14 +576,14 @@ class Pipeline:
         strategy = self.strategy(miner)
         model = self.model(len(tagged.classes), seed)
         features = self.features(model)
+        background = [bag for bag in bags if bag.image.background]
+        taught = [bag for bag in bags if not bag.image.background]
         progress = fit(
             model,
-            bags,
+            taught,
             features,
             # A teacher tells in place of cues.
-            (lambda bag: None)
-            if teacher
-            else cues or self.cues([*bags, *background], seed),
+            (lambda bag: None) if teacher else cues or self.cues(bags, seed),
             strategy,
             self.settings.schedule,
             seed=seed,
@@ -599,11 +595,11 @@ class Pipeline:
         )
         if model.class_map is None:
             return model, progress
-        steps, scale = min(progress.step, map_steps(len(bags))), self.train_views[0]
+        steps, scale = min(progress.step, map_steps(len(taught))), self.train_views[0]
         if background:
-            steps += min(steps, steps * len(background) // len(bags))
+            steps += min(steps, steps * len(background) // len(taught))
             some = torch.randperm(len(background), generator=generator(seed, "none"))
-            background = [background[i] for i in some[: _MOST * len(bags)].tolist()]
+            background = [background[i] for i in some[: _MOST * len(taught)].tolist()]
 
         def found(bag: Bag) -> PseudoInstances:
             if bag.image.background:
@@ -613,9 +609,9 @@ class Pipeline:
             nms = self.settings.selection.nms
             return near_best(seen.final(), bag.proposals, bag.tags, nms)
 
-        learned = [bag for bag in bags if bag.tags.any()]
+        learned = [bag for bag in taught if bag.tags.any()] + background
         model.class_map.learn(
-            [bag for bag in (*learned, *background) if len(bag.proposals)],
+            [bag for bag in learned if len(bag.proposals)],
             partial(_map, features, scale=scale),
             teacher or found,
             steps=steps,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, fields, is_dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from time import monotonic
 from zlib import crc32
@@ -321,8 +321,14 @@ def _beside(background: Sequence[Bag], step: int, seed: int) -> Bag | None:
     if not background:
         return None
     turn, place = divmod(step, len(background))
-    drawn = generator(seed, f"background {turn}")
-    return background[int(torch.randperm(len(background), generator=drawn)[place])]
+    return background[_shuffled(len(background), f"background {turn}", seed)[place]]
+
+
+# Processes that train together may be in two passes at once.
+@lru_cache(maxsize=2)
+def _shuffled(count: int, name: str, seed: int) -> list[int]:
+    order: list[int] = torch.randperm(count, generator=generator(seed, name)).tolist()
+    return order
 
 
 def _taught(teacher: Teacher, bags: Sequence[Bag]) -> str:
